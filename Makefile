@@ -1,0 +1,66 @@
+# boardllama. `make help` lists everything; `make up` and `make test` need nothing done before.
+
+INVENTORY ?= inventory/qemu.py
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PYINFRA := $(VENV)/bin/pyinfra
+VM := $(PYTHON) -m deploy.vm
+
+export PYTHONDONTWRITEBYTECODE := 1
+# pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
+.DEFAULT_GOAL := help
+.PHONY: help up vm deploy verify down ssh log status test check lint types unit setup clean
+
+help: ## List every target
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+up: vm ## Main job: VM, build, deploy, verify, first answer
+	$(PYINFRA) -y $(INVENTORY) deploy.py
+	$(PYTHON) -m deploy.answer
+
+vm: setup ## Start the QEMU arm64 VM, or say that it runs
+	$(VM) up
+
+deploy: $(VENV)/ready ## Converge INVENTORY (default: the VM)
+	$(PYINFRA) -y $(INVENTORY) deploy.py
+
+verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
+	$(PYTHON) -m pytest tests/board --inventory=$(INVENTORY)
+
+down: ## Stop the VM; nothing is left running
+	@if test -e $(VENV)/ready; then $(VM) down; fi
+
+ssh: $(VENV)/ready ## Open a shell on the VM
+	@$(VM) ssh
+
+log: $(VENV)/ready ## Show the VM's console log
+	@$(VM) log
+
+status: $(VENV)/ready ## Say whether the VM runs, and where it answers
+	@$(VM) status
+
+test: setup ## Every test: lint, types, unit, build, VM
+	@$(MAKE) --no-print-directory lint types
+	$(PYTHON) -m pytest tests
+
+check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
+
+lint: $(VENV)/ready ## Check style
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+types: $(VENV)/ready ## Check types
+	$(VENV)/bin/mypy
+
+unit: $(VENV)/ready ## Run the unit tests
+	$(PYTHON) -m pytest -q tests/unit
+
+setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinned Python packages
+	@sh deploy/setup.sh packages
+
+$(VENV)/ready: pyproject.toml
+	@sh deploy/setup.sh venv $(VENV)
+	@touch $@
+
+clean: down ## Remove the VM and the venv; the caches in ~/.cache/boardllama stay
+	rm -rf .vm $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,53 @@
+"""Asks the VM's server the first question: `python -m deploy.answer` prints the answer, its speed and what to try next."""
+
+import sys
+
+import requests
+
+from deploy.errors import BoardllamaError
+from deploy.machine import Machine
+
+PROMPT = "The quick brown fox"
+TOKENS = 24
+DEADLINE = 120
+
+
+def first_answer(url: str) -> tuple[str, float]:
+    """The text of a completion, and tokens per second as the server measured them. Raises BoardllamaError."""
+    question = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0.0}
+    try:
+        response = requests.post(f"{url}/v1/completions", json=question, timeout=DEADLINE)
+        response.raise_for_status()
+        body = response.json()
+        return str(body["choices"][0]["text"]), float(body["timings"]["predicted_per_second"])
+    except (requests.RequestException, KeyError, ValueError) as error:
+        raise BoardllamaError(f"{url}/v1/completions gave no answer: {error}; `make log` shows the VM") from None
+
+
+def main() -> int:
+    """Prints the answer, or one line of error. Returns the exit status."""
+    try:
+        machine = Machine.load()
+        text, speed = first_answer(machine.api_url)
+    except BoardllamaError as error:
+        print(f"boardllama: {error}", file=sys.stderr)
+        return 1
+    print(f"""
+The server answers at {machine.api_url} (on the VM itself: http://localhost:11434)
+
+  {PROMPT}{text}
+
+  {speed:.1f} tokens/s, a smoke model of random weights under emulation: the words mean nothing, the path is real.
+
+Next:
+  curl {machine.api_url}/v1/completions -H 'Content-Type: application/json' -d '{{"prompt": "Hello", "max_tokens": 16}}'
+  make verify                          every check of the board suite against this VM
+  make ssh                             then: systemctl status ollama-cpp-server
+  open {machine.api_url}/ in a browser for the web UI, docs/api.md for every call
+  your own boards: edit inventory/boards.py, then .venv/bin/pyinfra inventory/boards.py deploy.py
+  make down""")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

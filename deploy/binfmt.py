@@ -1,0 +1,67 @@
+"""Lets the controller's kernel start arm64 programs through QEMU's user emulation (binfmt_misc).
+
+`python -m deploy.binfmt` does it by hand, as root, and says nothing when there is nothing to do.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+
+MOUNT_POINT = Path("/proc/sys/fs/binfmt_misc")
+CONFIGURATION = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
+BY_HAND = "run once as root: python3 -m deploy.binfmt"
+
+
+def ensure_arm64_runs() -> None:
+    """Registers qemu-aarch64 unless it is. Raises BoardllamaError with what to run when that needs root."""
+    if platform.machine() == "aarch64" or registered(MOUNT_POINT):
+        return
+    if os.geteuid() != 0:
+        raise BoardllamaError(f"this kernel does not start arm64 programs (binfmt_misc has no qemu-aarch64): {BY_HAND}")
+    if not (MOUNT_POINT / "register").exists():
+        run("mount", "-t", "binfmt_misc", "binfmt_misc", str(MOUNT_POINT))
+    if not registered(MOUNT_POINT):
+        register()
+    if not registered(MOUNT_POINT):
+        raise BoardllamaError("qemu-aarch64 could not be registered with binfmt_misc: apt-get install qemu-user-static")
+
+
+def registered(mount_point: Path) -> bool:
+    """Whether arm64 programs start, and start inside a root tree too.
+
+    Flag F says that the kernel holds the emulator open, so that no copy of it has to lie in the tree.
+    """
+    try:
+        lines = (mount_point / "qemu-aarch64").read_text().splitlines()
+    except OSError:
+        return False
+    return "enabled" in lines and any(line.startswith("flags:") and "F" in line for line in lines)
+
+
+def register() -> None:
+    """The way of the distribution where its file is there, else the way of binfmt-support."""
+    if CONFIGURATION.is_file():
+        (MOUNT_POINT / "register").write_text(CONFIGURATION.read_text())
+    elif shutil.which("update-binfmts"):
+        run("update-binfmts", "--enable", "qemu-aarch64")
+    else:
+        raise BoardllamaError(f"{CONFIGURATION} is missing: apt-get install qemu-user-static")
+
+
+def run(*command: str) -> None:
+    """Runs a short command. Raises BoardllamaError with what it said."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    if result.returncode != 0:
+        raise BoardllamaError(f"{' '.join(command)}: {result.stderr.strip() or result.returncode}")
+
+
+if __name__ == "__main__":
+    try:
+        ensure_arm64_runs()
+    except BoardllamaError as error:
+        sys.exit(str(error))

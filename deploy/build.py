@@ -1,0 +1,123 @@
+"""On the builder: a pinned source becomes llama-server and its tools for one Cpu, proven before anything uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+from deploy.artifact import (
+    HERE,
+    MANIFEST,
+    PROGRAMS,
+    RECIPE,
+    Build,
+    FileEntry,
+    Manifest,
+    is_there,
+    require_artifact,
+    sha256,
+)
+from deploy.builder import Builder
+from deploy.errors import BoardllamaError
+from deploy.proof import prove
+from deploy.remote import Commands, HostStep
+from deploy.stage import stage
+
+__all__ = ["PROGRAMS", "Build", "Manifest", "is_there", "llama_builds", "make", "require_artifact"]
+
+
+@stage("Build")
+def llama_builds(builds: Iterable[Build]) -> None:
+    """Makes every build that is not there, on this host, one operation each.
+
+    A build that fails is reported and the next one starts: its own targets stop in require_artifact, others go on.
+    """
+    for build in host.loop(list(builds)):
+        llama_build(name=f"Compile llama.cpp for {build.cpu.name}", build=build, _ignore_errors=True)
+
+
+@operation()
+def llama_build(build: Build) -> Commands:
+    """One build. Its artifact is proven and complete when this succeeds; no change when it was there already."""
+    if is_there(build):
+        host.noop(f"{build.name} is there")
+        return
+    yield HostStep(lambda remote: attempt(build, Builder(remote.host)))
+
+
+def attempt(build: Build, builder: Builder) -> None:
+    """Makes the build. Raises BoardllamaError with the cpu's name in front: several builds report into one stream."""
+    try:
+        make(build, builder)
+    except (BoardllamaError, OSError) as error:
+        raise BoardllamaError(f"{build.cpu.name}: {error}") from None
+
+
+def make(build: Build, builder: Builder) -> Manifest:
+    """Compiles on the builder, brings the result here, proves it, and only then gives it its name.
+
+    Raises BoardllamaError: the step that failed, the log and its last telling lines; or the rule that a binary breaks.
+    """
+    made = builder.run(build.name, job_files(build), build.source)
+    fresh = build.artifact.with_name(f".new-{build.name}-{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        builder.bring(made, [*PROGRAMS, "SHA256SUMS"], fresh)
+        for name in PROGRAMS:
+            (fresh / name).chmod(0o755)  # neither a copy nor SFTP carries modes, and the proof runs the server
+        manifest = _describe(build, fresh)
+        _settle(fresh, manifest, build.artifact)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _describe(build: Build, folder: Path) -> Manifest:
+    files = {name: FileEntry(sha256=sha256(folder / name), size=(folder / name).stat().st_size) for name in PROGRAMS}
+    said = (folder / "SHA256SUMS").read_text().splitlines()
+    changed = [name for name, entry in files.items() if f"{entry.sha256}  {name}" not in said]
+    if changed:
+        raise BoardllamaError(f"{', '.join(changed)} arrived with other bytes than the builder wrote; run again")
+    proof = prove(folder, build.cpu)
+    if build.build_info.removeprefix("b0-") not in proof.version:
+        raise BoardllamaError(f"llama-server --version says {proof.version!r}, which is not the pin {build.pin}")
+    return Manifest(
+        name=build.name, key=build.key, inputs=build.inputs, build_info=build.build_info, files=files, proof=proof
+    )
+
+
+def _settle(fresh: Path, manifest: Manifest, artifact: Path) -> None:
+    """A cut at any moment leaves either no artifact or a whole one."""
+    (fresh / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+    (fresh / "SHA256SUMS").unlink()
+    for path in (*fresh.iterdir(), fresh):
+        _sync(path)
+    if artifact.exists():  # not whole, or it would not have been built again
+        shutil.rmtree(artifact)
+    fresh.rename(artifact)
+    _sync(artifact.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def job_files(build: Build) -> dict[str, bytes]:
+    """What recipe.sh finds in its job folder, by file name."""
+    files = {name: (HERE / name).read_bytes() for name in RECIPE}
+    files["source.json"] = json.dumps(build.source.for_builder()).encode()
+    files["job.sh"] = "".join(f"{name}={shlex.quote(value)}\n" for name, value in build.job().items()).encode()
+    return files

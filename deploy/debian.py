@@ -1,0 +1,181 @@
+"""mmdebstrap for a root tree of another architecture: running it, and the controller's part in it."""
+
+import os
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+
+# A stage takes 10 s to 2 minutes on 2 busy cores; this long means that it hangs.
+STAGE_DEADLINE = 1800.0
+TICK = 5.0
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+ELF_X86 = (3, 62)
+
+
+@dataclass(frozen=True)
+class Controller:
+    """What Debian calls this machine, and where its programs' loader and libraries lie."""
+
+    architecture: str
+    triplet: str
+    loader: str
+
+    @staticmethod
+    def this() -> "Controller":
+        """Raises BoardllamaError on a machine that is neither x86-64 nor arm64."""
+        table = {
+            "x86_64": Controller("amd64", "x86_64-linux-gnu", "usr/lib64/ld-linux-x86-64.so.2"),
+            "aarch64": Controller("arm64", "aarch64-linux-gnu", "usr/lib/ld-linux-aarch64.so.1"),
+        }
+        try:
+            return table[platform.machine()]
+        except KeyError:
+            raise BoardllamaError(f"this controller is {platform.machine()}: use x86_64 or aarch64") from None
+
+    @property
+    def emulates(self) -> bool:
+        """Whether arm64 programs run here only under emulation, so that native stand-ins pay."""
+        return self.architecture != "arm64"
+
+    def program(self, tree: Path, path: str) -> list[str]:
+        """The command line that runs a program of an unpacked tree with that tree's own libraries."""
+        return [str(tree / self.loader), "--library-path", str(tree / "usr/lib" / self.triplet), str(tree / path)]
+
+
+def check_controller() -> None:
+    """Raises BoardllamaError with the one command that installs what is missing."""
+    needed = {"mmdebstrap": "mmdebstrap", "dpkg-divert": "dpkg", "tar": "tar"}
+    if os.geteuid() != 0:
+        needed["newuidmap"] = "uidmap"
+    missing = [package for program, package in needed.items() if not shutil.which(program)]
+    if not KEYRING.exists():
+        missing.append("debian-archive-keyring")
+    if missing:
+        raise BoardllamaError(f"the VM's root needs packages: run sudo apt-get install {' '.join(missing)}")
+
+
+@dataclass
+class Stage:
+    """Runs the steps of one build in a folder, with progress on stderr and all output in build.log beside it."""
+
+    folder: Path
+    suite: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, name: str, command: list[str]) -> None:
+        """Runs one step. Raises BoardllamaError with its last words and where the rest is."""
+        log = self.folder.parent / "build.log"
+        start = time.monotonic()
+        with log.open("a") as output:
+            output.write(f"\n== {shlex.join(command)[:400]}\n")
+            output.flush()
+            status = self.watch(name, command, output.fileno())
+        self.seconds[name] = round(time.monotonic() - start, 1)
+        if status != 0:
+            raise BoardllamaError(f"root tree: {name} failed ({last_words(log)}); all of it is in {log}")
+
+    def watch(self, name: str, command: list[str], output: int) -> int:
+        """The exit status. Progress every TICK s; on an interrupt or at the deadline the whole group is ended."""
+        start = time.monotonic()
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=self.environment(),
+            start_new_session=True,
+        )
+        try:
+            while True:
+                try:
+                    status = child.wait(timeout=TICK)
+                    say(f"{name}, done after {time.monotonic() - start:.0f} s")
+                    return status
+                except subprocess.TimeoutExpired:
+                    say(f"{name}, {time.monotonic() - start:.0f} s")
+                if time.monotonic() - start > STAGE_DEADLINE:
+                    raise BoardllamaError(f"root tree: {name} did not end within {STAGE_DEADLINE:.0f} s")
+        finally:
+            end_group(child)
+
+    def environment(self) -> dict[str, str]:
+        """Times in the tree do not depend on when it is made. As root all temporary files stay in the folder; an
+        ordinary user's mmdebstrap works as other user ids, which need not be able to enter the home directory.
+        """
+        changed = {"SOURCE_DATE_EPOCH": "1767225600", "LC_ALL": "C.UTF-8"}
+        if os.geteuid() == 0:
+            changed["TMPDIR"] = str(self.folder)
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+        return {**os.environ, **changed, "PATH": path}
+
+    def mmdebstrap(self, name: str, result: Path, *options: str) -> None:
+        """Makes a tar file with mmdebstrap. $BOARDLLAMA_MIRROR names another mirror than its default."""
+        mirror = os.environ.get("BOARDLLAMA_MIRROR")
+        command = ["mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
+        self.run(name, [*command, mirror] if mirror else command)
+
+
+def say(line: str) -> None:
+    """Progress, on stderr."""
+    print(f"root tree: {line}", file=sys.stderr, flush=True)
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """Ends what is left of a child and all that it started: first politely, so that mmdebstrap cleans up."""
+    for number, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 5)):
+        if child.poll() is not None:
+            return
+        os.killpg(child.pid, number)
+        try:
+            child.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def last_words(log: Path) -> str:
+    """The last error line that a step wrote, else its last line."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("E: ")]
+    return (errors or lines or ["no output"])[-1][:300]
+
+
+def pack(result: Path, members: Iterable[tuple[Path, str]]) -> None:
+    """Writes files and links as a tar file owned by root. Modes become 644 or 755, so that no umask gets in."""
+
+    def normal(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        if not member.issym():
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        member.mtime = min(int(member.mtime), 1767225600)
+        return member
+
+    with tarfile.open(result, "w") as tar:
+        for path, name in members:
+            tar.add(path, name, recursive=False, filter=normal)
+
+
+def files_below(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
+    """Everything below a folder, in order, with the name that it gets in a tar file."""
+    for path in sorted(folder.rglob("*")):
+        yield path, prefix + str(path.relative_to(folder))
+
+
+def refuse_foreign_programs(tree: Path) -> None:
+    """Raises BoardllamaError when a program or library for x86 was left in the tar file of an arm64 tree."""
+    with tarfile.open(tree) as tar:
+        for member in tar:
+            head = tar.extractfile(member) if member.isfile() else None
+            start = head.read(20) if head else b""
+            if start[:4] == b"\x7fELF" and start[18] in ELF_X86:
+                raise BoardllamaError(f"root tree: {member.name} is for x86; a native stand-in was left behind")

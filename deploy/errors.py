@@ -1,0 +1,5 @@
+"""The one exception family of boardllama."""
+
+
+class BoardllamaError(Exception):
+    """Something a user can mend. The message is one line: what was seen, which rule it breaks, what to do."""

@@ -1,0 +1,193 @@
+"""What is true of a target now. One round trip each; process() is pure."""
+
+import base64
+import io
+import shlex
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pyinfra.api import FactBase
+
+UNIT = "ollama-cpp-server.service"
+STARTED = "/run/ollama-cpp-server/started"
+NEEDED_COMMANDS = ("python3", "curl")
+
+
+def words(values: Iterable[str]) -> str:
+    """Quoted for a shell."""
+    return " ".join(shlex.quote(value) for value in values)
+
+
+@dataclass(frozen=True)
+class BoardInfo:
+    """`features`: the words of /proc/cpuinfo; `part`: implementer/part, e.g. 0x41/0xd0b; `lacks`: missing commands."""
+
+    machine: str = ""
+    model: str = ""
+    features: frozenset[str] = frozenset()
+    part: str | None = None
+    lacks: tuple[str, ...] = ()
+    systemd: bool = False
+
+
+class Board(FactBase[BoardInfo]):
+    """The machine: BoardInfo(machine="aarch64", model="Raspberry Pi 5 …", features=frozenset({"asimddp", …}), …)."""
+
+    @staticmethod
+    def default() -> BoardInfo:
+        return BoardInfo()
+
+    def command(self) -> str:
+        return (
+            "echo machine $(uname -m);"
+            " echo model $(tr -d '\\0' 2>/dev/null </proc/device-tree/model);"
+            " awk -F': *' '/^Features/ {print \"features \" $2} /^CPU implementer/ {maker = $2}"
+            ' /^CPU part/ {print "part " maker "/" $2}\' /proc/cpuinfo | sort -u;'
+            f" for name in {words(NEEDED_COMMANDS)}; do command -v $name >/dev/null || echo lacks $name; done;"
+            " test ! -d /run/systemd/system || echo systemd yes"
+        )
+
+    def process(self, output: list[str]) -> BoardInfo:
+        found: dict[str, list[str]] = {}
+        for line in output:
+            name, _, value = line.partition(" ")
+            found.setdefault(name, []).append(value.strip())
+        cores = [frozenset(value.split()) for value in found.get("features", [])]
+        return BoardInfo(
+            machine="".join(found.get("machine", [])),
+            model="".join(found.get("model", [])),
+            # A big.LITTLE board may run the server on any core: only what all of them have counts.
+            features=frozenset.intersection(*cores) if cores else frozenset(),
+            # Of the kinds of cores on a big.LITTLE board, Arm's part numbers grow with the core's size.
+            part=max(found.get("part", []), default=None),
+            lacks=tuple(found.get("lacks", [])),
+            systemd="systemd" in found,
+        )
+
+
+def receipt_of(path: str) -> str:
+    """Where the proof of a stored file lies: its sha256 and the stat that it was proven under."""
+    place = PurePosixPath(path)
+    return str(place.with_name(f".{place.name}.receipt"))
+
+
+# inode, size, change time: a file that was written, replaced or moved since differs in one of them.
+IDENTITY = "%i %s %.9Z"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`sha256` is None when the file changed since it was proven, or never was."""
+
+    size: int
+    mode: str
+    owner: str
+    sha256: str | None
+
+
+class StoredFiles(FactBase[dict[str, Stored]]):
+    """Stored files by path, without reading them: {"/usr/…/llama-server": Stored(size=…, mode="755", …)}."""
+
+    @staticmethod
+    def default() -> dict[str, Stored]:
+        return {}
+
+    def command(self, paths: tuple[str, ...]) -> str:
+        receipts = words(receipt_of(path) for path in paths)
+        return (
+            f"stat -c 'stat {IDENTITY}|%a %U:%G|%n' -- {words(paths)} 2>/dev/null; cat -- {receipts} 2>/dev/null; true"
+        )
+
+    def process(self, output: list[str]) -> dict[str, Stored]:
+        receipts = {line.removeprefix("receipt ")[65:]: line[8:72] for line in output if line.startswith("receipt ")}
+        found = {}
+        for line in output:
+            if line.startswith("stat "):
+                identity, rights, path = line.removeprefix("stat ").split("|", 2)
+                mode, owner = rights.split(" ")
+                size = int(identity.split(" ")[1])
+                found[path] = Stored(size, mode, owner, receipts.get(f"{identity} {path}"))
+        return found
+
+
+@dataclass(frozen=True)
+class Text:
+    """A small file of the target."""
+
+    content: bytes
+    mode: int
+    owner: str
+
+
+class Texts(FactBase[dict[str, Text]]):
+    """Small files by path, whatever bytes they hold; one that is not there is left out."""
+
+    @staticmethod
+    def default() -> dict[str, Text]:
+        return {}
+
+    def command(self, paths: tuple[str, ...]) -> str:
+        names = words(path.lstrip("/") for path in paths)
+        return f"tar -C / --ignore-failed-read -cf - {names} 2>/dev/null | base64 -w 0"
+
+    def process(self, output: list[str]) -> dict[str, Text]:
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode("".join(output)))) as archive:
+            found = {}
+            for member in archive.getmembers():
+                file = archive.extractfile(member) if member.isfile() else None
+                if file:
+                    found[f"/{member.name}"] = Text(file.read(), member.mode, f"{member.uname}:{member.gname}")
+            return found
+
+
+class Links(FactBase[dict[str, str | None]]):
+    """Where symbolic links point; None for something else that stands in the way: {"/usr/bin/llama-cli": "/usr/…"}."""
+
+    @staticmethod
+    def default() -> dict[str, str | None]:
+        return {}
+
+    def command(self, paths: tuple[str, ...]) -> str:
+        return f"find {words(paths)} -maxdepth 0 -printf '%y|%p|%l\\n' 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> dict[str, str | None]:
+        rows = [line.split("|", 2) for line in output]
+        return {path: (target if kind == "l" else None) for kind, path, target in rows}
+
+
+@dataclass(frozen=True)
+class ServiceInfo:
+    """`fresh`: the running server was started from exactly the files that are there now."""
+
+    active: bool = False
+    enabled: bool = False
+    fresh: bool = False
+    has_model: bool = False
+
+
+class Service(FactBase[ServiceInfo]):
+    """The unit, and whether what runs is what is installed."""
+
+    @staticmethod
+    def default() -> ServiceInfo:
+        return ServiceInfo()
+
+    def command(self, models_dir: str) -> str:
+        return (
+            f"systemctl show -p ActiveState -p UnitFileState {UNIT};"
+            f" ls {shlex.quote(models_dir)}/*.gguf >/dev/null 2>&1 && echo model;"
+            f" if test -f {STARTED}; then sed 's/^/then /' {STARTED};"
+            f" cut -d' ' -f4- {STARTED} | xargs -d '\\n' stat -L -c 'now {IDENTITY} %n' -- 2>/dev/null; fi; true"
+        )
+
+    def process(self, output: list[str]) -> ServiceInfo:
+        started = [line.removeprefix("then ") for line in output if line.startswith("then ")]
+        there = [line.removeprefix("now ") for line in output if line.startswith("now ")]
+        return ServiceInfo(
+            active="ActiveState=active" in output,
+            enabled="UnitFileState=enabled" in output,
+            fresh=bool(started) and started == there,
+            has_model="model" in output,
+        )

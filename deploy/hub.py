@@ -1,0 +1,230 @@
+"""A model from a Hugging Face hub, brought to the controller once for any number of targets, verified by us.
+
+The library gives address, token, endpoint, metadata and errors; it hashes nothing on its HTTP path and forgets a
+partial download between processes, so the bytes go through transfer.py into a part named by the pinned sha256.
+
+Plain HTTP, not Xet: hf_xet's Rust threads block pyinfra's gevent loop, take the data from other hosts than
+HF_ENDPOINT and cannot go on in the next process. The hub serves every file under 50 GB over HTTP as well.
+
+HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read at each call (the library reads the first and the last at import, so
+it alone would miss what a pyinfra user or a test sets later).
+"""
+
+import errno
+import os
+import queue
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import HfFileMetadata
+from huggingface_hub.utils._headers import build_hf_headers  # huggingface_hub.utils only has it at run time
+
+from deploy.errors import BoardllamaError
+from deploy.paths import cache_dir
+from deploy.receipt import accept, has_receipt, is_verified, sha256_of
+from deploy.transfer import Download, Say, one_line, to_stderr
+from deploy.turn import turn
+
+ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
+
+# Else the library's first request of a process is for its telemetry, to the hub that it saw at import, without our
+# deadline, and it writes the answer into the user's home.
+constants.HF_HUB_DISABLE_TELEMETRY = True
+
+_RULES = {
+    "repo": (r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*", "OWNER/NAME"),
+    "file": (r"(?!.*/[-./])[^-./\\\0-\x1f\x7f][^\\\0-\x1f\x7f]*\.gguf", "a .gguf path inside the repository"),
+    "revision": (r"[0-9a-f]{40}", "a commit, 40 hex digits (a branch could change under us)"),
+    "sha256": (r"[0-9a-f]{64}", "64 hex digits in lower case"),
+}
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """One file of one commit of a hub repository, and what its bytes must be.
+
+    Raises BoardllamaError when a value breaks its rule, naming the value, the rule and the field.
+    """
+
+    repo: str  # OWNER/NAME
+    file: str  # path inside the repository
+    revision: str  # commit, 40 hex digits
+    sha256: str  # of the file, 64 hex digits
+    size: int  # bytes
+
+    def __post_init__(self) -> None:
+        for name, (pattern, rule) in _RULES.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or not re.fullmatch(pattern, value):
+                raise BoardllamaError(f"model {name} {value!r} is not valid: it must be {rule}")
+        if type(self.size) is not int or self.size <= 0:
+            raise BoardllamaError(f"model size {self.size!r} is not valid: it must be the file's bytes, over 0")
+
+    @property
+    def path(self) -> Path:
+        """Where the verified file lies on this controller."""
+        return cache_dir() / "models" / self.sha256[:16] / Path(self.file).name
+
+    @property
+    def part(self) -> Path:
+        """The unfinished download; its name is the promise that it can only become this model."""
+        return self.path.with_name(f"{self.sha256}.part")
+
+
+def fetch(model: HubModel, progress: Say = to_stderr) -> Path:
+    """The verified file on this controller: at once when it is there, else downloaded (or resumed) and checked.
+
+    Any number of greenlets, threads and processes may ask at once: one transfers, the others wait for it.
+    Raises BoardllamaError, in one line; what was there before is untouched, an interrupted download is kept.
+    """
+    try:
+        if not has_receipt(model.path, model.sha256, model.size):
+            model.path.parent.mkdir(parents=True, exist_ok=True)
+            with turn(model.path.with_name("lock"), model.part, progress):
+                if not is_verified(model.path, model.sha256, model.size):
+                    _bring(model, progress)
+    except OSError as exc:
+        raise BoardllamaError(_explain_disk(model, exc)) from exc
+    return model.path
+
+
+def endpoint() -> str:
+    """The hub's address without a closing slash: $HF_ENDPOINT, else the public hub."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def offline() -> bool:
+    """Whether $HF_HUB_OFFLINE forbids the network, now or when the library was imported."""
+    asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
+    return asked or constants.is_offline_mode()
+
+
+def _bring(model: HubModel, progress: Say) -> None:
+    """Fills the part and accepts it. A part kept from earlier that proves damaged (power cut) costs a second round."""
+    kept = _have(model)
+    if not kept:
+        _copy_from_library_cache(model)
+    if _have(model) != model.size:
+        _download(model, progress)
+    progress(f"{model.path.name}: checking its sha256")
+    got = sha256_of(model.part)
+    if got == model.sha256:
+        return accept(model.part, model.path, model.sha256)
+    model.part.unlink()
+    if not kept:
+        raise BoardllamaError(
+            f"{model.file} from {endpoint()} has the sha256 {got}, expected {model.sha256}: deleted; check the pin"
+        )
+    progress(f"{model.path.name}: the part kept from an earlier run was damaged, downloading all of it")
+    return _bring(model, progress)
+
+
+def _have(model: HubModel) -> int:
+    """Bytes that earlier runs left in the part."""
+    return model.part.stat().st_size if model.part.exists() else 0
+
+
+def _copy_from_library_cache(model: HubModel) -> None:
+    """What `hf download` once brought needs no network; the sha256 is checked like that of a download."""
+    found = try_to_load_from_cache(model.repo, model.file, revision=model.revision)
+    if isinstance(found, str) and sha256_of(Path(found)) == model.sha256:
+        _check_space(model)
+        shutil.copyfile(found, model.part)
+
+
+def _download(model: HubModel, progress: Say) -> None:
+    if offline():
+        raise BoardllamaError(f"{model.file} is not cached and HF_HUB_OFFLINE is set: unset it or give a local file")
+    headers = build_hf_headers(library_name="boardllama")
+    url = hf_hub_url(model.repo, model.file, revision=model.revision, endpoint=endpoint())
+    if _have(model) > model.size:
+        model.part.unlink()
+    _check_space(model)
+    try:
+        _check_promise(model, _within(ANSWER_WITHIN, lambda: get_hf_file_metadata(url, headers=headers)))
+        resumed = f", going on at {_have(model) / 1e6:.0f} MB" if _have(model) else ""
+        progress(f"{model.path.name}: {model.size / 1e6:.0f} MB from {endpoint()}{resumed}")
+        Download(url, headers, model.part, model.size, model.path.name).run(progress)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError) as exc:
+        raise BoardllamaError(_explain(model, exc)) from exc
+
+
+def _check_promise(model: HubModel, promise: HfFileMetadata) -> None:
+    """What the hub says of the file, before any of it is transferred."""
+    where = f"{endpoint()} says that {model.file}"
+    if promise.commit_hash is None:
+        raise BoardllamaError(f"{endpoint()} answers, but not as a hub: check HF_ENDPOINT, a proxy or a login page")
+    if promise.size is not None and promise.size != model.size:
+        raise BoardllamaError(f"{where} has {promise.size} bytes, the pin {model.size}: truncated, or a wrong pin")
+    etag = promise.etag or ""
+    if re.fullmatch(_RULES["sha256"][0], etag) and etag != model.sha256:
+        raise BoardllamaError(f"{where} has the sha256 {etag}, expected {model.sha256}: nothing loaded, check the pin")
+
+
+def _check_space(model: HubModel) -> None:
+    needed = model.size - _have(model)
+    free = shutil.disk_usage(model.path.parent).free
+    if needed > free:
+        figures = f"needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free in {model.path.parent}"
+        raise BoardllamaError(f"{model.file} {figures}: make room, or set BOARDLLAMA_CACHE to a larger disk")
+
+
+def _within(seconds: float, ask: Callable[[], HfFileMetadata]) -> HfFileMetadata:
+    """ask() with a deadline for all of it: HTTP timeouts bound neither the resolver nor the sum over addresses."""
+    answers: queue.Queue[HfFileMetadata | Exception] = queue.Queue()
+
+    def work() -> None:
+        try:
+            answers.put(ask())
+        except Exception as exc:
+            answers.put(exc)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds:.0f} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _explain_disk(model: HubModel, exc: OSError) -> str:
+    where = exc.filename or model.path.parent
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space for {model.file} ({model.size / 1e6:.0f} MB) in {model.path.parent}: make room and run again"
+    return f"{where} cannot be used ({exc.strerror or one_line(exc)}): mend it, or set BOARDLLAMA_CACHE"
+
+
+def _explain(model: HubModel, exc: Exception) -> str:
+    """One line for what the client raised: the most special class first."""
+    hub = endpoint()
+    if isinstance(exc, RevisionNotFoundError):
+        return f"{hub} has {model.repo}, but no revision {model.revision}: check the model's revision"
+    if isinstance(exc, RemoteEntryNotFoundError):
+        return f"{hub} has {model.repo} at {model.revision[:12]}, but no file {model.file}: check the model's file"
+    status = exc.response.status_code if isinstance(exc, HfHubHTTPError) else 0
+    refused = status in (401, 403) and not isinstance(exc, RepositoryNotFoundError)
+    if refused or isinstance(exc, GatedRepoError):
+        return f"{hub} refuses {model.repo} ({status}): accept its licence on its page and set HF_TOKEN"
+    if isinstance(exc, RepositoryNotFoundError):
+        return f"{hub} has no repository {model.repo}, or it is private: check the name, or set HF_TOKEN"
+    if status:
+        return f"{hub} answers {status} for {model.repo}/{model.file}: try again later, or check HF_ENDPOINT"
+    if isinstance(exc, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE was set when the hub client was loaded: unset it and start again"
+    return f"{hub} cannot be reached ({one_line(exc)}): check the network and HF_ENDPOINT, or give a local file"

@@ -1,0 +1,97 @@
+"""The model: fetched once to the controller, checked there, brought to every target that serves it."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from deploy import hub, smoke
+from deploy.errors import BoardllamaError
+from deploy.gguf_info import read
+from deploy.paths import cache_dir
+from deploy.receipt import has_receipt, sha256_of
+from deploy.remote import Commands, HostStep, Remote, refuse
+from deploy.settings import ModelKind, Settings
+from deploy.stage import stage
+from deploy.store import BigFile, big_files
+from deploy.transfer import to_stderr
+
+
+@stage("Model")
+def install(settings: Settings) -> None:
+    """Brings the model of the settings; without one, whatever lies in the models folder is served."""
+    if settings.model is None:
+        return
+    fetch(name="Fetch the model to the controller", settings=settings)
+    store_model(name="Bring the model", settings=settings)
+
+
+def local_file(settings: Settings, remote: Remote | None = None) -> Path:
+    """The model on the controller; fetched, with progress through `remote`, when it is not there yet."""
+    if settings.model is ModelKind.PATH:
+        return Path(settings.model_path).expanduser()
+    if settings.model is ModelKind.SMOKE:
+        return smoke.smoke_model()
+    assert settings.hub_model
+    return hub.fetch(settings.hub_model, progress=remote.say if remote else to_stderr)
+
+
+def is_here(settings: Settings) -> bool:
+    """True when no network is needed to have the model on the controller."""
+    pin = settings.hub_model
+    return pin is None or has_receipt(pin.path, pin.sha256, pin.size)
+
+
+def sha256_once(path: Path) -> str:
+    """The file's hash; read only when the file is not the one that was hashed before."""
+    stat = path.stat()
+    identity = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
+    known = cache_dir() / "sha256" / identity
+    if not known.exists():
+        known.parent.mkdir(parents=True, exist_ok=True)
+        new = known.with_suffix(f".{os.getpid()}")
+        new.write_text(sha256_of(path))
+        new.replace(known)
+    return known.read_text()
+
+
+def check(settings: Settings, path: Path) -> None:
+    """Raises BoardllamaError for a file that is no usable GGUF, or has a smaller context than the settings want."""
+    info = read(path)
+    if settings.context_size > info.context_length:
+        raise BoardllamaError(
+            f"context_size is {settings.context_size}: {path.name} was trained for {info.context_length} tokens at "
+            f"most; set context_size to {info.context_length} or less (0: the model's own)"
+        )
+
+
+@operation()
+def fetch(settings: Settings) -> Commands:
+    """No change when the controller has the model. Several targets fetch it once: the others wait for the first."""
+    if not is_here(settings):
+        yield HostStep(partial(fetch_now, settings=settings))
+        return
+    try:
+        check(settings, local_file(settings))
+    except (BoardllamaError, OSError) as error:
+        yield refuse(str(error))
+
+
+def fetch_now(remote: Remote, settings: Settings) -> None:
+    """Fetches and checks."""
+    check(settings, local_file(settings, remote))
+
+
+@operation()
+def store_model(settings: Settings) -> Commands:
+    """Brings the model to the target's models folder."""
+    if not is_here(settings):
+        host.noop("not fetched yet")
+        yield refuse("the model is not on the controller")
+        return
+    path = local_file(settings)
+    yield from big_files._inner(
+        (BigFile(path, f"{settings.models_dir}/{settings.model_name}", sha256_once(path), path.stat().st_size),)
+    )

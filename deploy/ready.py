@@ -1,0 +1,131 @@
+"""Waiting for a machine: ready means that SSH answers and that systemd says so, never that some time has passed."""
+
+import socket
+import subprocess
+import sys
+import time
+
+from deploy.errors import BoardllamaError
+from deploy.machine import Machine
+
+READY_DEADLINE = 180.0
+CONSOLE_LINES = 15
+
+
+class Progress:
+    """Lines on stderr about one machine, with the seconds since `started` (time.monotonic())."""
+
+    def __init__(self, machine: Machine, started: float | None = None) -> None:
+        self.name = machine.name
+        self.started = time.monotonic() if started is None else started
+        self.last = self.started
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started
+
+    def say(self, line: str) -> None:
+        """A line now."""
+        print(f"vm {self.name}: {line}", file=sys.stderr, flush=True)
+
+    def still(self, doing: str) -> None:
+        """A line such as "booting, 12 s", at most one in 5 s."""
+        if time.monotonic() - self.last >= 5:
+            self.last = time.monotonic()
+            self.say(f"{doing}, {self.seconds:.0f} s")
+
+
+def ssh(machine: Machine, command: str, deadline: float = 60.0) -> str:
+    """Standard output of a shell command, run as root in the machine.
+
+    Raises BoardllamaError when it fails or does not end within the deadline (seconds).
+    """
+    line = ["ssh", "-n", "-F", str(machine.ssh_config), machine.name, command]
+    try:
+        result = subprocess.run(line, capture_output=True, text=True, timeout=deadline)
+    except subprocess.TimeoutExpired:
+        raise BoardllamaError(f"vm {machine.name}: {command!r} did not end within {deadline:.0f} s") from None
+    if result.returncode != 0:
+        said = (result.stderr.strip() or result.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise BoardllamaError(f"vm {machine.name}: {command!r} ended with {result.returncode}: {said}")
+    return result.stdout
+
+
+def boot_id(machine: Machine) -> str:
+    """The kernel's name for this boot."""
+    return ssh(machine, "cat /proc/sys/kernel/random/boot_id").strip()
+
+
+def wait_ready(machine: Machine, started: float | None = None, deadline: float = READY_DEADLINE) -> None:
+    """Returns when SSH answers and `systemctl is-system-running` says "running".
+
+    Raises BoardllamaError with the reason (QEMU ended, a unit failed, the deadline in seconds passed), after it has
+    written the console's last lines to stderr.
+    """
+    progress = Progress(machine, started)
+    try:
+        wait_for_ssh(machine, progress, deadline)
+        if started is not None:
+            progress.say(f"SSH answers, {progress.seconds:.0f} s")
+        wait_for_systemd(machine, progress, deadline)
+        if started is not None:
+            progress.say(f"running, {progress.seconds:.0f} s")
+    except BoardllamaError:
+        print(last_console_lines(machine), file=sys.stderr, flush=True)
+        raise
+
+
+def wait_for_ssh(machine: Machine, progress: Progress, deadline: float) -> None:
+    """Returns when a command runs over SSH."""
+    while True:
+        if machine.process_id() is None:
+            raise BoardllamaError(f"vm {machine.name}: QEMU ended: {machine.last_words()}")
+        if greets(machine.ssh_port) and logs_in(machine):
+            return
+        if progress.seconds > deadline:
+            raise BoardllamaError(f"vm {machine.name}: no SSH after {deadline:.0f} s, see {machine.console}")
+        progress.still("booting")
+
+
+def greets(port: int) -> bool:
+    """Whether an SSH server's first bytes come. QEMU itself accepts the connection long before the guest listens."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            if connection.recv(4) == b"SSH-":
+                return True
+    except OSError:
+        pass
+    time.sleep(0.2)
+    return False
+
+
+def logs_in(machine: Machine) -> bool:
+    """Whether root's key is accepted. Its tries are short: right after the start the guest may still refuse."""
+    try:
+        ssh(machine, "true", deadline=20)
+    except BoardllamaError:
+        return False
+    return True
+
+
+def wait_for_systemd(machine: Machine, progress: Progress, deadline: float) -> None:
+    """Returns when all units are up. Raises BoardllamaError with the names of those that failed."""
+    command = (
+        "state=$(timeout {seconds} systemctl is-system-running --wait); "
+        "echo $state; [ $state = running ] || systemctl --failed --plain --no-legend | cut -d ' ' -f 1"
+    )
+    seconds = max(5, int(deadline - progress.seconds))
+    state, *failed = ssh(machine, command.format(seconds=seconds), deadline=seconds + 10).split() or ["silent"]
+    if state != "running":
+        units = f": {', '.join(failed)} failed" if failed else f" after {progress.seconds:.0f} s"
+        raise BoardllamaError(f"vm {machine.name}: systemd says {state}{units}; see journalctl in the VM")
+
+
+def last_console_lines(machine: Machine) -> str:
+    """The end of the console's log, for people."""
+    try:
+        lines = machine.console.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        lines = []
+    return "\n".join([f"-- the last lines of {machine.console}:", *lines[-CONSOLE_LINES:]])

@@ -1,0 +1,145 @@
+"""One host, as a Python step of an operation sees it: run a command, feed a command with bytes, say something."""
+
+import subprocess
+import time
+from collections.abc import Callable, Generator, Iterable
+from functools import singledispatch
+from typing import Any
+
+from paramiko import SSHException
+from pyinfra import host, logger
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.local import LocalConnector
+from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.util import make_unix_command_for_host
+
+from deploy.errors import BoardllamaError
+
+# Seconds without a byte taken or an answer given, after which a host counts as gone.
+IDLE_DEADLINE = 120.0
+Arguments = Any
+# What the body of an operation yields: shell commands, and steps like HostStep.
+Commands = Generator[str | PyinfraCommand, None, None]
+
+
+class CommandFailed(BoardllamaError):
+    """A command on the host ended with another status than 0. The message holds what it wrote to stderr."""
+
+
+class Remote:
+    """A host together with the privileges (sudo, …) of the operation that is running on it."""
+
+    def __init__(self, host: Host, arguments: Arguments) -> None:
+        self.host = host
+        self.arguments = {key: value for key, value in arguments.items() if value is not None}
+
+    def run(self, *bits: str | QuoteString) -> str:
+        """Standard output of the shell command. Raises CommandFailed."""
+        succeeded, output = self.host.run_shell_command(StringCommand(*bits), **self.arguments)
+        if not succeeded:
+            raise CommandFailed(output.stderr.strip() or output.stdout.strip() or "no output")
+        return str(output.stdout)
+
+    def feed(self, source: Iterable[bytes], *bits: str | QuoteString) -> None:
+        """Runs the shell command with the bytes of `source` as its input. Raises CommandFailed, OSError."""
+        command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
+        status, errors = feed(self.host.connector, command.get_raw_value(), source)
+        if status != 0:
+            raise CommandFailed(errors.strip() or f"status {status}")
+
+    def shell_arguments(self) -> dict[str, Any]:
+        """What concerns the making of the command line; the rest concerns how pyinfra runs it."""
+        control = {"_get_pty", "_timeout", "_stdin", "_success_exit_codes"}
+        return {key: value for key, value in self.arguments.items() if key not in control}
+
+    def say(self, line: str) -> None:
+        """A line of progress, with the host's name before it."""
+        self.host.log(line)
+
+
+@singledispatch
+def feed(connector: BaseConnector, command: str, _source: Iterable[bytes]) -> tuple[int, str]:
+    """Exit status and stderr of `command` after it has read `source`, over one kind of connection."""
+    raise BoardllamaError(f"{type(connector).__name__} cannot carry files: use SSH or @local")
+
+
+@feed.register
+def _(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
+    process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin and process.stderr
+    try:
+        for chunk in source:
+            process.stdin.write(chunk)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # The command ended early: its status and its words follow.
+    return process.wait(timeout=IDLE_DEADLINE), process.stderr.read().decode(errors="replace")
+
+
+@feed.register
+def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
+    assert connector.client
+    transport = connector.client.get_transport()
+    assert transport
+    channel = transport.open_session(timeout=IDLE_DEADLINE)
+    channel.settimeout(IDLE_DEADLINE)
+    channel.exec_command(command)
+    try:
+        for chunk in source:
+            channel.sendall(chunk)
+        channel.shutdown_write()
+    except OSError:
+        if not channel.exit_status_ready():
+            raise
+    errors = channel.makefile_stderr("rb").read().decode(errors="replace")
+    return channel.recv_exit_status(), errors
+
+
+class HostStep(PyinfraCommand):
+    """A Python function as one command of an operation. A BoardllamaError fails this host alone, with its one line."""
+
+    def __init__(self, function: Callable[[Remote], None]) -> None:
+        super().__init__()
+        self.function = function
+
+    def __repr__(self) -> str:
+        return f"HostStep({self.function})"
+
+    def execute(self, state: State, host: Host, connector_arguments: Arguments) -> bool:
+        """Runs the function. False fails the host."""
+        try:
+            self.function(Remote(host, connector_arguments))
+        except (BoardllamaError, OSError, SSHException) as error:
+            host.log_styled(f"Error: {error}", log_func=logger.error, fg="red")
+            return False
+        return True
+
+
+def refuse(message: str) -> HostStep:
+    """The command that fails this host with `message` and leaves the others alone."""
+
+    if not host.state.is_executing:
+        host.log_styled(f"would be refused: {message}", log_func=logger.warning, fg="yellow")
+
+    def refusal(_remote: Remote) -> None:
+        raise BoardllamaError(message)
+
+    return HostStep(refusal)
+
+
+def every(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
+    """A question that answers True at most once in `seconds`, first after that long."""
+    last = clock()
+
+    def due() -> bool:
+        nonlocal last
+        if clock() - last < seconds:
+            return False
+        last = clock()
+        return True
+
+    return due

@@ -1,0 +1,185 @@
+"""Everything a host may be told: read from pyinfra's host data, validated once, frozen.
+
+The rules of what llama-server may be told live in deploy/launch.py, where the target applies them at every start;
+settings are valid when the config.json made from them passes there.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from deploy import cpu, launch, smoke
+from deploy.cpu import Cpu
+from deploy.errors import BoardllamaError
+from deploy.hub import HubModel
+from deploy.source import Source, source_of
+from deploy.templates import render
+
+GENERATE = "generate"
+
+
+class SettingsError(BoardllamaError):
+    """A setting that the table does not know, or a value that breaks its rule."""
+
+
+class ModelKind(Enum):
+    """Where the model comes from."""
+
+    HUB = "hub"
+    PATH = "path"
+    SMOKE = "smoke"
+
+
+class Settings(BaseModel):
+    """The settings of one host. Every default and every pin is in inventory/group_data/all.py, none here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    cpu: str
+    llama_source: str
+    llama_commit: str
+    llama_pypi_version: str
+    llama_pypi_url: str
+    llama_pypi_sha256: str
+    llama_git_url: str
+    llama_archive_url: str
+    llama_archive_sha256: str
+    llama_path: str
+
+    model: ModelKind | None
+    model_repo: str
+    model_file: str
+    model_revision: str
+    model_sha256: str
+    model_size: int
+    model_path: str
+
+    server_host: str
+    server_port: int
+    server_timeout: int
+    allow_unauthenticated: bool
+    api_key: SecretStr | None
+    context_size: int
+    threads: int
+    gpu_layers: int
+    batch_size: int
+    temperature: float
+    top_p: float
+    top_k: int
+    repeat_penalty: float
+    log_level: str
+    log_format: str
+
+    config_conflict: Literal["keep", "overwrite"]
+    health_deadline: int = Field(ge=1, le=3600)
+
+    @model_validator(mode="after")
+    def _obeys_the_launcher(self) -> "Settings":
+        found = launch.problems(json.loads(self.config_json), keyed=self.api_key is not None)
+        if found:
+            raise ValueError("; ".join(self._as_settings(line) for line in found))
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_valid(self) -> "Settings":
+        try:
+            _ = self.wanted_cpu, self.source, self.hub_model
+        except BoardllamaError as error:
+            raise ValueError(str(error)) from None
+        key = self.api_key.get_secret_value() if self.api_key else GENERATE
+        if not re.fullmatch(r"[!-~]{8,}", key) or key.startswith("#"):
+            raise ValueError("api_key: must be 8 or more printable ASCII characters, no space, not beginning with #")
+        return self
+
+    @staticmethod
+    def _as_settings(line: str) -> str:
+        """Speaks of settings where the launcher speaks of keys of config.json."""
+        names = {
+            "models.path": "models_dir",
+            "models.default_model": "model file",
+            "models.default_context_size": "context_size",
+            "models.default_threads": "threads",
+            "server.allow_unauthenticated": "allow_unauthenticated",
+            "logging.level": "log_level",
+            "logging.format": "log_format",
+        }
+        for key, name in names.items():
+            line = line.replace(key, name)
+        line = line.replace("server.", "server_").replace("inference.", "")
+        return line.replace(f"in {launch.API_KEY}", '(setting api_key: your own, or "generate" for one per device)')
+
+    @property
+    def models_dir(self) -> str:
+        """Folder of the models on the target."""
+        return str(launch.KEYS["models"]["path"].default)
+
+    @property
+    def model_name(self) -> str | None:
+        """File name of the model on the target; None leaves the choice to what lies in the models folder."""
+        names = {ModelKind.HUB: self.model_file, ModelKind.PATH: self.model_path, ModelKind.SMOKE: smoke.FILE}
+        return Path(names[self.model]).name if self.model else None
+
+    @property
+    def config_json(self) -> str:
+        """The text of /etc/ollama-cpp/config.json."""
+        return render("config.json", models_dir=self.models_dir, model_name=self.model_name, **self.model_dump())
+
+    @cached_property
+    def hub_model(self) -> HubModel | None:
+        """The pin of the model on the hub, when it comes from there."""
+        if self.model is not ModelKind.HUB:
+            return None
+        return HubModel(
+            repo=self.model_repo,
+            file=self.model_file,
+            revision=self.model_revision,
+            sha256=self.model_sha256,
+            size=self.model_size,
+        )
+
+    @cached_property
+    def source(self) -> Source:
+        """Where llama.cpp's source comes from."""
+        return source_of({key: value for key, value in self.model_dump().items() if key.startswith("llama_")})
+
+    @cached_property
+    def wanted_cpu(self) -> Cpu | None:
+        """The CPU to build for; None chooses the best one that the board can run."""
+        return None if self.cpu == "auto" else cpu.named(self.cpu)
+
+    @property
+    def url(self) -> str:
+        """Where the server answers, seen from the target itself."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.server_host, self.server_host)
+        return f"http://[{host}]:{self.server_port}" if ":" in host else f"http://{host}:{self.server_port}"
+
+
+def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:
+    """Validates host data. `foreign` names keys that belong to pyinfra or its connector, not to us.
+
+    Raises SettingsError: one line with every problem.
+    """
+    ours = {key: value for key, value in data.items() if key not in foreign and not key.startswith("_")}
+    try:
+        return Settings(**ours)
+    except ValidationError as error:
+        raise SettingsError("; ".join(sentence(problem) for problem in error.errors())) from None
+
+
+def sentence(problem: Any) -> str:
+    """One pydantic error in the house's words: the setting, the rule, the way out."""
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        return f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else "")
+    if problem["type"] == "missing":
+        return f"setting {name} is missing: inventory/group_data/all.py has its default"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message

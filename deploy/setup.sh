@@ -1,0 +1,71 @@
+#!/bin/sh
+# Makes a fresh Debian or Ubuntu controller ready. Nothing is installed when all is there.
+#   setup.sh packages      the Debian packages that build and run the VM
+#   setup.sh venv FOLDER   the Python environment, with the versions pinned in pyproject.toml
+set -eu
+
+# command or file that must be there : package that brings it : what it is for
+NEEDED='
+qemu-system-aarch64:qemu-system-arm:runs the arm64 virtual machine
+qemu-img:qemu-utils:makes its disk
+qemu-aarch64-static:qemu-user-static:runs what was cross-compiled, and the packages of the arm64 root tree
+/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1:libc6-arm64-cross:the C library that cross-compiled programs load here
+mmdebstrap:mmdebstrap:makes the root tree of the virtual machine
+dpkg-divert:dpkg:speeds up making that tree
+mke2fs:e2fsprogs:makes its file system
+ssh:openssh-client:reaches the virtual machine
+ccache:ccache:makes a second build take a minute
+git:git:fetches llama.cpp when llama_source is git
+/usr/lib/python3/dist-packages/ensurepip|ensurepip:python3-venv:makes the Python environment
+'
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+has() {
+    case "$1" in
+        *ensurepip) python3 -c 'import ensurepip' 2>/dev/null ;;
+        /*) test -e "$1" ;;
+        *) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;
+    esac
+}
+
+install_missing() {
+    missing=''
+    while IFS=: read -r what package why; do
+        if [ -z "$what" ] || has "$what"; then continue; fi
+        if [ "$(uname -m)" = aarch64 ] && [ "$package" = libc6-arm64-cross ]; then continue; fi
+        echo "setup: $package is missing: $why" >&2
+        missing="$missing $package"
+    done <<EOF
+$NEEDED
+EOF
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null || { echo "setup: install$missing with this system's package manager, run again" >&2; exit 1; }
+    [ "$(id -u)" = 0 ] || echo "setup: sudo apt-get install$missing" >&2
+    # A third party's repository that does not answer must not stop us: what counts is that the install succeeds.
+    as_root apt-get update -q >/dev/null || echo "setup: apt-get update had errors, going on" >&2
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null
+}
+
+make_venv() {
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        { echo "setup: $(python3 --version) is too old: Python 3.10 or newer is needed" >&2; exit 1; }
+    python3 -c 'import ensurepip' 2>/dev/null || install_missing
+    [ -x "$1/bin/pip" ] || python3 -m venv --clear "$1"
+    echo "setup: installing the Python packages that pyproject.toml pins" >&2
+    "$1/bin/python" - pyproject.toml <<'EOF' >"$1/requirements.txt"
+import re, sys
+text = open(sys.argv[1], encoding="utf-8").read()
+print("\n".join(re.findall(r'^    "([^"]+==[^"]+)",$', text, re.M)))
+EOF
+    "$1/bin/pip" install -q --disable-pip-version-check -r "$1/requirements.txt"
+}
+
+case "${1:-}" in
+    packages) install_missing ;;
+    venv) make_venv "$2" ;;
+    *) sed -n '2,4p' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,64 @@
+"""What each host of this run is told and is: its settings, its board, and the build that both lead to."""
+
+from pyinfra import inventory
+from pyinfra.api import DeployError
+from pyinfra.api.arguments import AllArguments
+from pyinfra.api.host import Host
+from pyinfra.connectors.ssh import SSHConnector
+
+from deploy import cpu
+from deploy.artifact import Build
+from deploy.errors import BoardllamaError
+from deploy.facts import Board, BoardInfo
+from deploy.settings import Settings, settings_from
+
+KEEPALIVE_SECONDS = 30
+
+
+def settings_of(host: Host) -> Settings:
+    """The host's settings, validated. Raises DeployError, one line naming the host and every problem."""
+    foreign = frozenset(host.connector_cls.data_meta) | frozenset(AllArguments.__annotations__)
+    try:
+        return settings_from(host.data.dict(), foreign)
+    except BoardllamaError as error:
+        raise DeployError(f"{host.name}: {error}") from None
+
+
+def board_of(host: Host) -> BoardInfo:
+    """The host's board, asked once in a run: no deploy changes it."""
+    if "boardllama_board" not in host.connector_data:
+        host.connector_data["boardllama_board"] = host.get_fact(Board)
+        keep_alive(host)
+    board: BoardInfo = host.connector_data["boardllama_board"]
+    return board
+
+
+def keep_alive(host: Host) -> None:
+    """Connections are opened before the build; a quarter of an hour later a router may have forgotten them."""
+    if isinstance(host.connector, SSHConnector) and host.connector.client:
+        transport = host.connector.client.get_transport()
+        assert transport
+        transport.set_keepalive(KEEPALIVE_SECONDS)
+
+
+def refusal(host: Host, settings: Settings) -> str | None:
+    """Why this host's board cannot run what it is told to run; None when it can."""
+    board = board_of(host)
+    if board.machine != "aarch64":
+        return f"this machine is {board.machine or 'unknown'}: boardllama serves aarch64 (64-bit Arm) machines"
+    return cpu.missing(settings.wanted_cpu or cpu.named("generic"), board.features, board.part)
+
+
+def build_for(host: Host, settings: Settings) -> Build | None:
+    """The build for this host's board; None for a board that is refused."""
+    if refusal(host, settings):
+        return None
+    board = board_of(host)
+    return Build(settings.source, settings.wanted_cpu or cpu.best_for(board.features, board.part))
+
+
+def builds_wanted() -> list[Build]:
+    """Every build that a reachable target of this run needs, each once."""
+    targets = [host for host in inventory.get_active_hosts() if "targets" in host.groups]
+    builds = [build_for(host, settings_of(host)) for host in targets]
+    return sorted({build.key: build for build in builds if build}.values(), key=lambda build: build.cpu.name)

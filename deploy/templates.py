@@ -1,0 +1,17 @@
+"""Renders what lies in templates/: values only, an undefined one is an error."""
+
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from deploy.paths import REPO
+
+# The options of pyinfra's own files.template, so that a template means the same in both.
+ENVIRONMENT = Environment(
+    undefined=StrictUndefined, keep_trailing_newline=True, loader=FileSystemLoader(REPO / "templates")
+)
+
+
+def render(name: str, **values: Any) -> str:
+    """The text of templates/<name>.j2. Raises jinja2.UndefinedError for a value that is not given."""
+    return ENVIRONMENT.get_template(f"{name}.j2").render(**values)

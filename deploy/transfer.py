@@ -1,0 +1,143 @@
+"""One resumable download over the hub client's own session: what is on disk stays, the next try asks for the rest.
+
+huggingface_hub's own transfer function (http_get) writes only whole 10 MiB chunks, so a line that breaks more often
+never gets anywhere; it has no word for a hub that sends more than it promised, and hf_hub_download forgets the partial
+file between processes. Its session, headers and errors are used as they are.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import get_session, hf_raise_for_status
+from huggingface_hub.errors import HfHubHTTPError
+
+from deploy.errors import BoardllamaError
+from deploy.gguf_info import check_start
+
+Say = Callable[[str], object]
+
+TIMEOUT = httpx2.Timeout(connect=5, read=15, write=15, pool=15)  # seconds; read = longest silence between two packets
+TRIES = 5  # in a row without a new byte; any progress starts the count again
+PAUSE = 1.0  # seconds before the second try, doubled for each further one: 15 s in all
+REPORT_EVERY = 3.0  # seconds between two progress lines
+_TRANSIENT = (408, 500, 502, 503, 504)
+
+
+def to_stderr(line: str) -> None:
+    """Default of every progress argument: stdout belongs to results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A URL of exactly size bytes that starts as a GGUF file, and the partial file that collects it."""
+
+    url: str
+    headers: dict[str, str]
+    part: Path
+    size: int  # bytes
+    name: str  # for progress and errors
+
+    @property
+    def have(self) -> int:
+        """Bytes on disk so far."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def run(self, say: Say) -> None:
+        """Brings part to its full size. The content is the caller's to verify.
+
+        Raises BoardllamaError (no GGUF, too long, too short, connection lost TRIES times), HfHubHTTPError (the hub
+        refuses) or OSError (the disk is full); part is kept for the next run in all cases but the first two.
+        """
+        meter = Meter(self.name, self.size, self.have, say)
+        tries = 0
+        while (have := self.have) < self.size:
+            try:
+                self._stream(meter)
+            except (httpx2.TransportError, HfHubHTTPError) as exc:
+                _reraise_unless_transient(exc)
+                tries = 1 if self.have > have else tries + 1
+                self._pause(tries, exc, say)
+
+    def _pause(self, tries: int, exc: Exception, say: Say) -> None:
+        state = f"{self.name}: connection lost at {self.have} of {self.size} bytes ({one_line(exc)})"
+        if tries >= TRIES:
+            raise BoardllamaError(f"{state}, {tries} tries brought nothing: run again to go on from there") from exc
+        say(f"{state}, trying again")
+        time.sleep(PAUSE * 2 ** (tries - 1))
+
+    def _stream(self, meter: "Meter") -> None:
+        have = self.have
+        headers = {**self.headers, "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        with get_session().stream("GET", self.url, headers=headers, timeout=TIMEOUT) as response:
+            if response.status_code == 416:
+                raise BoardllamaError(f"{self.name}: truncated, the hub's file ends at {have} of {self.size} bytes")
+            hf_raise_for_status(response)
+            if have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+                self.part.write_bytes(b"")  # the server ignored Range and sends all of it
+            self._write(response.iter_bytes(), meter)
+
+    def _write(self, chunks: Iterator[bytes], meter: "Meter") -> None:
+        have = self.have
+        with self.part.open("ab") as file:
+            for chunk in chunks:
+                if have == 0:
+                    check_start(chunk[:16], f"what the hub sends as {self.name}")
+                have += len(chunk)
+                if have > self.size:
+                    break
+                file.write(chunk)
+                meter.show(have)
+        if have > self.size:
+            self.part.unlink()
+            raise BoardllamaError(f"{self.name}: the hub sends more than the pinned {self.size} bytes: check the pin")
+        if have < self.size:
+            raise httpx2.RemoteProtocolError(f"the answer ended at byte {have}")
+
+
+def _reraise_unless_transient(exc: httpx2.TransportError | HfHubHTTPError) -> None:
+    if isinstance(exc, HfHubHTTPError) and exc.response.status_code not in _TRANSIENT:
+        raise exc
+    if isinstance(exc, httpx2.UnsupportedProtocol):
+        raise exc
+
+
+def one_line(exc: BaseException) -> str:
+    """An exception's own first line, or its class when it has no text."""
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+
+
+@dataclass
+class Meter:
+    """Progress lines such as "tinyllama.gguf: 312 of 669 MB, 47 %, 8.1 MB/s, 44 s left" (MB = 10^6 bytes)."""
+
+    name: str
+    size: int  # bytes
+    start: int  # bytes that were there before; they do not count as speed
+    say: Say
+    began: float = field(default_factory=time.monotonic)
+    shown: float = field(default_factory=time.monotonic)
+
+    def show(self, have: int) -> None:
+        """Says a line when the last one is REPORT_EVERY seconds ago."""
+        now = time.monotonic()
+        if now - self.shown >= REPORT_EVERY:
+            self.shown = now
+            self.say(self.line(have, now - self.began))
+
+    def line(self, have: int, seconds: float) -> str:
+        """The line for have bytes after so many seconds (over 0)."""
+        speed = max(have - self.start, 1) / seconds
+        left = (self.size - have) / speed
+        ago = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+        amounts = f"{have / 1e6:.0f} of {self.size / 1e6:.0f} MB, {100 * have // self.size} %"
+        return f"{short(self.name)}: {amounts}, {speed / 1e6:.1f} MB/s, {ago}"
+
+
+def short(name: str) -> str:
+    """A file name cut in its middle to at most 40 characters, so that progress fits one terminal line."""
+    return name if len(name) <= 40 else f"{name[:22]}…{name[-17:]}"

@@ -1,0 +1,238 @@
+"""The QEMU arm64 machine's life: `python -m deploy.vm up | ssh [command…] | log | status | reboot | down [--wipe]`.
+
+$BOARDLLAMA_VM names the machine (default: dev); its files are in .vm/<name>.
+"""
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from deploy import power, root_tree
+from deploy.errors import BoardllamaError
+from deploy.machine import Hardware, Machine, free_ports, machine_folder, with_free_ports
+from deploy.ready import Progress, boot_id, ssh, wait_ready
+
+PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
+# QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.
+START_DEADLINE = 20.0
+
+
+def up(name: str | None = None, hardware: Hardware | None = None) -> Machine:
+    """Starts the machine and waits until systemd says that it runs. One that runs is left as it is.
+
+    Without `hardware` it is as at its last start. Raises BoardllamaError.
+    """
+    folder = machine_folder(name)
+    check_programs()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with alone(folder):
+        machine = Machine.read(folder)
+        if machine and machine.process_id():
+            if hardware not in (None, machine.hardware):
+                raise BoardllamaError(f"vm {machine.name} is up with {machine.hardware}: run down first, then up")
+            wait_ready(machine)
+            say(machine, "is up already")
+            return machine
+        machine = prepare(folder, machine, hardware)
+        started = time.monotonic()
+        start(machine)
+        wait_ready(machine, started)
+    return machine
+
+
+def check_programs() -> None:
+    """Raises BoardllamaError with the one command that installs what is missing."""
+    missing = [package for program, package in PACKAGES.items() if not shutil.which(program)]
+    if missing:
+        raise BoardllamaError(f"the VM needs packages: run sudo apt-get install {' '.join(missing)}")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time changes a machine. The lock goes with the process, however it ends."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"vm {folder.name}: another process is at work on it, waiting", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def prepare(folder: Path, before: Machine | None, hardware: Hardware | None) -> Machine:
+    """Everything that QEMU needs: root, disk, key, ports. Saved, so that the next start is like this one."""
+    root = root_tree.ensure()
+    ssh_port, api_port = free_ports(2)
+    machine = before or Machine(folder, ssh_port, api_port, root.kernel, root.identity)
+    make_key(machine)
+    if before is None or before.root != root.identity or not machine.disk.exists():
+        make_disk(machine, root, before)
+    machine = replace(machine, kernel=root.kernel, root=root.identity, hardware=hardware or machine.hardware)
+    chosen = with_free_ports(machine)
+    if chosen != machine:
+        say(machine, f"a port of it is taken; SSH moves from {machine.ssh_port} to {chosen.ssh_port}")
+    chosen.save()
+    chosen.write_ssh_config()
+    return chosen
+
+
+def make_key(machine: Machine) -> None:
+    """The key pair of this VM, kept over new disks. Both halves are there or it is made anew."""
+    public = machine.ssh_key.with_suffix(".pub")
+    if machine.ssh_key.exists() and public.exists():
+        return
+    aside = machine.folder / ".key.new"
+    for path in (aside, aside.with_name(".key.new.pub"), machine.ssh_key, public):
+        path.unlink(missing_ok=True)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"boardllama-vm-{machine.name}", "-f", str(aside))
+    aside.with_name(".key.new.pub").rename(public)
+    aside.rename(machine.ssh_key)
+
+
+def make_disk(machine: Machine, root: root_tree.RootTree, before: Machine | None) -> None:
+    """An empty layer over the cached root. A disk that lay over another root goes: it would be a mixture of two."""
+    if before and machine.disk.exists():
+        say(machine, "its root has changed (new recipe or newer packages): it gets a new disk")
+    machine.known_hosts.unlink(missing_ok=True)
+    aside = machine.folder / ".disk.new"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))
+    # The key that the old disk accepts may be another one; state.json says which root the new disk stands on.
+    (machine.folder / "state.json").unlink(missing_ok=True)
+    aside.rename(machine.disk)
+
+
+def run(*command: str) -> None:
+    """Runs a short command. Raises BoardllamaError with what it said."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if result.returncode != 0:
+        raise BoardllamaError(f"{command[0]}: {result.stderr.strip() or result.returncode}")
+
+
+def start(machine: Machine) -> None:
+    """Starts QEMU in a session of its own: Ctrl-C does not reach it, and it holds no file of its starter open."""
+    for path in (machine.console, machine.pid_file):
+        path.unlink(missing_ok=True)
+    public_key = machine.ssh_key.with_suffix(".pub").read_text()
+    with machine.log.open("wb") as log:
+        child = subprocess.Popen(
+            machine.command(public_key),
+            cwd=machine.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_DEADLINE
+    while machine.process_id() is None:
+        if child.poll() is not None or time.monotonic() > deadline:
+            child.kill()
+            raise BoardllamaError(f"QEMU did not start: {machine.last_words()}")
+        time.sleep(0.05)
+
+
+def down(name: str | None = None, wipe: bool = False) -> None:
+    """Powers the machine off, and removes its files when told to. None running is fine."""
+    folder = machine_folder(name)
+    if not folder.exists():
+        print(f"vm {folder.name}: is down")
+        return
+    with alone(folder):
+        machine = Machine.read(folder)
+        if machine and machine.process_id():
+            power.off(machine)
+        print(f"vm {folder.name}: is down")
+        if wipe:
+            shutil.rmtree(folder)
+
+
+def reboot(name: str | None = None) -> None:
+    """Restarts the guest and waits until it runs again."""
+    machine = Machine.load(name)
+    with alone(machine.folder):
+        before = boot_id(machine)
+        started = time.monotonic()
+        ssh(machine, "systemctl --no-block reboot")
+        power.wait_for_new_boot(machine, before)
+        wait_ready(machine, started)
+
+
+def status(name: str | None = None) -> int:
+    """Says how to reach the machine. Returns 0 when it is up, 3 when it is down, as systemctl does."""
+    try:
+        machine = Machine.load(name)
+    except BoardllamaError:
+        print(f"vm {machine_folder(name).name}: is down")
+        return 3
+    print(f"vm {machine.name}: is up, ssh -F {machine.ssh_config} {machine.name}, {machine.api_url}")
+    return 0
+
+
+def print_log(name: str | None = None) -> None:
+    """The console's log, of this or the last boot. Raises BoardllamaError when there is none."""
+    console = machine_folder(name) / "console.log"
+    if not console.exists():
+        raise BoardllamaError(f"{console} is not there: the VM was never up, run make vm")
+    shutil.copyfileobj(console.open(errors="replace"), sys.stdout)
+
+
+def say(machine: Machine, line: str) -> None:
+    """Progress, on stderr."""
+    Progress(machine).say(line)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.vm", description="The QEMU arm64 machine.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    starting = verbs.add_parser("up", help="start it and wait until it runs")
+    starting.add_argument("--cpu", help="QEMU's name of the CPU (cortex-a76)")
+    starting.add_argument("--cores", type=int, help="number of CPUs (2)")
+    starting.add_argument("--memory", type=int, help="MiB (2048)")
+    entering = verbs.add_parser("ssh", help="a shell or a command in it")
+    entering.add_argument("command", nargs=argparse.REMAINDER)
+    verbs.add_parser("log", help="what its console has said")
+    verbs.add_parser("status", help="whether it is up, and how to reach it")
+    verbs.add_parser("reboot", help="restart the guest and wait until it runs")
+    ending = verbs.add_parser("down", help="power it off")
+    ending.add_argument("--wipe", action="store_true", help="remove its disk and its key too")
+    return parser
+
+
+def main(words: list[str]) -> int:
+    """Runs one command; the exit status. Raises BoardllamaError."""
+    options = arguments().parse_args(words)
+    if options.verb == "up":
+        wanted = {key: value for key, value in vars(options).items() if key != "verb" and value is not None}
+        up(hardware=Hardware(**wanted) if wanted else None)
+    elif options.verb == "ssh":
+        machine = Machine.load()
+        os.execvp("ssh", ["ssh", "-F", str(machine.ssh_config), machine.name, *options.command])
+    elif options.verb == "log":
+        print_log()
+    elif options.verb == "status":
+        return status()
+    elif options.verb == "reboot":
+        reboot()
+    else:
+        down(wipe=options.wipe)
+    return 0
+
+
+if __name__ == "__main__":
+    # So that an ended `up` ends what it has started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BoardllamaError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted; run the same again to go on")

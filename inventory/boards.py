@@ -1,0 +1,17 @@
+"""Two kinds of boards over SSH: copy this file and name your own. `pyinfra inventory/boards.py deploy.py`
+
+Group data: inventory/group_data/all.py holds every default, <group>.py beside it what a kind of board needs.
+"""
+
+builders = ["@local"]
+
+raspberry_pi_5 = [
+    ("kitchen.example", {"ssh_user": "pi", "_sudo": True}),
+    ("hall.example", {"ssh_user": "pi", "_sudo": True}),
+]
+
+rockpro64 = [
+    ("lab.example", {"ssh_user": "root"}),
+]
+
+targets = [name for name, _data in raspberry_pi_5 + rockpro64]

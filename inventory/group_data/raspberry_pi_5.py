@@ -1,0 +1,3 @@
+"""Raspberry Pi 5: four Cortex-A76."""
+
+cpu = "cortex-a76"

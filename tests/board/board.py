@@ -1,0 +1,86 @@
+"""A deployed board, as the suite asks it: over SSH, with its own curl, as its operator would."""
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from testinfra.host import Host
+
+from deploy.facts import UNIT
+from deploy.health import Health, parse, probe_command, wait
+from deploy.launch import API_KEY, CONFIG
+
+DEADLINE = 120
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    type: str
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.text)
+
+
+class Board:
+    """A target of the inventory."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def run(self, command: str) -> str:
+        """Standard output of a command that must succeed."""
+        done = self.host.run(command)
+        assert done.rc == 0, f"{command}: status {done.rc}: {done.stderr or done.stdout}"
+        return str(done.stdout).strip()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.json says now."""
+        return dict(json.loads(self.run(f"cat {CONFIG}")))
+
+    @property
+    def url(self) -> str:
+        """Where the config says that the server listens."""
+        server = self.config["server"]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server["host"], server["host"])
+        return f"http://{host}:{server['port']}"
+
+    @property
+    def process(self) -> int:
+        """The main process of the service."""
+        return int(self.run(f"systemctl show --property MainPID --value {UNIT}"))
+
+    @property
+    def arguments(self) -> list[str]:
+        """The command line of the running server."""
+        return self.run(f"tr '\\0' '\\n' < /proc/{self.process}/cmdline").splitlines()
+
+    @property
+    def health(self) -> Health:
+        """The judgement of the deploy's own gate."""
+        return parse(self.run(probe_command(self.url)))
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Answer:
+        """GET, or POST when there is a body; with the board's key when it has one."""
+        key = f"sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {API_KEY} 2>/dev/null | head -n 1"
+        data = f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}" if body is not None else ""
+        curl = f"curl -sS -m {DEADLINE} --config - -w '\\n%{{http_code}} %{{content_type}}' {data} {self.url}{path}"
+        text, _, status = self.run(f"{key} | {curl}").rpartition("\n")
+        code, _, kind = status.partition(" ")
+        return Answer(int(code), kind, text)
+
+    def restart(self) -> None:
+        """Restarts the service and waits until it answers."""
+        self.run(f"systemctl restart {UNIT}")
+        self.await_health()
+
+    def await_health(self) -> None:
+        """The deploy's own gate."""
+        wait(lambda: self.health, DEADLINE, print)

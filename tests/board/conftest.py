@@ -1,0 +1,34 @@
+"""Gives every test of the suite a `board`: each target of --inventory in turn, or the VM that the tests made."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from deploy.paths import REPO
+from tests.board.board import Board
+from tests.targets import connect, targets
+
+VM = "the VM of the tests"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One round of the suite for each target."""
+    if "target" in metafunc.fixturenames:
+        inventory = metafunc.config.getoption("--inventory")
+        names = list(targets(inventory)) if inventory else [VM]
+        metafunc.parametrize("target", names, scope="session")
+
+
+@pytest.fixture(scope="session")
+def board(target: str, request: pytest.FixtureRequest) -> Iterator[Board]:
+    """The target, connected."""
+    inventory: Path | None = request.config.getoption("--inventory")
+    if inventory is None:
+        request.getfixturevalue("deployed_vm")
+        inventory = REPO / "inventory" / "qemu.py"
+        (target,) = targets(inventory)
+    # /tmp: the path of ssh's control socket may have no more than 107 bytes.
+    with TemporaryDirectory(prefix="bl-", dir="/tmp") as folder:
+        yield Board(connect(target, targets(inventory)[target], Path(folder)))

@@ -1,0 +1,118 @@
+"""What holds on every board that boardllama deployed. `make verify INVENTORY=…` runs it against yours."""
+
+import json
+
+import pytest
+
+from deploy.facts import UNIT
+from deploy.health import Health, State
+from deploy.launch import CONFIG
+from tests.board.board import Board
+
+
+def test_the_service_is_active_and_enabled(board: Board) -> None:
+    assert board.host.service(UNIT).is_running
+    assert board.host.service(UNIT).is_enabled
+
+
+def test_the_running_process_is_the_installed_binary(board: Board) -> None:
+    assert board.run(f"readlink /proc/{board.process}/exe") == board.run("readlink -f /usr/bin/llama-server")
+
+
+def test_it_runs_as_ollama_not_as_root(board: Board) -> None:
+    assert board.run(f"stat -c %U:%G /proc/{board.process}") == "ollama:ollama"
+
+
+def test_it_listens_where_it_is_told_and_nowhere_else(board: Board) -> None:
+    server = board.config["server"]
+    rows = board.run(f"ss -ltnpH | grep -F pid={board.process},").splitlines()
+    host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
+    assert [row.split()[3] for row in rows] == [f"{host}:{server['port']}"]
+
+
+def test_the_gate_of_the_deploy_finds_it_healthy(board: Board) -> None:
+    assert board.health == Health(State.READY)
+
+
+def test_health_says_ok(board: Board) -> None:
+    answer = board.ask("/health")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+def test_it_completes_a_text(board: Board) -> None:
+    answer = board.ask("/v1/completions", {"prompt": "The quick brown fox", "max_tokens": 8})
+    assert answer.status == 200
+    assert answer.json["choices"][0]["text"].strip()
+    assert answer.json["usage"]["completion_tokens"] > 0
+
+
+def test_it_streams_a_completion_as_server_sent_events(board: Board) -> None:
+    answer = board.ask("/v1/completions", {"prompt": "Write a haiku:", "max_tokens": 4, "stream": True})
+    assert answer.type.startswith("text/event-stream")
+    events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
+    assert events[-1] == "[DONE]"
+    assert "".join(json.loads(event)["choices"][0]["text"] for event in events[:-1]).strip()
+
+
+def test_it_chats_with_a_system_prompt(board: Board) -> None:
+    messages = [{"role": "system", "content": "You are a pirate."}, {"role": "user", "content": "How are you?"}]
+    answer = board.ask("/v1/chat/completions", {"messages": messages, "max_tokens": 8})
+    assert answer.status == 200
+    assert answer.json["choices"][0]["message"]["role"] == "assistant"
+    assert answer.json["choices"][0]["message"]["content"].strip()
+    assert answer.json["usage"]["prompt_tokens"] > 10
+
+
+def test_props_show_the_configured_context_and_model(board: Board) -> None:
+    props, models = board.ask("/props").json, board.config["models"]
+    wanted = models["default_context_size"] or props["default_generation_settings"]["n_ctx"]
+    assert props["default_generation_settings"]["n_ctx"] == wanted
+    assert props["model_path"].startswith(f"{models['path']}/")
+    assert models["default_model"] in (None, props["model_alias"])
+
+
+def test_props_show_the_sampling_that_config_json_asks_for(board: Board) -> None:
+    params, wanted = board.ask("/props").json["default_generation_settings"]["params"], board.config["inference"]
+    for name in ("temperature", "top_p", "top_k", "repeat_penalty"):
+        assert params[name] == pytest.approx(wanted[name]), name
+
+
+def test_props_carry_the_pin_of_the_build(board: Board) -> None:
+    manifest = json.loads(board.run("cat $(dirname $(readlink -f /usr/bin/llama-server))/manifest.json"))
+    assert board.ask("/props").json["build_info"] == manifest["build_info"]
+
+
+def test_metrics_are_prometheus_text(board: Board) -> None:
+    answer = board.ask("/metrics")
+    assert (answer.status, answer.type.split(";")[0]) == (200, "text/plain")
+    assert "\nllamacpp:prompt_tokens_total " in answer.text
+
+
+def test_the_root_is_the_web_ui(board: Board) -> None:
+    answer = board.ask("/")
+    assert (answer.status, answer.type.split(";")[0]) == (200, "text/html")
+    assert "<html" in answer.text.lower()
+
+
+def test_ollamas_own_api_is_not_there(board: Board) -> None:
+    assert board.ask("/api/generate", {"model": "tinyllama", "prompt": "Hello!"}).status == 404
+
+
+def test_llama_cli_answers(board: Board) -> None:
+    model = board.ask("/props").json["model_path"]
+    said = board.run(f"llama-cli -m '{model}' -p 'Tell me a joke.' -n 8 --single-turn </dev/null 2>/dev/null")
+    assert len(said.replace("Tell me a joke.", "").split()) > 4
+
+
+@pytest.mark.disruptive
+def test_editing_the_threads_and_restarting_changes_them(board: Board) -> None:
+    before = board.arguments[board.arguments.index("--threads") + 1]
+    wanted = "1" if before != "1" else "2"
+    board.run(f"cp -p {CONFIG} {CONFIG}.before")
+    try:
+        board.run(f'sed -i \'s/"default_threads": *[0-9]*/"default_threads": {wanted}/\' {CONFIG}')
+        board.restart()
+        assert board.arguments[board.arguments.index("--threads") + 1] == wanted
+    finally:
+        board.run(f"cat {CONFIG}.before > {CONFIG}; rm {CONFIG}.before")
+        board.restart()

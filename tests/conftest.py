@@ -1,0 +1,44 @@
+"""What all tests share: the option that names an inventory, and the VM that board and VM tests run against."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from deploy.paths import REPO
+from tests.vm.machine import INVENTORY, PYINFRA, VirtualBoard
+
+# Tests never touch the VM of `make up`: theirs has its own name, disk, key and ports.
+os.environ["BOARDLLAMA_VM"] = os.environ.get("BOARDLLAMA_TEST_VM", "test")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds --inventory: judge what is deployed there. Without it a VM is booted and deployed first."""
+    parser.addoption("--inventory", type=Path, default=None, help="judge this inventory's targets as they are")
+
+
+@pytest.fixture(scope="session")
+def booted_vm(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
+    """A VM with an empty disk, booted for this run of the tests, and gone after it."""
+    show = request.config.pluginmanager.getplugin("capturemanager")
+    with show.global_and_fixture_disabled():  # minutes may pass: whoever waits sees what for
+        subprocess.run([sys.executable, "-m", "deploy.vm", "down", "--wipe"], cwd=REPO, check=True)
+        subprocess.run([sys.executable, "-m", "deploy.vm", "up"], cwd=REPO, check=True)
+    try:
+        with TemporaryDirectory(prefix="bl-", dir="/tmp") as folder:
+            yield VirtualBoard(Path(folder))
+    finally:
+        subprocess.run([sys.executable, "-m", "deploy.vm", "down"], cwd=REPO, check=True)
+
+
+@pytest.fixture(scope="session")
+def deployed_vm(booted_vm: VirtualBoard, request: pytest.FixtureRequest) -> VirtualBoard:
+    """The VM as `pyinfra inventory/qemu.py deploy.py` leaves it; the build is made first when the cache has none."""
+    show = request.config.pluginmanager.getplugin("capturemanager")
+    with show.global_and_fixture_disabled():
+        subprocess.run([PYINFRA, "-y", INVENTORY, "deploy.py"], cwd=REPO, check=True)
+    return booted_vm

@@ -1,0 +1,43 @@
+"""What the tests of hub.py share: one small model on a loopback hub, an empty cache, no user settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from huggingface_hub import close_session, constants
+
+from deploy import transfer
+from deploy.errors import BoardllamaError
+from deploy.hub import HubModel, fetch
+from tests.hub_server import HubServer
+
+CONTENT = b"GGUF" + bytes(range(256)) * 1200  # 300 KB: several blocks on the wire
+
+
+@contextmanager
+def hub_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[HubServer]:
+    """A running hub that HF_ENDPOINT names, a cache below folder, no user token, waits shortened."""
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "library"))
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+    close_session()
+    with HubServer() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+def silent(line: str) -> None:
+    """No progress on the test's stderr."""
+
+
+def failure(model: HubModel) -> str:
+    """The one line with which fetching fails."""
+    with pytest.raises(BoardllamaError) as caught:
+        fetch(model, silent)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

@@ -1,0 +1,45 @@
+"""The targets of an inventory as testinfra hosts: pyinfra itself is asked what the inventory says."""
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from testinfra.host import Host
+
+from deploy.paths import REPO
+
+PYINFRA = Path(sys.executable).with_name("pyinfra")
+SSH_OPTIONS = {
+    "ssh_hostname": "HostName",
+    "ssh_port": "Port",
+    "ssh_user": "User",
+    "ssh_key": "IdentityFile",
+    "ssh_known_hosts_file": "UserKnownHostsFile",
+}
+
+
+@cache
+def targets(inventory: Path) -> dict[str, dict[str, Any]]:
+    """Host data of every target, by name."""
+    done = subprocess.run(
+        [PYINFRA, inventory, "debug-inventory", "--json"], cwd=REPO, capture_output=True, text=True, check=True
+    )
+    return {host["name"]: host["data"] for host in json.loads(done.stdout) if "targets" in host["groups"]}
+
+
+def connect(name: str, data: dict[str, Any], folder: Path) -> Host:
+    """A testinfra host with the connection that pyinfra would use. `folder`, a short path, takes its ssh_config."""
+    sudo = bool(data.get("_sudo"))
+    if name == "@local":
+        return testinfra.get_host("local://", sudo=sudo)
+    lines = [f"Host {name}", "  BatchMode yes", "  StrictHostKeyChecking accept-new", "  LogLevel ERROR"]
+    lines += [f"  {option} {data[key]}" for key, option in SSH_OPTIONS.items() if data.get(key)]
+    # One connection for all commands: a key exchange costs more than most commands of the suite.
+    lines += ["  ControlMaster auto", f"  ControlPath {folder}/%C", "  ControlPersist 60"]
+    config = folder / "ssh_config"
+    config.write_text("\n".join(lines) + "\n")
+    return testinfra.get_host(f"ssh://{name}", ssh_config=str(config), sudo=sudo)

@@ -1,0 +1,254 @@
+"""Builds: named by everything that goes in, made on any host, and there only when they are whole and proven."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import StringCommand
+from pyinfra.connectors.local import LocalConnector
+from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.util import CommandOutput, OutputLine
+
+from deploy import artifact, build
+from deploy.artifact import Build, Manifest, require_artifact
+from deploy.builder import Builder
+from deploy.cpu import Cpu, named
+from deploy.errors import BoardllamaError
+from deploy.paths import REPO
+from deploy.proof import Proof
+from deploy.source import ArchiveSource, content_hash, source_of
+
+SOURCE = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
+VERSION = "version: 0.5.0-dev (build 0, commit abababababab) built with Clang"
+
+# Stands in for the real recipe: same interface, no compiler.
+QUICK = """
+. "$1/job.sh"; . "$1/steps.sh"
+CACHE=$(cd "$1/../.." && pwd); LOG=$CACHE/log; : >"$LOG.step"
+echo run >>"$CACHE/runs"
+step compiling sh -c "$STAND_IN"
+out=$CACHE/out/$NAME; mkdir -p "$out"; cd "$out"
+for tool in llama-server llama-cli llama-bench llama-quantize; do echo "$CPU $tool ${ARCHIVE:-}" >$tool; done
+sha256sum llama-* >SHA256SUMS
+"""
+
+
+class AnyHost:
+    """A host that is this machine, reached without pyinfra's connections; as SSH it has its own home."""
+
+    def __init__(self, home: Path, connector: type = LocalConnector) -> None:
+        self.name = "farm" if connector is SSHConnector else "@local"
+        self.connector_cls = connector
+        self.environment = {"HOME": str(home), "PATH": os.environ["PATH"], "STAND_IN": "true"}
+        self.damage = b""
+
+    def run_shell_command(self, command: StringCommand, print_output: bool = False) -> tuple[bool, CommandOutput]:
+        done = subprocess.run(
+            ["sh", "-c", command.get_raw_value()], env=self.environment, capture_output=True, text=True, check=False
+        )
+        lines = [OutputLine("stdout", line) for line in done.stdout.splitlines()]
+        return done.returncode == 0, CommandOutput(lines + [OutputLine("stderr", x) for x in done.stderr.splitlines()])
+
+    def put_file(self, filename_or_io: Any, remote_filename: str) -> bool:
+        body = filename_or_io.read() if isinstance(filename_or_io, io.BytesIO) else Path(filename_or_io).read_bytes()
+        Path(remote_filename).write_bytes(body)
+        return True
+
+    def get_file(self, remote_filename: str, filename_or_io: Any) -> bool:
+        Path(filename_or_io).write_bytes(Path(remote_filename).read_bytes() + self.damage)
+        return True
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and the stand-in recipe."""
+    recipe = tmp_path / "recipe"
+    recipe.mkdir()
+    for name in artifact.RECIPE:
+        (recipe / name).write_bytes((artifact.HERE / name).read_bytes())
+    (recipe / "recipe.sh").write_text(QUICK)
+    for module in (artifact, build):
+        monkeypatch.setattr(module, "HERE", recipe)
+    monkeypatch.setattr(build, "prove", approve)
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def approve(_folder: Path, cpu: Cpu) -> Proof:
+    return Proof(glibc="2.27", instructions={}, version=VERSION, ran_on=cpu.qemu)
+
+
+def one(cpu: str = "cortex-a76") -> Build:
+    return Build(SOURCE, named(cpu))
+
+
+def test_the_name_says_the_cpu_and_the_key(cache: Path) -> None:
+    assert one().name == f"cortex-a76-{one().key[:16]}"
+    assert one().artifact == cache / "builds" / one().name
+
+
+def test_the_key_follows_everything_that_goes_in(cache: Path) -> None:
+    other_source = Build(SOURCE.model_copy(update={"sha256": "cd" * 32}), named("cortex-a76"))
+    keys = {one().key, one("cortex-a72").key, other_source.key}
+    for name in artifact.RECIPE:
+        with (artifact.HERE / name).open("a") as file:
+            file.write("# changed\n")
+        keys.add(one().key)
+    assert len(keys) == 3 + len(artifact.RECIPE)
+
+
+def test_the_key_does_not_follow_where_the_source_lies(cache: Path) -> None:
+    moved = Build(SOURCE.model_copy(update={"url": "https://elsewhere.example/x.tar"}), named("cortex-a76"))
+    assert moved.key == one().key
+
+
+def test_processors_share_a_work_folder_and_sources_do_not(cache: Path) -> None:
+    other_source = Build(SOURCE.model_copy(update={"sha256": "cd" * 32}), named("cortex-a76"))
+    assert one("cortex-a72").base == one().base != other_source.base
+
+
+def test_a_build_that_is_not_there_is_refused_by_name(cache: Path) -> None:
+    with pytest.raises(BoardllamaError, match=f"the build {one().name} is not there"):
+        require_artifact(one())
+
+
+@pytest.mark.parametrize("connector", [LocalConnector, SSHConnector])
+def test_a_build_is_made_on_any_builder_and_described(cache: Path, tmp_path: Path, connector: type) -> None:
+    host = AnyHost(tmp_path, connector)
+    manifest = build.make(one(), Builder(host))
+    assert manifest == require_artifact(one())
+    assert set(manifest.files) == set(artifact.PROGRAMS)
+    assert manifest.build_info == "b0-abababababab"
+    assert manifest.inputs["cpu"] == {"name": "cortex-a76", "mcpu": "cortex_a76-aes-sha2"}
+    assert sorted(path.name for path in one().artifact.iterdir()) == sorted([*artifact.PROGRAMS, "manifest.json"])
+    assert all(os.access(one().artifact / name, os.X_OK) for name in artifact.PROGRAMS)
+    worked_in = tmp_path / ".cache" / "boardllama" if connector is SSHConnector else cache
+    assert (worked_in / "builder" / "runs").read_text() == "run\n"
+
+
+def test_a_failed_build_names_its_step_its_log_and_the_error(cache: Path, tmp_path: Path) -> None:
+    host = AnyHost(tmp_path, SSHConnector)
+    host.environment["STAND_IN"] = "echo [1/9] Building; echo 'a.cpp:1: error: no such thing'; echo stopped; exit 1"
+    with pytest.raises(BoardllamaError) as failure:
+        build.attempt(one(), Builder(host))
+    log = tmp_path / ".cache/boardllama/builder/log"
+    assert str(failure.value) == f"cortex-a76: compiling (log: farm:{log}): a.cpp:1: error: no such thing"
+    assert "no such thing" in log.read_text()
+    assert not one().artifact.exists()
+
+
+def test_after_a_failure_the_next_run_builds(cache: Path, tmp_path: Path) -> None:
+    host = AnyHost(tmp_path)
+    host.environment["STAND_IN"] = "false"
+    with pytest.raises(BoardllamaError):
+        build.make(one(), Builder(host))
+    host.environment["STAND_IN"] = "true"
+    build.make(one(), Builder(host))
+    assert require_artifact(one())
+
+
+def test_what_breaks_a_rule_gets_no_name(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_folder: Path, _cpu: Cpu) -> Proof:
+        raise BoardllamaError("llama-server has no sdot instruction")
+
+    monkeypatch.setattr(build, "prove", refuse)
+    with pytest.raises(BoardllamaError, match="no sdot"):
+        build.make(one(), Builder(AnyHost(tmp_path)))
+    assert list((cache / "builds").iterdir()) == []
+
+
+def test_a_binary_with_another_pin_in_it_is_refused(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Proof(glibc="2.27", instructions={}, version="build 0, commit 000000000000", ran_on="x")
+    monkeypatch.setattr(build, "prove", lambda _folder, _cpu: old)
+    with pytest.raises(BoardllamaError, match="is not the pin abababababab"):
+        build.make(one(), Builder(AnyHost(tmp_path)))
+
+
+def test_bytes_that_change_on_the_way_are_refused(cache: Path, tmp_path: Path) -> None:
+    host = AnyHost(tmp_path, SSHConnector)
+    host.damage = b"?"
+    with pytest.raises(BoardllamaError, match="arrived with other bytes"):
+        build.make(one(), Builder(host))
+    assert not one().artifact.exists()
+
+
+def test_a_damaged_artifact_is_refused_and_built_again(cache: Path, tmp_path: Path) -> None:
+    build.make(one(), Builder(AnyHost(tmp_path)))
+    (one().artifact / "llama-cli").write_text("short")
+    with pytest.raises(BoardllamaError, match="llama-cli is missing or has another size"):
+        require_artifact(one())
+    build.make(one(), Builder(AnyHost(tmp_path)))
+    assert require_artifact(one())
+
+
+@pytest.mark.parametrize("connector", [LocalConnector, SSHConnector])
+def test_a_source_folder_travels_to_the_builder(cache: Path, tmp_path: Path, connector: type) -> None:
+    tree = tmp_path / "my llama"
+    (tree / "ggml").mkdir(parents=True)
+    (tree / "ggml" / "CMakeLists.txt").write_text("")
+    content_hash.cache_clear()
+    wanted = Build(source_of({"llama_source": "path", "llama_path": str(tree)}), named("generic"))
+    pinned = Proof(glibc="2.27", instructions={}, version=wanted.pin, ran_on="x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "prove", lambda _folder, _cpu: pinned)
+        build.make(wanted, Builder(AnyHost(tmp_path, connector)))
+    carried = (wanted.artifact / "llama-server").read_text().split(maxsplit=2)[2].strip()
+    listing = subprocess.run(["tar", "-tf", carried], capture_output=True, text=True, check=True).stdout
+    assert listing == "ggml/CMakeLists.txt\n"
+
+
+DEPLOY = """
+import sys; sys.path.insert(0, {repo!r})
+from deploy.build import Build, llama_builds
+from deploy.cpu import named
+from deploy.source import ArchiveSource
+source = ArchiveSource(kind="archive", url={url!r}, sha256="ab" * 32)
+llama_builds([Build(source, named(name)) for name in ("generic", "cortex-a72")])
+"""
+
+
+def pyinfra(folder: Path, url: str) -> subprocess.CompletedProcess[str]:
+    (folder / "inventory.py").write_text('builders = ["@local"]\n')
+    (folder / "story.py").write_text(DEPLOY.format(repo=str(REPO), url=url))
+    return subprocess.run(
+        [Path(sys.executable).with_name("pyinfra"), "-y", "inventory.py", "story.py"],
+        cwd=folder, env=os.environ | {"BOARDLLAMA_CACHE": str(folder / "cache")},
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
+def test_with_a_wrong_hash_nothing_is_unpacked_and_the_other_builds_still_run(tmp_path: Path) -> None:
+    """The real recipe under the real pyinfra: each build says its one line."""
+    archive = tmp_path / "llama.tar.gz"
+    archive.write_bytes(b"anything")
+    done = pyinfra(tmp_path, archive.as_uri())
+    for cpu in ("generic", "cortex-a72"):
+        assert f"{cpu}: fetching the source (log: " in done.stderr
+    assert "pinned is abab" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("cache/builder/work/*/src"))
+
+
+def test_unchanged_inputs_are_no_change_and_take_less_than_a_second(tmp_path: Path) -> None:
+    for cpu in ("generic", "cortex-a72"):
+        wanted = Build(SOURCE.model_copy(update={"url": "file:///nowhere"}), named(cpu))
+        folder = tmp_path / "cache" / "builds" / wanted.name
+        folder.mkdir(parents=True)
+        manifest = Manifest(
+            name=wanted.name, key=wanted.key, inputs={}, build_info="", files={}, proof=approve(folder, wanted.cpu)
+        )
+        (folder / "manifest.json").write_text(json.dumps(manifest.model_dump()))
+    begun = time.monotonic()
+    done = pyinfra(tmp_path, "file:///nowhere")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("No changes") == 2
+    assert not (tmp_path / "cache" / "builder").exists()
+    assert time.monotonic() - begun < 5, "pyinfra's own start is most of it"

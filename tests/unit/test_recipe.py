@@ -1,0 +1,91 @@
+"""How the recipe speaks and dies: short lines for people, bytes to the log, and no compiler without a listener."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.artifact import HERE
+
+
+def script(tmp_path: Path, body: str) -> list[str]:
+    path = tmp_path / "job.sh"
+    path.write_text(f'set -u\nCPU=generic LOG="{tmp_path}/log"\n. "{HERE}/steps.sh"\n{body}\n')
+    return ["sh", str(path)]
+
+
+def run(tmp_path: Path, body: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(script(tmp_path, body), capture_output=True, check=False, timeout=30)
+
+
+def alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(condition: "object", seconds: float = 15) -> bool:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_step_says_its_name_and_its_output_goes_to_the_log(tmp_path: Path) -> None:
+    done = run(tmp_path, "step compiling echo '[3/9] Building'; say end")
+    assert done.stdout == b"generic: compiling\ngeneric: end\n"
+    assert (tmp_path / "log").read_text() == "[3/9] Building\n"
+
+
+def test_a_failed_step_ends_all_in_one_line_with_the_telling_words(tmp_path: Path) -> None:
+    noise = "printf '[7/9] Building\\nx.cpp:3: error: unknown type\\nninja: build stopped\\n'; exit 3"
+    done = run(tmp_path, f'step compiling sh -c "{noise}"; say never')
+    last = done.stdout.decode().splitlines()[-1]
+    assert done.returncode == 1
+    assert last == f"FAILED compiling (log: {tmp_path}/log): x.cpp:3: error: unknown type"
+
+
+def test_without_telling_words_the_last_line_is_shown(tmp_path: Path) -> None:
+    done = run(tmp_path, "step fetching sh -c 'echo one; echo two; exit 1'")
+    assert done.stdout.decode().splitlines()[-1].endswith("): two")
+
+
+def test_bytes_that_are_no_text_never_reach_the_reader(tmp_path: Path) -> None:
+    done = run(tmp_path, "step compiling sh -c \"printf '\\\\377\\\\376 error: \\\\303( bad\\\\n'; exit 1\"")
+    assert done.stdout.decode("ascii").splitlines()[-1].endswith(" error: ( bad")
+
+
+def test_the_compile_step_counts(tmp_path: Path) -> None:
+    done = run(
+        tmp_path, 'STEP=compiling; printf \'[134/412] Building\\n\' >"$LOG.step"; say "$(progress), $(spent 125)"'
+    )
+    assert done.stdout == b"generic: 134 of 412 compiled, 2 min 5 s\n"
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_compiler_too(tmp_path: Path, end: signal.Signals) -> None:
+    pids = tmp_path / "pids"
+    body = f"step compiling sh -c 'sleep 60 & echo $$ $! >{pids}; wait'"
+    with subprocess.Popen(script(tmp_path, body), stdout=subprocess.DEVNULL) as recipe:
+        assert wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        recipe.send_signal(end)
+        assert recipe.wait(10) == 130
+    assert wait_for(lambda: not any(alive(int(pid)) for pid in pids.read_text().split()))
+
+
+def test_when_the_controller_is_gone_the_compiler_ends(tmp_path: Path) -> None:
+    """Nobody reads the progress lines any more: the next one, at most 10 s later, stops the build."""
+    pids = tmp_path / "pids"
+    body = f"sleep() {{ command sleep 0.001; }}; step compiling sh -c 'sleep 60 & echo $$ $! >{pids}; wait'"
+    reader, writer = os.pipe()
+    with subprocess.Popen(script(tmp_path, body), stdout=writer) as recipe:
+        os.close(writer)
+        assert wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        os.close(reader)
+        assert recipe.wait(15) == 130
+    assert wait_for(lambda: not any(alive(int(pid)) for pid in pids.read_text().split()))

@@ -1,0 +1,115 @@
+"""Deploys of a real board over SSH: they converge, change what they are told to, and keep what an operator did."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.facts import UNIT
+from deploy.launch import CONFIG
+from tests.vm.machine import VirtualBoard
+
+# Inode, size, change time of everything that a deploy may touch: any write shows.
+TOUCHED = (
+    "find /usr/lib/boardllama /usr/bin/llama-* /etc/ollama-cpp /var/lib/ollama /var/lib/boardllama"
+    f" /usr/lib/systemd/system/{UNIT} -printf '%p %i %s %C@\\n' | sort"
+)
+RESTART = ["Activate | Run the server from what is installed", "Verify | Wait until the server is healthy"]
+
+
+@pytest.fixture
+def vm(deployed_vm: VirtualBoard) -> Iterator[VirtualBoard]:
+    """The deployed VM; afterwards it is as the plain deploy leaves it, whatever a test did."""
+    yield deployed_vm
+    restored = deployed_vm.deploy("--data", "config_conflict=overwrite")
+    assert restored.returncode == 0, restored.said
+
+
+def threads(vm: VirtualBoard) -> str:
+    """How many threads the running server was given."""
+    arguments = vm.board.arguments
+    return arguments[arguments.index("--threads") + 1]
+
+
+def test_the_second_run_reports_no_change_and_touches_nothing(vm: VirtualBoard) -> None:
+    before, process = vm.run(TOUCHED), vm.board.process
+    again = vm.deploy()
+    assert (again.returncode, again.changed) == (0, [])
+    assert (vm.run(TOUCHED), vm.board.process) == (before, process)
+
+
+def test_a_changed_setting_restarts_once(vm: VirtualBoard) -> None:
+    started = f"journalctl -b -o cat -u {UNIT} | grep -c '^Started '"
+    before = int(vm.run(started))
+    done = vm.deploy("--data", "threads=1")
+    assert done.changed == ["Configure | Write the launcher, config and unit", *RESTART]
+    assert int(vm.run(started)) == before + 1
+    assert threads(vm) == "1"
+    assert vm.deploy("--data", "threads=1").changed == []
+
+
+def test_a_dry_run_shows_the_difference_and_changes_nothing(vm: VirtualBoard) -> None:
+    before = vm.run(TOUCHED)
+    done = vm.deploy("--dry", "--diff", "--data", "threads=1")
+    assert done.returncode == 0, done.said
+    assert '+    "default_threads": 1' in done.said
+    assert vm.run(TOUCHED) == before
+
+
+def test_a_deploy_that_was_cut_before_its_restart_is_completed_by_the_next(vm: VirtualBoard) -> None:
+    """The new config is in place, the old server still runs."""
+    vm.run(f"cp -p {CONFIG} {CONFIG}.2 && mv {CONFIG}.2 {CONFIG}")
+    assert vm.deploy().changed == RESTART
+    assert vm.deploy().changed == []
+
+
+def test_a_server_that_someone_stopped_is_started(vm: VirtualBoard) -> None:
+    vm.run(f"systemctl disable --now {UNIT}")
+    assert vm.deploy().changed == RESTART
+    assert vm.run(f"systemctl is-enabled {UNIT}") == "enabled"
+
+
+def test_an_operators_edit_survives_until_told_otherwise(vm: VirtualBoard) -> None:
+    vm.run(f'sed -i \'s/"temperature": 0.8/"temperature": 0.1/\' {CONFIG}')
+    done = vm.deploy("--data", "top_k=7")
+    assert done.returncode == 0
+    assert "was edited on the target and is kept" in done.said
+    assert '-    "temperature": 0.1' in done.said
+    assert vm.board.config["inference"]["temperature"] == 0.1
+    assert vm.board.config["inference"]["top_k"] == 40
+    assert vm.deploy("--data", "top_k=7", "--data", "config_conflict=overwrite").returncode == 0
+    assert vm.board.config["inference"]["temperature"] == 0.8
+    assert vm.board.config["inference"]["top_k"] == 7
+
+
+def test_a_drop_in_of_the_operator_is_never_touched(vm: VirtualBoard) -> None:
+    drop_in = f"/etc/systemd/system/{UNIT}.d/mine.conf"
+    vm.run(f"mkdir -p $(dirname {drop_in}) && printf '[Service]\\nNice=5\\n' > {drop_in}")
+    vm.deploy("--data", "threads=1")
+    assert vm.run(f"cat {drop_in}") == "[Service]\nNice=5"
+    assert vm.run(f"ps -o ni= -p {vm.board.process}") == "5"
+    vm.run(f"rm -r $(dirname {drop_in}); systemctl daemon-reload")
+
+
+def test_a_key_made_on_the_device_opens_the_door_that_it_closed(vm: VirtualBoard) -> None:
+    done = vm.deploy("--data", "server_host=0.0.0.0", "--data", "api_key=generate")
+    assert done.returncode == 0, done.said
+    assert vm.run("stat -c '%a %U:%G' /etc/ollama-cpp/api-key") == "640 root:ollama"
+    assert vm.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:11434/v1/models") == "401"
+    assert vm.board.ask("/v1/models").status == 200
+    key = vm.run("cat /etc/ollama-cpp/api-key")
+    assert key not in vm.run("ps -eo args")
+    assert key not in done.said
+    assert vm.deploy("--data", "server_host=0.0.0.0", "--data", "api_key=generate").changed == []
+    vm.run("rm /etc/ollama-cpp/api-key")
+
+
+def test_the_controllers_clock_does_not_matter(vm: VirtualBoard) -> None:
+    """A year behind, as a laptop with an empty battery is."""
+    clock = str(vm.folder / "clock")
+    (vm.folder / "clock").mkdir()
+    (vm.folder / "clock" / "sitecustomize.py").write_text(
+        "import time\nnow = time.time\ntime.time = lambda: now() - 365 * 86400\n"
+    )
+    assert vm.deploy(env={"PYTHONPATH": clock}).changed == []
+    assert vm.deploy("--data", "threads=1", env={"PYTHONPATH": clock}).returncode == 0
+    assert threads(vm) == "1"

@@ -53,7 +53,7 @@ types: $(VENV)/ready ## Check types
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/ready ## Run the unit tests
-	$(PYTHON) -m pytest -q tests/unit
+	$(PYTHON) -m pytest -q -n auto tests/unit
 
 setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinned Python packages
 	@sh deploy/setup.sh packages

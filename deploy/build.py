@@ -73,12 +73,11 @@ def make(build: Build, builder: Builder) -> Manifest:
         builder.bring(made, [*PROGRAMS, "SHA256SUMS"], fresh)
         for name in PROGRAMS:
             (fresh / name).chmod(0o755)  # neither a copy nor SFTP carries modes, and the proof runs the server
-        manifest = _describe(build, fresh)
-        _settle(fresh, manifest, build.artifact)
-    except BaseException:
+        _complete(fresh, _describe(build, fresh))
+        _settle(fresh, build)
+    finally:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    return manifest
+    return require_artifact(build)
 
 
 def _describe(build: Build, folder: Path) -> Manifest:
@@ -95,16 +94,28 @@ def _describe(build: Build, folder: Path) -> Manifest:
     )
 
 
-def _settle(fresh: Path, manifest: Manifest, artifact: Path) -> None:
-    """A cut at any moment leaves either no artifact or a whole one."""
+def _complete(fresh: Path, manifest: Manifest) -> None:
+    """The folder as it will stay, on disk."""
     (fresh / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     (fresh / "SHA256SUMS").unlink()
     for path in (*fresh.iterdir(), fresh):
         _sync(path)
-    if artifact.exists():  # not whole, or it would not have been built again
-        shutil.rmtree(artifact)
-    fresh.rename(artifact)
-    _sync(artifact.parent)
+
+
+def _settle(fresh: Path, build: Build) -> None:
+    """A cut at any moment leaves no artifact or a whole one; a run beside this one may have been faster."""
+    if is_there(build):
+        return
+    broken = fresh.with_name(f"{fresh.name}-broken")
+    if build.artifact.exists():
+        build.artifact.rename(broken)
+        shutil.rmtree(broken, ignore_errors=True)
+    try:
+        fresh.rename(build.artifact)
+    except OSError:
+        if not is_there(build):
+            raise
+    _sync(build.artifact.parent)
 
 
 def _sync(path: Path) -> None:

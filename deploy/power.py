@@ -1,17 +1,21 @@
 """Ending a machine: by asking its guest, or as a power cut does; and seeing a reboot through."""
 
 import os
+import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from deploy.errors import BoardllamaError
 from deploy.machine import Machine
-from deploy.ready import Progress, boot_id, ssh
+from deploy.ready import Progress, boot_id, greets, ssh
 
 # systemd gives a service 20 s (root/files), and the guest is emulated.
 OFF_DEADLINE = 60.0
-REBOOT_DEADLINE = 120.0
+KILL_DEADLINE = 20.0
+REBOOT_DEADLINE = 180.0
 
 
 def off(machine: Machine) -> None:
@@ -20,17 +24,19 @@ def off(machine: Machine) -> None:
     By SSH, because QEMU's power button reaches no guest that was started without firmware on this kernel.
     """
     progress = Progress(machine)
-    try:
-        ssh(machine, "systemctl --no-block poweroff", deadline=20)
-    except BoardllamaError as error:
-        progress.say(f"the guest cannot be asked to power off ({error}); its plug is pulled")
-    else:
-        if ended(machine, progress, OFF_DEADLINE):
+    with process(machine) as qemu:
+        try:
+            ssh(machine, "systemctl --no-block poweroff", deadline=20)
+        except BoardllamaError as error:
+            progress.say(f"the guest cannot be asked to power off ({error}); its plug is pulled")
+        else:
+            if ended(qemu, progress, OFF_DEADLINE):
+                return close_shared_connection(machine)
+            progress.say(f"still there after {OFF_DEADLINE:.0f} s; its plug is pulled")
+        end(qemu, signal.SIGTERM)
+        if ended(qemu, progress, KILL_DEADLINE):
             return close_shared_connection(machine)
-        progress.say(f"still there after {OFF_DEADLINE:.0f} s; its plug is pulled")
-    if not signalled(machine, signal.SIGTERM):
-        cut(machine)
-    return close_shared_connection(machine)
+    return cut(machine)
 
 
 def close_shared_connection(machine: Machine) -> None:
@@ -41,36 +47,58 @@ def close_shared_connection(machine: Machine) -> None:
 
 def cut(machine: Machine) -> None:
     """Pulls the plug: SIGKILL. What the guest had not flushed is lost, as with a board."""
-    if not signalled(machine, signal.SIGKILL):
-        raise BoardllamaError(f"vm {machine.name}: QEMU does not end, not even killed; see {machine.pid_file}")
+    with process(machine) as qemu:
+        end(qemu, signal.SIGKILL)
+        if not ended(qemu, Progress(machine), KILL_DEADLINE):
+            raise BoardllamaError(f"vm {machine.name}: QEMU does not end, not even killed; see {machine.pid_file}")
     close_shared_connection(machine)
 
 
-def signalled(machine: Machine, number: signal.Signals) -> bool:
-    """Sends QEMU a signal; whether it is gone within 10 s. SIGTERM lets it flush its image first."""
-    process = machine.process_id()
-    if process is not None:
-        os.kill(process, number)
-    return ended(machine, Progress(machine), 10.0)
+@contextmanager
+def process(machine: Machine) -> Iterator[int | None]:
+    """A descriptor that stays with QEMU's process until its last thread has gone; None when it is not running.
+
+    A process that is being killed looks gone in /proc long before it lets go of its disk and ports.
+    """
+    number = machine.process_id()
+    try:
+        descriptor = None if number is None else os.pidfd_open(number)
+    except ProcessLookupError:
+        descriptor = None
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
-def ended(machine: Machine, progress: Progress, patience: float) -> bool:
-    """Whether QEMU ends within that many seconds."""
+def end(qemu: int | None, number: signal.Signals) -> None:
+    """Sends a signal; to one that has just gone, none. SIGTERM lets QEMU flush its image."""
+    if qemu is not None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(qemu, number)
+
+
+def ended(qemu: int | None, progress: Progress, patience: float) -> bool:
+    """Whether QEMU has ended within that many seconds."""
     deadline = time.monotonic() + patience
-    while machine.process_id() is not None:
+    while qemu is not None and not select.select([qemu], [], [], 0.5)[0]:
         if time.monotonic() > deadline:
             return False
         progress.still("powering off")
-        time.sleep(0.1)
     return True
 
 
 def wait_for_new_boot(machine: Machine, before: str) -> None:
-    """Returns when the guest's boot id is another one. Raises BoardllamaError after REBOOT_DEADLINE seconds."""
+    """Returns when the guest's boot id is another one. Raises BoardllamaError after REBOOT_DEADLINE seconds.
+
+    Each try has its own connection: one that the guest takes down with it would hang until ssh gives it up.
+    """
     progress = Progress(machine)
+    close_shared_connection(machine)
     while progress.seconds < REBOOT_DEADLINE:
         try:
-            if boot_id(machine) != before:
+            if greets(machine.ssh_port) and boot_id(machine, deadline=30, shared=False) != before:
                 return
         except BoardllamaError:
             if machine.process_id() is None:

@@ -140,7 +140,7 @@ def _prove_server(server: Path) -> None:
 
 
 def run_version(program: Path, cpu: Cpu) -> str:
-    """What `program --version` says on that processor, as one line. Raises BoardllamaError when it does not run there."""
+    """What `program --version` says on that processor, in one line. Raises BoardllamaError when it does not run."""
     command = [*emulator(cpu), str(program), "--version"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=RUN_SECONDS, check=False)

@@ -36,12 +36,13 @@ class Progress:
             self.say(f"{doing}, {self.seconds:.0f} s")
 
 
-def ssh(machine: Machine, command: str, deadline: float = 60.0) -> str:
-    """Standard output of a shell command, run as root in the machine.
+def ssh(machine: Machine, command: str, deadline: float = 60.0, shared: bool = True) -> str:
+    """Standard output of a shell command, run as root in the machine, over the shared connection unless told not to.
 
     Raises BoardllamaError when it fails or does not end within the deadline (seconds).
     """
-    line = ["ssh", "-n", "-F", str(machine.ssh_config), machine.name, command]
+    alone = [] if shared else ["-o", "ControlPath=none"]
+    line = ["ssh", "-n", "-F", str(machine.ssh_config), *alone, machine.name, command]
     try:
         result = subprocess.run(line, capture_output=True, text=True, timeout=deadline)
     except subprocess.TimeoutExpired:
@@ -52,9 +53,9 @@ def ssh(machine: Machine, command: str, deadline: float = 60.0) -> str:
     return result.stdout
 
 
-def boot_id(machine: Machine) -> str:
-    """The kernel's name for this boot."""
-    return ssh(machine, "cat /proc/sys/kernel/random/boot_id").strip()
+def boot_id(machine: Machine, deadline: float = 60.0, shared: bool = True) -> str:
+    """The kernel's name for this boot. Raises BoardllamaError."""
+    return ssh(machine, "cat /proc/sys/kernel/random/boot_id", deadline, shared).strip()
 
 
 def wait_ready(machine: Machine, started: float | None = None, deadline: float = READY_DEADLINE) -> None:

@@ -1,8 +1,14 @@
 """The QEMU arm64 machine that `make vm` starts. `pyinfra inventory/qemu.py deploy.py`"""
 
+from pyinfra.api import DeployError
+
+from deploy.errors import BoardllamaError
 from deploy.machine import Machine
 
-_vm = Machine.load()
+try:
+    _vm = Machine.load()
+except BoardllamaError as error:
+    raise DeployError(str(error)) from None
 
 builders = ["@local"]
 targets = [

@@ -12,13 +12,15 @@ import pytest
 from deploy.paths import REPO
 from tests.vm.machine import INVENTORY, PYINFRA, VirtualBoard
 
-# Tests never touch the VM of `make up`: theirs has its own name, disk, key and ports.
-os.environ["BOARDLLAMA_VM"] = os.environ.get("BOARDLLAMA_TEST_VM", "test")
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds --inventory: judge what is deployed there. Without it a VM is booted and deployed first."""
     parser.addoption("--inventory", type=Path, default=None, help="judge this inventory's targets as they are")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests never touch the VM of `make up`, unless --inventory says so: theirs has its own name, disk, key, ports."""
+    if config.getoption("--inventory") is None:
+        os.environ["BOARDLLAMA_VM"] = os.environ.get("BOARDLLAMA_TEST_VM", "test")
 
 
 @pytest.fixture(scope="session")

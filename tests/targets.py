@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import testinfra
 from testinfra.host import Host
 
@@ -25,9 +26,12 @@ SSH_OPTIONS = {
 @cache
 def targets(inventory: Path) -> dict[str, dict[str, Any]]:
     """Host data of every target, by name."""
-    done = subprocess.run(
-        [PYINFRA, inventory, "debug-inventory", "--json"], cwd=REPO, capture_output=True, text=True, check=True
-    )
+    if not inventory.is_file():
+        raise pytest.UsageError(f"{inventory} is no inventory file: see inventory/")
+    command = [str(PYINFRA), str(inventory), "debug-inventory", "--json"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise pytest.UsageError(f"pyinfra does not take {inventory}: {done.stderr.strip().splitlines()[-1]}")
     return {host["name"]: host["data"] for host in json.loads(done.stdout) if "targets" in host["groups"]}
 
 

@@ -189,6 +189,15 @@ def test_a_damaged_artifact_is_refused_and_built_again(cache: Path, tmp_path: Pa
     assert require_artifact(one())
 
 
+def test_two_runs_that_finish_the_same_build_at_once_both_succeed(cache: Path, tmp_path: Path) -> None:
+    """The faster one's artifact stays as it is: targets may be reading it."""
+    faster = build.make(one(), Builder(AnyHost(tmp_path)))
+    before = (one().artifact / "llama-server").stat().st_ino
+    assert build.make(one(), Builder(AnyHost(tmp_path))) == faster
+    assert (one().artifact / "llama-server").stat().st_ino == before
+    assert [path.name for path in (cache / "builds").iterdir()] == [one().name]
+
+
 @pytest.mark.parametrize("connector", [LocalConnector, SSHConnector])
 def test_a_source_folder_travels_to_the_builder(cache: Path, tmp_path: Path, connector: type) -> None:
     tree = tmp_path / "my llama"

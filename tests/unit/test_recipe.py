@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.artifact import HERE
+from deploy.artifact import HERE, RECIPE
 
 
 def script(tmp_path: Path, body: str) -> list[str]:
@@ -89,3 +89,32 @@ def test_when_the_controller_is_gone_the_compiler_ends(tmp_path: Path) -> None:
         os.close(reader)
         assert recipe.wait(15) == 130
     assert wait_for(lambda: not any(alive(int(pid)) for pid in pids.read_text().split()))
+
+
+def recipe(tmp_path: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
+    """The whole recipe in an empty cache, with stand-ins for the named programs in front of the real ones."""
+    job = tmp_path / "cache" / "jobs" / "generic-0"
+    job.mkdir(parents=True)
+    for name in RECIPE:
+        (job / name).write_bytes((HERE / name).read_bytes())
+    (job / "job.sh").write_text("NAME=generic-0 CPU=generic BASE=b TOOLCHAIN=t SOURCE_KEY=s PIN=p GLIBC=2.28\n")
+    for name, body in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["sh", str(job / "recipe.sh"), str(job)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_a_builder_without_room_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    done = recipe(tmp_path, df="echo head; echo /dev/sda1 9999999 9 102400 99% /")
+    assert done.returncode == 1
+    assert done.stdout.endswith(f"100 MB are free in {tmp_path}/cache, a build needs 3000 MB\n")
+    assert list((tmp_path / "cache" / "source").iterdir()) == []
+
+
+def test_a_builder_without_venv_is_told_the_package(tmp_path: Path) -> None:
+    done = recipe(tmp_path, python3="exit 1")
+    assert done.returncode == 1
+    assert "apt-get install python3-venv" in done.stdout
+    assert done.stdout.count("\n") == 1

@@ -1,0 +1,45 @@
+"""How the build tests name, make and repeat the builds of the default source."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.artifact import Build
+from deploy.build import job_files
+from deploy.cpu import named
+from deploy.paths import REPO
+from deploy.source import source_of
+
+STORY = """
+import os, sys
+sys.path.insert(0, os.environ["REPO"])
+from deploy.build import llama_builds
+from tests.build.builds import wanted
+llama_builds([wanted(name) for name in os.environ["CPUS"].split()])
+"""
+
+
+def wanted(cpu: str) -> Build:
+    """The build of the default source for that cpu."""
+    pins: dict[str, object] = {}
+    exec((REPO / "inventory" / "group_data" / "all.py").read_text(), pins)
+    return Build(source_of(pins), named(cpu))
+
+
+def pyinfra(folder: Path, cpu: str) -> None:
+    """Makes the build for that cpu as the deploy does: pyinfra, @local, the real recipe. Its lines go to stderr."""
+    (folder / "inventory.py").write_text('builders = ["@local"]\n')
+    (folder / "story.py").write_text(STORY)
+    command = [str(Path(sys.executable).with_name("pyinfra")), "-y", "inventory.py", "story.py"]
+    environment = os.environ | {"REPO": str(REPO), "CPUS": cpu}
+    subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, check=True)
+
+
+def job(build: Build, cache: Path) -> list[str]:
+    """The command that runs the recipe for that build in another cache folder."""
+    folder = cache / "jobs" / build.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in job_files(build).items():
+        (folder / name).write_bytes(content)
+    return ["sh", str(folder / "recipe.sh"), str(folder)]

@@ -1,0 +1,67 @@
+"""The inventories that come with the repository, and hosts that do not answer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.paths import REPO
+from deploy.settings import settings_from
+
+PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
+
+
+def pyinfra(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """pyinfra as it is typed."""
+    return subprocess.run(
+        [PYINFRA, *arguments],
+        cwd=REPO,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_worked_example_has_two_kinds_of_boards_with_valid_settings() -> None:
+    done = pyinfra("inventory/boards.py", "debug-inventory", "--json")
+    hosts = {host["name"]: host for host in json.loads(done.stdout)}
+    assert "builders" in hosts["@local"]["groups"]
+    cpus = set()
+    for name in ("kitchen.example", "hall.example", "lab.example"):
+        assert "targets" in hosts[name]["groups"]
+        data = {key: value for key, value in hosts[name]["data"].items() if not key.startswith("ssh_")}
+        cpus.add(settings_from(data).cpu)
+    assert cpus == {"cortex-a76", "cortex-a53"}
+
+
+def test_a_vm_that_is_not_up_is_one_line(tmp_path: Path) -> None:
+    done = pyinfra("inventory/qemu.py", "deploy.py", "--dry", BOARDLLAMA_VM="never-was")
+    assert done.returncode == 1
+    assert "the VM never-was is not up: run make vm" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_host_that_does_not_answer_is_one_line_and_the_others_go_on(tmp_path: Path) -> None:
+    inventory = tmp_path / "two.py"
+    inventory.write_text(
+        'builders = ["@fake/builder"]\n'
+        'targets = [("dead", {"ssh_hostname": "127.0.0.1", "ssh_port": 1}),'
+        ' ("@fake/board", {"fake_delay": 0, "fake_responses": {"echo machine": ["machine x86_64"]}})]\n'
+    )
+    group_data = ["--group-data", str(REPO / "inventory" / "group_data")]
+    done = pyinfra(str(inventory), "deploy.py", "-y", *group_data, PYINFRA_FAKE_DELAY="0")
+    assert done.returncode == 1
+    assert "Could not connect" in done.stderr
+    assert "this machine is x86_64" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_this_machine_is_refused_as_a_board_when_it_is_none() -> None:
+    machine = os.uname().machine
+    done = pyinfra("inventory/local.py", "deploy.py", "--dry")
+    assert done.returncode == 0
+    refused = f"would be refused: this machine is {machine}: boardllama serves aarch64" in done.stderr
+    assert refused == (machine != "aarch64")

@@ -1,4 +1,4 @@
-"""Asks the VM's server the first question: `python -m deploy.answer` prints the answer, its speed and what to try next."""
+"""Asks the VM's server the first question: `python -m deploy.answer` prints the answer, its speed, what to try next."""
 
 import sys
 

@@ -179,7 +179,8 @@ class Service(FactBase[ServiceInfo]):
             f"systemctl show -p ActiveState -p UnitFileState {UNIT};"
             f" ls {shlex.quote(models_dir)}/*.gguf >/dev/null 2>&1 && echo model;"
             f" if test -f {STARTED}; then sed 's/^/then /' {STARTED};"
-            f" cut -d' ' -f4- {STARTED} | xargs -d '\\n' stat -L -c 'now {IDENTITY} %n' -- 2>/dev/null; fi; true"
+            f" while read -r _ _ _ path; do stat -L -c 'now {IDENTITY} %n' -- \"$path\" 2>/dev/null ||"
+            f' echo "now absent 0 0 $path"; done < {STARTED}; fi; true'
         )
 
     def process(self, output: list[str]) -> ServiceInfo:

@@ -107,7 +107,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "default_threads": Key(0, whole(0, 1024, " (0: one per physical core)"), elsewhere),
     },
     "inference": {
-        "gpu_layers": Key(0, NO_GPU, flag("--gpu-layers")),
+        "gpu_layers": Key(0, NO_GPU, elsewhere),
         "batch_size": Key(512, whole(1, 1 << 16, " tokens"), flag("--batch-size")),
         "temperature": Key(0.8, number(0, 10), flag("--temp")),
         "top_p": Key(0.9, number(0, 1), flag("--top-p")),
@@ -121,8 +121,9 @@ KEYS: dict[str, dict[str, Key]] = {
 }
 
 # Always on, whatever the config says. The prompt cache of llama-server would otherwise take up to 8 GiB of a board's
-# memory, and --offline keeps a server that is told of a model by name from fetching it.
-FIXED = ["--metrics", "--cache-ram", "0", "--offline"]
+# memory; --offline keeps a server that is told of a model by name from fetching it; and no web page from elsewhere may
+# call the server through the browser of someone who reaches it.
+FIXED = ["--metrics", "--cache-ram", "0", "--offline", "--cors-origins", "localhost"]
 
 
 def read(path: Path) -> Any:
@@ -263,16 +264,21 @@ def check_port(server: dict[str, Any]) -> None:
 def record(folder: Path, model: Path) -> None:
     """Writes which files this server was started from, so that a deploy can tell whether they are still the ones there.
 
-    One line each: inode, size, change time, path. Equality is all that is asked of them, so no clock need be right.
+    One line each: inode, size, change time, path; `absent` for one that may appear. Equality is all that is asked of
+    them, so no clock need be right.
     """
     unit = Path("/usr/lib/systemd/system/ollama-cpp-server.service")
-    lines = []
-    for path in (Path(SERVER), Path(__file__), CONFIG, unit, API_KEY, model):
-        if path.exists():
-            stat = path.stat()
-            seconds, nanoseconds = divmod(stat.st_ctime_ns, 10**9)
-            lines.append(f"{stat.st_ino} {stat.st_size} {seconds}.{nanoseconds:09d} {path}\n")
-    (folder / "started").write_text("".join(lines))
+    paths = (Path(SERVER), Path(__file__), CONFIG, unit, API_KEY, model)
+    (folder / "started").write_text("".join(f"{identity(path)} {path}\n" for path in paths))
+
+
+def identity(path: Path) -> str:
+    """What a file that was written, replaced or moved since does not keep."""
+    if not path.exists():
+        return "absent 0 0"
+    stat = path.stat()
+    seconds, nanoseconds = divmod(stat.st_ctime_ns, 10**9)
+    return f"{stat.st_ino} {stat.st_size} {seconds}.{nanoseconds:09d}"
 
 
 def start(config: dict[str, dict[str, Any]]) -> NoReturn:

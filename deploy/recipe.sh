@@ -103,10 +103,10 @@ get_web_ui() {
 }
 
 # Paths are mapped inside the wrapper, after ccache: two folders, and two users, then share its entries and give the
-# same bytes. Without -g0 zig writes 100 MB of debug information that nobody keeps.
+# same bytes. ../src is what ccache makes of $WORK/src. Without -g0 zig writes 100 MB of debug information.
 zig_flags() {
     printf '%s ' "-target aarch64-linux-gnu.$GLIBC -g0"
-    printf '%s' '"-ffile-prefix-map=$WORK=/llama" "-ffile-prefix-map=$TOOLS=/zig"'
+    printf '%s' '"-ffile-prefix-map=$WORK=/llama" -ffile-prefix-map=../src=/llama/src "-ffile-prefix-map=$TOOLS=/zig"'
 }
 
 write_wrappers() {

@@ -31,9 +31,7 @@ TMPFILES = "/usr/lib/tmpfiles.d/boardllama.conf"
 def configure(settings: Settings) -> None:
     """Account, folders, launcher, config and unit."""
     need_packages(name="Have the packages that the service needs", lacking=board_of(host).lacks)
-    text_files(
-        name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict
-    )
+    text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if settings.api_key:
         api_key(name="Write the API key", key=settings.api_key)
     text_files(

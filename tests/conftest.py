@@ -12,6 +12,7 @@ import pytest
 from deploy.paths import REPO
 from tests.vm.machine import INVENTORY, PYINFRA, VirtualBoard
 
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds --inventory: judge what is deployed there. Without it a VM is booted and deployed first."""
     parser.addoption("--inventory", type=Path, default=None, help="judge this inventory's targets as they are")

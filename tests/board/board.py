@@ -71,7 +71,8 @@ class Board:
         """GET, or POST when there is a body; with the board's key when it has one."""
         key = f"sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {API_KEY} 2>/dev/null | head -n 1"
         data = f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}" if body is not None else ""
-        curl = f"curl -sS --compressed -m {DEADLINE} --config - -w '\\n%{{http_code}} %{{content_type}}' {data} {self.url}{path}"
+        form = "-w '\\n%{http_code} %{content_type}'"
+        curl = f"curl -sS --compressed -m {DEADLINE} --config - {form} {data} {self.url}{path}"
         text, _, status = self.run(f"{key} | {curl}").rpartition("\n")
         code, _, kind = status.partition(" ")
         return Answer(int(code), kind, text)

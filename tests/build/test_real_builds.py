@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -94,23 +95,53 @@ def test_two_builds_in_two_folders_give_the_same_bytes(built: Make, request: pyt
             build_elsewhere(build, kept)
     manifest = require_artifact(build)
     first = "".join(f"{manifest.files[name].sha256}  {name}\n" for name in sorted(PROGRAMS))
-    assert kept.read_text() == first
+    assert kept.read_text() == first, f"the second build's files are in {elsewhere(kept)}"
+    shutil.rmtree(elsewhere(kept), ignore_errors=True)
+
+
+def elsewhere(kept: Path) -> Path:
+    """The second builder's cache folder: at another depth, under other names."""
+    return kept.parent / "quite" / "another" / "folder"
+
+
+def test_ccache_changes_no_byte(built: Make, tmp_path: Path) -> None:
+    """ccache hands the compiler relative paths, which must not show in __FILE__: three objects, compiled both ways."""
+    build = built(CPU)
+    work = cache_dir() / "builder" / "work" / build.base
+    if not shutil.which("ccache") or not work.exists():
+        pytest.skip("no ccache here, or the artifact is older than the builder's work folder")
+    files = {f"{work}/src/{name}" for name in ("ggml/src/ggml.c", "common/log.cpp", "tools/server/server-http.cpp")}
+    entries = json.loads((work / "build" / "compile_commands.json").read_text())
+    chosen = [shlex.split(entry["command"]) for entry in entries if entry["file"] in files]
+    assert len(chosen) == 3
+    for words in chosen:
+        plain = words[1:] if Path(words[0]).name == "ccache" else words
+        assert compiled(plain, work, tmp_path) == compiled(["ccache", *plain], work, tmp_path), plain[-1]
+
+
+def compiled(words: list[str], work: Path, scratch: Path) -> bytes:
+    """The object of that compile command, made with an empty zig cache and an empty ccache set as the recipe does."""
+    words[words.index("-o") + 1] = str(scratch / "object.o")
+    ours = {"CCACHE_BASEDIR": str(work), "CCACHE_NOHASHDIR": "1", "CCACHE_COMPILERTYPE": "clang"}
+    ours |= {"CCACHE_DIR": str(scratch / "ccache"), "ZIG_LOCAL_CACHE_DIR": str(scratch / "zig")}
+    ours |= {"ZIG_GLOBAL_CACHE_DIR": str(cache_dir() / "builder" / "zig")}
+    subprocess.run(words, cwd=work / "build", env=os.environ | ours, check=True, capture_output=True)
+    return (scratch / "object.o").read_bytes()
 
 
 def build_elsewhere(build: Build, kept: Path) -> None:
     """Builds in a fresh folder in two goes, the first one cut by SIGKILL, and keeps the hashes of the result."""
-    elsewhere = kept.parent / "elsewhere" / "quite" / "another" / "folder"
-    shutil.rmtree(kept.parent / "elsewhere", ignore_errors=True)
-    with recipe(build, elsewhere) as first_go:
-        killed_at = kill_after(30, first_go, elsewhere / "log" / f"{build.name}.log.step")
-    assert not (elsewhere / "out" / build.name).exists(), "a build that was killed left a result"
-    with recipe(build, elsewhere) as second_go:
+    second = elsewhere(kept)
+    shutil.rmtree(second, ignore_errors=True)
+    with recipe(build, second) as first_go:
+        killed_at = kill_after(30, first_go, second / "log" / f"{build.name}.log.step")
+    assert not (second / "out" / build.name).exists(), "a build that was killed left a result"
+    with recipe(build, second) as second_go:
         assert second_go.wait() == 0
-    log = (elsewhere / "log" / f"{build.name}.log").read_text(errors="replace")
+    log = (second / "log" / f"{build.name}.log").read_text(errors="replace")
     totals = [int(total) for total in re.findall(r"^\[\d+/(\d+)\] ", log, re.MULTILINE)]
     assert totals[-1] <= killed_at[1] - killed_at[0] + 10, "the second go began from the start"
-    (elsewhere / "out" / build.name / "SHA256SUMS").rename(kept)
-    shutil.rmtree(kept.parent / "elsewhere")
+    shutil.copyfile(second / "out" / build.name / "SHA256SUMS", kept)
 
 
 @contextmanager

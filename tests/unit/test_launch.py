@@ -44,7 +44,6 @@ def test_the_defaults_obey_their_own_rules() -> None:
         ("server", "timeout", 7, "--timeout", "7"),
         ("models", "default_context_size", 1024, "--ctx-size", "1024"),
         ("models", "default_threads", 3, "--threads", "3"),
-        ("inference", "gpu_layers", 0, "--gpu-layers", "0"),
         ("inference", "batch_size", 64, "--batch-size", "64"),
         ("inference", "temperature", 0.1, "--temp", "0.1"),
         ("inference", "top_p", 1, "--top-p", "1"),
@@ -68,7 +67,7 @@ def test_the_log_format_is_a_flag_of_its_own(models: Path) -> None:
 
 
 def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
-    """`elsewhere` marks the keys that `command` treats by itself; each is tested below."""
+    """`elsewhere` marks the keys that `command` treats by itself; each is tested below. gpu_layers has one value."""
     special = {
         f"{section}.{name}"
         for section, keys in launch.KEYS.items()
@@ -80,6 +79,7 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
         "models.path",
         "models.default_model",
         "models.default_threads",
+        "inference.gpu_layers",
     }
 
 
@@ -192,8 +192,9 @@ def test_what_it_started_from_is_recorded(models: Path, tmp_path: Path) -> None:
     model = models / "only one.gguf"
     launch.record(tmp_path, model)
     stat = model.stat()
-    last = (tmp_path / "started").read_text().splitlines()[-1]
+    *others, last = (tmp_path / "started").read_text().splitlines()
     assert last.split(" ", 3)[::3] == [str(stat.st_ino), str(model)]
+    assert f"absent 0 0 {launch.API_KEY}" in others, "a key that appears later makes a difference"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

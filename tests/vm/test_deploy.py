@@ -103,6 +103,13 @@ def test_a_key_made_on_the_device_opens_the_door_that_it_closed(vm: VirtualBoard
     vm.run("rm /etc/ollama-cpp/api-key")
 
 
+def test_a_key_that_appears_is_asked_for_at_once(vm: VirtualBoard) -> None:
+    done = vm.deploy("--data", "api_key=generate")
+    assert RESTART[0] in done.changed
+    assert vm.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:11434/v1/models") == "401"
+    vm.run("rm /etc/ollama-cpp/api-key")
+
+
 def test_the_controllers_clock_does_not_matter(vm: VirtualBoard) -> None:
     """A year behind, as a laptop with an empty battery is."""
     clock = str(vm.folder / "clock")

@@ -93,7 +93,7 @@ def target(deployed_vm: VirtualBoard) -> Iterator[Board]:
     board = deployed_vm.board
     try:
         board.run(f"systemctl stop {UNIT}; rm -f {MODELS}/*.gguf")
-        done = deployed_vm.deploy("--data", "model=null")
+        done = deployed_vm.deploy("--data", "model=null", "--data", "config_conflict=overwrite")
         assert done.returncode == 0, done.said
         yield board
     finally:

@@ -5,7 +5,7 @@ import sys
 import requests
 
 from deploy.errors import BoardllamaError
-from deploy.machine import Machine
+from deploy.vm.machine import Machine
 
 PROMPT = "The quick brown fox"
 TOKENS = 24

@@ -7,16 +7,16 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import operation
 
-from deploy import hub, smoke
 from deploy.errors import BoardllamaError
-from deploy.gguf_info import read
+from deploy.models import hub, smoke
+from deploy.models.gguf_info import read
+from deploy.models.receipt import has_receipt, sha256_of
+from deploy.models.transfer import to_stderr
 from deploy.paths import cache_dir
-from deploy.receipt import has_receipt, sha256_of
 from deploy.remote import Commands, HostStep, Remote, refuse
 from deploy.settings import ModelKind, Settings
 from deploy.stage import stage
 from deploy.store import BigFile, big_files
-from deploy.transfer import to_stderr
 
 
 @stage("Model")

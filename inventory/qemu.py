@@ -3,7 +3,7 @@
 from pyinfra.api import DeployError
 
 from deploy.errors import BoardllamaError
-from deploy.machine import Machine
+from deploy.vm.machine import Machine
 
 try:
     _vm = Machine.load()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session, constants
 
-from deploy import transfer
 from deploy.errors import BoardllamaError
-from deploy.hub import HubModel, fetch
+from deploy.models import transfer
+from deploy.models.hub import HubModel, fetch
 from tests.hub_server import HubServer
 
 CONTENT = b"GGUF" + bytes(range(256)) * 1200  # 300 KB: several blocks on the wire

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import unquote
 
-from deploy.hub import HubModel
+from deploy.models.hub import HubModel
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 _BLOCK = 1 << 16

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.machine import Machine, free_ports, machine_folder
+from deploy.vm.machine import Machine, free_ports, machine_folder
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIexample boardllama-vm-dev"
 
 
 def prepare_machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """The machine "dev" of a repository in that folder, with two free ports."""
-    monkeypatch.setattr("deploy.machine.REPO", folder)
+    monkeypatch.setattr("deploy.vm.machine.REPO", folder)
     home = machine_folder("dev")
     home.mkdir(parents=True)
     (home / "id_ed25519").touch(mode=0o600)

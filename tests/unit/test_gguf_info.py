@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.gguf_info import GgufInfo, read
-from deploy.smoke import write_smoke_model
+from deploy.models.gguf_info import GgufInfo, read
+from deploy.models.smoke import write_smoke_model
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from deploy import receipt, transfer
-from deploy.hub import HubModel, fetch
+from deploy.models import receipt, transfer
+from deploy.models.hub import HubModel, fetch
+from deploy.models.transfer import Meter
 from deploy.paths import REPO
-from deploy.transfer import Meter
 from tests.hub_case import CONTENT, failure, hub_environment, silent
 from tests.hub_server import REVISION, Fault, HubServer
 
@@ -194,7 +194,7 @@ def test_progress_comes_while_bytes_come(hub: HubServer, model: HubModel, monkey
 
 
 def _fetch_script(model: HubModel, call: bool = True) -> str:
-    return f"from deploy.hub import HubModel, fetch\nmodel = {model!r}\n" + ("fetch(model)" if call else "")
+    return f"from deploy.models.hub import HubModel, fetch\nmodel = {model!r}\n" + ("fetch(model)" if call else "")
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from filelock import FileLock
 
-from deploy import hub as hub_module
-from deploy import transfer, turn
 from deploy.errors import BoardllamaError
-from deploy.hub import HubModel, fetch
+from deploy.models import hub as hub_module
+from deploy.models import transfer, turn
+from deploy.models.hub import HubModel, fetch
 from tests.hub_case import CONTENT, failure, hub_environment, silent
 from tests.hub_server import REVISION, Fault, HubServer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.machine import Hardware, Machine, kernel_arguments, machine_folder, with_free_ports
+from deploy.vm.machine import Hardware, Machine, kernel_arguments, machine_folder, with_free_ports
 from tests.unit.prepared_machine import PUBLIC_KEY, prepare_machine
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy import binfmt, debian, root_tree
-from deploy.debian import Stage, pack, refuse_foreign_programs
 from deploy.errors import BoardllamaError
-from deploy.machine import GUEST_API_PORT
-from deploy.root_steps import HERE, listed
+from deploy.vm import binfmt, debian, root_tree
+from deploy.vm.debian import Stage, pack, refuse_foreign_programs
+from deploy.vm.machine import GUEST_API_PORT
+from deploy.vm.root_steps import HERE, listed
 
 UNITS = HERE / "files/etc/systemd/system"
 

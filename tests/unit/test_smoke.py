@@ -8,10 +8,10 @@ from pathlib import Path
 import gguf
 import pytest
 
-from deploy import smoke
 from deploy.errors import BoardllamaError
+from deploy.models import smoke
+from deploy.models.receipt import sha256_of
 from deploy.paths import REPO
-from deploy.receipt import sha256_of
 
 
 def silent(line: str) -> None:
@@ -32,7 +32,8 @@ def test_the_pin_is_what_comes_out(tmp_path: Path) -> None:
 
 
 def test_another_process_with_other_hash_seeds_makes_the_same(tmp_path: Path) -> None:
-    script = f"from pathlib import Path; from deploy.smoke import *; write_smoke_model(Path({str(tmp_path / 'y')!r}))"
+    path = str(tmp_path / "y")
+    script = f"from pathlib import Path; from deploy.models.smoke import *; write_smoke_model(Path({path!r}))"
     environment = {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
     subprocess.run([sys.executable, "-c", script], cwd=REPO, env=environment, check=True)
     assert sha256_of(tmp_path / "y") == smoke.SHA256

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import power, ready, vm
 from deploy.errors import BoardllamaError
-from deploy.machine import Hardware, Machine
 from deploy.paths import REPO
+from deploy.vm import life, power, ready
+from deploy.vm.machine import Hardware, Machine
 from tests.unit.prepared_machine import prepare_machine
 
 
@@ -38,7 +38,7 @@ def running(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The machine with a process that looks like its QEMU, and in which nothing listens."""
     write_pid = 'while [ "$1" != -pidfile ]; do shift; done; echo $$ > "$2"'
     pretend_qemu(tmp_path / "bin", monkeypatch, f"{write_pid}; while :; do sleep 0.1; done")
-    vm.start(machine)
+    life.start(machine)
     yield machine
     if number := machine.process_id():
         os.kill(number, signal.SIGKILL)
@@ -48,7 +48,7 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypa
     """In one line."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BoardllamaError, match=r"run sudo apt-get install qemu-system-arm qemu-utils openssh-client$"):
-        vm.check_programs()
+        life.check_programs()
 
 
 def test_a_qemu_that_refuses_to_start_is_quoted(
@@ -57,14 +57,14 @@ def test_a_qemu_that_refuses_to_start_is_quoted(
     """Its own last line is the reason."""
     pretend_qemu(tmp_path / "bin", monkeypatch, "echo 'qemu: unable to find CPU model' >&2; exit 1")
     with pytest.raises(BoardllamaError, match="QEMU did not start: qemu: unable to find CPU model"):
-        vm.start(machine)
+        life.start(machine)
 
 
 def test_nobody_waits_for_the_pipes_of_the_one_who_started_qemu(running: Machine) -> None:
     """`make vm | tee log` ends although QEMU goes on: it holds neither stdout nor stderr."""
     power.cut(running)
     machine = f"Machine.read(Path({str(running.folder)!r}))"
-    code = f"from deploy import vm; from deploy.machine import Machine, Path; vm.start({machine})"
+    code = f"from deploy.vm import life; from deploy.vm.machine import Machine, Path; life.start({machine})"
     subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, timeout=20, check=True)
     assert running.process_id() is not None
 
@@ -105,22 +105,22 @@ def test_down_ends_a_machine_whose_guest_does_not_answer(running: Machine, capfd
 def test_down_when_down_is_fine(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     """Once, twice, and for a machine that never was."""
     for name in ("dev", "dev", "never"):
-        vm.down(name)
+        life.down(name)
         assert capsys.readouterr().out == f"vm {name}: is down\n"
-    vm.down("dev", wipe=True)
+    life.down("dev", wipe=True)
     assert not machine.folder.exists()
 
 
 def test_up_with_other_hardware_than_what_runs_is_refused(running: Machine) -> None:
     """A running machine cannot change; saying nothing would let a test judge the wrong CPU."""
     with pytest.raises(BoardllamaError, match=r"vm dev is up with .*cortex-a76.*: run down first"):
-        vm.up("dev", Hardware("cortex-a72"))
+        life.up("dev", Hardware("cortex-a72"))
 
 
 def test_one_process_at_a_time_works_on_a_machine(machine: Machine, tmp_path: Path) -> None:
     """The second waits; when the first is killed it goes on."""
-    locked = f"with vm.alone(Path({str(machine.folder)!r})): print(1, flush=True); time.sleep(60)"
-    code = f"import time; from deploy import vm; from pathlib import Path\n{locked}"
+    locked = f"with life.alone(Path({str(machine.folder)!r})): print(1, flush=True); time.sleep(60)"
+    code = f"import time; from deploy.vm import life; from pathlib import Path\n{locked}"
     first = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stdout=subprocess.PIPE)
     assert first.stdout is not None
     first.stdout.readline()
@@ -137,20 +137,20 @@ def test_one_process_at_a_time_works_on_a_machine(machine: Machine, tmp_path: Pa
 def test_a_half_made_key_is_made_anew(machine: Machine) -> None:
     """A cut between the two files that ssh-keygen writes leaves no key that does not fit."""
     (machine.folder / "id_ed25519.pub").unlink()
-    vm.make_key(machine)
+    life.make_key(machine)
     private = machine.ssh_key.read_text()
     public = (machine.folder / "id_ed25519.pub").read_text()
     assert "OPENSSH PRIVATE KEY" in private and public.startswith("ssh-ed25519 ")
-    vm.make_key(machine)
+    life.make_key(machine)
     assert machine.ssh_key.read_text() == private
 
 
 def test_status_and_log_of_a_machine_that_is_down(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 3, as systemctl's; and a line instead of a traceback."""
-    assert vm.status("dev") == 3
+    assert life.status("dev") == 3
     assert capsys.readouterr().out == "vm dev: is down\n"
     with pytest.raises(BoardllamaError, match="never up"):
-        vm.print_log("dev")
+        life.print_log("dev")
 
 
 def test_progress_is_said_every_five_seconds_at_most(machine: Machine, capfd: pytest.CaptureFixture[str]) -> None:

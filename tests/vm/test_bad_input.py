@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import smoke
 from deploy.facts import UNIT
 from deploy.health import State, parse, probe_command
 from deploy.launch import CONFIG
+from deploy.models import smoke
 from tests.hub_server import Fault, HubServer
 from tests.vm.machine import Deploy, VirtualBoard
 from tests.vm.test_deploy import vm

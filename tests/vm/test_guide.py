@@ -11,12 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy import launch, smoke
+from deploy import launch
 from deploy.facts import UNIT
 from deploy.health import Health, State
 from deploy.launch import API_KEY, CONFIG
-from deploy.machine import Machine
+from deploy.models import smoke
 from deploy.service import LAUNCHER
+from deploy.vm.machine import Machine
 from tests.board.board import Board
 from tests.hub_server import HubServer
 from tests.vm.guide import FILE, MODELS, PAGE, PROBLEMS, Expected, await_failure, blocks, table

@@ -6,7 +6,7 @@ import sys
 import time
 
 from deploy.errors import BoardllamaError
-from deploy.machine import Machine
+from deploy.vm.machine import Machine
 
 READY_DEADLINE = 180.0
 CONSOLE_LINES = 15

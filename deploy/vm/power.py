@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from deploy.errors import BoardllamaError
-from deploy.machine import Machine
-from deploy.ready import Progress, boot_id, greets, ssh
+from deploy.vm.machine import Machine
+from deploy.vm.ready import Progress, boot_id, greets, ssh
 
 # systemd gives a service 20 s (root/files), and the guest is emulated.
 OFF_DEADLINE = 60.0

@@ -1,6 +1,6 @@
 """Lets the controller's kernel start arm64 programs through QEMU's user emulation (binfmt_misc).
 
-`python -m deploy.binfmt` does it by hand, as root, and says nothing when there is nothing to do.
+`python -m deploy.vm.binfmt` does it by hand, as root, and says nothing when there is nothing to do.
 """
 
 import os
@@ -14,7 +14,7 @@ from deploy.errors import BoardllamaError
 
 MOUNT_POINT = Path("/proc/sys/fs/binfmt_misc")
 CONFIGURATION = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
-BY_HAND = "run once as root: python3 -m deploy.binfmt"
+BY_HAND = "run once as root: python3 -m deploy.vm.binfmt"
 
 
 def ensure_arm64_runs() -> None:

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import binfmt
-from deploy.debian import Stage, check_controller
 from deploy.errors import BoardllamaError
 from deploy.paths import cache_dir
-from deploy.root_steps import (
+from deploy.vm import binfmt
+from deploy.vm.debian import Stage, check_controller
+from deploy.vm.root_steps import (
     HERE,
     KERNEL,
     SIZE_BYTES,

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.debian import Controller, Stage, files_below, pack, refuse_foreign_programs
+from deploy.vm.debian import Controller, Stage, files_below, pack, refuse_foreign_programs
 
 HERE = Path(__file__).resolve().parent / "root"
 KERNEL = "linux-image-cloud-arm64"

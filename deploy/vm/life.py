@@ -1,13 +1,7 @@
-"""The QEMU arm64 machine's life: `python -m deploy.vm up | ssh [command…] | log | status | reboot | down [--wipe]`.
+"""The QEMU arm64 machine's life: up, reboot, down. Its files are in .vm/<name>."""
 
-$BOARDLLAMA_VM names the machine (default: dev); its files are in .vm/<name>.
-"""
-
-import argparse
 import fcntl
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from deploy import power, root_tree
 from deploy.errors import BoardllamaError
-from deploy.machine import Hardware, Machine, free_ports, machine_folder, with_free_ports
-from deploy.ready import Progress, boot_id, ssh, wait_ready
+from deploy.vm import power, root_tree
+from deploy.vm.machine import Hardware, Machine, free_ports, machine_folder, with_free_ports
+from deploy.vm.ready import Progress, boot_id, ssh, wait_ready
 
 PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 # QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.
@@ -187,52 +181,3 @@ def print_log(name: str | None = None) -> None:
 def say(machine: Machine, line: str) -> None:
     """Progress, on stderr."""
     Progress(machine).say(line)
-
-
-def arguments() -> argparse.ArgumentParser:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.vm", description="The QEMU arm64 machine.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    starting = verbs.add_parser("up", help="start it and wait until it runs")
-    starting.add_argument("--cpu", help="QEMU's name of the CPU (cortex-a76)")
-    starting.add_argument("--cores", type=int, help="number of CPUs (2)")
-    starting.add_argument("--memory", type=int, help="MiB (2048)")
-    entering = verbs.add_parser("ssh", help="a shell or a command in it")
-    entering.add_argument("command", nargs=argparse.REMAINDER)
-    verbs.add_parser("log", help="what its console has said")
-    verbs.add_parser("status", help="whether it is up, and how to reach it")
-    verbs.add_parser("reboot", help="restart the guest and wait until it runs")
-    ending = verbs.add_parser("down", help="power it off")
-    ending.add_argument("--wipe", action="store_true", help="remove its disk and its key too")
-    return parser
-
-
-def main(words: list[str]) -> int:
-    """Runs one command; the exit status. Raises BoardllamaError."""
-    options = arguments().parse_args(words)
-    if options.verb == "up":
-        wanted = {key: value for key, value in vars(options).items() if key != "verb" and value is not None}
-        up(hardware=Hardware(**wanted) if wanted else None)
-    elif options.verb == "ssh":
-        machine = Machine.load()
-        os.execvp("ssh", ["ssh", "-F", str(machine.ssh_config), machine.name, *options.command])
-    elif options.verb == "log":
-        print_log()
-    elif options.verb == "status":
-        return status()
-    elif options.verb == "reboot":
-        reboot()
-    else:
-        down(wipe=options.wipe)
-    return 0
-
-
-if __name__ == "__main__":
-    # So that an ended `up` ends what it has started, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BoardllamaError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("interrupted; run the same again to go on")

@@ -172,7 +172,7 @@ def test_the_page_is_true(name: str, target: Board, substituted: dict[str, str])
         block = block.replace(written, meant)
     restarts = re.search(r"systemctl (re)?start", block)
     if restarts:
-        # People are slower than these tests, and systemd counts starts within two minutes.
+        # People are slower than these tests, and systemd counts starts within a minute.
         target.run(f"systemctl reset-failed {UNIT} || true")
     said = target.run(expected.command(block))
     if restarts:

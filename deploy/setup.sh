@@ -11,8 +11,7 @@ qemu-img:qemu-utils:makes its disk
 qemu-aarch64-static:qemu-user-static:runs what was cross-compiled, and the packages of the arm64 root tree
 /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1:libc6-arm64-cross:the C library that cross-compiled programs load here
 mmdebstrap:mmdebstrap:makes the root tree of the virtual machine
-dpkg-divert:dpkg:speeds up making that tree
-mke2fs:e2fsprogs:makes its file system
+mount:mount:registers the emulator with the kernel
 ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
 git:git:fetches llama.cpp when llama_source is git

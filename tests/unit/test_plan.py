@@ -20,22 +20,27 @@ PI_4 = "machine aarch64\nfeatures fp asimd crc32\npart 0x41/0xd08\nsystemd yes"
 LAPTOP = "machine x86_64"
 
 INVENTORY = """
-builders = ["@fake/builder"]
+builders = [{builder!r}]
 targets = [
     ("@fake/board", {{"model": "smoke", "fake_delay": 0, "fake_responses": {{"echo machine": {board!r}}}}}),
 ]
 """
 
 
-def plan(folder: Path, board: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Prepares the real deploy.py; nothing is executed. The cache is empty: every build is wanted, none is there."""
-    (folder / "fake_boards.py").write_text(INVENTORY.format(board=board.splitlines()))
+def run(folder: Path, board: str, *options: str, builder: str = "@fake/builder") -> subprocess.CompletedProcess[str]:
+    """Runs the real deploy.py with a cache that is empty: every build is wanted, none is there."""
+    inventory = folder / "fake_boards.py"
+    inventory.write_text(INVENTORY.format(board=board.splitlines(), builder=builder))
     environment = os.environ | {"BOARDLLAMA_CACHE": str(folder / "cache"), "PYINFRA_FAKE_DELAY": "0"}
-    inventory = str(folder / "fake_boards.py")
-    command = [str(PYINFRA), inventory, "deploy.py", "--json", "--dry", "--group-data", str(GROUP_DATA), *options]
+    command = [str(PYINFRA), str(inventory), "deploy.py", "--json", "--group-data", str(GROUP_DATA), *options]
     return subprocess.run(
         command, cwd=REPO, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
+
+
+def plan(folder: Path, board: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Prepares; nothing is executed."""
+    return run(folder, board, "--dry", *options)
 
 
 def changes(done: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
@@ -85,4 +90,17 @@ def test_a_bad_setting_ends_the_run_in_one_line(tmp_path: Path, option: str, sai
     done = plan(tmp_path, PI_5, "--data", option)
     assert done.returncode != 0
     assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failed_build_stops_the_targets_that_need_it(tmp_path: Path) -> None:
+    """The recipe really runs, and cannot fetch its source; the board is not touched after that."""
+    pins = {"source": "archive", "archive_url": f"file://{tmp_path}/none.tar.gz", "archive_sha256": "ab" * 32}
+    data = [option for key, value in pins.items() for option in ("--data", f"llama_{key}={value}")]
+    done = run(tmp_path, PI_5, "-y", *data, builder="@local")
+    results = json.loads(done.stdout)["results"]["operations"]
+    assert done.returncode == 1
+    assert "cortex-a76: fetching the source" in done.stderr
+    assert "the build cortex-a76-" in done.stderr
+    assert [operation["name"] for operation in results if "@fake/board" in operation["success"]] == []
     assert "Traceback" not in done.stderr

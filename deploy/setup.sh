@@ -11,11 +11,13 @@ qemu-img:qemu-utils:makes its disk
 qemu-aarch64-static:qemu-user-static:runs what was cross-compiled, and the packages of the arm64 root tree
 /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1:libc6-arm64-cross:the C library that cross-compiled programs load here
 mmdebstrap:mmdebstrap:makes the root tree of the virtual machine
+/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring:proves the packages in that tree
+newuidmap:uidmap:lets an ordinary user make that tree
 mount:mount:registers the emulator with the kernel
 ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
 git:git:fetches llama.cpp when llama_source is git
-/usr/lib/python3/dist-packages/ensurepip|ensurepip:python3-venv:makes the Python environment
+ensurepip:python3-venv:makes the Python environment
 '
 
 as_root() {
@@ -24,7 +26,7 @@ as_root() {
 
 has() {
     case "$1" in
-        *ensurepip) python3 -c 'import ensurepip' 2>/dev/null ;;
+        ensurepip) python3 -c 'import ensurepip' 2>/dev/null ;;
         /*) test -e "$1" ;;
         *) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;
     esac
@@ -46,7 +48,7 @@ EOF
     # A third party's repository that does not answer must not stop us: what counts is that the install succeeds.
     as_root apt-get update -q >/dev/null || echo "setup: apt-get update had errors, going on" >&2
     # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing
 }
 
 make_venv() {
@@ -54,7 +56,7 @@ make_venv() {
         { echo "setup: $(python3 --version) is too old: Python 3.10 or newer is needed" >&2; exit 1; }
     python3 -c 'import ensurepip' 2>/dev/null || install_missing
     [ -x "$1/bin/pip" ] || python3 -m venv --clear "$1"
-    echo "setup: installing the Python packages that pyproject.toml pins" >&2
+    echo "setup: installing the Python packages that pyproject.toml pins, about half a minute" >&2
     "$1/bin/python" - pyproject.toml <<'EOF' >"$1/requirements.txt"
 import re, sys
 text = open(sys.argv[1], encoding="utf-8").read()

@@ -95,8 +95,9 @@ class Settings(BaseModel):
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
         key = self.api_key.get_secret_value() if self.api_key else GENERATE
-        if not re.fullmatch(r"[!-~]{8,}", key) or key.startswith("#"):
-            raise ValueError("api_key: must be 8 or more printable ASCII characters, no space, not beginning with #")
+        # RFC 6750 allows these in a bearer token; none of them means anything to curl's or llama-server's key file.
+        if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,}", key):
+            raise ValueError("api_key: must be 8 or more letters, digits or any of . _ ~ + / = -")
         return self
 
     @staticmethod

@@ -10,6 +10,7 @@ from deploy.health import Health, State, parse, probe_command, wait
 from deploy.remote import Commands, HostStep, Remote
 from deploy.settings import Settings
 from deploy.stage import stage
+from deploy.target import board_of
 
 
 class ServerHealth(FactBase[Health]):
@@ -29,7 +30,8 @@ class ServerHealth(FactBase[Health]):
 @stage("Verify")
 def healthy(settings: Settings) -> None:
     """Waits until the server is healthy, or fails the host with the reason."""
-    await_health(name="Wait until the server is healthy", settings=settings)
+    if board_of(host).systemd:
+        await_health(name="Wait until the server is healthy", settings=settings)
 
 
 @operation()

@@ -110,6 +110,22 @@ def test_a_key_that_appears_is_asked_for_at_once(vm: VirtualBoard) -> None:
     vm.run("rm /etc/ollama-cpp/api-key")
 
 
+def test_an_ordinary_user_with_sudo_is_enough(vm: VirtualBoard) -> None:
+    """As on Raspberry Pi OS. Nothing of it lies in /tmp, which is a small RAM disk on boards."""
+    vm.run(
+        "id pi >/dev/null 2>&1 || useradd --create-home --shell /bin/bash pi;"
+        " echo 'pi ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/pi;"
+        " install -D -o pi -m 600 /root/.ssh/authorized_keys /home/pi/.ssh/authorized_keys; chown pi /home/pi/.ssh"
+    )
+    as_pi = ("--data", "ssh_user=pi", "--data", "_sudo=true")
+    done = vm.deploy(*as_pi, "--data", "threads=1", "--data", "cpu=generic", "--data", "api_key=generate")
+    assert done.returncode == 0, done.said
+    assert threads(vm) == "1"
+    assert "/generic-" in vm.run("readlink -f /usr/bin/llama-server")
+    assert vm.deploy(*as_pi, "--data", "threads=1", "--data", "cpu=generic", "--data", "api_key=generate").changed == []
+    vm.run("rm /etc/ollama-cpp/api-key")
+
+
 def test_the_controllers_clock_does_not_matter(vm: VirtualBoard) -> None:
     """A year behind, as a laptop with an empty battery is."""
     clock = str(vm.folder / "clock")

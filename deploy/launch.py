@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -IS
 """Starts llama-server as /etc/ollama-cpp/config.json says. Runs on the target at every start of the service.
 
-Standard library only, Python 3.10 or newer. The controller imports `problems` from here, so that settings and an
+Standard library only, Python 3.10 or newer, and one file, because it is installed as one. The controller imports `problems` from here, so that settings and an
 operator's edits on the target obey one table. Exit status 78 (EX_CONFIG, sysexits.h) means that a person has to mend
 the configuration; the unit does not restart on it.
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -IS
 """Starts llama-server as /etc/ollama-cpp/config.json says. Runs on the target at every start of the service.
 
-Standard library only, Python 3.10 or newer, and one file, because it is installed as one. The controller imports `problems` from here, so that settings and an
-operator's edits on the target obey one table. Exit status 78 (EX_CONFIG, sysexits.h) means that a person has to mend
-the configuration; the unit does not restart on it.
+Standard library only, Python 3.10 or newer, and one file, because it is installed as one. The controller imports
+`problems` from here, so that settings and an operator's edits on the target obey one table. Exit status 78 (EX_CONFIG,
+sysexits.h) means that a person has to mend the configuration; the unit does not restart on it.
 
     launch                 start llama-server
     launch --check FILE    say what is wrong with FILE, start nothing

@@ -102,11 +102,10 @@ get_web_ui() {
     cd "$CACHE" && rm -rf "$WORK/ui"
 }
 
-# Paths are mapped inside the wrapper, after ccache: two folders, and two users, then share its entries and give the
-# same bytes. ../src is what ccache makes of $WORK/src. Without -g0 zig writes 100 MB of debug information.
+# Mapped paths make two folders give the same bytes. Without -g0 zig writes 100 MB of debug information.
 zig_flags() {
     printf '%s ' "-target aarch64-linux-gnu.$GLIBC -g0"
-    printf '%s' '"-ffile-prefix-map=$WORK=/llama" -ffile-prefix-map=../src=/llama/src "-ffile-prefix-map=$TOOLS=/zig"'
+    printf '%s' '"-ffile-prefix-map=$WORK=/llama" "-ffile-prefix-map=$TOOLS=/zig"'
 }
 
 write_wrappers() {
@@ -144,13 +143,14 @@ cmake_language(DEFER CALL boardllama_cpu)
 END
 }
 
+# No CCACHE_BASEDIR: it would share entries between folders, but the relative and shortened paths that it hands to the
+# compiler show in __FILE__, so that a build with ccache would have other bytes than one without.
 use_ccache() {
     LAUNCHER=''
     command -v ccache >/dev/null || return 0
     LAUNCHER=ccache
-    CCACHE_BASEDIR=$WORK CCACHE_NOHASHDIR=1 CCACHE_COMPILERTYPE=clang
-    CCACHE_COMPILERCHECK="string:$TOOLCHAIN $(zig_flags)"
-    export CCACHE_BASEDIR CCACHE_NOHASHDIR CCACHE_COMPILERTYPE CCACHE_COMPILERCHECK
+    CCACHE_BASEDIR='' CCACHE_COMPILERTYPE=clang CCACHE_COMPILERCHECK="string:$TOOLCHAIN $(zig_flags)"
+    export CCACHE_BASEDIR CCACHE_COMPILERTYPE CCACHE_COMPILERCHECK
 }
 
 configure() {

@@ -2,11 +2,12 @@
 
 from pyinfra import host
 
-from deploy import build, llama, model, service, verify
+from deploy import llama, model, service, verify
+from deploy.build.compile import llama_builds
 from deploy.target import build_for, builds_wanted, refusal, settings_of
 
 if "builders" in host.groups:
-    build.llama_builds(builds_wanted())
+    llama_builds(builds_wanted())
 
 if "targets" in host.groups:
     settings = settings_of(host)

@@ -5,7 +5,7 @@ import hashlib
 from pyinfra import host
 from pyinfra.api import operation
 
-from deploy.artifact import MANIFEST, PROGRAMS, Build, require_artifact
+from deploy.build.artifact import MANIFEST, PROGRAMS, Build, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.facts import Links
 from deploy.operations import links

@@ -16,11 +16,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from deploy import cpu, launch
+from deploy.build.source import Source, source_of
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.models import smoke
 from deploy.models.hub import HubModel
-from deploy.source import Source, source_of
 from deploy.templates import render
 
 GENERATE = "generate"

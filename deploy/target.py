@@ -7,7 +7,7 @@ from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 from deploy import cpu
-from deploy.artifact import Build
+from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
 from deploy.facts import Board, BoardInfo
 from deploy.settings import Settings, settings_from

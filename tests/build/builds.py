@@ -5,16 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.artifact import Build
-from deploy.build import job_files
+from deploy.build.artifact import Build
+from deploy.build.compile import job_files
+from deploy.build.source import source_of
 from deploy.cpu import named
 from deploy.paths import REPO
-from deploy.source import source_of
 
 STORY = """
 import os, sys
 sys.path.insert(0, os.environ["REPO"])
-from deploy.build import llama_builds
+from deploy.build.compile import llama_builds
 from tests.build.builds import wanted
 llama_builds([wanted(name) for name in os.environ["CPUS"].split()])
 """

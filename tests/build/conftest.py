@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.artifact import Build, is_there
+from deploy.build.artifact import Build, is_there
 from tests.build.builds import pyinfra, wanted
 
 

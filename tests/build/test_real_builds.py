@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.artifact import PROGRAMS, Build, require_artifact
+from deploy.build.artifact import PROGRAMS, Build, require_artifact
+from deploy.build.proof import SERVER_LIMIT_MB, emulator, prove
 from deploy.cpu import named
 from deploy.models.smoke import smoke_model
 from deploy.paths import cache_dir
-from deploy.proof import SERVER_LIMIT_MB, emulator, prove
 from tests.build.builds import job
 
 Make = Callable[[str], Build]

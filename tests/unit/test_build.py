@@ -15,14 +15,15 @@ from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from deploy import artifact, build
-from deploy.artifact import Build, Manifest, require_artifact
-from deploy.builder import Builder
+from deploy.build import artifact
+from deploy.build import compile as build
+from deploy.build.artifact import Build, Manifest, require_artifact
+from deploy.build.builder import Builder
+from deploy.build.proof import Proof
+from deploy.build.source import ArchiveSource, content_hash, source_of
 from deploy.cpu import Cpu, named
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
-from deploy.proof import Proof
-from deploy.source import ArchiveSource, content_hash, source_of
 
 SOURCE = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
 VERSION = "version: 0.5.0-dev (build 0, commit abababababab) built with Clang"
@@ -216,9 +217,9 @@ def test_a_source_folder_travels_to_the_builder(cache: Path, tmp_path: Path, con
 
 DEPLOY = """
 import sys; sys.path.insert(0, {repo!r})
-from deploy.build import Build, llama_builds
+from deploy.build.compile import Build, llama_builds
 from deploy.cpu import named
-from deploy.source import ArchiveSource
+from deploy.build.source import ArchiveSource
 source = ArchiveSource(kind="archive", url={url!r}, sha256="ab" * 32)
 llama_builds([Build(source, named(name)) for name in ("generic", "cortex-a72")])
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import fetch
+from deploy.build import fetch
 
 LLAMA = {"ggml/CMakeLists.txt": b"project(ggml)\n", "tools/server/CMakeLists.txt": b"", ".git": b"gitdir: elsewhere\n"}
 NAME = "llama_cpp_python-0.3.36.tar.gz"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import proof
+from deploy.build import proof
 from deploy.cpu import named
 from deploy.errors import BoardllamaError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.artifact import HERE, RECIPE
+from deploy.build.artifact import HERE, RECIPE
 
 
 def script(tmp_path: Path, body: str) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import source
+from deploy.build import source
 from deploy.errors import BoardllamaError
 
 COMMIT = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"

@@ -12,7 +12,7 @@ from pathlib import Path
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
-from deploy.artifact import (
+from deploy.build.artifact import (
     HERE,
     MANIFEST,
     PROGRAMS,
@@ -24,9 +24,9 @@ from deploy.artifact import (
     require_artifact,
     sha256,
 )
-from deploy.builder import Builder
+from deploy.build.builder import Builder
+from deploy.build.proof import prove
 from deploy.errors import BoardllamaError
-from deploy.proof import prove
 from deploy.remote import Commands, HostStep
 from deploy.stage import stage
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deploy.build.proof import GLIBC, Proof
+from deploy.build.source import Source
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.paths import cache_dir
-from deploy.proof import GLIBC, Proof
-from deploy.source import Source
 
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize")
 MANIFEST = "manifest.json"

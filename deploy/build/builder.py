@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from pyinfra.api import StringCommand
 
+from deploy.build.source import PathSource, Source, tree_files
 from deploy.errors import BoardllamaError
 from deploy.paths import cache_dir
-from deploy.source import PathSource, Source, tree_files
 
 HERE_CACHE = 'echo "${BOARDLLAMA_CACHE:-$HOME/.cache/boardllama}/builder"'
 

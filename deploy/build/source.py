@@ -44,7 +44,7 @@ class PypiSource(_Frozen):
         return {"kind": self.kind, "sha256": self.sha256, "commit": self.commit}
 
     def for_builder(self) -> dict[str, str]:
-        """What deploy/fetch.py needs to know."""
+        """What deploy/build/fetch.py needs to know."""
         return {"kind": self.kind, "project": "llama-cpp-python", "url": self.url, "sha256": self.sha256}
 
 
@@ -64,7 +64,7 @@ class GitSource(_Frozen):
         return {"kind": self.kind, "commit": self.commit}
 
     def for_builder(self) -> dict[str, str]:
-        """What deploy/fetch.py needs to know."""
+        """What deploy/build/fetch.py needs to know."""
         return {"kind": self.kind, "url": self.url, "commit": self.commit}
 
 
@@ -84,7 +84,7 @@ class ArchiveSource(_Frozen):
         return {"kind": self.kind, "sha256": self.sha256}
 
     def for_builder(self) -> dict[str, str]:
-        """What deploy/fetch.py needs to know."""
+        """What deploy/build/fetch.py needs to know."""
         return {"kind": self.kind, "url": self.url, "sha256": self.sha256}
 
 

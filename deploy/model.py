@@ -8,9 +8,10 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
+from deploy.files import sha256_of
 from deploy.models import hub, smoke
 from deploy.models.gguf_info import read
-from deploy.models.receipt import has_receipt, sha256_of
+from deploy.models.receipt import has_receipt
 from deploy.models.transfer import to_stderr
 from deploy.paths import cache_dir
 from deploy.remote import Commands, HostStep, Remote, refuse

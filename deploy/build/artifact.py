@@ -15,6 +15,7 @@ from deploy.build.proof import GLIBC, Proof
 from deploy.build.source import Source
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
+from deploy.files import sha256_of
 from deploy.paths import cache_dir
 
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize")
@@ -56,7 +57,7 @@ class Build:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """Everything that decides the bytes of the result."""
-        recipe = {name: sha256(HERE / name) for name in RECIPE}
+        recipe = {name: sha256_of(HERE / name) for name in RECIPE}
         cpu = {"name": self.cpu.name, "mcpu": self.cpu.mcpu}
         return {"source": self.source.identity(), "cpu": cpu, "glibc": GLIBC, "recipe": recipe}
 
@@ -134,8 +135,3 @@ def is_there(build: Build) -> bool:
 def digest(value: dict[str, Any]) -> str:
     """64 hexadecimal digits over a JSON value; the order of its keys does not count."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """64 hexadecimal digits of a file that fits into memory."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

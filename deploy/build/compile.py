@@ -22,11 +22,11 @@ from deploy.build.artifact import (
     Manifest,
     is_there,
     require_artifact,
-    sha256,
 )
 from deploy.build.builder import Builder
 from deploy.build.proof import prove
 from deploy.errors import BoardllamaError
+from deploy.files import sha256_of, sync
 from deploy.remote import Commands, HostStep
 from deploy.stage import stage
 
@@ -81,7 +81,7 @@ def make(build: Build, builder: Builder) -> Manifest:
 
 
 def _describe(build: Build, folder: Path) -> Manifest:
-    files = {name: FileEntry(sha256=sha256(folder / name), size=(folder / name).stat().st_size) for name in PROGRAMS}
+    files = {name: FileEntry(sha256=sha256_of(folder / name), size=(folder / name).stat().st_size) for name in PROGRAMS}
     said = (folder / "SHA256SUMS").read_text().splitlines()
     changed = [name for name, entry in files.items() if f"{entry.sha256}  {name}" not in said]
     if changed:
@@ -99,7 +99,7 @@ def _complete(fresh: Path, manifest: Manifest) -> None:
     (fresh / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     (fresh / "SHA256SUMS").unlink()
     for path in (*fresh.iterdir(), fresh):
-        _sync(path)
+        sync(path)
 
 
 def _settle(fresh: Path, build: Build) -> None:
@@ -115,15 +115,7 @@ def _settle(fresh: Path, build: Build) -> None:
     except OSError:
         if not is_there(build):
             raise
-    _sync(build.artifact.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(build.artifact.parent)
 
 
 def job_files(build: Build) -> dict[str, bytes]:

@@ -34,7 +34,8 @@ from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.utils._headers import build_hf_headers  # huggingface_hub.utils only has it at run time
 
 from deploy.errors import BoardllamaError
-from deploy.models.receipt import accept, has_receipt, is_verified, sha256_of
+from deploy.files import sha256_of
+from deploy.models.receipt import accept, has_receipt, is_verified
 from deploy.models.transfer import Download, Say, one_line, to_stderr
 from deploy.models.turn import turn
 from deploy.paths import cache_dir

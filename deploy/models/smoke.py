@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.errors import BoardllamaError
-from deploy.models.receipt import accept, has_receipt, is_verified, sha256_of, sync
+from deploy.files import sha256_of, sync
+from deploy.models.receipt import accept, has_receipt, is_verified
 from deploy.models.transfer import Say, to_stderr
 from deploy.models.turn import turn
 from deploy.paths import cache_dir

@@ -1,16 +1,14 @@
 """The QEMU arm64 machine's life: up, reboot, down. Its files are in .vm/<name>."""
 
-import fcntl
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
+from deploy.files import alone
 from deploy.vm import power, root_tree
 from deploy.vm.machine import Hardware, Machine, free_ports, machine_folder, with_free_ports
 from deploy.vm.ready import Progress, boot_id, ssh, wait_ready
@@ -28,7 +26,7 @@ def up(name: str | None = None, hardware: Hardware | None = None) -> Machine:
     folder = machine_folder(name)
     check_programs()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with alone(folder):
+    with alone(folder, f"vm {folder.name}"):
         machine = Machine.read(folder)
         if machine and machine.process_id():
             if hardware not in (None, machine.hardware):
@@ -48,18 +46,6 @@ def check_programs() -> None:
     missing = [package for program, package in PACKAGES.items() if not shutil.which(program)]
     if missing:
         raise BoardllamaError(f"the VM needs packages: run sudo apt-get install {' '.join(missing)}")
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One process at a time changes a machine. The lock goes with the process, however it ends."""
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"vm {folder.name}: another process is at work on it, waiting", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def prepare(folder: Path, before: Machine | None, hardware: Hardware | None) -> Machine:
@@ -139,7 +125,7 @@ def down(name: str | None = None, wipe: bool = False) -> None:
     if not folder.exists():
         print(f"vm {folder.name}: is down")
         return
-    with alone(folder):
+    with alone(folder, f"vm {folder.name}"):
         machine = Machine.read(folder)
         if machine and machine.process_id():
             power.off(machine)
@@ -151,7 +137,7 @@ def down(name: str | None = None, wipe: bool = False) -> None:
 def reboot(name: str | None = None) -> None:
     """Restarts the guest and waits until it runs again."""
     machine = Machine.load(name)
-    with alone(machine.folder):
+    with alone(machine.folder, f"vm {machine.name}"):
         before = boot_id(machine)
         started = time.monotonic()
         ssh(machine, "systemctl --no-block reboot")

@@ -4,19 +4,17 @@ Everything is cached in cache_dir()/roots/<key>; the key is the hash of all inpu
 in, so it mounts the disk itself: no initrd has to be made under emulation, or unpacked at every boot.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
+from deploy.files import alone
 from deploy.paths import cache_dir
 from deploy.vm import binfmt
 from deploy.vm.debian import Stage, check_controller
@@ -97,7 +95,7 @@ def ensure() -> RootTree:
     binfmt.ensure_arm64_runs()
     roots.mkdir(parents=True, exist_ok=True)
     check_space(roots)
-    with alone(roots):
+    with alone(roots, "root tree"):
         return RootTree.read(roots / key()) or build(roots)
 
 
@@ -109,18 +107,6 @@ def check_space(folder: Path) -> None:
             f"{folder} has {free >> 20} MiB free and the VM's root needs {FREE_BYTES >> 20} MiB: make room, "
             "or set BOARDLLAMA_CACHE to a folder on a larger disk"
         )
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Two controllers' processes never build at once; the lock goes with the process, however it ends."""
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("root tree: another process is making it, waiting for that one", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def build(roots: Path) -> RootTree:

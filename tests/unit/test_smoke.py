@@ -9,8 +9,8 @@ import gguf
 import pytest
 
 from deploy.errors import BoardllamaError
+from deploy.files import sha256_of
 from deploy.models import smoke
-from deploy.models.receipt import sha256_of
 from deploy.paths import REPO
 
 

@@ -15,13 +15,14 @@ help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 
 up: vm ## Main job: VM, build, deploy, verify, first answer
-	$(PYINFRA) -y $(INVENTORY) deploy.py
+	$(PYINFRA) -y inventory/qemu.py deploy.py
 	$(PYTHON) -m deploy.answer
 
 vm: setup ## Start the QEMU arm64 VM, or say that it runs
 	$(VM) up
 
 deploy: $(VENV)/ready ## Converge INVENTORY (default: the VM)
+	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite

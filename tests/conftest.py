@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from deploy.paths import REPO
+from tests.targets import targets
 from tests.vm.machine import INVENTORY, PYINFRA, VirtualBoard
 
 
@@ -20,7 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tests never touch the VM of `make up`, unless --inventory says so: theirs has its own name, disk, key, ports."""
-    if config.getoption("--inventory") is None:
+    inventory = config.getoption("--inventory")
+    if inventory:
+        targets(inventory)  # asked here, so that one that is not there is one line
+    else:
         os.environ["BOARDLLAMA_VM"] = os.environ.get("BOARDLLAMA_TEST_VM", "test")
 
 

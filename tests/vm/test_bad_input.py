@@ -20,6 +20,14 @@ __all__ = ["vm"]
 MEGABYTE = 1_000_000
 
 
+def until(condition: str) -> str:
+    """A shell command that waits for another one to succeed: however busy the machine is, never for a time."""
+    return f"timeout 120 sh -c 'until {condition}; do sleep 0.2; done'"
+
+
+FAILED = until(f"systemctl is-failed --quiet {UNIT}")
+
+
 def serves(vm: VirtualBoard) -> bool:
     """True when a completion comes back."""
     return vm.board.ask("/v1/completions", {"prompt": "The", "max_tokens": 2}).status == 200
@@ -51,7 +59,7 @@ def test_a_build_that_the_board_cannot_run_is_refused_before_anything_is_copied(
 
 def test_broken_json_fails_the_unit_with_line_and_column_and_it_does_not_flap(vm: VirtualBoard) -> None:
     vm.run(f'sed -i \'s|"default_threads": 0|"default_threads": 4 // more|\' {CONFIG}')
-    vm.run(f"systemctl restart {UNIT}; sleep 4")
+    vm.run(f"systemctl restart {UNIT}; {FAILED}")
     unit = vm.run(f"systemctl show -p ActiveState,NRestarts,ExecMainStatus {UNIT}").split()
     assert sorted(unit) == ["ActiveState=failed", "ExecMainStatus=78", "NRestarts=0"]
     assert "config.json: line 12, column 26" in vm.run(f"journalctl -u {UNIT} -n 5 -o cat")
@@ -59,7 +67,7 @@ def test_broken_json_fails_the_unit_with_line_and_column_and_it_does_not_flap(vm
 
 
 def test_an_unknown_key_is_refused_with_its_name_in_the_journal(vm: VirtualBoard) -> None:
-    vm.run(f'sed -i \'s/"default_threads"/"default_thread"/\' {CONFIG}; systemctl restart {UNIT}; sleep 3')
+    vm.run(f'sed -i \'s/"default_threads"/"default_thread"/\' {CONFIG}; systemctl restart {UNIT}; {FAILED}')
     assert "models.default_thread is unknown: did you mean models.default_threads?" in vm.run(
         f"journalctl -u {UNIT} -n 5 -o cat"
     )
@@ -80,7 +88,8 @@ def test_a_stray_config_ini_does_not_change_the_service(vm: VirtualBoard) -> Non
 
 
 def test_a_taken_port_is_named(vm: VirtualBoard) -> None:
-    vm.run("systemd-run --unit squatter --collect python3 -m http.server 11500 --bind 127.0.0.1; sleep 3")
+    vm.run("systemd-run --unit squatter --collect python3 -m http.server 11500 --bind 127.0.0.1")
+    vm.run(until("ss -ltn | grep -q :11500"))
     refused(vm.deploy("--data", "server_port=11500"), "not running", "server.port 11500: Address already in use")
     vm.run("systemctl stop squatter")
 

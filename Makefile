@@ -42,7 +42,8 @@ status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 
 test: setup ## Every test: lint, types, unit, build, VM
 	@$(MAKE) --no-print-directory lint types
-	$(PYTHON) -m pytest tests/unit tests/build tests/board tests/vm
+	$(PYTHON) -m pytest -q -n auto tests/unit
+	$(PYTHON) -m pytest --durations=10 tests/build tests/board tests/vm
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
 

@@ -42,11 +42,11 @@ def refused(done: Deploy, *words: str) -> None:
 
 @pytest.fixture
 def big_model(tmp_path: Path) -> Path:
-    """The smoke model, made 120 MB long: a transfer that can be cut. GGUF allows what follows its tensors."""
+    """The smoke model, made 60 MB long: a transfer that can be cut. GGUF allows what follows its tensors."""
     path = tmp_path / "it's a $(big) model; really.gguf"
     path.write_bytes(smoke.smoke_model().read_bytes())
     with path.open("r+b") as file:
-        file.truncate(120 * MEGABYTE)
+        file.truncate(60 * MEGABYTE)
     return path
 
 
@@ -130,9 +130,9 @@ def test_a_model_path_never_reaches_a_shell(vm: VirtualBoard, big_model: Path) -
 
 def test_a_full_disk_is_said_before_anything_is_brought(vm: VirtualBoard, big_model: Path) -> None:
     free = int(vm.run("df -B1 --output=avail /var/lib/ollama | tail -n 1"))
-    vm.run(f"fallocate -l {free - 100 * MEGABYTE} /var/filler")
+    vm.run(f"fallocate -l {free - 80 * MEGABYTE} /var/filler")
     refused(
-        vm.deploy("--data", "model=path", "--data", f"model_path={big_model}"), "120 MB to bring", "free on the target"
+        vm.deploy("--data", "model=path", "--data", f"model_path={big_model}"), "60 MB to bring", "free on the target"
     )
     assert serves(vm)
     vm.run("rm /var/filler")
@@ -149,11 +149,11 @@ def test_a_transfer_that_was_interrupted_goes_on_where_it_stopped(vm: VirtualBoa
     running.send_signal(signal.SIGINT)
     running.wait(timeout=60)
     arrived = int(vm.run(f"sleep 2; {size}"))
-    assert 5 * MEGABYTE < arrived < 120 * MEGABYTE
+    assert 5 * MEGABYTE < arrived < 60 * MEGABYTE
     assert serves(vm)
     done = vm.deploy("--data", "model=path", "--data", f"model_path={big_model}")
     assert done.returncode == 0, done.said
-    assert f"{arrived // MEGABYTE} of 120 MB are there already" in done.said
+    assert f"{arrived // MEGABYTE} of 60 MB are there already" in done.said
     assert vm.board.ask("/props").json["model_alias"] == big_model.name
     vm.run("rm -f /var/lib/ollama/models/*big*")
 

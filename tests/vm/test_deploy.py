@@ -13,13 +13,17 @@ TOUCHED = (
     "find /usr/lib/boardllama /usr/bin/llama-* /etc/ollama-cpp /var/lib/ollama /var/lib/boardllama"
     f" /usr/lib/systemd/system/{UNIT} -printf '%p %i %s %C@\\n' | sort"
 )
+STATE = f"{TOUCHED}; systemctl show -p ActiveState,UnitFileState,MainPID {UNIT}"
 RESTART = ["Activate | Run the server from what is installed", "Verify | Wait until the server is healthy"]
 
 
 @pytest.fixture
 def vm(deployed_vm: VirtualBoard) -> Iterator[VirtualBoard]:
     """The deployed VM; afterwards it is as the plain deploy leaves it, whatever a test did."""
+    before = deployed_vm.run(STATE)
     yield deployed_vm
+    if deployed_vm.run(STATE) == before:
+        return
     restored = deployed_vm.deploy("--data", "config_conflict=overwrite")
     assert restored.returncode == 0, restored.said
 

@@ -42,7 +42,7 @@ status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 
 test: setup ## Every test: lint, types, unit, build, VM
 	@$(MAKE) --no-print-directory lint types
-	$(PYTHON) -m pytest -q -n auto tests/unit
+	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
 	$(PYTHON) -m pytest --durations=10 tests/build tests/board tests/vm
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
@@ -55,7 +55,7 @@ types: $(VENV)/ready ## Check types
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/ready ## Run the unit tests
-	$(PYTHON) -m pytest -q -n auto tests/unit
+	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
 
 setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinned Python packages
 	@sh deploy/setup.sh packages

@@ -15,6 +15,9 @@ from deploy.facts import UNIT
 from deploy.launch import API_KEY
 
 POLL_SECONDS = 0.5
+# Shell command for the left side of `| curl --config -`: the API key goes from its file into curl's standard input,
+# never into an argument list, which anyone may read. Prints nothing when there is no key.
+KEY_AS_HEADER = f"sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {API_KEY} 2>/dev/null | head -n 1"
 
 
 class Unhealthy(BoardllamaError):
@@ -40,16 +43,12 @@ class Health:
 
 
 def probe_command(url: str) -> str:
-    """A shell command that prints the unit's state, /health, /props and the journal's last lines, for `parse`.
-
-    The API key goes from its file into curl's standard input: never into an argument list, which anyone may read.
-    """
-    key = f"sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {API_KEY} 2>/dev/null | head -n 1"
+    """A shell command that prints the unit's state, /health, /props and the journal's last lines, for `parse`."""
     curl = "curl --silent --max-time 10 --noproxy '*' --write-out '\\n%{http_code}\\n'"
     return (
         f"systemctl show -p ActiveState -p SubState -p Result -p ExecMainStatus {UNIT};"
         f" echo ==health; {curl} {shlex.quote(f'{url}/health')};"
-        f" echo ==props; {key} | {curl} --config - {shlex.quote(f'{url}/props')};"
+        f" echo ==props; {KEY_AS_HEADER} | {curl} --config - {shlex.quote(f'{url}/props')};"
         f" echo ==journal; systemctl is-active --quiet {UNIT} ||"
         f" journalctl --unit {UNIT} --lines 4 --output cat --no-pager 2>/dev/null; true"
     )

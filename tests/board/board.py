@@ -8,8 +8,8 @@ from typing import Any
 from testinfra.host import Host
 
 from deploy.facts import UNIT
-from deploy.health import Health, parse, probe_command, wait
-from deploy.launch import API_KEY, CONFIG
+from deploy.health import KEY_AS_HEADER, Health, parse, probe_command, wait
+from deploy.launch import CONFIG
 
 DEADLINE = 120
 
@@ -69,11 +69,10 @@ class Board:
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Answer:
         """GET, or POST when there is a body; with the board's key when it has one."""
-        key = f"sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {API_KEY} 2>/dev/null | head -n 1"
         data = f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}" if body is not None else ""
         form = "-w '\\n%{http_code} %{content_type}'"
         curl = f"curl -sS --compressed -m {DEADLINE} --config - {form} {data} {self.url}{path}"
-        text, _, status = self.run(f"{key} | {curl}").rpartition("\n")
+        text, _, status = self.run(f"{KEY_AS_HEADER} | {curl}").rpartition("\n")
         code, _, kind = status.partition(" ")
         return Answer(int(code), kind, text)
 

@@ -2,7 +2,7 @@
 
 from pyinfra import host
 
-from deploy import llama, model, service, verify
+from deploy import activate, llama, model, service, verify
 from deploy.build.compile import llama_builds
 from deploy.target import build_for, builds_wanted, refusal, settings_of
 
@@ -11,8 +11,9 @@ if "builders" in host.groups:
 
 if "targets" in host.groups:
     settings = settings_of(host)
-    llama.install(build_for(host, settings), refusal(host, settings))
+    build = build_for(host, settings)
+    llama.install(build, refusal(host, settings))
     model.install(settings)
-    service.configure(settings)
-    service.activate(settings)
+    service.configure(settings, build)
+    activate.activate(settings, build)
     verify.healthy(settings)

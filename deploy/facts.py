@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import shlex
 import tarfile
 from collections.abc import Iterable
@@ -10,8 +11,8 @@ from pathlib import PurePosixPath
 
 from pyinfra.api import FactBase
 
-UNIT = "ollama-cpp-server.service"
-STARTED = "/run/ollama-cpp-server/started"
+from deploy.onboard.places import RELEASES
+
 NEEDED_COMMANDS = ("python3", "curl")
 
 
@@ -130,7 +131,7 @@ class Texts(FactBase[dict[str, Text]]):
 
     def command(self, paths: tuple[str, ...]) -> str:
         names = words(path.lstrip("/") for path in paths)
-        return f"tar -C / --ignore-failed-read -cf - {names} 2>/dev/null | base64 -w 0"
+        return f"tar -C / --dereference --ignore-failed-read -cf - {names} 2>/dev/null | base64 -w 0"
 
     def process(self, output: list[str]) -> dict[str, Text]:
         with tarfile.open(fileobj=io.BytesIO(base64.b64decode("".join(output)))) as archive:
@@ -157,38 +158,55 @@ class Links(FactBase[dict[str, str | None]]):
         return {path: (target if kind == "l" else None) for kind, path, target in rows}
 
 
-@dataclass(frozen=True)
-class ServiceInfo:
-    """`fresh`: the running server was started from exactly the files that are there now."""
+class ReleaseFiles(FactBase[dict[str, str]]):
+    """A release on the target by file name, with hashes and link targets: {"config.json": "1f…", "llama-cli": "-> …"}.
 
+    "created" is the time in its manifest. Notes that the target itself made are left out.
+    """
+
+    @staticmethod
+    def default() -> dict[str, str]:
+        return {}
+
+    def command(self, id: str) -> str:
+        return (
+            f"cd {RELEASES}/{shlex.quote(id)} 2>/dev/null || exit 0;"
+            " find . -type f ! -path '*/__pycache__/*' ! -name rejected -exec sha256sum {} +;"
+            " find . -type l ! -name previous -printf '-> %l  %p\\n';"
+            ' sed -n \'s/^ "created": "\\(.*\\)",$/\\1  .\\/created/p\' manifest.json'
+        )
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        rows = [line.rpartition("  ./") for line in output]
+        return {name: value for value, _, name in rows}
+
+
+@dataclass(frozen=True)
+class StatusInfo:
+    """`current`: id of the committed release. `fresh`: the server was started from what is installed now.
+
+    `waiting`: the operator brings the model, and has not yet. `strays`: what no release needs any more.
+    """
+
+    current: str | None = None
+    tried: bool = False
     active: bool = False
     enabled: bool = False
     fresh: bool = False
-    has_model: bool = False
+    waiting: bool = False
+    strays: tuple[str, ...] = ()
 
 
-class Service(FactBase[ServiceInfo]):
-    """The unit, and whether what runs is what is installed."""
+class Status(FactBase[StatusInfo]):
+    """What a release's own program says of the target; nothing where that program is not there yet."""
 
     @staticmethod
-    def default() -> ServiceInfo:
-        return ServiceInfo()
+    def default() -> StatusInfo:
+        return StatusInfo()
 
-    def command(self, models_dir: str) -> str:
-        return (
-            f"systemctl show -p ActiveState -p UnitFileState {UNIT};"
-            f" ls {shlex.quote(models_dir)}/*.gguf >/dev/null 2>&1 && echo model;"
-            f" if test -f {STARTED}; then sed 's/^/then /' {STARTED};"
-            f" while read -r _ _ _ path; do stat -L -c 'now {IDENTITY} %n' -- \"$path\" 2>/dev/null ||"
-            f' echo "now absent 0 0 $path"; done < {STARTED}; fi; true'
-        )
+    def command(self, program: str) -> str:
+        return f"test ! -x {shlex.quote(program)} || {shlex.quote(program)} status"
 
-    def process(self, output: list[str]) -> ServiceInfo:
-        started = [line.removeprefix("then ") for line in output if line.startswith("then ")]
-        there = [line.removeprefix("now ") for line in output if line.startswith("now ")]
-        return ServiceInfo(
-            active="ActiveState=active" in output,
-            enabled="UnitFileState=enabled" in output,
-            fresh=bool(started) and started == there,
-            has_model="model" in output,
-        )
+    def process(self, output: list[str]) -> StatusInfo:
+        known = json.loads("".join(output) or "{}")
+        return StatusInfo(**{**known, "strays": tuple(known.get("strays", ()))})

@@ -1,25 +1,18 @@
-"""llama.cpp on the target: the proven binaries in a folder of their own, and the links that make them current."""
-
-import hashlib
+"""llama.cpp on the target: the proven binaries, in a folder that is named by their content."""
 
 from pyinfra import host
 from pyinfra.api import operation
+from pyinfra.operations import apt
 
-from deploy.build.artifact import MANIFEST, PROGRAMS, Build, require_artifact
+from deploy.build.artifact import PROGRAMS, Build, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.facts import Links
-from deploy.operations import links
+from deploy.onboard.places import ROOT
+from deploy.release import build_files
 from deploy.remote import Commands, HostStep, Remote, refuse
 from deploy.stage import stage
-from deploy.store import BigFile, big_files
-
-LIB_DIR = "/usr/lib/boardllama"
-CURRENT = f"{LIB_DIR}/current"
-
-
-def folder_of(build: Build) -> str:
-    """Where a build's files lie on the target; named by the build's key, so nothing that runs is overwritten."""
-    return f"{LIB_DIR}/builds/{build.name}"
+from deploy.store import big_files
+from deploy.target import board_of
 
 
 @stage("Install llama.cpp")
@@ -28,13 +21,15 @@ def install(build: Build | None, refused: str | None) -> None:
     check_target(name="Check that this target can take it", refused=refused)
     if build is None:
         return
+    need_packages(name="Have the packages that boardllama needs", lacking=board_of(host).lacks)
     store_build(name="Bring llama-server", build=build)
-    links(name="Make this build current", targets=link_targets(build))
 
 
-def link_targets(build: Build) -> dict[str, str]:
-    """Path of each link → where it points. /usr/bin keeps pointing at `current`, which alone moves."""
-    return {CURRENT: folder_of(build)} | {f"/usr/bin/{name}": f"{CURRENT}/{name}" for name in PROGRAMS}
+@operation()
+def need_packages(lacking: tuple[str, ...]) -> Commands:
+    """The programs on the target need python3, the board suite curl: a Debian package of the same name each."""
+    if lacking:
+        yield from apt.packages._inner(packages=list(lacking), update=True, cache_time=3600)
 
 
 @operation()
@@ -44,7 +39,7 @@ def check_target(refused: str | None) -> Commands:
         yield refuse(refused)
     paths = [f"/usr/bin/{name}" for name in PROGRAMS]
     held = host.get_fact(Links, paths=tuple(paths))
-    foreign = [path for path in paths if path in held and not (held[path] or "").startswith(LIB_DIR)]
+    foreign = [path for path in paths if path in held and not (held[path] or "").startswith(str(ROOT))]
     if foreign:
         yield HostStep(lambda remote: refuse_foreign(remote, foreign[0]))
 
@@ -65,9 +60,4 @@ def store_build(build: Build) -> Commands:
     except BoardllamaError as error:
         yield refuse(str(error))
         return
-    programs = {name: (file.sha256, file.size, "755") for name, file in manifest.files.items()}
-    about = (build.artifact / MANIFEST).read_bytes()
-    files = programs | {MANIFEST: (hashlib.sha256(about).hexdigest(), len(about), "644")}
-    yield from big_files._inner(
-        tuple(BigFile(build.artifact / name, f"{folder_of(build)}/{name}", *facts) for name, facts in files.items())
-    )
+    yield from big_files._inner(build_files(build, manifest))

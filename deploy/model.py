@@ -14,6 +14,7 @@ from deploy.models.gguf_info import read
 from deploy.models.receipt import has_receipt
 from deploy.models.transfer import to_stderr
 from deploy.paths import cache_dir
+from deploy.release import stored_model
 from deploy.remote import Commands, HostStep, Remote, refuse
 from deploy.settings import ModelKind, Settings
 from deploy.stage import stage
@@ -37,6 +38,18 @@ def local_file(settings: Settings, remote: Remote | None = None) -> Path:
         return smoke.smoke_model()
     assert settings.hub_model
     return hub.fetch(settings.hub_model, progress=remote.say if remote else to_stderr)
+
+
+def model_of(settings: Settings) -> BigFile | None:
+    """The model, its hash and its place on the target. Raises OSError when a file of the controller is not there."""
+    pin = settings.hub_model
+    if settings.model is None:
+        return None
+    assert settings.model_name
+    if pin:
+        return stored_model(pin.path, settings.model_name, pin.sha256, pin.size)
+    path = local_file(settings)
+    return stored_model(path, settings.model_name, sha256_once(path), path.stat().st_size)
 
 
 def is_here(settings: Settings) -> bool:
@@ -92,7 +105,6 @@ def store_model(settings: Settings) -> Commands:
         host.noop("not fetched yet")
         yield refuse("the model is not on the controller")
         return
-    path = local_file(settings)
-    yield from big_files._inner(
-        (BigFile(path, f"{settings.models_dir}/{settings.model_name}", sha256_once(path), path.stat().st_size),)
-    )
+    model = model_of(settings)
+    assert model
+    yield from big_files._inner((model,))

@@ -1,4 +1,4 @@
-"""Crash-safe building blocks that pyinfra lacks: small files that an operator may edit, links flipped in one step."""
+"""Crash-safe building blocks that pyinfra lacks: small files that an operator may edit."""
 
 import difflib
 import shlex
@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 from pyinfra import host, logger
 from pyinfra.api import operation
 
-from deploy.facts import Links, Text, Texts
-from deploy.remote import Commands, HostStep, Remote
+from deploy.facts import Text, Texts
+from deploy.lock import TargetStep
+from deploy.remote import Commands, Remote
 
 # What was last deployed, file by file: tells an operator's edit from an older deploy.
 RECORDS = "/var/lib/boardllama/deployed"
@@ -57,7 +58,7 @@ def text_files(files: tuple[TextFile, ...], conflict: str = "keep") -> Commands:
             report_edit(file, there)
         elif not file.is_at(there) or record is None or record.content != file.bytes:
             show_diff(file, there)
-            yield HostStep(partial(write_text, file=file))
+            yield TargetStep(partial(write_text, file=file))
 
 
 def is_edited(file: TextFile, there: Text | None, record: Text | None) -> bool:
@@ -103,14 +104,3 @@ def write_text(remote: Remote, file: TextFile) -> None:
         f" cp {dest}.new {record}.new; mv -T {dest}.new {dest}; sync {folder};"
         f" mv -T {record}.new {record}; sync {RECORDS}",
     )
-
-
-@operation()
-def links(targets: dict[str, str]) -> Commands:
-    """Makes each path a symbolic link to its target, flipped in one step: at no moment is there none."""
-    held = host.get_fact(Links, paths=tuple(targets))
-    changed = {path: target for path, target in targets.items() if held.get(path) != target}
-    for path, target in changed.items():
-        new, old = shlex.quote(f"{path}.new"), shlex.quote(path)
-        folder = shlex.quote(str(PurePosixPath(path).parent))
-        yield f"mkdir -p {folder} && ln -sfn {shlex.quote(target)} {new} && mv -T {new} {old} && sync {folder}"

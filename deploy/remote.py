@@ -4,7 +4,7 @@ import subprocess
 import time
 from collections.abc import Callable, Generator, Iterable
 from functools import singledispatch
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramiko import SSHException
 from pyinfra import host, logger
@@ -50,6 +50,11 @@ class Remote:
         status, errors = feed(self.host.connector, command.get_raw_value(), source)
         if status != 0:
             raise CommandFailed(errors.strip() or f"status {status}")
+
+    def talk(self, *bits: str | QuoteString) -> "Talk":
+        """Starts the shell command and leaves it running: a line from it, bytes to it, while this process lives."""
+        command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
+        return talk(self.host.connector, command.get_raw_value())
 
     def shell_arguments(self) -> dict[str, Any]:
         """What concerns the making of the command line; the rest concerns how pyinfra runs it."""
@@ -99,6 +104,39 @@ def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[i
     return channel.recv_exit_status(), errors
 
 
+class Talk(NamedTuple):
+    """A command that runs on a host: `line` waits for its next line, without the newline; `send` writes to it."""
+
+    line: Callable[[], str]
+    send: Callable[[bytes], object]
+
+
+@singledispatch
+def talk(connector: BaseConnector, _command: str) -> Talk:
+    """Starts `command` over one kind of connection."""
+    raise BoardllamaError(f"{type(connector).__name__} cannot hold a command: use SSH or @local")
+
+
+@talk.register
+def _(connector: LocalConnector, command: str) -> Talk:
+    process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert process.stdin and process.stdout
+    answers = process.stdout
+    return Talk(lambda: answers.readline().decode(errors="replace").rstrip("\n"), process.stdin.write)
+
+
+@talk.register
+def _(connector: SSHConnector, command: str) -> Talk:
+    assert connector.client
+    transport = connector.client.get_transport()
+    assert transport
+    channel = transport.open_session(timeout=IDLE_DEADLINE)
+    channel.settimeout(IDLE_DEADLINE)
+    channel.exec_command(command)
+    answers = channel.makefile("rb")
+    return Talk(lambda: answers.readline().decode(errors="replace").rstrip("\n"), channel.sendall)
+
+
 class HostStep(PyinfraCommand):
     """A Python function as one command of an operation. A BoardllamaError fails this host alone, with its one line."""
 
@@ -113,7 +151,7 @@ class HostStep(PyinfraCommand):
         """Runs the function. False fails the host."""
         try:
             self.function(Remote(host, connector_arguments))
-        except (BoardllamaError, OSError, SSHException) as error:
+        except (BoardllamaError, OSError, EOFError, SSHException) as error:
             host.log_styled(f"Error: {error}", log_func=logger.error, fg="red")
             return False
         return True

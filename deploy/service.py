@@ -1,70 +1,58 @@
-"""The service: its account, folders, launcher, config and unit; then started from exactly these files."""
+"""The service: its account, folders and API key, and the release that it is to be, beside the one that runs."""
 
 import hashlib
 import shlex
+from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 
 from pydantic import SecretStr
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.facts.files import Sha256File
-from pyinfra.operations import apt
 
-from deploy import launch
-from deploy.facts import UNIT, Service
-from deploy.operations import TextFile, text_files
-from deploy.paths import REPO
-from deploy.remote import Commands, HostStep, Remote
+from deploy.build.artifact import Build, require_artifact
+from deploy.errors import BoardllamaError
+from deploy.facts import ReleaseFiles, Texts
+from deploy.lock import TargetStep
+from deploy.model import model_of
+from deploy.onboard.places import API_KEY, CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, UNIT
+from deploy.operations import TextFile, is_edited, report_edit, show_diff, text_files
+from deploy.release import PRISTINE, Release
+from deploy.remote import Commands, Remote, refuse
 from deploy.settings import GENERATE, Settings
 from deploy.stage import stage
-from deploy.target import board_of
+from deploy.store import BigFile
 from deploy.templates import render
 
 ACCOUNT = "ollama"
-LAUNCHER = "/usr/lib/boardllama/launch"
 STATE_DIR = "/var/lib/ollama"
 SYSUSERS = "/usr/lib/sysusers.d/boardllama.conf"
 TMPFILES = "/usr/lib/tmpfiles.d/boardllama.conf"
+# A start takes what a small board needs for anything, and the time to read the model from the slowest card that the SD
+# Association still gives a speed class: Class 10 writes 10 MB/s at least.
+START_SECONDS, SLOWEST_CARD = 60, 10_000_000
+UNKNOWN_MODEL_SECONDS = 600
 
 
 @stage("Configure")
-def configure(settings: Settings) -> None:
-    """Account, folders, launcher, config and unit."""
-    need_packages(name="Have the packages that the service needs", lacking=board_of(host).lacks)
+def configure(settings: Settings, build: Build | None) -> None:
+    """Account, folders, key and the release; what is served stays as it is."""
     text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if settings.api_key:
         api_key(name="Write the API key", key=settings.api_key)
-    text_files(
-        name="Write the launcher, config and unit", files=service_files(settings), conflict=settings.config_conflict
-    )
+    if build:
+        prepare(name="Prepare the release", settings=settings, build=build)
 
 
 def system_files(settings: Settings) -> tuple[TextFile, ...]:
     """The account and the folders, declared to systemd, which makes them now and whenever they are missing."""
     account = render("sysusers.conf", account=ACCOUNT, state_dir=STATE_DIR)
-    config_dir = launch.CONFIG.parent
-    folders = render("tmpfiles.conf", config_dir=config_dir, state_dir=STATE_DIR, models_dir=settings.models_dir)
+    folders = render("tmpfiles.conf", config_dir=CONFIG.parent, state_dir=STATE_DIR, models_dir=settings.models_dir)
     return (
         TextFile(SYSUSERS, account, before="systemd-sysusers"),
         TextFile(TMPFILES, folders, before="systemd-tmpfiles --create"),
     )
-
-
-def service_files(settings: Settings) -> tuple[TextFile, ...]:
-    """What the service is made of, beside the binaries and the model."""
-    unit = render(UNIT, launcher=LAUNCHER, llama_commit=settings.llama_commit)
-    return (
-        TextFile(LAUNCHER, (REPO / "deploy" / "launch.py").read_text(), mode="755"),
-        TextFile(str(launch.CONFIG), settings.config_json, before=f"{LAUNCHER} --check"),
-        TextFile(f"/usr/lib/systemd/system/{UNIT}", unit),
-    )
-
-
-@operation()
-def need_packages(lacking: tuple[str, ...]) -> Commands:
-    """The launcher needs python3, the health gate curl: a Debian package of the same name each."""
-    if lacking:
-        yield from apt.packages._inner(packages=list(lacking), update=True, cache_time=3600)
 
 
 @operation()
@@ -72,14 +60,14 @@ def api_key(key: SecretStr) -> Commands:
     """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
     secret = key.get_secret_value()
     digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
-    there = host.get_fact(Sha256File, path=str(launch.API_KEY))
+    there = host.get_fact(Sha256File, path=str(API_KEY))
     if not there or (secret != GENERATE and there != digest):
-        yield HostStep(partial(write_key, secret=secret))
+        yield TargetStep(partial(write_key, secret=secret))
 
 
 def write_key(remote: Remote, secret: str) -> None:
     """Writes the given key, or makes one on the device when the word is `generate`."""
-    path = shlex.quote(str(launch.API_KEY))
+    path = shlex.quote(str(API_KEY))
     finish = f"chown root:{ACCOUNT} {path}.new; chmod 640 {path}.new; sync {path}.new; mv -T {path}.new {path}"
     if secret == GENERATE:
         remote.run(f"set -e; umask 077; head -c 24 /dev/urandom | base64 > {path}.new; {finish}")
@@ -87,22 +75,76 @@ def write_key(remote: Remote, secret: str) -> None:
         remote.feed([f"{secret}\n".encode()], f"set -e; umask 077; cat > {path}.new; {finish}")
 
 
-@stage("Activate")
-def activate(settings: Settings) -> None:
-    """Starts the server from exactly the files that are installed, and has it start at every boot."""
-    if board_of(host).systemd:
-        start(name="Run the server from what is installed", settings=settings)
+def wanted_files(settings: Settings, model: BigFile | None) -> dict[Path, bytes]:
+    """The editable files as this deploy would have them."""
+    reading = model.size // SLOWEST_CARD if model else UNKNOWN_MODEL_SECONDS
+    deadline = settings.health_deadline or START_SECONDS + reading
+    unit = render(
+        UNIT,
+        release=CURRENT,
+        llama_commit=settings.llama_commit,
+        start_deadline=deadline,
+        clients=" ".join(settings.clients),
+    )
+    return {CONFIG: settings.config_json.encode(), PUBLIC_UNIT: unit.encode()}
+
+
+def wanted_release(settings: Settings, build: Build, tell: bool = False) -> Release:
+    """The release that these settings mean on this target, with the operator's edits there; asks the target for them.
+
+    Raises BoardllamaError when the build failed, OSError when the model is not on the controller.
+    """
+    model = model_of(settings)
+    wanted = wanted_files(settings, model)
+    kept = edits(wanted, tell) if settings.config_conflict == "keep" else {}
+    return Release(
+        build=build,
+        artifact=require_artifact(build),
+        model=model,
+        wanted=wanted,
+        kept=kept,
+        pins={"llama.cpp": settings.source.identity(), "model": settings.model_pin},
+        policy={"min_tokens_per_second": settings.min_tokens_per_second, "releases_kept": settings.releases_kept},
+    )
+
+
+def edits(wanted: dict[Path, bytes], tell: bool) -> dict[Path, bytes]:
+    """Files that an operator changed on the target since the last deploy; reported, or shown as a difference."""
+    pristine = {path: f"{CURRENT}/{PRISTINE}/{path.name}" for path in wanted}
+    held = host.get_fact(Texts, paths=(*map(str, wanted), *pristine.values()))
+    found = {}
+    for path, text in wanted.items():
+        file, there = TextFile(str(path), text.decode()), held.get(str(path))
+        if there and is_edited(file, there, held.get(pristine[path])):
+            found[path] = there.content
+            if tell:
+                report_edit(file, there)
+        elif tell:
+            show_diff(file, there)
+    return found
 
 
 @operation()
-def start(settings: Settings) -> Commands:
-    """Restarts when what runs is not what is installed; so a deploy that was cut before its restart is completed."""
-    service = host.get_fact(Service, models_dir=settings.models_dir)
-    if not service.enabled:
-        yield f"systemctl enable {UNIT}"
-    if settings.model is None and not service.has_model:
-        host.noop(f"no model in {settings.models_dir} yet")
-    elif not (service.active and service.fresh):
-        # The old server goes on when the new configuration, which may hold an operator's edit, cannot be used.
-        yield f"{LAUNCHER} --check {launch.CONFIG}"
-        yield f"systemctl daemon-reload; systemctl reset-failed {UNIT} 2>/dev/null; systemctl restart {UNIT}"
+def prepare(settings: Settings, build: Build) -> Commands:
+    """Writes the release beside the one that runs."""
+    try:
+        release = wanted_release(settings, build, tell=True)
+    except (BoardllamaError, OSError) as error:
+        yield refuse(str(error))
+        return
+    there = host.get_fact(ReleaseFiles, id=release.id)
+    created = there.get("created") or datetime.now(timezone.utc).isoformat(timespec="seconds")
+    if not release.contents(created).items() <= there.items():
+        yield TargetStep(partial(write_release, release=release, created=created))
+
+
+def write_release(remote: Remote, release: Release, created: str) -> None:
+    """Brings its files beside their place; the folder then appears whole, or is mended file by file."""
+    new, folder = f"{RELEASES}/.{release.id}.new", release.folder
+    remote.feed(
+        [release.archive(created)],
+        f"set -e; umask 022; mkdir -p {RELEASES}; rm -rf {new}; mkdir {new}; tar -x -C {new}; sync -f {new};"
+        f" if test -d {folder}; then cd {new}; find . -mindepth 1 -type d -exec mkdir -p {folder}/{{}} ';';"
+        f" find . ! -type d -exec mv -fT {{}} {folder}/{{}} ';'; cd /; rm -r {new}; else mv -T {new} {folder}; fi;"
+        f" sync -f {RELEASES}",
+    )

@@ -1,10 +1,11 @@
 """Everything a host may be told: read from pyinfra's host data, validated once, frozen.
 
-The rules of what llama-server may be told live in deploy/launch.py, where the target applies them at every start;
-settings are valid when the config.json made from them passes there.
+The rules of what llama-server may be told live in deploy/onboard/config.py, where the target applies them at every
+start; settings are valid when the config.json made from them passes there.
 """
 
 import difflib
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -15,12 +16,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from deploy import cpu, launch
+from deploy import cpu
 from deploy.build.source import Source, source_of
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.models import smoke
 from deploy.models.hub import HubModel
+from deploy.onboard import config, places
 from deploy.templates import render
 
 GENERATE = "generate"
@@ -65,6 +67,7 @@ class Settings(BaseModel):
     server_host: str
     server_port: int
     server_timeout: int
+    server_clients: str
     allow_unauthenticated: bool
     api_key: SecretStr | None
     context_size: int
@@ -79,11 +82,14 @@ class Settings(BaseModel):
     log_format: str
 
     config_conflict: Literal["keep", "overwrite"]
-    health_deadline: int = Field(ge=1, le=3600)
+    health_deadline: int = Field(ge=0, le=3600)
+    min_tokens_per_second: float = Field(ge=0, le=10_000)
+    releases_kept: int = Field(ge=2, le=100)
+    canary: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _obeys_the_launcher(self) -> "Settings":
-        found = launch.problems(json.loads(self.config_json), keyed=self.api_key is not None)
+        found = config.problems(json.loads(self.config_json), keyed=self.api_key is not None)
         if found:
             raise ValueError("; ".join(self._as_settings(line) for line in found))
         return self
@@ -95,6 +101,8 @@ class Settings(BaseModel):
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
         key = self.api_key.get_secret_value() if self.api_key else GENERATE
+        for network in self.server_clients.split():
+            ipaddress.ip_network(network)  # raises ValueError, which names it
         # RFC 6750 allows these in a bearer token; none of them means anything to curl's or llama-server's key file.
         if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,}", key):
             raise ValueError("api_key: must be 8 or more letters, digits or any of . _ ~ + / = -")
@@ -115,18 +123,31 @@ class Settings(BaseModel):
         for key, name in names.items():
             line = line.replace(key, name)
         line = line.replace("server.", "server_").replace("inference.", "")
-        return line.replace(f"in {launch.API_KEY}", '(setting api_key: your own, or "generate" for one per device)')
+        return line.replace(f"in {places.API_KEY}", '(setting api_key: your own, or "generate" for one per device)')
 
     @property
     def models_dir(self) -> str:
         """Folder of the models on the target."""
-        return str(launch.KEYS["models"]["path"].default)
+        return str(places.MODELS)
 
     @property
     def model_name(self) -> str | None:
         """File name of the model on the target; None leaves the choice to what lies in the models folder."""
         names = {ModelKind.HUB: self.model_file, ModelKind.PATH: self.model_path, ModelKind.SMOKE: smoke.FILE}
         return Path(names[self.model]).name if self.model else None
+
+    @property
+    def clients(self) -> list[str]:
+        """Who may reach the server, for systemd's IPAddressAllow."""
+        listed = self.server_clients.split()
+        return ["localhost", *listed] if listed or config.is_local(self.server_host) else ["any"]
+
+    @property
+    def model_pin(self) -> dict[str, str] | str | None:
+        """Where the model comes from, for the manifest of a release."""
+        if self.model is ModelKind.HUB:
+            return {"repo": self.model_repo, "revision": self.model_revision, "file": self.model_file}
+        return self.model.value if self.model else None
 
     @property
     def config_json(self) -> str:
@@ -155,12 +176,6 @@ class Settings(BaseModel):
     def wanted_cpu(self) -> Cpu | None:
         """The CPU to build for; None chooses the best one that the board can run."""
         return None if self.cpu == "auto" else cpu.named(self.cpu)
-
-    @property
-    def url(self) -> str:
-        """Where the server answers, seen from the target itself."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.server_host, self.server_host)
-        return f"http://[{host}]:{self.server_port}" if ":" in host else f"http://{host}:{self.server_port}"
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:

@@ -15,7 +15,8 @@ from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
 from deploy.facts import IDENTITY, Stored, StoredFiles, receipt_of
-from deploy.remote import CommandFailed, Commands, HostStep, Remote, every
+from deploy.lock import TargetStep
+from deploy.remote import CommandFailed, Commands, Remote, every
 
 CHUNK = 1 << 18
 MEGABYTE = 1_000_000
@@ -39,6 +40,11 @@ class BigFile:
     owner: str = "root:root"
 
     @property
+    def name(self) -> str:
+        """File name on the target."""
+        return PurePosixPath(self.dest).name
+
+    @property
     def part(self) -> str:
         """Where it arrives. The name holds the hash: a rest of another content is never continued."""
         place = PurePosixPath(self.dest)
@@ -57,7 +63,7 @@ def big_files(files: tuple[BigFile, ...]) -> Commands:
     if not wanting:
         host.noop("every file is there, as its receipt says")
     for file in wanting:
-        yield HostStep(partial(deliver, file=file))
+        yield TargetStep(partial(deliver, file=file))
 
 
 def deliver(remote: Remote, file: BigFile) -> None:

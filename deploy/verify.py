@@ -1,16 +1,19 @@
 """Verify: the deploy ends when the server answers, and fails with the reason when it does not."""
 
-from functools import partial
-
 from pyinfra import host
 from pyinfra.api import FactBase, operation
 
-from deploy.facts import Service
-from deploy.health import Health, State, parse, probe_command, wait
+from deploy.activate import PROGRAM
+from deploy.errors import BoardllamaError
+from deploy.facts import Status
+from deploy.onboard.health import Health, State, Unhealthy, wait
 from deploy.remote import Commands, HostStep, Remote
 from deploy.settings import Settings
 from deploy.stage import stage
 from deploy.target import board_of
+
+HEALTH = f"{PROGRAM} health --json"
+DEADLINE = 120.0
 
 
 class ServerHealth(FactBase[Health]):
@@ -20,31 +23,32 @@ class ServerHealth(FactBase[Health]):
     def default() -> Health:
         return Health(State.EXITED, "nothing is known of it")
 
-    def command(self, url: str) -> str:
-        return probe_command(url)
+    def command(self) -> str:
+        return f"test ! -x {PROGRAM} || {HEALTH}"
 
     def process(self, output: list[str]) -> Health:
-        return parse("\n".join(output))
+        return Health.from_json("".join(output)) if output else self.default()
 
 
 @stage("Verify")
 def healthy(settings: Settings) -> None:
     """Waits until the server is healthy, or fails the host with the reason."""
     if board_of(host).systemd:
-        await_health(name="Wait until the server is healthy", settings=settings)
+        await_health(name="Wait until the server is healthy", models_dir=settings.models_dir)
 
 
 @operation()
-def await_health(settings: Settings) -> Commands:
+def await_health(models_dir: str) -> Commands:
     """No change when the server is healthy already, or when it was deployed without a model and has none yet."""
-    service = host.get_fact(Service, models_dir=settings.models_dir)
-    if settings.model is None and not service.has_model:
-        host.noop(f"no model yet: put a .gguf file into {settings.models_dir} and restart the service")
-        return
-    if host.get_fact(ServerHealth, url=settings.url).state is not State.READY:
-        yield HostStep(partial(wait_on_target, settings=settings))
+    if host.get_fact(Status, program=PROGRAM).waiting:
+        host.noop(f"no model yet: put a .gguf file into {models_dir} and restart the service")
+    elif host.get_fact(ServerHealth).state is not State.READY:
+        yield HostStep(wait_on_target)
 
 
-def wait_on_target(remote: Remote, settings: Settings) -> None:
-    """Asks the target until it is decided. Raises Unhealthy."""
-    wait(lambda: parse(remote.run(probe_command(settings.url))), settings.health_deadline, remote.say)
+def wait_on_target(remote: Remote) -> None:
+    """Asks the target until it is decided. Raises BoardllamaError."""
+    try:
+        wait(lambda: Health.from_json(remote.run(HEALTH)), DEADLINE, remote.say)
+    except Unhealthy as error:
+        raise BoardllamaError(str(error)) from None

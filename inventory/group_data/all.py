@@ -32,6 +32,9 @@ model_path = ""
 server_host = "127.0.0.1"
 server_port = 11434
 server_timeout = 300
+# Networks whose machines may reach the server, such as "192.168.1.0/24 fd00::/8"; others do not even get a connection.
+# "": anyone when server_host is beyond loopback, nobody when it is not.
+server_clients = ""
 allow_unauthenticated = False
 api_key = None
 context_size = 2048
@@ -47,5 +50,12 @@ log_format = "text"
 
 # What happens to a file that was edited on the target: keep (and say so), or overwrite.
 config_conflict = "keep"
-# Seconds that the server may take from its start until it is healthy.
-health_deadline = 300
+# Seconds that the server may take from its start until it is healthy; 0: one minute, and what a slow card needs to
+# read the model.
+health_deadline = 0
+# What a new release must reach, or the one before comes back. 0: any speed.
+min_tokens_per_second = 0
+# How many committed releases a target keeps, with their models; the one before the current one is always among them.
+releases_kept = 2
+# How many targets of a run get a new release first. The others get it when these have passed the gate.
+canary = 0

@@ -7,11 +7,13 @@ from typing import Any
 
 from testinfra.host import Host
 
-from deploy.facts import UNIT
-from deploy.health import KEY_AS_HEADER, Health, parse, probe_command, wait
-from deploy.launch import CONFIG
+from deploy.onboard.health import Health, wait
+from deploy.onboard.places import API_KEY, CONFIG, UNIT
 
 DEADLINE = 120
+# Shell command for the left side of `| curl --config -`: the API key goes from its file into curl's standard input,
+# never into an argument list, which anyone may read. Prints nothing when there is no key.
+KEY_AS_HEADER = f"sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {API_KEY} 2>/dev/null | head -n 1"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Board:
     @property
     def health(self) -> Health:
         """The judgement of the deploy's own gate."""
-        return parse(self.run(probe_command(self.url)))
+        return Health.from_json(self.run("boardllama health --json"))
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Answer:
         """GET, or POST when there is a body; with the board's key when it has one."""

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from deploy.facts import UNIT
-from deploy.health import Health, State
-from deploy.launch import CONFIG
+from deploy.onboard.health import Health, State
+from deploy.onboard.places import CONFIG, UNIT
 from tests.board.board import Board
 
 
@@ -67,7 +66,8 @@ def test_props_show_the_configured_context_and_model(board: Board) -> None:
     props, models = board.ask("/props").json, board.config["models"]
     wanted = models["default_context_size"] or props["default_generation_settings"]["n_ctx"]
     assert props["default_generation_settings"]["n_ctx"] == wanted
-    assert props["model_path"].startswith(f"{models['path']}/")
+    folder = board.run(f"readlink -f {models['path']}")
+    assert props["model_path"].startswith(f"{folder}/")
     assert models["default_model"] in (None, props["model_alias"])
 
 

@@ -1,6 +1,6 @@
 """Facts: process() on output recorded from boards."""
 
-from deploy.facts import Board, BoardInfo, Links, Service, ServiceInfo, StoredFiles
+from deploy.facts import Board, BoardInfo, Links, ReleaseFiles, Status, StatusInfo, StoredFiles
 
 RASPBERRY_PI_5 = """\
 machine aarch64
@@ -66,10 +66,15 @@ def test_what_is_no_link_is_told_apart() -> None:
     }
 
 
-def test_a_server_is_fresh_while_its_files_are_the_ones_it_started_from() -> None:
-    lines = ["ActiveState=active", "UnitFileState=enabled", "model", "then 1 2 3.0 /a", "then 4 5 6.0 /b"]
-    same = [*lines, "now 1 2 3.0 /a", "now 4 5 6.0 /b"]
-    assert Service().process(same) == ServiceInfo(active=True, enabled=True, fresh=True, has_model=True)
-    assert not Service().process([*lines, "now 1 2 3.0 /a", "now 4 5 7.0 /b"]).fresh
-    assert not Service().process([*lines, "now 1 2 3.0 /a"]).fresh
-    assert not Service().process(["ActiveState=inactive", "UnitFileState=disabled"]).active
+def test_a_release_is_its_files_its_links_and_its_time() -> None:
+    lines = ["ab  ./onboard/cli.py", "-> /usr/lib/x  ./llama-cli", "2026-11-22T15:50:43+00:00  ./created"]
+    assert ReleaseFiles().process(lines) == {
+        "onboard/cli.py": "ab",
+        "llama-cli": "-> /usr/lib/x",
+        "created": "2026-11-22T15:50:43+00:00",
+    }
+
+
+def test_a_target_without_our_programs_has_no_status() -> None:
+    assert Status().process([]) == StatusInfo()
+    assert Status().process(['{"current": "r1", "strays": ["/a"]}']) == StatusInfo(current="r1", strays=("/a",))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy import launch
+from deploy.onboard import config as rules
 from deploy.paths import REPO
 from deploy.settings import Settings, SettingsError, settings_from
 
@@ -35,7 +35,7 @@ def refused(**changes: object) -> str:
 def test_the_defaults_are_valid_and_stay_on_loopback() -> None:
     settings = told()
     assert settings.server_host == "127.0.0.1"
-    assert settings.url == "http://127.0.0.1:11434"
+    assert settings.clients == ["localhost"]
     assert settings.model_name == "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
 
 
@@ -45,16 +45,16 @@ def test_every_setting_has_its_default_in_one_place() -> None:
 
 def test_config_json_has_the_shape_of_the_reference_and_the_launcher_takes_it() -> None:
     config = json.loads(told(context_size=1024, threads=3).config_json)
-    assert {section: set(keys) for section, keys in launch.KEYS.items()} == {
+    assert {section: set(keys) for section, keys in rules.KEYS.items()} == {
         section: set(keys) for section, keys in config.items()
     }
     assert config["models"]["default_context_size"] == 1024
     assert config["models"]["default_threads"] == 3
-    assert launch.problems(config, keyed=False) == []
+    assert rules.problems(config, keyed=False) == []
 
 
 def test_the_defaults_of_the_launcher_and_of_the_settings_agree() -> None:
-    assert json.loads(told(model=None).config_json) == launch.with_defaults({})
+    assert json.loads(told(model=None).config_json) == rules.with_defaults({})
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,14 @@ def test_a_newline_in_a_model_path_is_refused() -> None:
     assert "model file" in refused(model="path", model_path="/models/a\nb.gguf")
 
 
-def test_a_wildcard_address_is_asked_on_loopback() -> None:
-    assert told(server_host="0.0.0.0", allow_unauthenticated=True).url == "http://127.0.0.1:11434"
-    assert told(server_host="::1").url == "http://[::1]:11434"
+def test_who_may_connect_follows_the_address_and_the_networks() -> None:
+    assert told(server_host="0.0.0.0", allow_unauthenticated=True).clients == ["any"]
+    assert told(server_host="0.0.0.0", api_key="generate", server_clients="192.168.1.0/24 fd00::/8").clients == [
+        "localhost",
+        "192.168.1.0/24",
+        "fd00::/8",
+    ]
+    assert "192.168.1.0/33" in refused(server_clients="192.168.1.0/33")
 
 
 def test_group_data_of_boards_holds_differences_only() -> None:

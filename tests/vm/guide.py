@@ -5,8 +5,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.facts import UNIT
-from deploy.launch import API_KEY, CONFIG
+from deploy.onboard.places import API_KEY, CONFIG, UNIT
 from deploy.paths import REPO
 from tests.board.board import Board
 

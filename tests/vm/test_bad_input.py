@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.facts import UNIT
-from deploy.health import State, parse, probe_command
-from deploy.launch import CONFIG
 from deploy.models import smoke
+from deploy.onboard.health import Health, State
+from deploy.onboard.places import CONFIG, UNIT
 from tests.hub_server import Fault, HubServer
 from tests.vm.machine import Deploy, VirtualBoard
 from tests.vm.test_deploy import vm
@@ -111,7 +110,7 @@ def test_a_router_without_a_model_is_not_believed(vm: VirtualBoard) -> None:
     url = "http://127.0.0.1:11600"
     vm.run("systemd-run --unit router --collect llama-server --port 11600 --offline")
     vm.run(f"curl -s --retry 40 --retry-delay 1 --retry-all-errors -f {url}/health")
-    assert parse(vm.run(probe_command(url))).state is State.WRONG
+    assert Health.from_json(vm.run(f"boardllama health --json --url {url}")).state is State.WRONG
     vm.run("systemctl stop router")
 
 

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.facts import UNIT
-from deploy.launch import CONFIG
+from deploy.onboard.places import CONFIG, UNIT
 from tests.vm.machine import VirtualBoard
 
 # Inode, size, change time of everything that a deploy may touch: any write shows.
 TOUCHED = (
-    "find /usr/lib/boardllama /usr/bin/llama-* /etc/ollama-cpp /var/lib/ollama /var/lib/boardllama"
-    f" /usr/lib/systemd/system/{UNIT} -printf '%p %i %s %C@\\n' | sort"
+    "find /usr/lib/boardllama /usr/bin/llama-* /usr/bin/boardllama /etc/ollama-cpp /var/lib/ollama /var/lib/boardllama"
+    f" /usr/lib/systemd/system/{UNIT} ! -path '*/__pycache__*' -printf '%p %i %s %C@\\n' | sort"
 )
 STATE = f"{TOUCHED}; systemctl show -p ActiveState,UnitFileState,MainPID {UNIT}"
-RESTART = ["Activate | Run the server from what is installed", "Verify | Wait until the server is healthy"]
+SWITCH = ["Activate | Switch to the release"]
+RELEASE = ["Configure | Prepare the release", *SWITCH]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_changed_setting_restarts_once(vm: VirtualBoard) -> None:
     started = f"journalctl -b -o cat -u {UNIT} | grep -c '^Started '"
     before = int(vm.run(started))
     done = vm.deploy("--data", "threads=1")
-    assert done.changed == ["Configure | Write the launcher, config and unit", *RESTART]
+    assert done.changed == RELEASE
     assert int(vm.run(started)) == before + 1
     assert threads(vm) == "1"
     assert vm.deploy("--data", "threads=1").changed == []
@@ -61,14 +61,14 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(vm: VirtualBoard) ->
 
 def test_a_deploy_that_was_cut_before_its_restart_is_completed_by_the_next(vm: VirtualBoard) -> None:
     """The new config is in place, the old server still runs."""
-    vm.run(f"cp -p {CONFIG} {CONFIG}.2 && mv {CONFIG}.2 {CONFIG}")
-    assert vm.deploy().changed == RESTART
+    vm.run(f"f=$(readlink -f {CONFIG}); cp -p $f $f.2 && mv $f.2 $f")
+    assert vm.deploy().changed == SWITCH
     assert vm.deploy().changed == []
 
 
 def test_a_server_that_someone_stopped_is_started(vm: VirtualBoard) -> None:
     vm.run(f"systemctl disable --now {UNIT}")
-    assert vm.deploy().changed == RESTART
+    assert vm.deploy().changed == SWITCH
     assert vm.run(f"systemctl is-enabled {UNIT}") == "enabled"
 
 
@@ -109,7 +109,7 @@ def test_a_key_made_on_the_device_opens_the_door_that_it_closed(vm: VirtualBoard
 
 def test_a_key_that_appears_is_asked_for_at_once(vm: VirtualBoard) -> None:
     done = vm.deploy("--data", "api_key=generate")
-    assert RESTART[0] in done.changed
+    assert SWITCH[0] in done.changed
     assert vm.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:11434/v1/models") == "401"
     vm.run("rm /etc/ollama-cpp/api-key")
 

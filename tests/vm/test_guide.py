@@ -11,12 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy import launch
-from deploy.facts import UNIT
-from deploy.health import Health, State
-from deploy.launch import API_KEY, CONFIG
 from deploy.models import smoke
-from deploy.service import LAUNCHER
+from deploy.onboard.config import KEYS
+from deploy.onboard.health import Health, State
+from deploy.onboard.places import API_KEY, CONFIG, UNIT
 from deploy.vm.machine import Machine
 from tests.board.board import Board
 from tests.hub_server import HubServer
@@ -149,7 +147,7 @@ def test_what_users_of_the_reference_system_type_is_on_the_page(typed: str) -> N
 
 
 def test_the_table_of_settings_is_the_launchers() -> None:
-    keys = [(f"{section}.{name}", key) for section, keys in launch.KEYS.items() for name, key in keys.items()]
+    keys = [(f"{section}.{name}", key) for section, keys in KEYS.items() for name, key in keys.items()]
     wanted = [[f"`{name}`", f"`{json.dumps(key.default)}`", key.rule.text] for name, key in keys]
     assert [row[:3] for row in table("key")] == wanted
 
@@ -208,9 +206,9 @@ def test_what_the_page_says_in_passing_is_true(command: str, says: str, target: 
 @pytest.mark.parametrize("spoil", PROBLEMS)
 def test_the_launcher_says_what_is_wrong(spoil: str, target: Board) -> None:
     kept = "/root/kept"
-    launcher = f"{LAUNCHER} --print" if spoil != "true" else LAUNCHER
+    verb = "command" if spoil != "true" else "launch"
     target.run(f"rm -rf {kept}; mkdir {kept}; cp -p {CONFIG} {MODELS}/{FILE} {kept}; {spoil}")
-    done = target.host.run(launcher)
+    done = target.host.run(f"boardllama {verb}")
     target.run(f"rm -f {MODELS}/*.gguf; mv {kept}/config.json {CONFIG}; mv {kept}/{FILE} {MODELS}; rmdir {kept}")
     assert (done.rc, done.stderr.strip()) == (78, f"ollama-cpp-server: {PROBLEMS[spoil]}")
 

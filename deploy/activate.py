@@ -1,0 +1,159 @@
+"""Activate: the target switches to its release by itself, under the gate; here it is asked to, and listened to."""
+
+import json
+import shlex
+from functools import partial
+from typing import Any
+
+from pyinfra import host, inventory
+from pyinfra.api import FactBase, operation
+
+from deploy.build.artifact import Build
+from deploy.errors import BoardllamaError
+from deploy.facts import Status, StatusInfo
+from deploy.lock import TargetStep
+from deploy.onboard.places import CURRENT, SWITCH_UNIT, VERDICT
+from deploy.onboard.releases import as_table
+from deploy.onboard.switch import Outcome
+from deploy.release import Release
+from deploy.remote import Commands, Remote, refuse
+from deploy.service import wanted_release
+from deploy.settings import Settings
+from deploy.stage import stage
+from deploy.target import board_of
+
+PASSED = "boardllama_passed"
+PROGRAM = f"{CURRENT}/boardllama"
+
+
+class NotServed(BoardllamaError):
+    """The target does not serve the release that it was to serve; what it does instead is in the message."""
+
+
+@stage("Activate")
+def activate(settings: Settings, build: Build | None) -> None:
+    """Has the target try, judge and commit its release: first the canaries, then, when they all passed, the others."""
+    if build is None:
+        return
+    first = canaries(settings)
+    if host.name in first:
+        switch_to(name="Switch the canary to its release", settings=settings, build=build)
+    else:
+        switch_to(name="Switch to the release", settings=settings, build=build, after=first)
+
+
+def canaries(settings: Settings) -> tuple[str, ...]:
+    """Names of the first targets of the inventory, as many as `canary` says, that can be reached."""
+    reachable = inventory.get_active_hosts()
+    targets = [one.name for one in inventory.get_group("targets") if one in reachable]
+    return tuple(targets[: settings.canary])
+
+
+@operation()
+def switch_to(settings: Settings, build: Build, after: tuple[str, ...] = ()) -> Commands:
+    """No change when exactly this release runs. Refused while one of the hosts in `after` has not passed."""
+    missing = [name for name in after if not inventory.get_host(name).connector_data.get(PASSED)]
+    if missing and host.state.is_executing:
+        yield refuse(f"the canary {', '.join(missing)} did not pass: this host keeps the release that it has")
+        return
+    try:
+        release = wanted_release(settings, build)
+    except (BoardllamaError, OSError) as error:
+        yield refuse(str(error))
+        return
+    status = host.get_fact(Status, program=release.program)
+    if not serves(status, release):
+        yield TargetStep(partial(switch if board_of(host).systemd else commit, release=release))
+    elif status.strays:
+        yield TargetStep(partial(prune, release=release))
+    host.connector_data[PASSED] = serves(status, release)
+
+
+def serves(status: StatusInfo, release: Release) -> bool:
+    """True when the release is committed and is what runs, or waits for the model that an operator brings."""
+    committed = status.current == release.id and not status.tried and status.enabled
+    return committed and (status.waiting or not board_of(host).systemd or (status.active and status.fresh))
+
+
+def switch(remote: Remote, release: Release) -> None:
+    """Has the target switch, and repeats what it says until its verdict. Raises NotServed."""
+    remote.run(f"{release.program} switch {release.id}")
+    follow(remote)
+    remote.host.connector_data[PASSED] = True
+
+
+def follow(remote: Remote) -> None:
+    """Asks every two seconds at most; the target goes on by itself when the connection breaks."""
+    said = 0
+    ask = (
+        f"for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
+        f" systemctl is-active {SWITCH_UNIT}; cat {VERDICT} 2>/dev/null; true"
+    )
+    while True:
+        alive, _, text = remote.run(ask).partition("\n")
+        verdict = json.loads(text or '{"lines": []}')
+        for line in verdict["lines"][said:]:
+            remote.say(line)
+        said = len(verdict["lines"])
+        if "outcome" in verdict:
+            return judge(Outcome[verdict["outcome"]], verdict)
+        if alive in ("inactive", "failed"):
+            raise NotServed(f"the switch ended without a verdict: see journalctl -u {SWITCH_UNIT} there, and run again")
+
+
+def judge(outcome: Outcome, verdict: Any) -> None:
+    """Raises NotServed with the reason unless the target serves what it was asked to."""
+    if not outcome.is_good:
+        raise NotServed(f"release {verdict['release']} is {outcome.value}: {verdict['reason']}")
+
+
+def commit(remote: Remote, release: Release) -> None:
+    """In a root tree nothing runs that could be judged: the first boot will."""
+    remote.run(f"{release.program} commit {release.id}")
+    remote.host.connector_data[PASSED] = True
+
+
+def prune(remote: Remote, release: Release) -> None:
+    """Frees what no release needs: the rest of a deploy that was cut, or of a release that was rejected."""
+    for line in remote.run(f"{release.program} prune").splitlines():
+        remote.say(line)
+
+
+def rollback(to: str = "") -> None:
+    """`pyinfra -y INVENTORY deploy.activate.rollback [to=ID]`: back to the release before, or to the one named."""
+    if "targets" in host.groups:
+        go_back(name="Go back to the release before" if not to else f"Go to release {to}", to=to)
+
+
+@operation()
+def go_back(to: str) -> Commands:
+    """Under the same gate as a deploy."""
+    yield TargetStep(partial(switch_back, to=to))
+
+
+def switch_back(remote: Remote, to: str) -> None:
+    """Raises NotServed, or CommandFailed when there is no such release."""
+    remote.run(f"{PROGRAM} begin-rollback {shlex.quote(to)}")
+    follow(remote)
+
+
+class ReleaseTable(FactBase[list[dict[str, str]]]):
+    """Rows of `boardllama releases`: [{"id": …, "when": …, "build": …, "model": …, "state": "current"}]."""
+
+    @staticmethod
+    def default() -> list[dict[str, str]]:
+        return []
+
+    def command(self) -> str:
+        return f"test ! -x {PROGRAM} || {PROGRAM} releases --json"
+
+    def process(self, output: list[str]) -> list[dict[str, str]]:
+        return list(json.loads("".join(output) or "[]"))
+
+
+def releases() -> None:
+    """`pyinfra INVENTORY deploy.activate.releases`: one line for each release of each target, on standard output."""
+    if "targets" in host.groups:
+        rows = host.get_fact(ReleaseTable)
+        lines = as_table([{"host": host.name, **row} for row in rows]) if rows else [f"{host.name}  has no release yet"]
+        print("\n".join(lines), flush=True)

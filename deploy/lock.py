@@ -1,0 +1,59 @@
+"""One deploy at a time on a target: held from a run's first change until the controller goes, however it goes."""
+
+import getpass
+import os
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+from deploy.onboard import lease
+from deploy.remote import HostStep, Remote
+
+PROGRAM = Path(lease.__file__).read_text()
+HELD = "boardllama_lease"
+
+
+class Busy(BoardllamaError):
+    """Another deploy is at work on the target."""
+
+
+class TargetStep(HostStep):
+    """A step that changes a target: the first one of a run takes the target's lock."""
+
+    def __init__(self, function: Callable[[Remote], None]) -> None:
+        def alone(remote: Remote) -> None:
+            hold(remote)
+            function(remote)
+
+        super().__init__(alone)
+
+
+def hold(remote: Remote) -> None:
+    """Takes the lock unless this run has it. Raises Busy with the name of the one that has."""
+    if HELD in remote.host.connector_data:
+        return
+    who = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+    talk = remote.talk(f"python3 -IS -c {shlex.quote(PROGRAM)} {shlex.quote(who)}")
+    while (line := talk.line()).startswith("wait "):
+        remote.say(line.removeprefix("wait "))
+    if line != "held":
+        raise Busy(
+            f"{line.removeprefix('busy ') or 'another deploy'} is deploying to this target: wait for it, then run again"
+        )
+    beats = threading.Thread(target=beat, args=(talk.send,), daemon=True)
+    beats.start()
+    remote.host.connector_data[HELD] = beats
+
+
+def beat(send: Callable[[bytes], None]) -> None:
+    """Gives signs of life until the connection ends."""
+    while True:
+        time.sleep(lease.BEAT)
+        try:
+            send(b"\n")
+        except OSError:
+            return

@@ -1,0 +1,68 @@
+"""What is checked of a release before it may be tried: nothing that is served has changed yet."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import places
+from .config import configuration
+from .launch import command
+from .releases import Release, write
+
+DEADLINE = 120
+VERIFIED = Path("/run/boardllama") / places.UNIT
+
+
+class CheckError(Exception):
+    """The release must not be tried. The message says why."""
+
+
+def check(release: Release) -> None:
+    """Hashes, config, unit, and what the binary says to its arguments. Raises CheckError, ConfigError, OSError."""
+    for name, sha256 in hashes(release):
+        path = release.folder / name
+        if not path.is_file() or sha256_of(path) != sha256:
+            raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
+    if is_waiting(release):
+        return
+    arguments = command(configuration(release.folder / places.CONFIG.name), release)
+    # Its own name, and the paths of the trial: those of the commit do not lead to it yet.
+    write(VERIFIED, release.trial_unit().encode())
+    said_yes("systemd-analyze", "verify", str(VERIFIED))
+    # Arguments are read in their order: a server that does not know one of them says so before it comes to the last.
+    said_yes(*arguments, "--version")
+
+
+def is_waiting(release: Release) -> bool:
+    """True for a release whose model the operator brings, and has not brought yet."""
+    return release.model is None and not any(places.MODELS.glob("*.gguf"))
+
+
+def hashes(release: Release) -> Iterator[tuple[str, str]]:
+    """Name and sha256 of everything but what an operator may edit."""
+    for name, file in release.manifest["build"]["files"].items():
+        yield name, file["sha256"]
+    if model := release.manifest["model"]:
+        yield model["name"], model["sha256"]
+    yield from release.manifest["programs"].items()
+
+
+def said_yes(*words: str) -> None:
+    """Runs a command that must succeed. Raises CheckError with its last words."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=DEADLINE, check=False)
+    except subprocess.TimeoutExpired:
+        raise CheckError(f"{words[0]} did not end within {DEADLINE} s") from None
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
+        raise CheckError(f"{Path(words[0]).name} refuses it: {said[0]}")
+
+
+def sha256_of(path: Path) -> str:
+    """64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""Begins a switch in a unit of its own, which outlives whoever asked for it, and reports what it says."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+
+from . import places
+from .health import Unhealthy
+from .releases import Release
+from .switch import Outcome
+
+
+def begin(release: Release) -> None:
+    """Starts the switch. Raises Unhealthy when systemd does not."""
+    places.VERDICT.unlink(missing_ok=True)
+    done = subprocess.run(unit_command(release), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unhealthy(f"the switch cannot be started: {done.stderr.strip()}")
+
+
+def unit_command(release: Release) -> list[str]:
+    """One unit name: there is never a second switch. One that is killed begins again; a verdict ends it."""
+    options = [
+        "--property=Restart=on-abnormal",
+        "--property=OOMScoreAdjust=-900",
+        "--description=Switch to a release of boardllama",
+    ]
+    program = [str(release.folder / "boardllama"), "perform", release.id]
+    return ["systemd-run", "--quiet", "--collect", f"--unit={places.SWITCH_UNIT}", *options, *program]
+
+
+def follow(say: Callable[[str], None]) -> bool:
+    """Says what the switch says until its verdict. True when that is good."""
+    said = 0
+    while True:
+        alive = subprocess.run(["systemctl", "is-active", places.SWITCH_UNIT], capture_output=True, check=False)
+        verdict = json.loads(places.VERDICT.read_text()) if places.VERDICT.exists() else {"lines": []}
+        for line in verdict["lines"][said:]:
+            say(line)
+        said = len(verdict["lines"])
+        if "outcome" in verdict:
+            outcome = Outcome[verdict["outcome"]]
+            say(f"{outcome.value} {verdict['reason']}".strip())
+            return outcome.is_good
+        if alive.returncode:
+            raise Unhealthy(f"the switch ended without a verdict: journalctl -u {places.SWITCH_UNIT}")
+        time.sleep(0.5)

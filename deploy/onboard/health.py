@@ -1,0 +1,142 @@
+"""Is the server healthy, and if not, why? One judgement for the gate, the deploy and the suite that judges boards."""
+
+import http.client
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import places
+from .config import first_key
+
+POLL_SECONDS = 0.5
+PROPERTIES = "ActiveState,SubState,Result,ExecMainStatus"
+
+
+class Unhealthy(Exception):
+    """The server is not healthy and waiting longer will not help, or the deadline has passed."""
+
+
+class State(Enum):
+    """What the server is doing."""
+
+    READY = "ready"
+    LOADING = "loading the model"
+    STARTING = "starting"
+    WRONG = "answering, but not as it should"
+    EXITED = "not running"
+
+
+@dataclass(frozen=True)
+class Health:
+    """One look at the server. `detail` is the reason when the state is not READY."""
+
+    state: State
+    detail: str = ""
+
+    def to_json(self) -> str:
+        """One line, for `from_json`."""
+        return json.dumps({**asdict(self), "state": self.state.name})
+
+    @staticmethod
+    def from_json(line: str) -> "Health":
+        """What `to_json` wrote. Raises ValueError."""
+        value = json.loads(line)
+        return Health(State[value["state"]], value["detail"])
+
+
+def look(url: str) -> Health:
+    """One look at the unit and at what answers at `url`."""
+    facts = unit_facts()
+    if facts.get("ActiveState") == "active":
+        return judge(*ask(url, "/health"), lambda: ask(url, "/props"))
+    if facts.get("ActiveState") == "activating" and facts.get("SubState") != "auto-restart":
+        status, _ = ask(url, "/health")
+        return Health(State.LOADING if status == 503 else State.STARTING, "systemd has not seen it ready yet")
+    return Health(State.EXITED, gone(facts))
+
+
+def unit_facts() -> dict[str, str]:
+    """What systemd knows of the unit."""
+    command = ["systemctl", "show", "--property", PROPERTIES, places.UNIT]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def gone(facts: dict[str, str]) -> str:
+    """Why the process is not there, with its own last words."""
+    status = f"{facts.get('ActiveState', 'unknown')} ({facts.get('SubState', '')}), {facts.get('Result', '')}"
+    said = " / ".join(last_words(4)) or "none"
+    return f"{places.UNIT} is {status}, status {facts.get('ExecMainStatus', '?')}; its last lines: {said}"
+
+
+def last_words(count: int) -> list[str]:
+    """The unit's last lines in the journal."""
+    command = ["journalctl", "--unit", places.UNIT, "--lines", str(count), "--output", "cat", "--no-pager"]
+    said = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout
+    return [line.strip() for line in said.splitlines() if line.strip()]
+
+
+def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10) -> tuple[int, Any]:
+    """HTTP status and parsed body of a GET, or of a POST of `body`; status 0 and the reason when nothing answers."""
+    place = urlsplit(url)
+    key = first_key()
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=deadline)
+    try:
+        connection.request("POST" if body else "GET", path, json.dumps(body) if body else None, headers)
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, f"{type(error).__name__}: {error}"
+    finally:
+        connection.close()
+    try:
+        return answer.status, json.loads(text or "null")
+    except ValueError:
+        return answer.status, text
+
+
+def judge(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -> Health:
+    """The judgement on what /health answered; `props` is asked when that was good."""
+    if status == 200 and body == {"status": "ok"}:
+        return judge_props(*props())
+    if status == 503:
+        return Health(State.LOADING, "/health answers 503")
+    if status == 0:
+        return Health(State.STARTING, f"nothing answers: {body}")
+    return Health(State.WRONG, f"/health answers {status} {str(body)[:200]}")
+
+
+def judge_props(status: int, props: Any) -> Health:
+    """A server without a model answers /health like one that has one: it is a router, and /props tells."""
+    if status != 200 or not isinstance(props, dict):
+        return Health(State.WRONG, f"/props answers {status}: {str(props)[:200]}")
+    if props.get("role") == "router" or not props.get("model_path"):
+        return Health(State.WRONG, "it serves no model: llama-server runs as a router")
+    return Health(State.READY)
+
+
+def wait(
+    see: Callable[[], Health],
+    deadline: float,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Returns when `see` finds it ready. Raises Unhealthy with the reason, after `deadline` s at the latest."""
+    began = said = clock()
+    while (health := see()).state is not State.READY:
+        now = clock()
+        if health.state in (State.EXITED, State.WRONG):
+            raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
+        if now - began > deadline:
+            raise Unhealthy(f"the server is still {health.state.value} after {deadline:.0f} s: {health.detail}")
+        if now - said >= 5:
+            say(f"{health.state.value}, {now - began:.0f} s so far")
+            said = now
+        sleep(POLL_SECONDS)

@@ -1,0 +1,177 @@
+"""The switch to a release, on the target and by the target alone: check, try, judge, commit; or go back.
+
+Whoever asked for it may go away meanwhile. A trial shows only in /run, so a board that loses power comes back with the
+release that was committed last.
+"""
+
+import json
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from . import places
+from .check import CheckError, check, is_waiting
+from .config import ConfigError
+from .gate import judge, systemctl
+from .health import Unhealthy, last_words
+from .releases import Release, current, everyone, link, prune, write
+
+JOURNAL_LINES = 12
+
+
+class Outcome(Enum):
+    """How a switch ended."""
+
+    COMMITTED = "committed"
+    SERVING = "serving"  # it was current already, and was restarted
+    WAITING = "waiting for a model"
+    REFUSED = "refused"
+    FAILING = "failing"  # it was current already, and is not healthy
+    BACK = "taken back"
+    STRANDED = "taken back, and what was before is not healthy either"
+
+    @property
+    def is_good(self) -> bool:
+        """True when the target now has the release that was asked for."""
+        return self in (Outcome.COMMITTED, Outcome.SERVING, Outcome.WAITING)
+
+
+class Verdict:
+    """What a switch has to say so far; kept in /run for whoever asks."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        self.lines: list[str] = []
+        self.write()
+
+    def say(self, line: str) -> None:
+        """A step."""
+        print(line, flush=True)
+        self.lines.append(line)
+        self.write()
+
+    def end(self, outcome: Outcome, reason: str = "") -> Outcome:
+        """The last word."""
+        print(outcome.value, reason, flush=True)
+        self.write(outcome=outcome.name, reason=reason)
+        return outcome
+
+    def write(self, **end: Any) -> None:
+        """Replaces the file in one step."""
+        write(places.VERDICT, json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode())
+
+
+def switch(release: Release) -> Outcome:
+    """Makes the release the current one if it deserves it."""
+    verdict = Verdict(release)
+    verdict.say("checking the release")
+    try:
+        check(release)
+    except (CheckError, ConfigError, OSError, ValueError, KeyError) as error:
+        return verdict.end(Outcome.REFUSED, str(error))
+    if is_waiting(release):
+        commit(release)
+        return verdict.end(Outcome.WAITING)
+    if release.is_current and not release.is_tried:
+        return again(release, verdict)
+    return trial(release, verdict)
+
+
+def again(release: Release, verdict: Verdict) -> Outcome:
+    """Restarts the current release. There is nothing to go back to: it was good when it was committed."""
+    places.TRIAL.unlink(missing_ok=True)
+    publish(release, all_of_them=False)
+    try:
+        judge(release, verdict.say)
+    except Unhealthy as error:
+        return verdict.end(Outcome.FAILING, with_journal(error))
+    prune(keep(release))
+    return verdict.end(Outcome.SERVING)
+
+
+def trial(release: Release, verdict: Verdict) -> Outcome:
+    """Restarts the server as this release, judges it, and commits it or goes back."""
+    adopt()
+    before = current()
+    verdict.say(f"trying {release.id}" + (f" in place of {before.id}" if before else ""))
+    write(places.TRIAL, release.trial_unit().encode())
+    try:
+        judge(release, verdict.say)
+    except Unhealthy as error:
+        reason = with_journal(error)
+        write(release.note, f"{str(error)[:300]}\n".encode())
+        return back(before, release, reason, verdict)
+    commit(release)
+    return verdict.end(Outcome.COMMITTED)
+
+
+def back(before: Release | None, release: Release, reason: str, verdict: Verdict) -> Outcome:
+    """The release that served before serves again."""
+    end_trial()
+    if before is None:
+        systemctl("stop", places.UNIT)
+        return verdict.end(Outcome.BACK, f"{reason}; nothing was served before, and nothing is now")
+    verdict.say(f"{release.id} is not good, going back to {before.id}")
+    try:
+        judge(before, verdict.say)
+    except Unhealthy as error:
+        return verdict.end(Outcome.STRANDED, f"{reason}; {before.id}: {error}")
+    prune(keep(before), spared=release)
+    return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again")
+
+
+def commit(release: Release) -> None:
+    """Makes the release the current one: everything else is prepared, one rename decides."""
+    before = current()
+    if before and before != release:
+        link(release.folder / "previous", Path("..") / before.id)
+    publish(release, all_of_them=False)
+    os.sync()
+    link(places.CURRENT, release.folder.relative_to(places.ROOT))
+    publish(release, all_of_them=before is None)
+    end_trial()
+    for other in everyone():
+        other.note.unlink(missing_ok=True)
+    prune(keep(release))
+
+
+def end_trial() -> None:
+    """The unit by its public name counts again."""
+    places.TRIAL.unlink(missing_ok=True)
+    if Path("/run/systemd/system").is_dir():
+        systemctl("daemon-reload")
+
+
+def publish(release: Release, all_of_them: bool) -> None:
+    """Makes every public name lead through `current`. A file that someone put there stays, unless all are wanted."""
+    for path, target in release.public_names().items():
+        if path.is_symlink() and path.readlink() == target:
+            continue
+        if all_of_them or path.is_symlink() or not path.exists():
+            link(path, target)
+
+
+def adopt() -> None:
+    """A file that an operator put in the place of a public name becomes part of the release that it changed.
+
+    What is served stays the same at every moment, and from here on one rename changes all of it.
+    """
+    release = current()
+    if release is None:
+        return
+    for path in (places.CONFIG, places.PUBLIC_UNIT):
+        if path.is_file() and not path.is_symlink():
+            write(release.folder / path.name, path.read_bytes())
+            link(path, places.CURRENT / path.name)
+
+
+def with_journal(error: Exception) -> str:
+    """The reason, and the last lines of the server that gave it."""
+    said = last_words(JOURNAL_LINES)
+    return f"{error}\n" + "\n".join(f"  | {line}" for line in said) if said else str(error)
+
+
+def keep(release: Release) -> int:
+    """How many releases the target keeps."""
+    return int(release.manifest["policy"]["releases_kept"])

@@ -1,0 +1,122 @@
+"""config.json: what it may say, and what llama-server is told because of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onboard import config as rules
+from deploy.onboard import places
+from tests.unit.onboard import argument, command, config, models
+
+__all__ = ["models"]
+
+
+def test_the_defaults_obey_their_own_rules() -> None:
+    assert rules.problems(rules.with_defaults({}), keyed=False) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "flag", "shown"),
+    [
+        ("server", "host", "::1", "--host", "::1"),
+        ("server", "port", 8080, "--port", "8080"),
+        ("server", "timeout", 7, "--timeout", "7"),
+        ("models", "default_context_size", 1024, "--ctx-size", "1024"),
+        ("models", "default_threads", 3, "--threads", "3"),
+        ("inference", "batch_size", 64, "--batch-size", "64"),
+        ("inference", "temperature", 0.1, "--temp", "0.1"),
+        ("inference", "top_p", 1, "--top-p", "1"),
+        ("inference", "top_k", 5, "--top-k", "5"),
+        ("inference", "repeat_penalty", 1.0, "--repeat-penalty", "1.0"),
+        ("logging", "level", "debug", "--log-verbosity", "5"),
+    ],
+)
+def test_every_key_reaches_the_server(
+    models: Path, section: str, key: str, value: object, flag: str, shown: str
+) -> None:
+    wanted = config(models)
+    wanted[section][key] = value
+    assert rules.problems(wanted, keyed=False) == []
+    assert argument(command(wanted), flag) == shown
+
+
+def test_the_log_format_is_a_flag_of_its_own(models: Path) -> None:
+    assert "--log-jsonl" in command(config(models, logging={"format": "json"}))
+    assert "--no-log-jsonl" in command(config(models, logging={"format": "text"}))
+
+
+def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
+    """`elsewhere` marks the keys that `command` treats by itself; each is tested below. gpu_layers has one value."""
+    special = {
+        f"{section}.{name}"
+        for section, keys in rules.KEYS.items()
+        for name, key in keys.items()
+        if key.arguments is rules.elsewhere
+    }
+    assert special == {
+        "server.allow_unauthenticated",
+        "models.path",
+        "models.default_model",
+        "models.default_threads",
+        "inference.gpu_layers",
+    }
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"server": {"prot": 1}}, "server.prot is unknown: did you mean server.port?"),
+        ({"sever": {}}, "sever is unknown: did you mean server?"),
+        ({"server": {"port": 99999}}, "server.port is 99999: must be a whole number from 1 to 65535"),
+        ({"server": {"port": True}}, "server.port is true: must be a whole number from 1 to 65535"),
+        ({"server": {"host": "evil; rm"}}, 'server.host is "evil; rm": must be an IP address or localhost'),
+        ({"models": {"default_threads": "4"}}, 'models.default_threads is "4": must be a whole number'),
+        ({"models": {"default_model": "../x.gguf"}}, "models.default_model"),
+        ({"models": {"path": "relative"}}, 'models.path is "relative": must be an absolute folder'),
+        ({"inference": {"gpu_layers": 5}}, "inference.gpu_layers is 5: must be 0"),
+        ({"inference": {"top_p": 2}}, "inference.top_p is 2: must be a number from 0 to 1"),
+        ({"logging": {"level": "loud"}}, 'logging.level is "loud": must be one of error, warning'),
+        ({"server": 5}, "server is 5: must be an object"),
+        ([], "the file holds []: must be an object"),
+    ],
+)
+def test_a_wrong_key_is_refused_by_name(broken: Any, said: str) -> None:
+    (problem,) = rules.problems(broken, keyed=False)
+    assert said in problem
+
+
+def test_beyond_loopback_a_key_is_needed() -> None:
+    outside = {"server": {"host": "0.0.0.0"}}
+    assert "API key is needed" in rules.problems(outside, keyed=False)[0]
+    assert rules.problems(outside, keyed=True) == []
+    assert rules.problems({"server": {"host": "0.0.0.0", "allow_unauthenticated": True}}, keyed=False) == []
+
+
+def test_a_key_file_without_a_key_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama-server would take such a file and switch its check off."""
+    key = tmp_path / "api-key"
+    monkeypatch.setattr(places, "API_KEY", key)
+    for content, expected in (("", None), ("# none\n\n", None), ("# mine\nsecret\n", "secret")):
+        key.write_text(content)
+        assert rules.first_key() == expected
+
+
+def test_broken_json_is_reported_with_line_and_column(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{\n  "models": {\n    "default_threads": 4  // more\n  }\n}\n')
+    with pytest.raises(rules.ConfigError, match=r"line 3, column 27: Expecting"):
+        rules.read(file)
+
+
+def test_a_fragment_leaves_the_rest_at_its_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"models": {"default_threads": 4}}')
+    wanted = rules.configuration(file)
+    assert wanted["models"]["default_threads"] == 4
+    assert wanted["server"]["port"] == 11434
+
+
+def test_a_wildcard_address_is_asked_on_loopback() -> None:
+    assert rules.url_of({"host": "0.0.0.0", "port": 1}) == "http://127.0.0.1:1"
+    assert rules.url_of({"host": "::", "port": 1}) == "http://[::1]:1"

@@ -1,0 +1,235 @@
+"""A switch ends with a release that is good, whatever the new one is and whenever the power goes."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onboard import places, releases, switch
+from deploy.onboard.check import CheckError
+from deploy.onboard.releases import Release, current, table
+from deploy.onboard.switch import Outcome
+from tests.unit.onboard import Target, target
+
+__all__ = ["target"]
+
+
+def verdict() -> Any:
+    """What whoever asked for the switch reads."""
+    return json.loads(places.VERDICT.read_text())
+
+
+def states() -> dict[str, str]:
+    """Id → state."""
+    return {row["id"]: row["state"] for row in table()}
+
+
+def consistent(target: Target) -> str:
+    """The release that all public names lead to; fails when they lead to two."""
+    release = current()
+    assert release
+    for path in release.public_names():
+        assert path.resolve().exists(), path
+        inside = path.resolve().is_relative_to(release.folder)
+        stored = path.resolve().parent in releases.stored(release)
+        assert inside or stored, path
+    assert target.served() == release
+    return release.id
+
+
+def test_the_first_release_is_committed(target: Target) -> None:
+    assert switch.switch(target.add("r1")) is Outcome.COMMITTED
+    assert consistent(target) == "r1"
+    assert states() == {"r1": "current"}
+
+
+def test_a_good_release_takes_over_and_the_one_before_is_kept(target: Target) -> None:
+    for name in ("r1", "r2", "r3"):
+        assert switch.switch(target.add(name)) is Outcome.COMMITTED
+    assert consistent(target) == "r3"
+    assert states() == {"r3": "current", "r2": "previous"}
+    assert {path.name for path in places.BUILDS.iterdir()} == {"build-r3", "build-r2"}
+
+
+def test_a_bad_release_is_taken_back_and_both_facts_are_told(target: Target) -> None:
+    switch.switch(target.add("r1"))
+    target.bad = {"r2"}
+    assert switch.switch(target.add("r2")) is Outcome.BACK
+    assert consistent(target) == "r1"
+    assert target.judged == ["r1", "r2", "r1"], "the one that came back is judged too"
+    said = verdict()["reason"]
+    assert "it answers 503" in said
+    assert "its last line" in said
+    assert "r1 serves again" in said
+    assert states() == {"r1": "current", "r2": "rejected: it answers 503"}
+
+
+def test_a_rejected_release_may_be_tried_again(target: Target) -> None:
+    switch.switch(target.add("r1"))
+    second = target.add("r2")
+    target.bad = {"r2"}
+    switch.switch(second)
+    target.bad = set()
+    assert switch.switch(second) is Outcome.COMMITTED
+    assert states() == {"r2": "current", "r1": "previous"}
+
+
+def test_when_the_old_one_is_not_healthy_either_that_is_told(target: Target) -> None:
+    switch.switch(target.add("r1"))
+    target.bad = {"r1", "r2"}
+    assert switch.switch(target.add("r2")) is Outcome.STRANDED
+    assert "r1: it answers 503" in verdict()["reason"]
+
+
+def test_a_bad_first_release_leaves_nothing_served(target: Target) -> None:
+    target.bad = {"r1"}
+    assert switch.switch(target.add("r1")) is Outcome.BACK
+    assert current() is None
+    assert not places.TRIAL.exists()
+
+
+def test_a_release_that_is_refused_is_never_tried(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    switch.switch(target.add("r1"))
+
+    def refuse(release: Release) -> None:
+        raise CheckError("one byte differs")
+
+    monkeypatch.setattr(switch, "check", refuse)
+    assert switch.switch(target.add("r2")) is Outcome.REFUSED
+    assert target.judged == ["r1"]
+    assert verdict()["reason"] == "one byte differs"
+
+
+def test_going_back_and_forth_keeps_both(target: Target) -> None:
+    first = target.add("r1")
+    switch.switch(first)
+    second = target.add("r2")
+    for release in (second, first, second, first):
+        switch.switch(release)
+        assert consistent(target) == release.id
+    assert states() == {"r1": "current", "r2": "previous"}
+
+
+def test_two_models_of_one_name_do_not_touch_each_other(target: Target) -> None:
+    first = target.add("r1", content=b"GGUF one")
+    switch.switch(first)
+    switch.switch(target.add("r2", content=b"GGUF two"))
+    public = places.MODELS / "m.gguf"
+    assert public.read_bytes() == b"GGUF two"
+    switch.switch(first)
+    assert public.read_bytes() == b"GGUF one"
+
+
+def test_a_model_that_two_releases_share_is_stored_once_and_outlives_either(target: Target) -> None:
+    for name in ("r1", "r2", "r3"):
+        switch.switch(target.add(name))
+    assert len(list(places.MODEL_STORE.iterdir())) == 1
+    switch.switch(target.add("r4", model="n.gguf", content=b"GGUF other"))
+    switch.switch(target.add("r5", model="n.gguf", content=b"GGUF other"))
+    assert [path.name for path in places.MODELS.glob("*.gguf")] == ["n.gguf"]
+    assert len(list(places.MODEL_STORE.iterdir())) == 1
+
+
+def test_pruning_never_removes_what_runs(target: Target) -> None:
+    switch.switch(target.add("r1"))
+    places.STARTED.parent.mkdir(parents=True)
+    places.STARTED.write_text("127.0.0.1 11434\nrelease r1\n")
+    for name in ("r2", "r3", "r4"):
+        switch.switch(target.add(name))
+    assert set(states()) == {"r1", "r3", "r4"}
+
+
+def test_an_operators_file_becomes_part_of_the_release_that_it_changed(target: Target) -> None:
+    """As `sed -i` leaves it: a file in the place of the link."""
+    first = target.add("r1")
+    switch.switch(first)
+    places.CONFIG.unlink()
+    places.CONFIG.write_text("edited")
+    switch.switch(target.add("r2"))
+    assert consistent(target) == "r2"
+    switch.switch(first)
+    assert places.CONFIG.read_text() == "edited"
+    assert places.CONFIG.is_symlink()
+
+
+def test_a_config_from_before_the_first_release_is_not_lost_to_a_bad_one(target: Target) -> None:
+    places.CONFIG.parent.mkdir(parents=True)
+    places.CONFIG.write_text("mine")
+    target.bad = {"r1"}
+    switch.switch(target.add("r1"))
+    assert places.CONFIG.read_text() == "mine"
+
+
+def test_a_model_that_the_operator_brings_is_waited_for(target: Target) -> None:
+    assert switch.switch(target.add("r1", model=None)) is Outcome.WAITING
+    assert target.judged == []
+    (places.MODELS / "mine.gguf").write_bytes(b"GGUF")
+    assert switch.switch(Release(places.RELEASES / "r1")) is Outcome.SERVING
+    assert target.judged == ["r1"]
+
+
+class PowerCut(BaseException):
+    """Nothing of the program runs after it."""
+
+
+def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power goes before the `step`-th change of the disk."""
+    steps = itertools.count()
+
+    def counted(function: Any) -> Any:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            if next(steps) == step:
+                raise PowerCut
+            return function(*args, **kwargs)
+
+        return called
+
+    for name in ("replace", "unlink", "symlink_to", "write_bytes", "mkdir"):
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+
+
+def boots(target: Target) -> None:
+    """What a boot does: /run is empty."""
+    for path in sorted((target.root / "run").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (target.root / "run/systemd/system").mkdir(parents=True)
+
+
+def every_cut(target: Target, new: Release) -> Iterator[tuple[int, bool]]:
+    """Cuts the switch to `new` before every change of the disk; the last time it runs to its end."""
+    for step in itertools.count():
+        with pytest.MonkeyPatch.context() as patch:
+            cut_at(step, patch)
+            try:
+                switch.switch(new)
+                yield step, False
+                return
+            except PowerCut:
+                pass
+        boots(target)
+        yield step, True
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_after_a_cut_at_any_step_the_target_boots_into_one_whole_release(target: Target, bad: bool) -> None:
+    old = target.add("r1")
+    switch.switch(old)
+    new = target.add("r2", model="n.gguf", content=b"GGUF other")
+    places.CONFIG.unlink()
+    places.CONFIG.write_text((old.folder / "config.json").read_text())
+    target.bad = {"r2"} if bad else set()
+    seen = set()
+    for _step, was_cut in every_cut(target, new):
+        release = current()
+        assert release
+        seen.add(release.id)
+        assert target.served() == release
+        assert (places.CONFIG.read_text() == (release.folder / "config.json").read_text()) or release.id == "r1"
+        assert (places.PUBLIC_BIN / "llama-server").read_text() == release.id
+        if was_cut and release.id == "r2":
+            switch.switch(old)  # begin again from the old one
+    assert seen == ({"r1"} if bad else {"r1", "r2"})
+    assert consistent(target) == ("r1" if bad else "r2")

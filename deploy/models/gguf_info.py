@@ -1,54 +1,29 @@
-"""What a GGUF file says about itself: read from its header alone, in milliseconds for a 700 MB model.
+"""What a GGUF file says about itself, as far as a deploy asks: what it is, and what its size in memory depends on."""
 
-The gguf package's GGUFReader builds objects for every vocabulary entry: 2.4 s and 200 MB of memory for a 32k
-vocabulary with merges. Nothing here needs them, so arrays are stepped over; the package's tables say how.
-"""
-
-import mmap
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gguf.constants import (
-    GGML_QUANT_SIZES,
-    GGUF_DEFAULT_ALIGNMENT,
-    GGMLQuantizationType,
-    GGUFValueType,
-    LlamaFileType,
-)
+from gguf.constants import LlamaFileType
 
 from deploy.errors import BoardllamaError
+from deploy.models.gguf_header import Header, Scalar, Tensor, read_header
 
-MAGIC = b"GGUF"
-VERSIONS = (2, 3)  # version 1 had 32-bit counts; llama.cpp does not load it either
 
-Scalar = int | float | bool | str
+@dataclass(frozen=True)
+class Hyperparameters:
+    """The numbers that decide the size of cache and buffers; defaults as in src/llama-model.cpp. Lists: one per layer.
 
-_SCALARS = {
-    GGUFValueType.UINT8: "<B",
-    GGUFValueType.INT8: "<b",
-    GGUFValueType.UINT16: "<H",
-    GGUFValueType.INT16: "<h",
-    GGUFValueType.UINT32: "<I",
-    GGUFValueType.INT32: "<i",
-    GGUFValueType.FLOAT32: "<f",
-    GGUFValueType.BOOL: "<?",
-    GGUFValueType.UINT64: "<Q",
-    GGUFValueType.INT64: "<q",
-    GGUFValueType.FLOAT64: "<d",
-}
+    A model without attention (recurrent) has no heads.
+    """
 
-# What people really get in place of a model, by its first bytes in lower case.
-_LOOKALIKES = {
-    b"<": "an HTML or XML page",
-    b"version https://git-lfs": "a Git LFS pointer (the clone was made without git lfs)",
-    b"{": "JSON text",
-    b"pk\x03\x04": "a zip archive (PyTorch weights?)",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x7felf": "an ELF program",
-    b"ggjt": "a model in the format before GGUF",
-    b"\0\0\0\0": "zeros (a file that was never filled)",
-}
+    embedding_length: int
+    feed_forward_length: int  # the widest layer's; of the experts in use together when it has some
+    head_count: tuple[int, ...]
+    head_count_kv: tuple[int, ...]
+    key_length: int  # per head
+    value_length: int  # per head; 0 where only keys are cached (multi-head latent attention)
+    vocabulary: int  # tokens
+    merges: int  # of a byte-pair vocabulary
 
 
 @dataclass(frozen=True)
@@ -61,148 +36,76 @@ class GgufInfo:
     file_type: str  # quantization as users know it: "Q4_K_M", "F16"; "unknown" when the file does not say
     n_tensors: int
     size: int  # bytes, the whole file
+    hyperparameters: Hyperparameters = field(repr=False, compare=False)
+    tensors: tuple[Tensor, ...] = field(repr=False, compare=False)
 
 
 def read(path: Path) -> GgufInfo:
     """Facts of the GGUF file at path.
 
-    Raises BoardllamaError, in one line: no such file, not GGUF, big-endian, a version that llama.cpp does not load,
-    truncated (in the header or in the last tensors), no context length.
+    Raises BoardllamaError, in one line, for a file that read_header refuses and for one that is no language model.
     """
-    try:
-        with path.open("rb") as file:
-            check_start(file.read(16), str(path))
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Header(data, path).info()
-    except OSError as exc:
-        raise BoardllamaError(f"{path} cannot be read ({exc.strerror}): give the path of a GGUF file") from exc
+    header = read_header(path)
+    architecture = str(header.keys.get("general.architecture", ""))
+    facts = _Facts(header, architecture)
+    context = facts.number("context_length")
+    if context <= 0:
+        raise BoardllamaError(
+            f"{path} is not usable: it has no {architecture or 'ARCHITECTURE'}.context_length: it is no language model"
+        )
+    return GgufInfo(
+        architecture,
+        str(header.keys.get("general.name", "")),
+        context,
+        _file_type(header.keys.get("general.file_type")),
+        len(header.tensors),
+        header.size,
+        facts.hyperparameters(),
+        header.tensors,
+    )
 
 
-def check_start(head: bytes, label: str) -> None:
-    """Raises BoardllamaError, saying what it looks like, unless head (the first bytes of a file) begins as GGUF."""
-    if head[:4] == MAGIC:
-        return
-    if not head:
-        raise BoardllamaError(f"{label} is empty, not a GGUF model: fetch it again")
-    kinds = (kind for start, kind in _LOOKALIKES.items() if head.lstrip().lower().startswith(start[: len(head)]))
-    kind = next(kinds, "something else")
-    raise BoardllamaError(f"{label} is not a GGUF model: it begins with {head!r}, which looks like {kind}")
+class _Facts:
+    """Keys of one architecture. What a key does not say, or says as no number, is 0, so that damage is no crash."""
 
+    def __init__(self, header: Header, architecture: str) -> None:
+        self.header = header
+        self.prefix = architecture
 
-class _Header:
-    """One walk over the header. Positions are bytes from the start of the file."""
+    def hyperparameters(self) -> Hyperparameters:
+        layers = min(self.number("block_count"), 1 << 16)  # a damaged count must not fill the memory
+        heads = self.per_layer("attention.head_count", layers)
+        head_size = self.number("embedding_length") // max(1, *heads) if any(heads) else 0
+        keys_only = self.number("attention.key_length_mla") > 0
+        return Hyperparameters(
+            embedding_length=self.number("embedding_length"),
+            feed_forward_length=self._feed_forward(),
+            head_count=heads,
+            head_count_kv=self.per_layer("attention.head_count_kv", layers, heads),
+            key_length=self.number("attention.key_length", head_size),
+            value_length=0 if keys_only else self.number("attention.value_length", head_size),
+            vocabulary=self.header.lengths.get("tokenizer.ggml.tokens", self.number("vocab_size")),
+            merges=self.header.lengths.get("tokenizer.ggml.merges", 0),
+        )
 
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
-        self.data = data
-        self.path = path
-        self.at = len(MAGIC)
+    def _feed_forward(self) -> int:
+        experts = self.number("expert_feed_forward_length") * self.number("expert_used_count")
+        return max(self.number("feed_forward_length"), experts, *self._list("feed_forward_length"))
 
-    def info(self) -> GgufInfo:
-        try:
-            n_tensors, n_keys = self._counts()
-            keys = self._keys(n_keys)
-            self._check_tensors(n_tensors, keys)
-        except (struct.error, OverflowError, RecursionError, UnicodeDecodeError) as exc:
-            raise self._error(f"the header breaks at byte {self.at} of {len(self.data)}: fetch it again") from exc
-        return self._facts(keys, n_tensors)
+    def number(self, key: str, default: int = 0) -> int:
+        value = self.header.keys.get(f"{self.prefix}.{key}", default)
+        return value if isinstance(value, int) and value >= 0 else default
 
-    def _facts(self, keys: dict[str, Scalar], n_tensors: int) -> GgufInfo:
-        architecture = str(keys.get("general.architecture", ""))
-        context = keys.get(f"{architecture}.context_length")
-        if not isinstance(context, int) or context <= 0:
-            raise self._error(f"it has no {architecture or 'ARCHITECTURE'}.context_length: it is no language model")
-        file_type = _file_type(keys.get("general.file_type"))
-        name = str(keys.get("general.name", ""))
-        return GgufInfo(architecture, name, context, file_type, n_tensors, len(self.data))
+    def per_layer(self, key: str, layers: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """A number for all layers or a list of them; 0 for a layer that has none."""
+        values = self._list(key)
+        if f"{self.prefix}.{key}" in self.header.keys:
+            values = (self.number(key),) * layers
+        return (values or default)[:layers]
 
-    def _counts(self) -> tuple[int, int]:
-        version = self._u32()
-        if version & 0xFFFF == 0:
-            raise self._error("it is big-endian, and boards are little-endian: convert it with gguf-convert-endian")
-        if version not in VERSIONS:
-            raise self._error(f"it is GGUF version {version}, llama.cpp loads {VERSIONS}: convert the model again")
-        return self._u64(), self._u64()
-
-    def _keys(self, count: int) -> dict[str, Scalar]:
-        keys: dict[str, Scalar] = {}
-        for _ in range(count):
-            name, kind = self._string(), self._u32()
-            if kind == GGUFValueType.ARRAY:
-                self._skip_array()
-            else:
-                keys[name] = self._value(kind)
-        return keys
-
-    def _check_tensors(self, count: int, keys: dict[str, Scalar]) -> None:
-        """The header may be whole and the weights cut off: every tensor must end within the file."""
-        ends = [self._tensor_end() for _ in range(count)]
-        alignment = keys.get("general.alignment", GGUF_DEFAULT_ALIGNMENT)
-        if not isinstance(alignment, int) or alignment < 1:
-            raise self._error(f"its general.alignment is {alignment!r}: convert the model again")
-        start = -(-self.at // alignment) * alignment
-        name, end = max(ends, key=lambda item: item[1], default=("", 0))
-        if start + end > len(self.data):
-            reach = f"tensor {name} ends at byte {start + end}, the file at {len(self.data)}"
-            raise self._error(f"it is truncated ({reach}): fetch it again")
-
-    def _tensor_end(self) -> tuple[str, int]:
-        """Name, and the byte behind its data, counted from the start of all tensor data."""
-        name = self._string()
-        elements = 1
-        for _ in range(self._u32()):
-            elements *= self._u64()
-        kind, offset = self._u32(), self._u64()
-        if kind not in GGMLQuantizationType.__members__.values():
-            return name, offset  # newer than our tables: llama.cpp decides
-        block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
-        return name, offset + elements * block_bytes // block
-
-    def _value(self, kind: int) -> Scalar:
-        return self._string() if kind == GGUFValueType.STRING else self._scalar(self._format(kind))
-
-    def _skip_array(self) -> None:
-        kind, count = self._u32(), self._u64()
-        if kind == GGUFValueType.STRING:
-            self._skip_strings(count)
-        elif kind == GGUFValueType.ARRAY:
-            for _ in range(count):
-                self._skip_array()
-        else:
-            self.at += count * struct.calcsize(self._format(kind))
-
-    def _skip_strings(self, count: int) -> None:
-        """The hot loop: two passes over 32k to 256k short strings in a usual model."""
-        length, data, at = struct.Struct("<Q").unpack_from, self.data, self.at
-        for _ in range(count):
-            at += 8 + length(data, at)[0]
-        self.at = at
-
-    def _format(self, kind: int) -> str:
-        for known, layout in _SCALARS.items():
-            if known == kind:
-                return layout
-        raise self._error(f"value type {kind} at byte {self.at} does not exist: the file is damaged, fetch it again")
-
-    def _scalar(self, layout: str) -> Scalar:
-        value: Scalar = struct.unpack_from(layout, self.data, self.at)[0]
-        self.at += struct.calcsize(layout)
-        return value
-
-    def _u32(self) -> int:
-        return int(self._scalar("<I"))
-
-    def _u64(self) -> int:
-        return int(self._scalar("<Q"))
-
-    def _string(self) -> str:
-        length = self._u64()
-        if self.at + length > len(self.data):
-            raise struct.error("a string ends beyond the file")
-        self.at += length
-        return self.data[self.at - length : self.at].decode()
-
-    def _error(self, what: str) -> BoardllamaError:
-        return BoardllamaError(f"{self.path} is not usable: {what}")
+    def _list(self, key: str) -> tuple[int, ...]:
+        values = self.header.lists.get(f"{self.prefix}.{key}", ())
+        return tuple(value if isinstance(value, int) and value >= 0 else 0 for value in values)
 
 
 def _file_type(value: Scalar | None) -> str:

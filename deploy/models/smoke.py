@@ -92,10 +92,10 @@ def write_smoke_model(path: Path) -> None:
 
 
 def _write(path: Path) -> None:
-    vocabulary = _vocabulary()
+    vocabulary = pieces()
     writer = gguf.GGUFWriter(path, "llama")
     _add_shape(writer, len(vocabulary))
-    _add_tokenizer(writer, vocabulary)
+    add_tokenizer(writer, vocabulary)
     _add_weights(writer, vocabulary)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -119,7 +119,7 @@ def _add_shape(writer: gguf.GGUFWriter, n_vocabulary: int) -> None:
     writer.add_vocab_size(n_vocabulary)
 
 
-def _vocabulary() -> dict[str, gguf.TokenType]:
+def pieces() -> dict[str, gguf.TokenType]:
     """Piece to kind, in the order of the token ids: control, the 256 bytes, whole words, characters, word beginnings.
 
     The 256 bytes make any UTF-8 prompt possible. Beginnings ("▁b", "▁bo", ...) are the steps on which SentencePiece
@@ -134,7 +134,7 @@ def _vocabulary() -> dict[str, gguf.TokenType]:
     return vocabulary | dict.fromkeys([*words, *characters, *beginnings], gguf.TokenType.NORMAL)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: dict[str, gguf.TokenType]) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, vocabulary: dict[str, gguf.TokenType]) -> None:
     writer.add_tokenizer_model("llama")
     writer.add_token_list(list(vocabulary))
     writer.add_token_scores([float(-index) for index in range(len(vocabulary))])

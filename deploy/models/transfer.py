@@ -16,7 +16,7 @@ from huggingface_hub import get_session, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_info import check_start
+from deploy.models.gguf_header import check_start
 
 Say = Callable[[str], object]
 

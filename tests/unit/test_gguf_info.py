@@ -2,15 +2,17 @@
 
 import struct
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import gguf
 import numpy as np
 import pytest
+from gguf import GGMLQuantizationType as Kind
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_info import GgufInfo, read
-from deploy.models.smoke import write_smoke_model
+from deploy.models.gguf_info import Hyperparameters, read
+from deploy.models.smoke import CONTEXT, NAME, SIZE, pieces, write_smoke_model
 
 
 @pytest.fixture
@@ -48,7 +50,31 @@ def write(path: Path, words: int = 0, context: int = 2048, big: bool = False) ->
 
 
 def test_the_smoke_model_says_what_it_is(smoke: Path) -> None:
-    assert read(smoke) == GgufInfo("llama", "boardllama-smoke", 4096, "F16", 21, smoke.stat().st_size)
+    info = read(smoke)
+    assert (info.architecture, info.name, info.context_length, info.file_type) == ("llama", NAME, CONTEXT, "F16")
+    assert (info.n_tensors, info.size) == (21, SIZE)
+
+
+def test_the_smoke_model_says_what_its_memory_depends_on(smoke: Path) -> None:
+    assert read(smoke).hyperparameters == Hyperparameters(
+        embedding_length=64,
+        feed_forward_length=128,
+        head_count=(2, 2),
+        head_count_kv=(2, 2),
+        key_length=32,
+        value_length=32,
+        vocabulary=len(pieces()),
+        merges=0,
+    )
+
+
+def test_every_tensor_is_known_by_type_shape_and_place(smoke: Path) -> None:
+    tensors = {tensor.name: tensor for tensor in read(smoke).tensors}
+    down = tensors["blk.1.ffn_down.weight"]
+    assert (down.shape, down.kind, down.weights, down.size) == ((128, 64), Kind.F16, 8192, 16384)
+    ends = sorted((tensor.offset, tensor.offset + tensor.size) for tensor in tensors.values())
+    assert all(end <= start for (_, end), (start, _) in pairwise(ends))
+    assert ends[-1][1] <= SIZE < ends[-1][1] + 32
 
 
 def test_a_vocabulary_is_stepped_over_in_no_time(tmp_path: Path) -> None:
@@ -116,3 +142,24 @@ def test_an_old_version_is_refused(tmp_path: Path) -> None:
 def test_no_file_and_a_folder_are_told_apart_from_a_bad_model(tmp_path: Path) -> None:
     assert "No such file" in failure(tmp_path / "x.gguf")
     assert "Is a directory" in failure(tmp_path)
+
+
+def test_heads_may_differ_by_layer_and_have_a_length_of_their_own(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "x.gguf", "granitehybrid")
+    writer.add_context_length(1024)
+    writer.add_block_count(3)
+    writer.add_embedding_length(512)
+    writer.add_feed_forward_length([64, 2048, 64])
+    writer.add_head_count([0, 8, 8])
+    writer.add_head_count_kv([0, 4, 2])
+    writer.add_key_length(96)
+    writer.add_token_merges(["a b", "b c"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    assert read(tmp_path / "x.gguf").hyperparameters == Hyperparameters(512, 2048, (0, 8, 8), (0, 4, 2), 96, 64, 0, 2)
+
+
+def test_a_model_without_attention_has_no_heads(tmp_path: Path) -> None:
+    shape = read(write(tmp_path / "x.gguf")).hyperparameters
+    assert (shape.head_count, shape.head_count_kv, shape.key_length) == ((), (), 0)

@@ -1,0 +1,113 @@
+"""Whether a model fits a board's memory, decided before anything is restarted."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+
+from deploy.errors import BoardllamaError
+from deploy.models.gguf_info import GgufInfo
+from deploy.models.memory import CELLS, Estimate, Serving, estimate
+
+# What Debian with sshd and journald takes on a 64-bit board before anything is served, in bytes: 139 MB measured in
+# the VM as MemTotal - MemAvailable.
+RESERVE = 150_000_000
+
+SMALLEST_CONTEXT = 512  # tokens; less holds no conversation
+
+# Bits per weight of usual quantizations, best first: tools/quantize/README.md of the pinned llama.cpp, Llama 3.1 8B.
+QUANTIZATIONS = {"Q8_0": 8.50, "Q6_K": 6.56, "Q5_K_M": 5.70, "Q4_K_M": 4.89, "Q3_K_M": 4.00, "Q2_K": 3.16}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A board's memory in bytes."""
+
+    total: int  # MemTotal of /proc/meminfo
+    maximum: int | None = None  # MemoryMax of the unit; None: no limit
+
+    @property
+    def available(self) -> int:
+        """What llama-server may take."""
+        rest = max(0, self.total - RESERVE)
+        return rest if self.maximum is None else min(rest, self.maximum)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The model fits, perhaps only without repacked weights; `said`: what a user must be told, or ""."""
+
+    estimate: Estimate
+    no_repack: bool = False  # start llama-server with --no-repack
+    said: str = ""
+
+
+def check(info: GgufInfo, name: str, serving: Serving, memory: Memory) -> Verdict:
+    """How the model fits. `name` is what messages call it.
+
+    Raises BoardllamaError when it does not, with the biggest context size or else the quantization that would.
+    """
+    wanted = estimate(info, serving)
+    if wanted.total <= memory.available:
+        return Verdict(wanted)
+    plain = replace(serving, repack=False)
+    least = estimate(info, plain)
+    if least.total <= memory.available:
+        return Verdict(least, no_repack=True, said=_slower(name, wanted, least, memory))
+    raise BoardllamaError(f"{_need(name, info, plain, memory)}; {_advice(info, plain, memory.available)}")
+
+
+def biggest_context(info: GgufInfo, serving: Serving, available: int) -> int | None:
+    """The biggest context size in tokens, below the wanted one, that fits; None when not even the smallest does."""
+    contexts = range(SMALLEST_CONTEXT, serving.context_size or info.context_length, CELLS)
+    fitting = bisect_right(
+        contexts, available, key=lambda tokens: estimate(info, replace(serving, context_size=tokens)).total
+    )
+    return contexts[fitting - 1] if fitting else None
+
+
+def best_quantization(info: GgufInfo, serving: Serving, available: int) -> str | None:
+    """The usual quantization with the most bits, fewer than the file's, that fits; None when none does."""
+    rest = estimate(info, serving).total - info.size
+    matrices = [tensor for tensor in info.tensors if len(tensor.shape) > 1]
+    now = sum(tensor.size for tensor in matrices)
+    for quantization, bits in QUANTIZATIONS.items():
+        then = int(sum(tensor.weights for tensor in matrices) * bits / 8)
+        if then < now and rest + info.size - now + then <= available:
+            return quantization
+    return None
+
+
+def _advice(info: GgufInfo, serving: Serving, available: int) -> str:
+    context = biggest_context(info, serving, available)
+    if context:
+        return f"set context_size to {context} or less"
+    wanted = serving.context_size or info.context_length
+    for tokens in (wanted, min(wanted, SMALLEST_CONTEXT)):
+        quantization = best_quantization(info, replace(serving, context_size=tokens), available)
+        if quantization:
+            return f"take the same model as {quantization}, with context_size {tokens}"
+    return "no quantization of it fits (not even Q2_K): take a smaller model"
+
+
+def _need(name: str, info: GgufInfo, serving: Serving, memory: Memory) -> str:
+    need = estimate(info, serving)
+    parts = f"weights {_mb(need.weights)}, KV cache {_mb(need.kv_cache)}, buffers {_mb(need.buffers + need.base)}"
+    context = serving.context_size or info.context_length
+    return f"{name} needs {_mb(need.total)} MB for {context} tokens of context ({parts}), {_has(memory)}"
+
+
+def _slower(name: str, wanted: Estimate, least: Estimate, memory: Memory) -> str:
+    return (
+        f"{name} needs {_mb(wanted.total)} MB with weights repacked for speed (weights {_mb(wanted.weights)}, repacked "
+        f"{_mb(wanted.repacked)}, KV cache {_mb(wanted.kv_cache)}, buffers {_mb(wanted.buffers + wanted.base)}), "
+        f"{_has(memory)}: served with --no-repack, {_mb(least.total)} MB, slower"
+    )
+
+
+def _has(memory: Memory) -> str:
+    """Rounded down, where needs are rounded up: of two that differ the numbers do."""
+    return f"this board has {memory.available // 1_000_000} MB for it (of {memory.total // 1_000_000} MB)"
+
+
+def _mb(size: int) -> int:
+    """Bytes in MB, rounded up."""
+    return -(-size // 1_000_000)

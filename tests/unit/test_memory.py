@@ -1,0 +1,97 @@
+"""What the estimate of memory is made of. That it is true is measured in tests/vm/test_fit.py."""
+
+from pathlib import Path
+
+import gguf
+import pytest
+from gguf import GGMLQuantizationType as Kind
+
+from deploy.cpu import named
+from deploy.models.gguf_info import GgufInfo, read
+from deploy.models.memory import Serving, estimate, mapped_bytes, repacked_tensors, repacks
+from tests.shapes import Shape, write
+
+MIXED = Shape("mixed", Kind.Q4_K, Kind.Q6_K, 256, 512, 2, 4, 2, 1000, 2048)
+PLAIN = Serving(2048, repack=False)
+REPACKING = Serving(2048, repack=True)
+
+
+def info(folder: Path, shape: Shape) -> GgufInfo:
+    return read(write(shape, folder / "model.gguf"))
+
+
+def shaped(kind: Kind, tied: bool = False, vocabulary: int = 1000, wide: Kind | None = None) -> Shape:
+    return Shape("x", kind, wide or kind, 256, 512, 2, 4, 2, vocabulary, 2048, tied)
+
+
+def test_repacked_is_every_matrix_that_is_multiplied_with(tmp_path: Path) -> None:
+    """Not the token embedding, of which rows are taken, and not the norms."""
+    model = info(tmp_path, MIXED)
+    left = {tensor.name for tensor in model.tensors} - {tensor.name for tensor in repacked_tensors(model.tensors)}
+    norms = {f"blk.{layer}.{norm}.weight" for layer in (0, 1) for norm in ("attn_norm", "ffn_norm")}
+    assert left == {"token_embd.weight", "output_norm.weight"} | norms
+
+
+def test_a_tied_embedding_is_loaded_a_second_time_as_output(tmp_path: Path) -> None:
+    model = info(tmp_path, shaped(Kind.Q8_0, tied=True))
+    assert "token_embd.weight" in {tensor.name for tensor in repacked_tensors(model.tensors)}
+    start = min(tensor.offset for tensor in model.tensors)
+    assert mapped_bytes(model, repacked_tensors(model.tensors)) == model.size - start
+
+
+@pytest.mark.parametrize("kind", [Kind.F16, Kind.Q2_K, Kind.Q3_K])
+def test_types_without_an_arm_kernel_are_not_repacked(tmp_path: Path, kind: Kind) -> None:
+    model = info(tmp_path, shaped(kind))
+    assert repacked_tensors(model.tensors) == ()
+    assert estimate(model, REPACKING) == estimate(model, PLAIN)
+
+
+@pytest.mark.parametrize(("kind", "rows"), [(Kind.Q4_K, 8), (Kind.Q6_K, 8), (Kind.Q4_0, 4), (Kind.Q8_0, 4)])
+def test_rows_must_fill_whole_groups(tmp_path: Path, kind: Kind, rows: int) -> None:
+    outputs = []
+    for vocabulary in (1000, 1000 + rows // 2):
+        model = info(tmp_path, shaped(kind, vocabulary=vocabulary))
+        outputs.append("output.weight" in {tensor.name for tensor in repacked_tensors(model.tensors)})
+    assert outputs == [True, False]
+
+
+def test_builds_with_dot_products_repack() -> None:
+    assert [repacks(named(name)) for name in ("generic", "cortex-a72", "cortex-a76", "armv8.6-i8mm")] == [0, 0, 1, 1]
+
+
+def test_what_lies_before_the_first_tensor_in_use_is_unmapped(tmp_path: Path) -> None:
+    """Converted files begin with output; repacked, it is not read again."""
+    model = info(tmp_path, MIXED)
+    output = next(tensor for tensor in model.tensors if tensor.name == "output.weight")
+    estimates = [estimate(model, serving) for serving in (PLAIN, REPACKING)]
+    assert 0 <= estimates[0].weights - estimates[1].weights - output.size < 32
+    assert [guess.weights + guess.dropped for guess in estimates] == [model.size, model.size]
+
+
+def test_the_cache_holds_f16_keys_and_values_of_all_slots_together(tmp_path: Path) -> None:
+    """2 layers x 2 heads x (64 + 64) numbers of 2 bytes a token, in steps of 256 tokens; 0 is the model's own size."""
+    model = info(tmp_path, MIXED)
+    for context, tokens in ((2048, 2048), (0, 2048), (513, 768), (100, 256)):
+        assert estimate(model, Serving(context, repack=False)).kv_cache == tokens * 2 * 2 * 128 * 2
+
+
+def test_buffers_grow_with_the_batch_up_to_what_is_computed_at_once(tmp_path: Path) -> None:
+    model = info(tmp_path, MIXED)
+    sizes = [estimate(model, Serving(2048, False, batch)).buffers for batch in (64, 512, 2048)]
+    assert sizes[0] < sizes[1] == sizes[2]
+
+
+def test_loading_is_the_peak_when_what_is_unmapped_weighs_more_than_cache_and_buffers(tmp_path: Path) -> None:
+    guess = estimate(info(tmp_path, shaped(Kind.Q4_K, vocabulary=100_000, wide=Kind.Q6_K)), Serving(256, repack=True))
+    assert guess.dropped > guess.kv_cache + guess.buffers
+    assert guess.total == guess.weights + guess.dropped + guess.repacked + guess.base
+
+
+def test_a_model_without_weights_or_numbers_is_no_crash(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "x.gguf", "mamba")
+    writer.add_context_length(1024)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    guess = estimate(read(tmp_path / "x.gguf"), REPACKING)
+    assert (guess.weights, guess.repacked, guess.kv_cache) == (0, 0, 0)

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntFlag
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -75,13 +76,15 @@ def entries(log: BinaryIO) -> Iterator[Entry]:
             place += sectors * sector
 
 
-def surviving(log: BinaryIO) -> list[Write]:
-    """What a disk that loses everything unflushed still has. A discard may or may not happen: here it does not.
+def surviving(log: BinaryIO, until: int | None = None) -> list[Write]:
+    """What a disk still has that loses everything unflushed when it is cut after `until` entries (None: at the end).
+
+    A discard may or may not happen: here it does not.
 
     QEMU's NVMe disk drops the FUA bit of a write (force unit access: durable by itself, without a flush), with which
     ext4 ends every transaction. So the two kinds of blocks that ext4 writes so are known by what is in them.
     """
-    found = list(entries(log))
+    found = list(islice(entries(log), until))
     last = max((number for number, entry in enumerate(found) if entry.flags & Flag.FLUSH), default=-1)
     writes = (
         (number, Write(entry.offset, read(log, entry)))
@@ -96,11 +99,14 @@ def is_forced(entry: Entry, data: bytes) -> bool:
     return bool(entry.flags & Flag.FUA) or data.startswith((COMMIT, JOURNAL_SUPERBLOCK))
 
 
-def replay(log: Path, disk: Path) -> int:
-    """Brings what survived onto a qcow2 disk that is as the logged one was at the start. Returns how many writes."""
+def replay(log: Path, disk: Path, until: int | None = None) -> int:
+    """Brings what survived a cut after `until` entries onto a qcow2 disk that is as the logged one was at the start.
+
+    Returns how many writes that were. Raises NotALog.
+    """
     with TemporaryDirectory(prefix="bl-replay-") as folder, log.open("rb") as file:
         commands = []
-        for number, write in enumerate(surviving(file)):
+        for number, write in enumerate(surviving(file, until)):
             part = Path(folder) / str(number)
             part.write_bytes(write.data)
             commands.append(f"write -q -s {part} {write.offset} {len(write.data)}")

@@ -15,6 +15,7 @@ from tests.faults.judge import Outcome, Reference, Verdict, converged, judge, lo
 from tests.faults.lab import Lab, say
 from tests.faults.observed import Seen
 from tests.faults.rows import Row
+from tests.faults.target_layout import LAYOUT
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,15 @@ def judged(trial: Trial, row: Row, struck: Struck) -> Verdict:
     )
     if second.outcome is Outcome.LOST:
         return second
+    if is_told(trial.lab, again.said + again.printed):
+        return lost("the controller's output holds the API key")
     return lost(struck.complaint) if struck.complaint else first
+
+
+def is_told(lab: Lab, output: str) -> bool:
+    """Whether the target's key is in what the controller said."""
+    key = lab.run(f"cat {LAYOUT['key']} 2>/dev/null || true").strip()
+    return bool(key) and key in output
 
 
 def need_start(lab: Lab, name: str) -> None:

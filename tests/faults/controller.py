@@ -19,11 +19,12 @@ DEADLINE = 600.0
 
 @dataclass(frozen=True)
 class Ended:
-    """What one run did. `changed`: operations that changed something."""
+    """What one run did. `changed`: operations that changed something; `printed` and `said`: stdout and stderr."""
 
     returncode: int
     changed: list[str]
     said: str
+    printed: str = ""
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Controller:
         printed, said = self.output.read().decode(), self.errors.read().decode(errors="replace")
         results = json.loads(printed)["results"] if printed.lstrip().startswith("{") else None
         operations = results["operations"] if results else []
-        return Ended(self.process.returncode, [one["name"] for one in operations if one["success"]], said)
+        return Ended(self.process.returncode, [one["name"] for one in operations if one["success"]], said, printed)
 
     def to_the_end(self) -> Ended:
         """Runs it. One that hangs is killed and has failed."""

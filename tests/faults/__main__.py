@@ -6,6 +6,7 @@ $BOARDLLAMA_VM names the VM (default: faults).
 
 import argparse
 import os
+import signal
 import sys
 from fnmatch import fnmatch
 
@@ -19,6 +20,8 @@ from tests.faults.rows import Row, table
 
 PAGE = REPO / "docs" / "faults.md"
 FIRST_SEED = 1
+# The lab itself may stumble, on a busy machine; when it does so often in a row, it is broken.
+PATIENCE = 3
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -48,9 +51,17 @@ def run(lab: Lab, results: Results, rows: list[Row], seed: int | None, count: in
     tries = [(row, (seed or FIRST_SEED) + number) for row in rows for number in range(count or row.count)]
     if seed is None:
         tries = [(row, number) for row, number in tries if not results.has(row.name, number, lab.key)]
-    lost = 0
+    lost = failures = 0
     for done, (row, number) in enumerate(tries, 1):
-        result = attempt(lab, row, number)
+        try:
+            result = attempt(lab, row, number)
+        except BoardllamaError as error:
+            failures += 1
+            say(f"{done}/{len(tries)} {row.name} --seed {number}: not tried: {error}")
+            if failures == PATIENCE:
+                raise
+            continue
+        failures = 0
         results.add(result)
         lost += result.outcome == Outcome.LOST.value
         say(f"{done}/{len(tries)} {result}")
@@ -70,14 +81,18 @@ def main(words: list[str]) -> int:
     try:
         if not options.report:
             lost = run(lab, results, rows, options.seed, options.count)
+            if not options.keep:
+                lab.wipe()
     finally:
+        # After an interruption the snapshots stay, so that the next run goes on at once.
         PAGE.write_text(page(result for result in results if result.code == lab.key))
-        if not options.keep and not options.report:
-            lab.wipe()
+        if not options.report and not options.keep:
+            lab.off()
     return 1 if lost else 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(main(sys.argv[1:]))
     except BoardllamaError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from tests.faults.changes import BARE, STARTS, Change
+from tests.faults.controller import Controller
 from tests.faults.fault import Struck, Trial
 from tests.faults.judge import Outcome, Reference, Verdict, converged, judge, lost
 from tests.faults.lab import Lab, say
@@ -55,6 +56,8 @@ def attempt(lab: Lab, row: Row, seed: int) -> Result:
         verdict = judged(trial, row, struck)
     except (BoardllamaError, subprocess.SubprocessError) as error:
         verdict = lost(f"the target does not answer any more: {error}")
+    finally:
+        Controller.kill_all()
     seconds = time.monotonic() - began
     return Result(
         row.name, seed, verdict.outcome.value, struck.where, verdict.reason, struck.serve, round(seconds, 1), lab.key

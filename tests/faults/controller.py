@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, ClassVar
 
 from deploy.paths import REPO
 
@@ -31,6 +31,8 @@ class Ended:
 class Controller:
     """One run of `pyinfra -y --json OPTIONS inventory/qemu.py OPERATION`."""
 
+    # Those that were started: Ctrl-C does not reach them, being groups of their own.
+    started: ClassVar[list["Controller"]] = []
     words: tuple[str, ...]
     environment: dict[str, str]
     options: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class Controller:
             stderr=self.errors,
             start_new_session=True,
         )
+        self.started.append(self)
         return self
 
     def wait(self, seconds: float = DEADLINE) -> bool:
@@ -66,6 +69,14 @@ class Controller:
             else:
                 self.process.kill()
         self.process.wait()
+
+    @classmethod
+    def kill_all(cls) -> None:
+        """Leaves none behind when a try was interrupted."""
+        while cls.started:
+            controller = cls.started.pop()
+            if controller.process.poll() is None:
+                controller.kill()
 
     def result(self) -> Ended:
         """After it has ended."""

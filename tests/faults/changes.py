@@ -1,4 +1,4 @@
-"""The changes of a target that faults are tried on: a first deploy, an upgrade, another model, a rollback."""
+"""The changes of a target that faults are tried on: a first deploy, other settings, model or build, a rollback."""
 
 import random
 from dataclasses import dataclass
@@ -59,6 +59,8 @@ RELEASE_FILE = REPO / "deploy" / "release.py"
 FIRST = Change("first", BARE, ("threads=1",))
 UPGRADE = Change("upgrade", SERVING, ("threads=2",))
 MODEL = Change("model", SERVING, ("threads=1", "model=path", "model_path={other_model}"))
+# Other programs, of a build that runs on every board.
+BUILD = Change("build", SERVING, ("threads=1", "cpu=generic"))
 BACK = Change("rollback", UPGRADED, ("threads=2",), ROLLBACK)
 CHANGES = (FIRST, UPGRADE, MODEL, BACK)
 # How each snapshot is made: from which other one, by which change.

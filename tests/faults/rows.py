@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.faults.bad_hubs import BadHub
 from tests.faults.bad_releases import MANNERS, BadRelease
-from tests.faults.changes import BACK, CHANGES, FIRST, MODEL, UPGRADE, Change
+from tests.faults.changes import BACK, BUILD, CHANGES, FIRST, MODEL, UPGRADE, Change
 from tests.faults.cuts import ControllerKilled, FlushCut, NetworkCut, PowerCut
 from tests.faults.fault import Fault
 from tests.faults.states import Damaged, DiskFull, NoInodes, ReadOnlyRoot, SmallTmp, TwoAtOnce, WrongClock
@@ -40,6 +40,10 @@ def rows() -> Iterator[Row]:
     for change in CHANGES:
         yield Row(PowerCut(), change, 25)
         yield Row(FlushCut(), change, 75)
+    yield Row(PowerCut(), BUILD, 5)
+    yield Row(FlushCut(), BUILD, 20)
+    yield Row(ControllerKilled(group=True), BUILD, 3)
+    yield Row(DiskFull(), BUILD, 3)
     for change in (UPGRADE, MODEL, FIRST, BACK):
         yield Row(ControllerKilled(group=False), change, 5)
         yield Row(ControllerKilled(group=True), change, 3)

@@ -20,16 +20,16 @@ for number in range(max(0, os.statvfs("/").f_favail - int(sys.argv[1]))):
 
 
 class DiskFull(Fault):
-    """Some megabytes are left, fewer than the change needs or a little more."""
+    """From some kilobytes to 100 MB are left, each order of magnitude as often: every stage meets its end of the disk."""
 
     name = "disk-full"
 
     def strike(self, trial: Trial) -> Struck:
-        left = trial.dice.uniform(0, 100 * MEGABYTE)
+        left = 10 ** trial.dice.uniform(3.6, 8)
         free = int(trial.lab.run("df -B1 --output=avail /var | tail -n 1"))
         trial.lab.run(f"fallocate -l {max(1, free - int(left))} {FILLER}")
         ended = trial.controller().to_the_end()
-        return Struck(f"{left / MEGABYTE:.0f} MB left, status {ended.returncode}", complaint=traceback_in(ended.said))
+        return Struck(f"{left / MEGABYTE:.3f} MB left, status {ended.returncode}", complaint=traceback_in(ended.said))
 
     def heal(self, trial: Trial) -> None:
         trial.lab.run(f"rm -f {FILLER}")

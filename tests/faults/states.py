@@ -20,7 +20,7 @@ for number in range(max(0, os.statvfs("/").f_favail - int(sys.argv[1]))):
 
 
 class DiskFull(Fault):
-    """From some kilobytes to 100 MB are left, each order of magnitude as often: every stage meets its end of the disk."""
+    """Some kilobytes to 100 MB are left, each order of magnitude as often: every stage meets the end of the disk."""
 
     name = "disk-full"
 

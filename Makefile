@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm deploy verify down ssh log status test check lint types unit setup clean
+.PHONY: help up vm deploy verify down ssh log status test faults check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -44,6 +44,10 @@ test: setup ## Every test: lint, types, unit, build, VM
 	@$(MAKE) --no-print-directory lint types
 	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
 	$(PYTHON) -m pytest --durations=10 tests/build tests/board tests/vm
+	$(PYTHON) -m pytest tests/faults
+
+faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
+	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
 

@@ -14,37 +14,19 @@ import hashlib
 import re
 import threading
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import unquote
 
 from deploy.models.hub import HubModel
+from tests.hub_faults import Fault as Fault
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 _BLOCK = 1 << 16
 _STORAGE = "/storage"
 
 
-class Fault(Enum):
-    """What goes wrong. Those that cut a body do so HubServer.after bytes into it."""
-
-    NONE = auto()
-    WRONG_BYTES = auto()  # the right length, one byte differs
-    SHORT_FILE = auto()  # the hub itself holds and announces fewer bytes
-    SHORT_BODY = auto()  # announced in full, but a GET answers with fewer bytes, as if complete
-    LONG_BODY = auto()  # a GET answers with 64 MiB more than announced
-    CLOSE = auto()  # every connection breaks within the body
-    CLOSE_ONCE = auto()  # only the first one does
-    STALL = auto()  # the body stops, the connection stays
-    SILENT = auto()  # accepts, never answers
-    SLOW = auto()  # 64 KiB every 0.2 s
-    IGNORE_RANGE = auto()  # 200 and all bytes, whatever was asked for
-    HTML = auto()  # an error page with status 200 in place of the body
-    LOGIN_PAGE = auto()  # a captive portal: answers everything, knows no hub header
-    WRONG_ETAG = auto()  # announces another sha256
-    GATED = auto()  # 403 until a licence is accepted
-    BUSY = auto()  # 503 to everything
+_PACE = {Fault.SLOW: (_BLOCK, 0.2), Fault.TRICKLE: (1, 1.0)}  # bytes, then a pause in seconds
 
 
 @dataclass
@@ -139,6 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
             hub.wait(60)
         elif hub.fault is Fault.LOGIN_PAGE:
             self._page(request, 200)
+        elif hub.fault is Fault.REDIRECT_LOOP:
+            self._send_around(request)
         elif self.path.startswith(_STORAGE):
             self._file(request)
         elif refusal := self._refusal(request):
@@ -186,6 +170,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Location", f"http://localhost:{self.server.server_port}{_STORAGE}{self.path}")
         self._send(request, b"", "text/plain")
 
+    def _send_around(self, request: Request) -> None:
+        path, _, turns = self.path.partition("?turn=")
+        self.send_response(302)
+        self.send_header("Location", f"{path}?turn={int(turns or 0) + 1}")
+        self._send(request, b"", "text/plain")
+
     def _file(self, request: Request) -> None:
         hub, (_, revision, _) = self.server.hub, self._key()
         content = hub.files[self._key()]
@@ -221,11 +211,12 @@ class _Handler(BaseHTTPRequestHandler):
         if request.method == "HEAD":
             return
         end = self._cut(len(body))
-        for at in range(0, end, _BLOCK):
-            block = body[at : min(at + _BLOCK, end)]
+        size, pause = _PACE.get(self.server.hub.fault, (_BLOCK, 0.0))
+        for at in range(0, end, size):
+            block = body[at : min(at + size, end)]
             request.sent += len(block)
             self.wfile.write(block)
-            if self.server.hub.fault is Fault.SLOW and self.server.hub.wait(0.2):
+            if pause and self.server.hub.wait(pause):
                 return
         if end < len(body):
             self._break_off()

@@ -10,12 +10,15 @@ from pathlib import Path
 from deploy.errors import BoardllamaError
 from deploy.files import alone
 from deploy.vm import power, root_tree
-from deploy.vm.machine import Hardware, Machine, free_ports, machine_folder, with_free_ports
+from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
+from deploy.vm.ports import free_ports
 from deploy.vm.ready import Progress, boot_id, ssh, wait_ready
 
 PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 # QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.
 START_DEADLINE = 20.0
+# Room for the writes of hours; only what is written takes any.
+WRITE_LOG_BYTES = 1 << 40
 
 
 def up(name: str | None = None, hardware: Hardware | None = None) -> Machine:
@@ -101,6 +104,8 @@ def start(machine: Machine) -> None:
     """Starts QEMU in a session of its own: Ctrl-C does not reach it, and it holds no file of its starter open."""
     for path in (machine.console, machine.pid_file):
         path.unlink(missing_ok=True)
+    if machine.hardware.write_log:
+        empty_write_log(machine)
     public_key = machine.ssh_key.with_suffix(".pub").read_text()
     with machine.log.open("wb") as log:
         child = subprocess.Popen(
@@ -117,6 +122,13 @@ def start(machine: Machine) -> None:
             child.kill()
             raise BoardllamaError(f"QEMU did not start: {machine.last_words()}")
         time.sleep(0.05)
+
+
+def empty_write_log(machine: Machine) -> None:
+    """A new, sparse file: QEMU does not let a log grow."""
+    machine.write_log.unlink(missing_ok=True)
+    with machine.write_log.open("wb") as file:
+        file.truncate(WRITE_LOG_BYTES)
 
 
 def down(name: str | None = None, wipe: bool = False) -> None:

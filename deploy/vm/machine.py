@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
+from deploy.vm.ports import free_ports, is_free
 
 GUEST_SSH_PORT = 22
 # Where the guest's front door listens (root/files); it leads to the service on the guest's 127.0.0.1:11434.
@@ -21,11 +21,15 @@ CONTROL_PATH_BYTES = 107 - 17
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the guest finds. `cpu` is QEMU's name of it; `memory` is in MiB."""
+    """What the guest finds. `cpu` is QEMU's name of it; `memory` is in MiB.
+
+    `write_log`: its disk notes each write and flush, in order, so that a power cut can be replayed to the last flush.
+    """
 
     cpu: str = "cortex-a76"
     cores: int = 2
     memory: int = 2048
+    write_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,11 @@ class Machine:
         return self.folder / "disk.qcow2"
 
     @property
+    def write_log(self) -> Path:
+        """Every write and flush of the disk since `up`, when the hardware has a write log."""
+        return self.folder / "writes.log"
+
+    @property
     def console(self) -> Path:
         """All that the guest's serial console has said since `up`."""
         return self.folder / "console.log"
@@ -118,7 +127,7 @@ class Machine:
             *("-machine", "virt", "-cpu", self.hardware.cpu, "-accel", "tcg,thread=multi"),
             *("-smp", str(self.hardware.cores), "-m", str(self.hardware.memory)),
             *("-kernel", str(self.kernel), "-append", kernel_arguments(public_key)),
-            *("-drive", "if=none,id=root,file=disk.qcow2,format=qcow2,discard=unmap"),
+            *self.disk_arguments(),
             *("-device", "nvme,drive=root,serial=root"),
             *(
                 "-netdev",
@@ -128,6 +137,16 @@ class Machine:
             *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
             *("-serial", "file:console.log"),
             *("-pidfile", str(self.pid_file)),
+        ]
+
+    def disk_arguments(self) -> list[str]:
+        """The node `root`: the disk itself, or QEMU's write log (format of Linux's dm-log-writes) in front of it."""
+        if not self.hardware.write_log:
+            return ["-drive", "if=none,id=root,file=disk.qcow2,format=qcow2,discard=unmap"]
+        return [
+            *("-blockdev", "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk.qcow2,discard=unmap"),
+            *("-blockdev", "driver=file,node-name=log,filename=writes.log"),
+            *("-blockdev", "driver=blklogwrites,node-name=root,file=disk,log=log"),
         ]
 
     @staticmethod
@@ -209,26 +228,6 @@ def with_free_ports(machine: Machine) -> Machine:
         return machine
     ssh_port, api_port = free_ports(2)
     return replace(machine, ssh_port=ssh_port, api_port=api_port)
-
-
-def is_free(port: int) -> bool:
-    """Whether this process could listen on 127.0.0.1:port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def free_ports(count: int) -> list[int]:
-    """Distinct ports of 127.0.0.1 that nothing listens on."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.vm.machine import Machine, free_ports, machine_folder
+from deploy.vm.machine import Machine, machine_folder
+from deploy.vm.ports import free_ports
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIexample boardllama-vm-dev"
 

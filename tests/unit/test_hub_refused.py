@@ -163,3 +163,19 @@ def test_a_hub_that_falls_silent_is_given_up_and_the_part_kept(
     hub.fault, hub.after = Fault.STALL, 100_000
     assert "run again to go on from there" in failure(model)
     assert model.part.stat().st_size == 100_000
+
+
+def test_a_hub_that_sends_us_round_in_circles_is_left(hub: HubServer, model: HubModel) -> None:
+    hub.fault = Fault.REDIRECT_LOOP
+    assert "redirect" in failure(model).lower()
+    assert hub.count("HEAD") < 50
+
+
+def test_a_byte_a_second_is_what_it_looks_like(hub: HubServer, model: HubModel) -> None:
+    """The fault itself: the client may wait for a hub that is alive, an operator need not."""
+    hub.fault = Fault.TRICKLE
+    began = time.monotonic()
+    with httpx2.stream("GET", f"{hub.url}/owner/name/resolve/{REVISION}/sub/tiny.gguf") as response:
+        arriving = response.iter_raw()
+        assert next(arriving) + next(arriving) == CONTENT[:2]
+    assert 0.9 < time.monotonic() - began < 20

@@ -1,0 +1,81 @@
+"""The table of the campaign: which fault is tried during which change, how often."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.faults.bad_hubs import BadHub
+from tests.faults.bad_releases import MANNERS, BadRelease
+from tests.faults.changes import BACK, BUILD, CHANGES, FIRST, MODEL, UPGRADE, Change
+from tests.faults.cuts import ControllerKilled, FlushCut, NetworkCut, PowerCut
+from tests.faults.fault import Fault
+from tests.faults.states import Damaged, DiskFull, NoInodes, ReadOnlyRoot, SmallTmp, TwoAtOnce, WrongClock
+from tests.hub_faults import Fault as HubFault
+
+REGIONS = ("first", "header", "middle", "last", "truncated", "html", "grown")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault during a change, tried `count` times with one seed each."""
+
+    fault: Fault
+    change: Change
+    count: int
+
+    @property
+    def name(self) -> str:
+        """As in --only and in docs/faults.md."""
+        return f"{self.fault.name}/{self.change.name}"
+
+
+def table() -> Iterator[Row]:
+    """All rows. Those whose change the code does not have yet are left out."""
+    for row in rows():
+        if row.change.is_there:
+            yield row
+
+
+def rows() -> Iterator[Row]:
+    """Where a fault is about a moment, it is tried at many; where it is about a state, at a few degrees of it."""
+    for change in CHANGES:
+        yield Row(PowerCut(), change, 25)
+        yield Row(FlushCut(), change, 75)
+    yield Row(PowerCut(), BUILD, 5)
+    yield Row(FlushCut(), BUILD, 20)
+    yield Row(ControllerKilled(group=True), BUILD, 3)
+    yield Row(DiskFull(), BUILD, 3)
+    for change in (UPGRADE, MODEL, FIRST, BACK):
+        yield Row(ControllerKilled(group=False), change, 5)
+        yield Row(ControllerKilled(group=True), change, 3)
+        yield Row(NetworkCut(silent=True), change, 4)
+        yield Row(NetworkCut(silent=False), change, 4)
+    for change in (FIRST, UPGRADE, MODEL):
+        yield Row(DiskFull(), change, 4)
+        yield Row(NoInodes(), change, 2)
+        yield Row(SmallTmp(), change, 1)
+        yield Row(ReadOnlyRoot(), change, 3)
+        yield Row(TwoAtOnce(), change, 3)
+    for days in (-365, 365):
+        yield Row(WrongClock(days), FIRST, 1)
+        yield Row(WrongClock(days), UPGRADE, 1)
+    for file in ("model", "program"):
+        for kind in REGIONS:
+            yield Row(Damaged(file, kind), UPGRADE, 1)
+    for manner in MANNERS:
+        yield Row(BadRelease(manner), UPGRADE, 1)
+    for hub_fault in HUB_FAULTS:
+        yield Row(BadHub(hub_fault), UPGRADE, 1)
+
+
+HUB_FAULTS = (
+    HubFault.CLOSE,
+    HubFault.SHORT_BODY,
+    HubFault.WRONG_BYTES,
+    HubFault.WRONG_ETAG,
+    HubFault.HTML,
+    HubFault.LOGIN_PAGE,
+    HubFault.REDIRECT_LOOP,
+    HubFault.TRICKLE,
+    HubFault.STALL,
+    HubFault.BUSY,
+)

@@ -23,7 +23,9 @@ def words(values: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class BoardInfo:
-    """`features`: the words of /proc/cpuinfo; `part`: implementer/part, e.g. 0x41/0xd0b; `lacks`: missing commands."""
+    """`features`: the words of /proc/cpuinfo; `part`: implementer/part, e.g. 0x41/0xd0b; `lacks`: missing commands;
+    `memory`: bytes.
+    """
 
     machine: str = ""
     model: str = ""
@@ -31,6 +33,7 @@ class BoardInfo:
     part: str | None = None
     lacks: tuple[str, ...] = ()
     systemd: bool = False
+    memory: int = 0
 
 
 class Board(FactBase[BoardInfo]):
@@ -47,7 +50,8 @@ class Board(FactBase[BoardInfo]):
             " awk -F': *' '/^Features/ {print \"features \" $2} /^CPU implementer/ {maker = $2}"
             ' /^CPU part/ {print "part " maker "/" $2}\' /proc/cpuinfo | sort -u;'
             f" for name in {words(NEEDED_COMMANDS)}; do command -v $name >/dev/null || echo lacks $name; done;"
-            " test ! -d /run/systemd/system || echo systemd yes"
+            " test ! -d /run/systemd/system || echo systemd yes;"
+            " awk '/^MemTotal/ {print \"memory \" $2}' /proc/meminfo"
         )
 
     def process(self, output: list[str]) -> BoardInfo:
@@ -65,6 +69,7 @@ class Board(FactBase[BoardInfo]):
             part=max(found.get("part", []), default=None),
             lacks=tuple(found.get("lacks", [])),
             systemd="systemd" in found,
+            memory=1024 * int("".join(found.get("memory", [])) or 0),
         )
 
 

@@ -7,10 +7,14 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import operation
 
+from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
+from deploy.facts import BoardInfo
 from deploy.files import sha256_of
-from deploy.models import hub, smoke
+from deploy.models import fit, hub, smoke
+from deploy.models.fit import Memory
 from deploy.models.gguf_info import read
+from deploy.models.memory import Serving, repacks
 from deploy.models.receipt import has_receipt
 from deploy.models.transfer import to_stderr
 from deploy.paths import cache_dir
@@ -19,6 +23,9 @@ from deploy.remote import Commands, HostStep, Remote, refuse
 from deploy.settings import ModelKind, Settings
 from deploy.stage import stage
 from deploy.store import BigFile, big_files
+
+# Per cent of a board's memory that the unit may have (MemoryMax); shares, so that one image fits every size.
+MEMORY_SHARE = 85
 
 
 @stage("Model")
@@ -69,6 +76,22 @@ def sha256_once(path: Path) -> str:
         new.write_text(sha256_of(path))
         new.replace(known)
     return known.read_text()
+
+
+def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, str]:
+    """The settings with which the model fits the board's memory, and what a user must be told about it.
+
+    Raises BoardllamaError when it does not fit. Nothing is known of a model that the operator brings, and of one that
+    is not here yet.
+    """
+    model = model_of(settings)
+    if model is None or not board.memory or not model.source.exists():
+        return settings, ""
+    repack = settings.repack and repacks(cpu)
+    serving = Serving(context_size=settings.context_size, repack=repack, batch_size=settings.batch_size)
+    memory = Memory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
+    verdict = fit.check(read(model.source), model.name, serving, memory)
+    return (settings.without_repack() if verdict.no_repack else settings), verdict.said
 
 
 def check(settings: Settings, path: Path) -> None:

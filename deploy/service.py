@@ -15,7 +15,7 @@ from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.facts import ReleaseFiles, Texts
 from deploy.lock import TargetStep
-from deploy.model import model_of
+from deploy.model import MEMORY_SHARE, fitted, model_of
 from deploy.onboard.places import API_KEY, CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, UNIT
 from deploy.operations import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.release import PRISTINE, Release
@@ -23,6 +23,7 @@ from deploy.remote import Commands, Remote, refuse
 from deploy.settings import GENERATE, Settings
 from deploy.stage import stage
 from deploy.store import BigFile
+from deploy.target import board_of
 from deploy.templates import render
 
 ACCOUNT = "ollama"
@@ -85,6 +86,7 @@ def wanted_files(settings: Settings, model: BigFile | None) -> dict[Path, bytes]
         llama_commit=settings.llama_commit,
         start_deadline=deadline,
         clients=" ".join(settings.clients),
+        memory_share=MEMORY_SHARE,
     )
     return {CONFIG: settings.config_json.encode(), PUBLIC_UNIT: unit.encode()}
 
@@ -94,6 +96,9 @@ def wanted_release(settings: Settings, build: Build, tell: bool = False) -> Rele
 
     Raises BoardllamaError when the build failed, OSError when the model is not on the controller.
     """
+    settings, said = fitted(settings, build.cpu, board_of(host))
+    if said and tell:
+        host.log(said)
     model = model_of(settings)
     wanted = wanted_files(settings, model)
     kept = edits(wanted, tell) if settings.config_conflict == "keep" else {}

@@ -73,6 +73,7 @@ class Settings(BaseModel):
     context_size: int
     threads: int
     gpu_layers: int
+    repack: bool
     batch_size: int
     temperature: float
     top_p: float
@@ -153,6 +154,10 @@ class Settings(BaseModel):
     def config_json(self) -> str:
         """The text of /etc/ollama-cpp/config.json."""
         return render("config.json", models_dir=self.models_dir, model_name=self.model_name, **self.model_dump())
+
+    def without_repack(self) -> "Settings":
+        """The same for a board that has no memory for a second copy of the weights."""
+        return self.model_copy(update={"repack": False})
 
     @cached_property
     def hub_model(self) -> HubModel | None:

@@ -92,6 +92,7 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "inference": {
         "gpu_layers": Key(0, NO_GPU, elsewhere),
+        "repack": Key(True, YES_NO, lambda v: ["--repack" if v else "--no-repack"]),
         "batch_size": Key(512, whole(1, 1 << 16, " tokens"), flag("--batch-size")),
         "temperature": Key(0.8, number(0, 10), flag("--temp")),
         "top_p": Key(0.9, number(0, 1), flag("--top-p")),

@@ -40,6 +40,8 @@ api_key = None
 context_size = 2048
 threads = 0
 gpu_layers = 0
+# Keep a second copy of the weights, rearranged for speed, where the CPU gains by it and the memory has room for it.
+repack = True
 batch_size = 512
 temperature = 0.8
 top_p = 0.9

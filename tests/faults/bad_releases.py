@@ -1,15 +1,15 @@
 """Releases that are bad although their build was proven: each must be taken back, and the old one serve on."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from deploy.paths import REPO
 from tests.faults.cache_copy import build_info, with_other_server
 from tests.faults.fault import ONLY_OLD, Fault, Struck, Trial, must_fail
 
 FAKE = Path(__file__).resolve().parent / "on_target" / "fake_server.py"
-# What is wrong with the server → the settings that make a gate see it, as far as the code knows them.
+# What is wrong with the server → the settings that make a gate see it, sooner than their defaults would.
 MANNERS: dict[str, tuple[str, ...]] = {
     "exits": (),
     "crashes": (),
@@ -32,12 +32,12 @@ class BadRelease(Fault):
         self.allowed = ONLY_OLD
 
     def strike(self, trial: Trial) -> Struck:
-        build = PurePosixPath(trial.reference.old.program_path).parent.name
+        about = PurePosixPath(trial.reference.old.program_path).with_name("manifest.json")
+        build = json.loads(trial.lab.run(f"cat {about}"))["name"]
         folder = trial.lab.folder / f"cache-{self.manner}"
         shutil.rmtree(folder, ignore_errors=True)
         cache = with_other_server(folder, build, fake(self.manner, build_info(build)))
-        settings = [setting for setting in MANNERS[self.manner] if is_known(setting)]
-        ended = trial.controller(*settings, env={"BOARDLLAMA_CACHE": str(cache)}).to_the_end()
+        ended = trial.controller(*MANNERS[self.manner], env={"BOARDLLAMA_CACHE": str(cache)}).to_the_end()
         return Struck(f"status {ended.returncode}", complaint=must_fail(ended))
 
 
@@ -49,9 +49,3 @@ def fake(manner: str, build: str) -> bytes:
         assert line in text
         text = text.replace(line, f'{name} = "{value}"\n')
     return text.encode()
-
-
-def is_known(setting: str) -> bool:
-    """Whether the deploy has that setting."""
-    name = setting.partition("=")[0]
-    return f"\n{name} = " in (REPO / "inventory/group_data/all.py").read_text()

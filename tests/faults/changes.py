@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.models import smoke
-from deploy.paths import REPO
 from tests.faults.controller import Controller, Ended
 from tests.faults.lab import Lab
 from tests.faults.target_layout import other_release
 
 DEPLOY = "deploy.py"
-ROLLBACK = "deploy.release.rollback"
+ROLLBACK = "deploy.activate.rollback"
 # As on boards that have a key each: every row also shows that it is not given away.
 KEYED = ("api_key=generate",)
 BARE, SERVING, UPGRADED = "bare", "serving", "upgraded"
@@ -26,11 +25,6 @@ class Change:
     start: str
     settings: tuple[str, ...]
     operation: str = DEPLOY
-
-    @property
-    def is_there(self) -> bool:
-        """Whether the code has the operation."""
-        return self.operation == DEPLOY or (REPO / "deploy" / "release").exists() or RELEASE_FILE.exists()
 
     def controller(self, lab: Lab, *settings: str, env: dict[str, str] | None = None) -> Controller:
         """The run that makes the change, with more settings."""
@@ -55,7 +49,6 @@ class Change:
         return (self.operation, f"to={goal.read_text()}")
 
 
-RELEASE_FILE = REPO / "deploy" / "release.py"
 FIRST = Change("first", BARE, ("threads=1",))
 UPGRADE = Change("upgrade", SERVING, ("threads=2",))
 MODEL = Change("model", SERVING, ("threads=1", "model=path", "model_path={other_model}"))

@@ -9,7 +9,7 @@ from tests.faults.serving import HealthWatch
 from tests.faults.write_log import replay
 
 # A target that nobody talks to any more: so long until what it was doing alone is done.
-SETTLE = 20.0
+SETTLE = 180.0
 
 
 class PowerCut(Fault):

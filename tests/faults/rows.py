@@ -29,13 +29,6 @@ class Row:
 
 
 def table() -> Iterator[Row]:
-    """All rows. Those whose change the code does not have yet are left out."""
-    for row in rows():
-        if row.change.is_there:
-            yield row
-
-
-def rows() -> Iterator[Row]:
     """Where a fault is about a moment, it is tried at many; where it is about a state, at a few degrees of it."""
     for change in CHANGES:
         yield Row(PowerCut(), change, 25)

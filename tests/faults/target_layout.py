@@ -10,12 +10,14 @@ LAYOUT: Layout = {
     "unit": "ollama-cpp-server.service",
     "url": "http://127.0.0.1:11434",
     "key": "/etc/ollama-cpp/api-key",
-    # The first that is there; {unit} is the folder in which the unit's file really lies.
-    "config": ["{unit}/config.json", "/etc/ollama-cpp/config.json"],
-    "launcher": ["{unit}/launch", "/usr/lib/boardllama/launch"],
+    # Second word of the second line: the release that the running server was started from.
+    "started": "/run/ollama-cpp-server/started",
+    "config": "/usr/lib/boardllama/releases/{release}/config.json",
+    "launcher": "/usr/lib/boardllama/releases/{release}/onboard/launch.py",
+    "switch": "boardllama-switch.service",
     # What a deploy may write, for leftovers and for disk use.
     "folders": ["/usr/lib/boardllama", "/var/lib/ollama", "/var/lib/boardllama", "/etc/ollama-cpp"],
-    "unfinished": r"\.(part|new|tmp|trial)$|^\.new-",
+    "unfinished": r"\.(part|new)$",
     # World-readable files in which a key must not be.
     "searched": ["/etc", "/usr/lib/boardllama", "/usr/lib/systemd", "/var", "/run", "/tmp", "/home", "/root"],
 }

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +246,7 @@ def test_with_a_wrong_hash_nothing_is_unpacked_and_the_other_builds_still_run(tm
     assert not list(tmp_path.glob("cache/builder/work/*/src"))
 
 
-def test_unchanged_inputs_are_no_change_and_take_less_than_a_second(tmp_path: Path) -> None:
+def test_unchanged_inputs_are_no_change_and_start_nothing(tmp_path: Path) -> None:
     for cpu in ("generic", "cortex-a72"):
         wanted = Build(SOURCE.model_copy(update={"url": "file:///nowhere"}), named(cpu))
         folder = tmp_path / "cache" / "builds" / wanted.name
@@ -256,9 +255,7 @@ def test_unchanged_inputs_are_no_change_and_take_less_than_a_second(tmp_path: Pa
             name=wanted.name, key=wanted.key, inputs={}, build_info="", files={}, proof=approve(folder, wanted.cpu)
         )
         (folder / "manifest.json").write_text(json.dumps(manifest.model_dump()))
-    begun = time.monotonic()
     done = pyinfra(tmp_path, "file:///nowhere")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("No changes") == 2
     assert not (tmp_path / "cache" / "builder").exists()
-    assert time.monotonic() - begun < 5, "pyinfra's own start is most of it"

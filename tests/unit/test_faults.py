@@ -12,7 +12,7 @@ from tests.faults.judge import TOLERANCE, Outcome, Reference, Verdict, converged
 from tests.faults.observed import Seen, Served
 from tests.faults.on_target.damage import HEADER, damaged, place
 from tests.faults.report import page, spans
-from tests.faults.rows import rows, table
+from tests.faults.rows import table
 from tests.faults.target_layout import other_release, without_release
 
 OLD = Served("program", ("llama-server", "--threads", "1"), "model", "config 1", "unit", "launcher")
@@ -108,19 +108,19 @@ class TestConverged:
 
 class TestTable:
     def test_no_row_is_there_twice(self) -> None:
-        names = [row.name for row in rows()]
+        names = [row.name for row in table()]
         assert len(names) == len(set(names))
 
     def test_power_is_cut_a_hundred_times_during_each_kind_of_change(self) -> None:
         counts: dict[str, int] = {}
-        for row in rows():
+        for row in table():
             if row.fault.name.startswith("power-cut"):
                 counts[row.change.name] = counts.get(row.change.name, 0) + row.count
         assert counts == {"first": 100, "upgrade": 100, "model": 100, "rollback": 100, "build": 25}
 
     @pytest.mark.parametrize("name", ["controller", "network"])
     def test_the_controller_and_the_network_are_lost_thirty_times(self, name: str) -> None:
-        assert sum(row.count for row in rows() if row.fault.name.startswith(name)) >= 30
+        assert sum(row.count for row in table() if row.fault.name.startswith(name)) >= 30
 
     def test_a_row_is_found_by_its_name_its_fault_or_a_pattern(self) -> None:
         assert [row.name for row in chosen("power-cut/upgrade")] == ["power-cut/upgrade"]
@@ -163,7 +163,7 @@ class TestPieces:
     )
     def test_damage_is_where_it_is_wanted(self, kind: str, low: int, high: int) -> None:
         for seed in range(50):
-            at = place(kind, 10_000, dice(next(rows()), seed))
+            at = place(kind, 10_000, dice(next(table()), seed))
             assert low <= at <= high
             content = damaged(bytes(10_000), kind, at)
             assert [number for number, byte in enumerate(content) if byte] == [at]

@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 
 from gguf import GGMLQuantizationType as Kind
 
-from deploy import launch
 from deploy.cpu import CPUS
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, estimate, repacks
+from deploy.onboard.config import KEYS
+from deploy.onboard.launch import FIXED
 from deploy.vm.machine import Machine
 from deploy.vm.ready import ssh
 from tests.build.builds import wanted
@@ -77,11 +78,11 @@ def copy(machine: Machine, file: Path, name: str) -> str:
 def flags(context_size: int) -> list[str]:
     """What the launcher gives llama-server with the default config, but for context, port and model."""
     arguments = []
-    for keys in launch.KEYS.values():
+    for keys in KEYS.values():
         for name, key in keys.items():
             changed = {"default_context_size": context_size, "port": PORT}
             arguments += key.arguments(changed.get(name, key.default))
-    return [*arguments, "--threads", "2", *launch.FIXED]
+    return [*arguments, "--threads", "2", *FIXED]
 
 
 def peak(machine: Machine, server: str, model: str, context_size: int, *more: str) -> dict[str, int]:

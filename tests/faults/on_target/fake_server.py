@@ -125,6 +125,9 @@ def completion(path: str, text: str, count: int, seconds: float) -> dict[str, An
 
 
 def main() -> None:
+    if MANNER == "refuses" and "--metrics" in sys.argv:
+        log("error: invalid argument: --metrics")
+        sys.exit(1)
     if "--version" in sys.argv:
         log(f"version: 0 ({BUILD_INFO})")
     elif MANNER == "exits":
@@ -132,9 +135,6 @@ def main() -> None:
         sys.exit(1)
     elif MANNER == "crashes":
         os.kill(os.getpid(), signal.SIGSEGV)
-    elif MANNER == "refuses" and "--metrics" in sys.argv:
-        log("error: invalid argument: --metrics")
-        sys.exit(1)
     elif MANNER == "hangs":
         log("load_tensors: loading model tensors, this can take a while...")
         time.sleep(1 << 20)

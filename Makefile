@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm deploy verify down ssh log status test faults check lint types unit setup clean
+.PHONY: help up vm deploy releases rollback verify down ssh log status test faults check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -24,6 +24,14 @@ vm: setup ## Start the QEMU arm64 VM, or say that it runs
 deploy: $(VENV)/ready ## Converge INVENTORY (default: the VM)
 	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
 	$(PYINFRA) -y $(INVENTORY) deploy.py
+
+releases: $(VENV)/ready ## Show the releases of every target of INVENTORY
+	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
+	@$(PYINFRA) $(INVENTORY) deploy.activate.releases 2>/dev/null || $(PYINFRA) $(INVENTORY) deploy.activate.releases
+
+rollback: $(VENV)/ready ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
+	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
+	$(PYINFRA) -y $(INVENTORY) deploy.activate.rollback $(if $(TO),to=$(TO))
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
 	$(PYTHON) -m pytest tests/board --inventory=$(INVENTORY)

@@ -24,6 +24,7 @@ class Deploy:
 
     returncode: int
     said: str = ""
+    printed: str = ""
     changed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -44,10 +45,12 @@ class VirtualBoard:
         """Standard output of a command on the VM, as root; it must succeed."""
         return self.board.run(command)
 
-    def start(self, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, env: dict[str, str] | None = None, inventory: Path = INVENTORY
+    ) -> subprocess.Popen[str]:
         """`pyinfra --json inventory/qemu.py deploy.py` with options such as `--data`, `threads=1`."""
         return subprocess.Popen(
-            [str(PYINFRA), "--json", *options, str(INVENTORY), "deploy.py"],
+            [str(PYINFRA), "--json", *options, str(inventory), "deploy.py"],
             cwd=REPO,
             env=os.environ | (env or {}),
             stdin=subprocess.DEVNULL,
@@ -56,15 +59,22 @@ class VirtualBoard:
             text=True,
         )
 
-    def deploy(self, *options: str, env: dict[str, str] | None = None) -> Deploy:
+    def operate(self, function: str, *options: str) -> Deploy:
+        """`pyinfra -y inventory/qemu.py deploy.activate.…`."""
+        command = [str(PYINFRA), "-y", *options, str(INVENTORY), function]
+        done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        return Deploy(done.returncode, done.stderr, done.stdout)
+
+    def deploy(self, *options: str, env: dict[str, str] | None = None, inventory: Path = INVENTORY) -> Deploy:
         """The same with `-y`, unless it is a dry run, to its end."""
-        running = self.start(*([] if "--dry" in options else ["-y"]), *options, env=env)
+        running = self.start(*([] if "--dry" in options else ["-y"]), *options, env=env, inventory=inventory)
         printed, said = running.communicate(timeout=DEADLINE)
         results = json.loads(printed)["results"] if printed else None
         operations = results["operations"] if results else []
         return Deploy(
             running.returncode,
             said,
+            printed,
             [operation["name"] for operation in operations if operation["success"]],
             [operation["name"] for operation in operations if operation["error"]],
         )

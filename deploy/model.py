@@ -11,7 +11,7 @@ from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.facts import BoardInfo
 from deploy.files import sha256_of
-from deploy.models import fit, hub, smoke
+from deploy.models import architectures, fit, hub, smoke
 from deploy.models.fit import Memory
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, repacks
@@ -95,8 +95,9 @@ def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, st
 
 
 def check(settings: Settings, path: Path) -> None:
-    """Raises BoardllamaError for a file that is no usable GGUF, or has a smaller context than the settings want."""
+    """Raises BoardllamaError for a file that is no GGUF that our llama.cpp loads, or has too small a context."""
     info = read(path)
+    architectures.check(info.architecture, path.name, pin=settings.source.pin)
     if settings.context_size > info.context_length:
         raise BoardllamaError(
             f"context_size is {settings.context_size}: {path.name} was trained for {info.context_length} tokens at "

@@ -100,9 +100,10 @@ def own_addresses() -> list[str]:
     """IPv4 addresses of this machine's interfaces other than the loopback (netdevice(7))."""
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for _, name in socket.if_nameindex():
+        # Not if_nameindex(3): that asks by a netlink socket, which the sandbox does not have.
+        for interface in Path("/sys/class/net").iterdir():
             with contextlib.suppress(OSError):
-                answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()))
+                answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", interface.name.encode()))
                 found.append(socket.inet_ntoa(answer[20:24]))
     return [address for address in found if not address.startswith("127.")]
 

@@ -120,7 +120,9 @@ def edits(wanted: dict[Path, bytes], tell: bool) -> dict[Path, bytes]:
     found = {}
     for path, text in wanted.items():
         file, there = TextFile(str(path), text.decode()), held.get(str(path))
-        if there and is_edited(file, there, held.get(pristine[path])):
+        record = held.get(pristine[path])
+        # A unit from before the first release is not an edit of ours: it would start something else.
+        if there and is_edited(file, there, record) and (record or path == CONFIG):
             found[path] = there.content
             if tell:
                 report_edit(file, there)

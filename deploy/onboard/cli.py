@@ -16,7 +16,7 @@ from .lease import LOCK, take
 from .releases import as_table, current, find, own, running, strays, table
 from .releases import prune as remove_strays
 from .switch import commit as commit_now
-from .switch import keep
+from .switch import keep, tidy
 from .switch import switch as run_switch
 
 
@@ -137,7 +137,9 @@ def perform(options: argparse.Namespace) -> int:
 
 def commit(options: argparse.Namespace) -> None:
     """For a root tree in which nothing runs."""
-    commit_now(find(options.id))
+    release = find(options.id)
+    commit_now(release)
+    tidy(release)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ release that was committed last.
 
 import json
 import os
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from .health import Unhealthy, last_words
 from .releases import Release, current, everyone, link, prune, write
 
 JOURNAL_LINES = 12
+SYSTEMD = Path("/run/systemd/system")  # there when systemd runs: sd_booted(3)
 
 
 class Outcome(Enum):
@@ -72,6 +74,7 @@ def switch(release: Release) -> Outcome:
         return verdict.end(Outcome.REFUSED, str(error))
     if is_waiting(release):
         commit(release)
+        tidy(release)
         return verdict.end(Outcome.WAITING)
     if release.is_current and not release.is_tried:
         return again(release, verdict)
@@ -81,10 +84,10 @@ def switch(release: Release) -> Outcome:
 def again(release: Release, verdict: Verdict) -> Outcome:
     """Restarts the current release. There is nothing to go back to: it was good when it was committed."""
     places.TRIAL.unlink(missing_ok=True)
-    publish(release, all_of_them=False)
     try:
+        publish(release)
         judge(release, verdict.say)
-    except Unhealthy as error:
+    except (Unhealthy, OSError) as error:
         return verdict.end(Outcome.FAILING, with_journal(error))
     prune(keep(release))
     return verdict.end(Outcome.SERVING)
@@ -92,63 +95,73 @@ def again(release: Release, verdict: Verdict) -> Outcome:
 
 def trial(release: Release, verdict: Verdict) -> Outcome:
     """Restarts the server as this release, judges it, and commits it or goes back."""
-    adopt()
     before = current()
     verdict.say(f"trying {release.id}" + (f" in place of {before.id}" if before else ""))
-    write(places.TRIAL, release.trial_unit().encode())
     try:
+        adopt()
+        write(places.TRIAL, release.trial_unit().encode())
         judge(release, verdict.say)
-    except Unhealthy as error:
+        commit(release)
+    except (Unhealthy, OSError) as error:
         reason = with_journal(error)
-        write(release.note, f"{str(error)[:300]}\n".encode())
+        with suppress(OSError):  # of a full disk, say: that it was rejected is told anyhow
+            write(release.note, f"{str(error)[:200]}\n".encode())
         return back(before, release, reason, verdict)
-    commit(release)
+    tidy(release)
     return verdict.end(Outcome.COMMITTED)
 
 
 def back(before: Release | None, release: Release, reason: str, verdict: Verdict) -> Outcome:
     """The release that served before serves again."""
-    end_trial()
+    places.TRIAL.unlink(missing_ok=True)
     if before is None:
         systemctl("stop", places.UNIT)
         return verdict.end(Outcome.BACK, f"{reason}; nothing was served before, and nothing is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
         judge(before, verdict.say)
-    except Unhealthy as error:
+    except (Unhealthy, OSError) as error:
         return verdict.end(Outcome.STRANDED, f"{reason}; {before.id}: {error}")
     prune(keep(before), spared=release)
     return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again")
 
 
 def commit(release: Release) -> None:
-    """Makes the release the current one: everything else is prepared, one rename decides."""
+    """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
     before = current()
     if before and before != release:
         link(release.folder / "previous", Path("..") / before.id)
-    publish(release, all_of_them=False)
+    publish(release)
     os.sync()
     link(places.CURRENT, release.folder.relative_to(places.ROOT))
-    publish(release, all_of_them=before is None)
-    end_trial()
-    for other in everyone():
-        other.note.unlink(missing_ok=True)
-    prune(keep(release))
 
 
-def end_trial() -> None:
-    """The unit by its public name counts again."""
-    places.TRIAL.unlink(missing_ok=True)
-    if Path("/run/systemd/system").is_dir():
-        systemctl("daemon-reload")
+def tidy(release: Release) -> None:
+    """What may come after the commit, or never: whatever fails here, the release is committed and serves."""
+    with suppress(OSError, Unhealthy):
+        if release.previous is None:
+            replace_files(release)
+        for other in everyone():
+            other.note.unlink(missing_ok=True)
+        places.TRIAL.unlink(missing_ok=True)
+        if SYSTEMD.is_dir():
+            systemctl("daemon-reload")
+        prune(keep(release))
 
 
-def publish(release: Release, all_of_them: bool) -> None:
-    """Makes every public name lead through `current`. A file that someone put there stays, unless all are wanted."""
+def publish(release: Release) -> None:
+    """Makes every public name lead through `current`. A file that someone put in the place of one stays."""
     for path, target in release.public_names().items():
-        if path.is_symlink() and path.readlink() == target:
-            continue
-        if all_of_them or path.is_symlink() or not path.exists():
+        leads_there = path.is_symlink() and path.readlink() == target
+        if not leads_there and (path.is_symlink() or not path.exists()):
+            link(path, target)
+
+
+def replace_files(release: Release) -> None:
+    """Files from before the first release make room, and are kept beside it; what counts in them is in the release."""
+    for path, target in release.public_names().items():
+        if not path.is_symlink():
+            path.replace(path.with_name(f"{path.name}.before-boardllama"))
             link(path, target)
 
 

@@ -163,6 +163,39 @@ def test_a_config_from_before_the_first_release_is_not_lost_to_a_bad_one(target:
     assert places.CONFIG.read_text() == "mine"
 
 
+def test_files_from_before_the_first_release_are_kept_beside_it(target: Target) -> None:
+    places.PUBLIC_UNIT.write_text("theirs")
+    switch.switch(target.add("r1"))
+    assert consistent(target) == "r1"
+    assert places.PUBLIC_UNIT.with_name(f"{places.UNIT}.before-boardllama").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("failing", ["adopt", "commit"])
+def test_a_disk_that_is_full_in_the_middle_ends_with_the_old_release(
+    target: Target, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    switch.switch(target.add("r1"))
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(switch, failing, full)
+    assert switch.switch(target.add("r2")) is Outcome.BACK
+    assert "No space left" in verdict()["reason"]
+    assert consistent(target) == "r1"
+
+
+def test_what_fails_after_the_commit_does_not_undo_it(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    switch.switch(target.add("r1"))
+
+    def failed(*_args: object, **_more: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(switch, "prune", failed)
+    assert switch.switch(target.add("r2")) is Outcome.COMMITTED
+    assert consistent(target) == "r2"
+
+
 def test_a_model_that_the_operator_brings_is_waited_for(target: Target) -> None:
     assert switch.switch(target.add("r1", model=None)) is Outcome.WAITING
     assert target.judged == []

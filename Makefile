@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm deploy releases rollback verify down ssh log status test faults check lint types unit setup clean
+.PHONY: help up vm inventory deploy releases rollback verify down ssh log status test faults check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -21,16 +21,16 @@ up: vm ## Main job: VM, build, deploy, verify, first answer
 vm: setup ## Start the QEMU arm64 VM, or say that it runs
 	$(VM) up
 
-deploy: $(VENV)/ready ## Converge INVENTORY (default: the VM)
+inventory: $(VENV)/ready
 	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
+
+deploy: inventory ## Converge INVENTORY (default: the VM)
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
-releases: $(VENV)/ready ## Show the releases of every target of INVENTORY
-	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
+releases: inventory ## Show the releases of every target of INVENTORY
 	@$(PYINFRA) $(INVENTORY) deploy.activate.releases 2>/dev/null || $(PYINFRA) $(INVENTORY) deploy.activate.releases
 
-rollback: $(VENV)/ready ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
-	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
+rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(PYINFRA) -y $(INVENTORY) deploy.activate.rollback $(if $(TO),to=$(TO))
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite

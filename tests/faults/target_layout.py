@@ -19,7 +19,7 @@ LAYOUT: Layout = {
     "folders": ["/usr/lib/boardllama", "/var/lib/ollama", "/var/lib/boardllama", "/etc/ollama-cpp"],
     "unfinished": r"\.(part|new)$",
     # World-readable files in which a key must not be.
-    "searched": ["/etc", "/usr/lib/boardllama", "/usr/lib/systemd", "/var", "/run", "/tmp", "/home", "/root"],
+    "searched": ["/etc", "/usr/lib/boardllama", "/var/lib/boardllama", "/var/log", "/var/tmp", "/run", "/tmp", "/root"],
 }
 # A release's own name in a path; two releases of equal content may differ in it.
 RELEASE = re.compile(r"/usr/lib/boardllama/releases/[^/]+/")

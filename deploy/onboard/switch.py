@@ -82,10 +82,11 @@ def switch(release: Release) -> Outcome:
 
 
 def again(release: Release, verdict: Verdict) -> Outcome:
-    """Restarts the current release. There is nothing to go back to: it was good when it was committed."""
+    """Restarts the current release, as it was committed. There is nothing to go back to: it was good then."""
     places.TRIAL.unlink(missing_ok=True)
     try:
         publish(release)
+        replace_files(release)
         judge(release, verdict.say)
     except (Unhealthy, OSError) as error:
         return verdict.end(Outcome.FAILING, with_journal(error))
@@ -158,7 +159,7 @@ def publish(release: Release) -> None:
 
 
 def replace_files(release: Release) -> None:
-    """Files from before the first release make room, and are kept beside it; what counts in them is in the release."""
+    """Files in the place of a public name make room, and are kept beside it; what counts in them is in the release."""
     for path, target in release.public_names().items():
         if not path.is_symlink():
             path.replace(path.with_name(f"{path.name}.before-boardllama"))

@@ -163,6 +163,17 @@ def test_a_config_from_before_the_first_release_is_not_lost_to_a_bad_one(target:
     assert places.CONFIG.read_text() == "mine"
 
 
+def test_the_current_release_asked_for_again_is_what_it_was_committed_as(target: Target) -> None:
+    """An edit that is to be overwritten, when what the deploy wants is what was deployed last."""
+    first = target.add("r1")
+    switch.switch(first)
+    places.CONFIG.unlink()
+    places.CONFIG.write_text("edited")
+    assert switch.switch(first) is Outcome.SERVING
+    assert consistent(target) == "r1"
+    assert places.CONFIG.with_name("config.json.before-boardllama").read_text() == "edited"
+
+
 def test_files_from_before_the_first_release_are_kept_beside_it(target: Target) -> None:
     places.PUBLIC_UNIT.write_text("theirs")
     switch.switch(target.add("r1"))

@@ -62,16 +62,16 @@ def switch_to(settings: Settings, build: Build, after: tuple[str, ...] = ()) -> 
         yield refuse(str(error))
         return
     status = host.get_fact(Status, program=release.program)
+    host.connector_data[PASSED] = serves(status, release)
     if not serves(status, release):
         yield TargetStep(partial(switch if board_of(host).systemd else commit, release=release))
     elif status.strays:
         yield TargetStep(partial(prune, release=release))
-    host.connector_data[PASSED] = serves(status, release)
 
 
 def serves(status: StatusInfo, release: Release) -> bool:
     """True when the release is committed and is what runs, or waits for the model that an operator brings."""
-    committed = status.current == release.id and not status.tried and status.enabled
+    committed = status.current == release.id and not status.tried and status.linked
     return committed and (status.waiting or not board_of(host).systemd or (status.active and status.fresh))
 
 
@@ -127,8 +127,12 @@ def rollback(to: str = "") -> None:
 
 @operation()
 def go_back(to: str) -> Commands:
-    """Under the same gate as a deploy."""
-    yield TargetStep(partial(switch_back, to=to))
+    """Under the same gate as a deploy. No change when the release that is named runs."""
+    status = host.get_fact(Status, program=PROGRAM)
+    if to and status.current == to and status.linked and status.active and status.fresh and not status.tried:
+        host.noop(f"{to} is what runs")
+    else:
+        yield TargetStep(partial(switch_back, to=to))
 
 
 def switch_back(remote: Remote, to: str) -> None:

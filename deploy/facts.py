@@ -188,15 +188,16 @@ class ReleaseFiles(FactBase[dict[str, str]]):
 
 @dataclass(frozen=True)
 class StatusInfo:
-    """`current`: id of the committed release. `fresh`: the server was started from what is installed now.
+    """`current`: id of the committed release. `linked`: every public name leads through it.
 
-    `waiting`: the operator brings the model, and has not yet. `strays`: what no release needs any more.
+    `fresh`: the server was started from what is installed now. `waiting`: the operator brings the model, and has not
+    yet. `strays`: what no release needs any more.
     """
 
     current: str | None = None
     tried: bool = False
     active: bool = False
-    enabled: bool = False
+    linked: bool = False
     fresh: bool = False
     waiting: bool = False
     strays: tuple[str, ...] = ()

@@ -34,7 +34,9 @@ class TargetStep(HostStep):
 
 def hold(remote: Remote) -> None:
     """Takes the lock unless this run has it. Raises Busy with the name of the one that has."""
-    if HELD in remote.host.connector_data:
+    if beats := remote.host.connector_data.get(HELD):
+        if not beats.is_alive():
+            raise Busy("the connection that held this target's lock is gone: run again")
         return
     who = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
     talk = remote.talk(f"python3 -IS -c {shlex.quote(PROGRAM)} {shlex.quote(who)}")

@@ -40,10 +40,10 @@ UNKNOWN_MODEL_SECONDS = 600
 def configure(settings: Settings, build: Build | None) -> None:
     """Account, folders, key and the release; what is served stays as it is."""
     text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
-    if settings.api_key:
-        api_key(name="Write the API key", key=settings.api_key)
     if build:
         prepare(name="Prepare the release", settings=settings, build=build)
+    if settings.api_key:
+        api_key(name="Write the API key", key=settings.api_key)
 
 
 def system_files(settings: Settings) -> tuple[TextFile, ...]:

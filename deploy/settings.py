@@ -140,8 +140,12 @@ class Settings(BaseModel):
     @property
     def clients(self) -> list[str]:
         """Who may reach the server, for systemd's IPAddressAllow."""
-        listed = self.server_clients.split()
-        return ["localhost", *listed] if listed or config.is_local(self.server_host) else ["any"]
+        listed, local = self.server_clients.split(), config.is_local(self.server_host)
+        if not listed and not local:
+            return ["any"]
+        # The board itself asks by the address that it listens on: the gate, the watcher.
+        own = [] if local or self.server_host in ("0.0.0.0", "::") else [self.server_host]
+        return ["localhost", *own, *listed]
 
     @property
     def model_pin(self) -> dict[str, str] | str | None:

@@ -92,7 +92,7 @@ def room(remote: Remote, file: BigFile) -> tuple[int, int]:
     place = PurePosixPath(file.dest)
     folder, part = shlex.quote(str(place.parent)), shlex.quote(file.part)
     answer = remote.run(
-        f"set -e; mkdir -p {folder};"
+        f"set -e; umask 022; mkdir -p {folder};"
         f" find {folder} -maxdepth 1 -name {shlex.quote(f'.{place.name}.*.part')} ! -path {part} -delete;"
         f" stat -c %s {part} 2>/dev/null || echo 0; df -Pk {folder} | awk 'END {{print $4}}'"
     )
@@ -139,8 +139,9 @@ def is_whole(remote: Remote, path: str, file: BigFile) -> bool:
     """True when the target's `path` has the size, and then the sha256, of `file`."""
     if file.size > 100 * MEGABYTE:
         remote.say(f"{PurePosixPath(file.dest).name}: checking")
-    wanted = shlex.quote(f"{file.sha256}  {path}")
-    test = f"test $(stat -c %s {shlex.quote(path)}) = {file.size} && echo {wanted} | sha256sum --check --status"
+    # Not `sha256sum --check`: in its lists a backslash in a name is more than one.
+    size, hashed = f"stat -c %s {shlex.quote(path)}", f"sha256sum < {shlex.quote(path)}"
+    test = f"test $({size}) = {file.size} && test \"$({hashed})\" = '{file.sha256}  -'"
     return remote.run(f"if {{ {test}; }} 2>/dev/null; then echo whole; fi") == "whole"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import places
 from .config import configuration
-from .launch import command
+from .launch import command, is_waiting
 from .releases import Release, write
 
 DEADLINE = 120
@@ -23,20 +23,17 @@ def check(release: Release) -> None:
     for name, sha256 in hashes(release):
         path = release.folder / name
         if not path.is_file() or sha256_of(path) != sha256:
+            # What a worn card changed keeps its receipt: without it the next deploy reads the file, and brings it.
+            path.resolve().with_name(f".{path.name}.receipt").unlink(missing_ok=True)
             raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
     if is_waiting(release):
         return
     arguments = command(configuration(release.folder / places.CONFIG.name), release)
     # Its own name, and the paths of the trial: those of the commit do not lead to it yet.
     write(VERIFIED, release.trial_unit().encode())
-    said_yes("systemd-analyze", "verify", str(VERIFIED), about=places.UNIT)
+    said_yes("systemd-analyze", "verify", "--man=no", str(VERIFIED), about=places.UNIT)
     # Arguments are read in their order: a server that does not know one of them says so before it comes to the last.
     said_yes(*arguments, "--version")
-
-
-def is_waiting(release: Release) -> bool:
-    """True for a release whose model the operator brings, and has not brought yet."""
-    return release.model is None and not any(places.MODELS.glob("*.gguf"))
 
 
 def hashes(release: Release) -> Iterator[tuple[str, str]]:

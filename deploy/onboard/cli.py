@@ -8,11 +8,10 @@ from pathlib import Path
 
 from . import launch as server
 from . import places
-from .check import is_waiting
 from .config import ConfigError, configuration, first_key, url_of
 from .follow import begin, follow
 from .health import State, Unhealthy, look, unit_facts
-from .lease import LOCK, take
+from .lease import LOCK, await_switch, take
 from .releases import as_table, current, find, own, running, strays, table
 from .releases import prune as remove_strays
 from .switch import commit as commit_now
@@ -66,6 +65,9 @@ def rollback(options: argparse.Namespace) -> int:
     with LOCK.open("a+") as lock:
         if (holder := take(lock)) is not None:
             raise LookupError(f"{holder} is at work here: wait for it")
+        lock.truncate(0)
+        print("boardllama rollback, on the board", file=lock, flush=True)
+        await_switch()
         begin_rollback(options)
         return 0 if follow(print) else 1
 
@@ -111,9 +113,9 @@ def status(_options: argparse.Namespace) -> None:
         "current": now.id if now else None,
         "tried": places.TRIAL.exists(),
         "active": unit_facts().get("ActiveState") == "active",
-        "enabled": places.ENABLED.is_symlink(),
         "fresh": running() == release.id and server.is_fresh(),
-        "waiting": is_waiting(release),
+        "waiting": server.is_waiting(release),
+        "linked": all(path.is_symlink() and path.readlink() == to for path, to in release.public_names().items()),
         "strays": [str(path) for path in strays(keep(release), spared=release)],
     }
     print(json.dumps(facts))

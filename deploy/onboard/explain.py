@@ -6,7 +6,7 @@ A program of its own, with no import that a restart would wait for.
 import os
 from collections.abc import Mapping
 
-AGAIN = "systemd starts it again, until it has failed five times in a row"
+AGAIN = "systemd starts it again, until it fails too often"
 REASONS = {
     "oom-kill": "it took more memory than the unit may have, and the kernel ended it: choose a smaller context size, "
     "model or quantization",

@@ -13,6 +13,9 @@ from .switch import Outcome
 
 def begin(release: Release) -> None:
     """Starts the switch. Raises Unhealthy when systemd does not."""
+    busy = subprocess.run(["systemctl", "is-active", "--quiet", places.SWITCH_UNIT], check=False)
+    if busy.returncode == 0:
+        raise Unhealthy("a switch is under way here: wait for it")
     places.VERDICT.unlink(missing_ok=True)
     done = subprocess.run(unit_command(release), capture_output=True, text=True, check=False)
     if done.returncode:

@@ -8,7 +8,7 @@ from typing import Any
 from . import places
 from .config import configuration, url_of
 from .health import State, Unhealthy, ask, gone, look, unit_facts
-from .releases import Release
+from .releases import Release, running
 
 PROMPT = "The quick brown fox"
 TOKENS = 16
@@ -37,6 +37,11 @@ def restart(say: Say) -> None:
 def judge(release: Release, say: Say) -> None:
     """Restarts the server and judges it by its tokens. Raises Unhealthy with the reason."""
     restart(say)
+    if running() != release.id:
+        raise Unhealthy(
+            f"systemd started release {running()} and not {release.id}: another unit or a drop-in stands in its place, "
+            f"`systemctl cat {places.UNIT}` shows it"
+        )
     url = url_of(configuration(release.place(places.CONFIG))["server"])
     health = look(url)
     if health.state is not State.READY:

@@ -1,11 +1,11 @@
 """Becomes llama-server, as config.json says, with a watcher beside it that ends it when it hangs."""
 
-import contextlib
-import fcntl
+import errno
 import os
 import socket
-import struct
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,28 +20,49 @@ FIXED = ["--metrics", "--cache-ram", "0", "--offline", "--cors-origins", "localh
 SERVER = Path("/usr/bin/llama-server")
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78
-SIOCGIFADDR = 0x8915
+# Starts in a row that may fail before it stays down.
+ATTEMPTS = 5
+
+
+def usable_models(folder: Path, release: Release) -> dict[str, Path]:
+    """Files by name: the model that the release brings, from the release itself, and whatever an operator put there.
+
+    A name that leads through `current` belongs to the release that is current: with another one it is gone.
+    """
+    found = {path.name: path for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.exists()}
+    theirs = {name: path for name, path in found.items() if not leads_through_current(path)}
+    ours = {release.model: release.folder / release.model} if release.model and folder == places.MODELS else {}
+    return {**theirs, **ours}
+
+
+def leads_through_current(path: Path) -> bool:
+    """True for a public name, which a release made."""
+    return path.is_symlink() and path.readlink().parent == places.CURRENT
 
 
 def find_model(models: dict[str, Any], release: Release) -> Path:
     """The GGUF file to serve. Raises ConfigError when there is none, or several and no choice, or it is no GGUF."""
     folder, chosen = Path(models["path"]), models["default_model"]
-    there = sorted(path.name for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.exists())
+    there = usable_models(folder, release)
+    names = ", ".join(sorted(there))
     if chosen is None and len(there) != 1:
         advice = "put one there and restart"
         if there:
             advice = f"set models.default_model in {places.CONFIG} to the one to serve"
-        raise ConfigError(f"{folder} holds {len(there) or 'no'} *.gguf ({', '.join(there) or 'nothing'}): {advice}")
-    path = folder / (chosen or there[0])
-    if chosen and chosen == release.model:
-        path = release.place(path)
-    if not path.exists():
-        raise ConfigError(f"models.default_model is {chosen}: {folder} holds {', '.join(there) or 'none'}")
+        raise ConfigError(f"{folder} holds {len(there) or 'no'} *.gguf ({names or 'nothing'}): {advice}")
+    if chosen is not None and chosen not in there:
+        raise ConfigError(f"models.default_model is {chosen}: {folder} holds {names or 'none'}")
+    path = there[chosen] if chosen else next(iter(there.values()))
     with path.open("rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":
         raise ConfigError(f"{path} is no GGUF file: it begins with {magic!r}; fetch it again")
     return path
+
+
+def is_waiting(release: Release) -> bool:
+    """True for a release whose model the operator brings, and has not brought yet."""
+    return release.model is None and not usable_models(places.MODELS, release)
 
 
 def physical_cores(cpus: Path = Path("/sys/devices/system/cpu")) -> int:
@@ -53,8 +74,8 @@ def physical_cores(cpus: Path = Path("/sys/devices/system/cpu")) -> int:
 def command(config: Config, release: Release) -> list[str]:
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release)
-    # The model's own path, not the public name: before and after the commit it is the same.
-    arguments = [str(release.place(SERVER)), "--model", str(model.resolve()), "--alias", model.name]
+    # What a release brings is started from the release, never by a public name: what was judged is what runs.
+    arguments = [str(SERVER), "--model", str(model.resolve()), "--alias", model.name]
     arguments += ["--threads", str(config["models"]["default_threads"] or physical_cores())]
     for section, keys in KEYS.items():
         for name, key in keys.items():
@@ -64,59 +85,55 @@ def command(config: Config, release: Release) -> list[str]:
     return arguments + FIXED
 
 
-def check_port(server: dict[str, Any]) -> None:
-    """Says who is wrong when the port is taken; llama-server itself would only say that it could not bind."""
-    family, kind, protocol, _, address = socket.getaddrinfo(server["host"], server["port"], type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on server.host {server['host']}, server.port {server['port']}: {error.strerror}; "
-                f"`ss -ltnp` shows who does"
-            ) from None
+def check_port(server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Says who is wrong when the port is taken; llama-server itself would only say that it could not bind.
 
-
-def check_clients(host: str) -> None:
-    """Says so when the unit's IPAddressDeny would turn away whoever an edited config.json lets in.
-
-    The filter applies to this process too: nothing gets out of it to the address that others would use.
+    An address that is not there yet, as before DHCP has answered, is waited for: the unit has the deadline.
     """
-    for address in own_addresses() if host in ("0.0.0.0", "::") else [host]:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    told = False
+    family, kind, protocol, _, address = socket.getaddrinfo(server["host"], server["port"], type=socket.SOCK_STREAM)[0]
+    while True:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.sendto(b"", (address, 9))
-            except PermissionError:
-                raise ConfigError(
-                    f"server.host is {host}, but the unit lets in nobody but this machine: deploy with "
-                    f"server_host={host}, or `systemctl edit ollama-cpp-server`: [Service], IPAddressAllow=any"
-                ) from None
-            except OSError:
-                continue  # not ours yet: the network is not up
+                return probe.bind(address)
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise ConfigError(
+                        f"cannot listen on server.host {server['host']}, server.port {server['port']}: "
+                        f"{error.strerror}; `ss -ltnp` shows who does"
+                    ) from None
+        if not told:
+            print(f"ollama-cpp-server: waiting for the address {server['host']}: no interface has it", file=sys.stderr)
+            told = True
+        sleep(1)
 
 
-def own_addresses() -> list[str]:
-    """IPv4 addresses of this machine's interfaces other than the loopback (netdevice(7))."""
-    found = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Not if_nameindex(3): that asks by a netlink socket, which the sandbox does not have.
-        for interface in Path("/sys/class/net").iterdir():
-            with contextlib.suppress(OSError):
-                answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", interface.name.encode()))
-                found.append(socket.inet_ntoa(answer[20:24]))
-    return [address for address in found if not address.startswith("127.")]
+def count_attempt(folder: Path) -> None:
+    """Raises ConfigError when the last ATTEMPTS starts, one after the other, never got ready.
+
+    systemd's own limit counts starts in a time, and a model that takes a minute to load until memory is out would be
+    loaded for ever. The file goes when the server is ready (watch.py), and with the folder when a person restarts it.
+    """
+    attempts = folder / "attempts"
+    before = int(attempts.read_text()) if attempts.exists() else 0
+    if before >= ATTEMPTS:
+        raise ConfigError(
+            f"{before} starts in a row did not get ready, their reasons are above: `systemctl restart "
+            f"ollama-cpp-server` tries again, `boardllama rollback` goes back to the release before"
+        )
+    attempts.write_text(str(before + 1))
 
 
-def record(release: Release, name: Path, model: Path) -> str:
+def record(release: Release, model: Path) -> str:
     """Which files this server is started from, so that a deploy can tell whether they are still the ones there.
 
-    The release, then one line each: inode, size, change time, public name; `absent` for one that may appear. `name` is
-    the public name of the model. Equality is all that is asked of them, so no clock need be right.
+    The release, then one line each: inode, size, change time, name; `absent` for one that may appear. Editable files
+    stand under their public names. Equality is all that is asked of them, so no clock need be right.
     """
-    used = {path: release.place(path) for path in (SERVER, places.CONFIG, places.PUBLIC_UNIT)}
-    used |= {places.API_KEY: places.API_KEY, name: model}
-    return f"release {release.id}\n" + "".join(f"{identity(path)} {public}\n" for public, path in used.items())
+    used = {path: release.place(path) for path in (places.CONFIG, places.PUBLIC_UNIT)}
+    used |= {path: path for path in (release.folder / SERVER.name, model, places.API_KEY)}
+    return f"release {release.id}\n" + "".join(f"{identity(path)} {name}\n" for name, path in used.items())
 
 
 def is_fresh() -> bool:
@@ -140,30 +157,31 @@ def identity(path: Path) -> str:
 def start(release: Release) -> NoReturn:
     """Becomes llama-server. Raises ConfigError and OSError when it cannot be started."""
     config = configuration(release.place(places.CONFIG))
-    arguments = command(config, release)
-    check_port(config["server"])
-    if not is_local(config["server"]["host"]):
-        check_clients(config["server"]["host"])
+    arguments, server = command(config, release), config["server"]
+    check_port(server)
+    if not is_local(server["host"]):
+        print(f"ollama-cpp-server: on {server['host']}; IPAddressAllow= of the unit says who gets in", file=sys.stderr)
     if "RUNTIME_DIRECTORY" in os.environ:
-        started = Path(os.environ["RUNTIME_DIRECTORY"]) / places.STARTED.name
-        model, listens = Path(arguments[2]), config["server"]
-        files = record(release, Path(config["models"]["path"]) / model.name, model)
-        aside = started.with_suffix(".new")
-        aside.write_text(f"{reach(listens['host'])} {listens['port']}\n{files}")
-        aside.replace(started)
+        folder = Path(os.environ["RUNTIME_DIRECTORY"])
+        count_attempt(folder)
+        aside = folder / "started.new"
+        aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, Path(arguments[2]))}")
+        aside.replace(folder / places.STARTED.name)
         if os.fork() == 0:
             watcher = str(release.folder / "onboard" / "watch.py")
             os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch"])
     # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
-    program, arguments[0] = arguments[0], str(SERVER)
-    os.execve(program, arguments, environment)
+    os.execve(release.folder / SERVER.name, arguments, environment)
 
 
 def main() -> int:
-    """Becomes llama-server, or returns the exit status that tells systemd that a person is needed."""
+    """Becomes llama-server, or returns the exit status: EX_CONFIG when a person has to mend something."""
     try:
         start(own())
-    except (ConfigError, OSError) as error:
+    except ConfigError as error:
         print(f"ollama-cpp-server: {error}", file=sys.stderr)
-    return EX_CONFIG
+        return EX_CONFIG
+    except OSError as error:
+        print(f"ollama-cpp-server: {error}", file=sys.stderr)
+        return 1

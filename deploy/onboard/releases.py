@@ -68,7 +68,7 @@ class Release:
         return self.folder / "rejected"
 
     def place(self, public: Path) -> Path:
-        """The file that this release means by a public name: before its commit the one in its own folder."""
+        """An editable file as this release means it: before its commit the one in its own folder."""
         return public if self.is_current else self.folder / public.name
 
     def public_names(self) -> dict[Path, Path]:

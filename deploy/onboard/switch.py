@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from . import places
-from .check import CheckError, check, is_waiting
+from .check import CheckError, check
 from .config import ConfigError
 from .gate import judge, systemctl
 from .health import Unhealthy, last_words
-from .releases import Release, current, everyone, link, prune, write
+from .launch import is_waiting
+from .releases import Release, current, everyone, lineage, link, prune, write
 
 JOURNAL_LINES = 12
 SYSTEMD = Path("/run/systemd/system")  # there when systemd runs: sd_booted(3)
@@ -61,7 +62,8 @@ class Verdict:
 
     def write(self, **end: Any) -> None:
         """Replaces the file in one step."""
-        write(places.VERDICT, json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode())
+        with suppress(OSError):  # of a full /run: the target comes first
+            write(places.VERDICT, json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode())
 
 
 def switch(release: Release) -> Outcome:
@@ -90,7 +92,8 @@ def again(release: Release, verdict: Verdict) -> Outcome:
         judge(release, verdict.say)
     except (Unhealthy, OSError) as error:
         return verdict.end(Outcome.FAILING, with_journal(error))
-    prune(keep(release))
+    with suppress(OSError):
+        prune(keep(release))
     return verdict.end(Outcome.SERVING)
 
 
@@ -103,7 +106,7 @@ def trial(release: Release, verdict: Verdict) -> Outcome:
         write(places.TRIAL, release.trial_unit().encode())
         judge(release, verdict.say)
         commit(release)
-    except (Unhealthy, OSError) as error:
+    except Exception as error:  # whatever it is: the release before comes back
         reason = with_journal(error)
         with suppress(OSError):  # of a full disk, say: that it was rejected is told anyhow
             write(release.note, f"{str(error)[:200]}\n".encode())
@@ -116,14 +119,16 @@ def back(before: Release | None, release: Release, reason: str, verdict: Verdict
     """The release that served before serves again."""
     places.TRIAL.unlink(missing_ok=True)
     if before is None:
-        systemctl("stop", places.UNIT)
+        systemctl("daemon-reload")
+        systemctl("restart" if places.PUBLIC_UNIT.exists() else "stop", places.UNIT)
         return verdict.end(Outcome.BACK, f"{reason}; nothing was served before, and nothing is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
         judge(before, verdict.say)
-    except (Unhealthy, OSError) as error:
+    except Exception as error:
         return verdict.end(Outcome.STRANDED, f"{reason}; {before.id}: {error}")
-    prune(keep(before), spared=release)
+    with suppress(OSError):
+        prune(keep(before), spared=release)
     return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again")
 
 
@@ -131,6 +136,9 @@ def commit(release: Release) -> None:
     """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
     before = current()
     if before and before != release:
+        for later in lineage():  # one that is committed again leaves its old place in the line, which stays whole
+            if later.previous == release and (earlier := release.previous):
+                link(later.folder / "previous", Path("..") / earlier.id)
         link(release.folder / "previous", Path("..") / before.id)
     publish(release)
     os.sync()

@@ -13,28 +13,35 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 
 # Its first line is the address that reaches the server; written before the server is started, gone when it is stopped.
 STARTED = "/run/ollama-cpp-server/started"
+# How many starts in a row were not ready: one that is begins a new count.
+ATTEMPTS = "/run/ollama-cpp-server/attempts"
 LOADING_SECONDS = 0.1
-# Seconds between two questions, seconds for an answer, and answers missed in a row: a hang is ended within 40 s.
+# Seconds between two questions, after a miss, for an answer, and without any until it is a hang: ended within 50 s.
 WATCH_SECONDS = 10.0
+RETRY_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
-MISSES = 3
+HANG_SECONDS = 30.0
 
 
 def watch(server: int) -> None:
     """Returns when the process `server`, our parent, is gone, or has been ended."""
     if not until_ready(server):
         return
-    misses = 0
+    heard = time.monotonic()
     while os.getppid() == server:
-        misses = 0 if answers() else misses + 1
-        if misses == MISSES:
-            print(f"/health had no answer for {MISSES * ANSWER_SECONDS:.0f} s: ending the server", file=sys.stderr)
-            os.kill(server, signal.SIGKILL)
+        alive = answers()
+        if alive or alive is None:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > HANG_SECONDS:
+            print(f"/health had no good answer for {HANG_SECONDS:.0f} s: ending the server", file=sys.stderr)
+            with suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
             return
-        time.sleep(0 if misses else WATCH_SECONDS)
+        time.sleep(WATCH_SECONDS if alive else RETRY_SECONDS)
 
 
 def until_ready(server: int) -> bool:
@@ -55,19 +62,28 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def answers() -> bool:
-    """Whether /health says 200. By hand, because http.client would cost the board 4 MB."""
+def answers() -> bool | None:
+    """Whether /health says 200; None when this machine cannot ask, as while its address is gone: nobody's fault here.
+
+    By hand, because http.client would cost the board 4 MB.
+    """
     try:
         with open(STARTED) as started:
             host, port = started.readline().split()
         with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             return connection.recv(64).split(b" ", 2)[1:2] == [b"200"]
-    except (OSError, ValueError):
+    except (TimeoutError, ConnectionError, FileNotFoundError, ValueError):
         return False
+    except OSError:
+        return None
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["ready"]:
-        sys.exit(0 if until_ready(int(os.environ["MAINPID"])) else 1)
+        if not until_ready(int(os.environ["MAINPID"])):
+            sys.exit(1)
+        with suppress(OSError):
+            os.unlink(ATTEMPTS)
+        sys.exit(0)
     watch(os.getppid())

@@ -62,8 +62,9 @@ class Target:
             links[model] = self.store(store, {model: content}) / model
         for one, place in links.items():
             (folder / one).symlink_to(place)
+        models = {"path": str(places.MODELS), "default_model": model}
         (folder / "boardllama").write_text(f"programs of {name}")
-        (folder / "config.json").write_text(json.dumps({"models": {"default_model": model, "default_threads": 1}}))
+        (folder / "config.json").write_text(json.dumps({"models": models}))
         (folder / places.UNIT).write_text(f"# {name}\nExecStart={places.CURRENT}/boardllama launch\n")
         (folder / "manifest.json").write_text(json.dumps(self.manifest(name, folder, model, keep)))
         return Release(folder)

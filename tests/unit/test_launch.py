@@ -93,7 +93,7 @@ def test_it_becomes_the_server_with_a_clean_environment(started: dict[str, Any],
     """LLAMA_ARG_* and a user's config.ini must not change what config.json says."""
     release = target.add("r1")
     launch.start(release)
-    assert started["path"] == str(release.folder / "llama-server"), "a trial runs what lies in its own folder"
+    assert started["path"] == release.folder / "llama-server", "what is judged is what runs"
     assert started["argv"][0] == "/usr/bin/llama-server", "and shows the name that users know"
     assert started["env"] == {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
 
@@ -101,7 +101,6 @@ def test_it_becomes_the_server_with_a_clean_environment(started: dict[str, Any],
 def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(
     started: dict[str, Any], target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "SERVER", places.PUBLIC_BIN / "llama-server")
     monkeypatch.setattr(places, "STARTED", tmp_path / "started")
     release = target.add("r1")
     wanted = {"models": {"path": str(places.MODELS), "default_model": "m.gguf"}}
@@ -116,12 +115,45 @@ def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(
     assert not launch.is_fresh(), "a key that appears makes a difference"
 
 
-def test_the_model_of_a_trial_is_its_own(target: Target) -> None:
+def test_starts_that_never_get_ready_end(tmp_path: Path) -> None:
+    for _ in range(launch.ATTEMPTS):
+        launch.count_attempt(tmp_path)
+    with pytest.raises(ConfigError, match="5 starts in a row did not get ready"):
+        launch.count_attempt(tmp_path)
+    (tmp_path / "attempts").unlink()
+    launch.count_attempt(tmp_path)
+
+
+def test_an_address_that_is_not_there_yet_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    class Waited(Exception):
+        """Once is enough."""
+
+    def sleep(_seconds: float) -> None:
+        raise Waited
+
+    with pytest.raises(Waited):
+        launch.check_port({"host": "192.0.2.1", "port": 11434}, sleep)
+    assert "waiting for the address 192.0.2.1" in capsys.readouterr().err
+
+
+def test_the_model_of_a_release_is_its_own_before_and_after_the_commit(target: Target) -> None:
     switch.switch(target.add("r1", content=b"GGUF one"))
     second = target.add("r2", content=b"GGUF two")
     models = {"path": str(places.MODELS), "default_model": "m.gguf"}
     assert launch.find_model(models, second).read_bytes() == b"GGUF two"
     assert launch.find_model(models, Release(places.RELEASES / "r1")).read_bytes() == b"GGUF one"
+    (places.MODELS / "m.gguf").unlink()
+    (places.MODELS / "m.gguf").write_bytes(b"GGUF by hand")
+    assert launch.find_model(models, second).read_bytes() == b"GGUF two", "what was judged is what runs"
+
+
+def test_a_config_that_names_the_model_of_the_release_before_is_refused_at_once(target: Target) -> None:
+    """Kept from an operator's edit while the deploy brings another model: it would be gone after the commit."""
+    switch.switch(target.add("r1", model="a.gguf"))
+    second = target.add("r2", model="b.gguf", content=b"GGUF b")
+    models = {"path": str(places.MODELS), "default_model": "a.gguf"}
+    with pytest.raises(ConfigError, match=r"default_model is a\.gguf: .* holds b\.gguf"):
+        launch.find_model(models, second)
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

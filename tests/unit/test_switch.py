@@ -113,6 +113,13 @@ def test_going_back_and_forth_keeps_both(target: Target) -> None:
     assert states() == {"r1": "current", "r2": "previous"}
 
 
+def test_a_rollback_shortens_no_history(target: Target) -> None:
+    for name in ("r1", "r2", "r3"):
+        switch.switch(target.add(name, keep=3))
+    switch.switch(Release(places.RELEASES / "r2"))
+    assert [release.id for release in releases.lineage()] == ["r2", "r3", "r1"]
+
+
 def test_two_models_of_one_name_do_not_touch_each_other(target: Target) -> None:
     first = target.add("r1", content=b"GGUF one")
     switch.switch(first)

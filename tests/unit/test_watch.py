@@ -34,7 +34,7 @@ class Service:
         self.started, self.status, program = folder / "started", folder / "status", folder / "watch.py"
         self.status.write_text("200")
         text = Path(watch.__file__).read_text().replace(watch.STARTED, str(self.started))
-        program.write_text(text.replace("_SECONDS = 10.0", "_SECONDS = 0.3"))
+        program.write_text(text.replace("_SECONDS = 10.0", "_SECONDS = 0.3").replace("= 30.0", "= 1.0"))
         self.program = str(program)
         command = [sys.executable, "-c", SERVER, str(self.started), self.program, str(self.status)]
         self.process = subprocess.Popen(command)

@@ -132,6 +132,11 @@ class TestCanary:
         assert current(vm) == before
 
     def test_when_it_passes_the_others_follow(self, vm: VirtualBoard, two: Path) -> None:
-        done = vm.deploy("--data", "canary=1", inventory=two)
+        changed = ("--data", "canary=1", "--data", "threads=1")
+        done = vm.deploy(*changed, inventory=two)
+        assert "Activate | Switch the canary to its release" in done.said
+        assert threads(vm) == "1"
+        assert "did not pass" not in done.said
+        done = vm.deploy(*changed, inventory=two)
         assert done.returncode == 0, done.said
         assert "Activate | Switch the canary to its release" in done.said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import places
 from .config import configuration
-from .launch import command, is_waiting
+from .launch import SERVER, command, is_waiting
 from .releases import Release, write
 
 DEADLINE = 120
@@ -28,12 +28,12 @@ def check(release: Release) -> None:
             raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
     if is_waiting(release):
         return
-    arguments = command(configuration(release.folder / places.CONFIG.name), release)
+    _, *arguments = command(configuration(release.folder / places.CONFIG.name), release)
     # Its own name, and the paths of the trial: those of the commit do not lead to it yet.
     write(VERIFIED, release.trial_unit().encode())
     said_yes("systemd-analyze", "verify", "--man=no", str(VERIFIED), about=places.UNIT)
     # Arguments are read in their order: a server that does not know one of them says so before it comes to the last.
-    said_yes(*arguments, "--version")
+    said_yes(str(release.folder / SERVER.name), *arguments, "--version")
 
 
 def hashes(release: Release) -> Iterator[tuple[str, str]]:

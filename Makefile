@@ -51,8 +51,8 @@ status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 test: setup ## Every test: lint, types, unit, build, VM
 	@$(MAKE) --no-print-directory lint types
 	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
-	$(PYTHON) -m pytest --durations=10 tests/build tests/board tests/vm
-	$(PYTHON) -m pytest tests/faults
+	$(PYTHON) -m pytest tests/build
+	$(PYTHON) -m pytest -n 2 --dist loadfile --durations=10 tests/board tests/vm tests/faults
 
 faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))

@@ -25,7 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if inventory:
         targets(inventory)  # asked here, so that one that is not there is one line
     else:
-        os.environ["BOARDLLAMA_VM"] = os.environ.get("BOARDLLAMA_TEST_VM", "test")
+        # Each worker of pytest-xdist has a VM of its own.
+        names = [os.environ.get("BOARDLLAMA_TEST_VM", "test"), os.environ.get("PYTEST_XDIST_WORKER", "")]
+        os.environ["BOARDLLAMA_VM"] = "-".join(filter(None, names))
 
 
 @pytest.fixture(scope="session")

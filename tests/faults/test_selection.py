@@ -13,7 +13,6 @@ from tests.faults.write_log import replay
 # Row and seed; where each strikes follows from the seed.
 SELECTION = (
     ("power-cut-unflushed/upgrade", 1),
-    ("controller-killed/upgrade", 2),
     ("release-exits/upgrade", 1),
 )
 

@@ -115,11 +115,11 @@ def test_llama_cli_answers(board: Board) -> None:
 def test_editing_the_threads_and_restarting_changes_them(board: Board) -> None:
     before = board.arguments[board.arguments.index("--threads") + 1]
     wanted = "1" if before != "1" else "2"
-    board.run(f"cp -p {CONFIG} {CONFIG}.before")
+    board.run(f"cp -a {CONFIG} {CONFIG}.before")  # a link stays one
     try:
         board.run(f'sed -i \'s/"default_threads": *[0-9]*/"default_threads": {wanted}/\' {CONFIG}')
         board.restart()
         assert board.arguments[board.arguments.index("--threads") + 1] == wanted
     finally:
-        board.run(f"cat {CONFIG}.before > {CONFIG}; rm {CONFIG}.before")
+        board.run(f"mv {CONFIG}.before {CONFIG}")
         board.restart()

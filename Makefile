@@ -28,7 +28,7 @@ deploy: inventory ## Converge INVENTORY (default: the VM)
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
 releases: inventory ## Show the releases of every target of INVENTORY
-	@$(PYINFRA) $(INVENTORY) deploy.activate.releases 2>/dev/null || $(PYINFRA) $(INVENTORY) deploy.activate.releases
+	@said=$$(mktemp); $(PYINFRA) $(INVENTORY) deploy.activate.releases 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
 
 rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(PYINFRA) -y $(INVENTORY) deploy.activate.rollback $(if $(TO),to=$(TO))

@@ -1,32 +1,14 @@
 """Files of the controller: hashed, made durable, worked on by one process at a time."""
 
 import fcntl
-import hashlib
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_BLOCK = 1 << 20
+from deploy.onboard.files import sha256_of, sync
 
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file's bytes, 64 hex digits; about 0.5 s for 669 MB on x86-64."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def sync(path: Path) -> None:
-    """fsync of a file or folder: what was written to it survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+__all__ = ["alone", "sha256_of", "sync"]
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.operations import apt
 
-from deploy.build.artifact import PROGRAMS, Build, require_artifact
+from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.facts import Links
-from deploy.onboard.places import ROOT
+from deploy.onboard.places import PROGRAMS, ROOT
 from deploy.release import build_files
 from deploy.remote import Commands, HostStep, Remote, refuse
 from deploy.stage import stage

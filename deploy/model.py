@@ -91,7 +91,7 @@ def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, st
     serving = Serving(context_size=settings.context_size, repack=repack, batch_size=settings.batch_size)
     memory = Memory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
     verdict = fit.check(read(model.source), model.name, serving, memory)
-    return (settings.without_repack() if verdict.no_repack else settings), verdict.said
+    return settings.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
 
 
 def check(settings: Settings, path: Path) -> None:

@@ -16,8 +16,7 @@ from deploy.paths import REPO
 from deploy.store import BigFile
 
 ONBOARD = REPO / "deploy" / "onboard"
-# Files that an operator may edit by their public names; what was deployed is kept beside them.
-EDITABLE = (CONFIG, PUBLIC_UNIT)
+# Where a release keeps what was deployed of the files that an operator may edit.
 PRISTINE = "pristine"
 
 
@@ -80,7 +79,7 @@ class Release:
     def files(self, created: str) -> dict[str, bytes]:
         """Its files by name."""
         pristine = {f"{PRISTINE}/{path.name}": text for path, text in self.wanted.items()}
-        edited = {path.name: self.text(path) for path in EDITABLE}
+        edited = {path.name: self.text(path) for path in self.wanted}
         return {"manifest.json": self.manifest(created), **edited, **pristine, **programs()}
 
     def links(self) -> dict[str, str]:

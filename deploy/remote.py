@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from functools import singledispatch
 from typing import Any, NamedTuple
 
-from paramiko import SSHException
+from paramiko import Channel, SSHException
 from pyinfra import host, logger
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
@@ -87,12 +87,7 @@ def _(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple
 
 @feed.register
 def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
-    assert connector.client
-    transport = connector.client.get_transport()
-    assert transport
-    channel = transport.open_session(timeout=IDLE_DEADLINE)
-    channel.settimeout(IDLE_DEADLINE)
-    channel.exec_command(command)
+    channel = open_channel(connector, command)
     try:
         for chunk in source:
             channel.sendall(chunk)
@@ -102,6 +97,17 @@ def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[i
             raise
     errors = channel.makefile_stderr("rb").read().decode(errors="replace")
     return channel.recv_exit_status(), errors
+
+
+def open_channel(connector: SSHConnector, command: str) -> Channel:
+    """The connection on which `command` has been started."""
+    assert connector.client
+    transport = connector.client.get_transport()
+    assert transport
+    channel = transport.open_session(timeout=IDLE_DEADLINE)
+    channel.settimeout(IDLE_DEADLINE)
+    channel.exec_command(command)
+    return channel
 
 
 class Talk(NamedTuple):
@@ -127,12 +133,7 @@ def _(connector: LocalConnector, command: str) -> Talk:
 
 @talk.register
 def _(connector: SSHConnector, command: str) -> Talk:
-    assert connector.client
-    transport = connector.client.get_transport()
-    assert transport
-    channel = transport.open_session(timeout=IDLE_DEADLINE)
-    channel.settimeout(IDLE_DEADLINE)
-    channel.exec_command(command)
+    channel = open_channel(connector, command)
     answers = channel.makefile("rb")
     return Talk(lambda: answers.readline().decode(errors="replace").rstrip("\n"), channel.sendall)
 

@@ -159,10 +159,6 @@ class Settings(BaseModel):
         """The text of /etc/ollama-cpp/config.json."""
         return render("config.json", models_dir=self.models_dir, model_name=self.model_name, **self.model_dump())
 
-    def without_repack(self) -> "Settings":
-        """The same for a board that has no memory for a second copy of the weights."""
-        return self.model_copy(update={"repack": False})
-
     @cached_property
     def hub_model(self) -> HubModel | None:
         """The pin of the model on the hub, when it comes from there."""

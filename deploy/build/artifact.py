@@ -18,7 +18,6 @@ from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
 from deploy.paths import cache_dir
 
-PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize")
 MANIFEST = "manifest.json"
 HERE = Path(__file__).resolve().parent
 # What the builder runs. Their content is part of every key: a changed option is another build.

@@ -15,7 +15,6 @@ from pyinfra.context import host
 from deploy.build.artifact import (
     HERE,
     MANIFEST,
-    PROGRAMS,
     RECIPE,
     Build,
     FileEntry,
@@ -27,10 +26,11 @@ from deploy.build.builder import Builder
 from deploy.build.proof import prove
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of, sync
+from deploy.onboard.places import PROGRAMS
 from deploy.remote import Commands, HostStep
 from deploy.stage import stage
 
-__all__ = ["PROGRAMS", "Build", "Manifest", "is_there", "llama_builds", "make", "require_artifact"]
+__all__ = ["Build", "Manifest", "is_there", "llama_builds", "make", "require_artifact"]
 
 
 @stage("Build")

@@ -1,14 +1,14 @@
 """What is checked of a release before it may be tried: nothing that is served has changed yet."""
 
-import hashlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import places
 from .config import configuration
+from .files import sha256_of, write
 from .launch import SERVER, command, is_waiting
-from .releases import Release, write
+from .releases import Release
 
 DEADLINE = 120
 VERIFIED = Path("/run/boardllama") / places.UNIT
@@ -55,12 +55,3 @@ def said_yes(*words: str, about: str = "") -> None:
         said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
         if ours := [line for line in said if about in line]:
             raise CheckError(f"{Path(words[0]).name} refuses it: {ours[0]}")
-
-
-def sha256_of(path: Path) -> str:
-    """64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -85,7 +85,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "allow_unauthenticated": Key(False, YES_NO, elsewhere),
     },
     "models": {
-        "path": Key("/var/lib/ollama/models", FOLDER, elsewhere),
+        "path": Key(str(places.MODELS), FOLDER, elsewhere),
         "default_model": Key(None, MODEL, elsewhere),
         "default_context_size": Key(2048, whole(0, 1 << 24, " tokens (0: the model's own)"), flag("--ctx-size")),
         "default_threads": Key(0, whole(0, 1024, " (0: one per physical core)"), elsewhere),

@@ -11,8 +11,6 @@ REASONS = {
     "oom-kill": "it took more memory than the unit may have, and the kernel ended it: choose a smaller context size, "
     "model or quantization",
     "timeout": "it was not ready in time (TimeoutStartSec), or did not end in time",
-    "start-limit-hit": "it failed too often and stays down: the lines above say why; `boardllama rollback` goes back, "
-    "`systemctl restart ollama-cpp-server` tries again",
     "resources": "systemd could not prepare its sandbox or its folders: is the disk full?",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import places
 from .config import configuration, url_of
-from .health import State, Unhealthy, ask, gone, look, unit_facts
+from .health import State, Unhealthy, ask, down, look, unit_facts
 from .releases import Release, running
 
 PROMPT = "The quick brown fox"
@@ -31,7 +31,7 @@ def restart(say: Say) -> None:
             said = time.monotonic()
             say(f"starting the server, {said - began:.0f} s so far")
     if starting.returncode:
-        raise Unhealthy(f"the server did not start: {gone(unit_facts())}")
+        raise Unhealthy(f"the server did not start: {down(unit_facts())}")
 
 
 def judge(release: Release, say: Say) -> None:

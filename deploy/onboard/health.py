@@ -69,9 +69,13 @@ def unit_facts() -> dict[str, str]:
 
 def gone(facts: dict[str, str]) -> str:
     """Why the process is not there, with its own last words."""
+    return f"{down(facts)}; its last lines: {' / '.join(last_words(4)) or 'none'}"
+
+
+def down(facts: dict[str, str]) -> str:
+    """What systemd says of a unit that does not run."""
     status = f"{facts.get('ActiveState', 'unknown')} ({facts.get('SubState', '')}), {facts.get('Result', '')}"
-    said = " / ".join(last_words(4)) or "none"
-    return f"{places.UNIT} is {status}, status {facts.get('ExecMainStatus', '?')}; its last lines: {said}"
+    return f"{places.UNIT} is {status}, status {facts.get('ExecMainStatus', '?')}"
 
 
 def last_words(count: int) -> list[str]:

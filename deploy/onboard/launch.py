@@ -17,7 +17,7 @@ from .releases import Release, own
 # memory; --offline keeps a server that is told of a model by name from fetching it; and no web page from elsewhere may
 # call the server through the browser of someone who reaches it.
 FIXED = ["--metrics", "--cache-ram", "0", "--offline", "--cors-origins", "localhost"]
-SERVER = Path("/usr/bin/llama-server")
+SERVER = places.PUBLIC_BIN / "llama-server"
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78
 # Starts in a row that may fail before it stays down.

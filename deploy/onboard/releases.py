@@ -147,11 +147,7 @@ def table() -> list[dict[str, str]]:
     for release in sorted(everyone(), key=lambda one: order.index(one.id) if one.id in order else len(order)):
         try:
             made = release.manifest
-            about = {
-                "when": made["created"],
-                "build": made["build"]["name"],
-                "model": release.model or "-",
-            }
+            about = {"when": made["created"], "build": made["build"]["name"], "model": release.model or "-"}
         except (OSError, ValueError, KeyError):
             about = {"when": "", "build": "", "model": "its manifest cannot be read"}
         rows.append({"id": release.id, **about, "state": state(release)})
@@ -199,33 +195,3 @@ def prune(keep: int, spared: Release | None = None) -> list[Path]:
         if name.is_symlink() and name.readlink().parent == places.CURRENT and not name.exists():
             name.unlink()
     return gone
-
-
-def link(path: Path, target: Path) -> None:
-    """Makes `path` lead to `target`, in one durable step: at no moment is there none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(target)
-    aside.replace(path)
-    sync(path.parent)
-
-
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Makes `path` hold `content`, in one durable step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_bytes(content)
-    aside.chmod(mode)
-    sync(aside)
-    aside.replace(path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """fsync of a file or folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

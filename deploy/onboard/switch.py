@@ -14,10 +14,11 @@ from typing import Any
 from . import places
 from .check import CheckError, check
 from .config import ConfigError
+from .files import link, write
 from .gate import judge, systemctl
 from .health import Unhealthy, last_words
 from .launch import is_waiting
-from .releases import Release, current, everyone, lineage, link, prune, write
+from .releases import Release, current, everyone, lineage, prune
 
 JOURNAL_LINES = 12
 SYSTEMD = Path("/run/systemd/system")  # there when systemd runs: sd_booted(3)
@@ -90,7 +91,7 @@ def again(release: Release, verdict: Verdict) -> Outcome:
         publish(release)
         replace_files(release)
         judge(release, verdict.say)
-    except (Unhealthy, OSError) as error:
+    except Exception as error:  # whatever it is, whoever asked is told
         return verdict.end(Outcome.FAILING, with_journal(error))
     with suppress(OSError):
         prune(keep(release))
@@ -119,14 +120,15 @@ def back(before: Release | None, release: Release, reason: str, verdict: Verdict
     """The release that served before serves again."""
     places.TRIAL.unlink(missing_ok=True)
     if before is None:
-        systemctl("daemon-reload")
-        systemctl("restart" if places.PUBLIC_UNIT.exists() else "stop", places.UNIT)
+        with suppress(Unhealthy):  # what stood there before the first release may not start, as it did not before
+            systemctl("daemon-reload")
+            systemctl("restart" if places.PUBLIC_UNIT.exists() else "stop", places.UNIT)
         return verdict.end(Outcome.BACK, f"{reason}; nothing was served before, and nothing is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
         judge(before, verdict.say)
     except Exception as error:
-        return verdict.end(Outcome.STRANDED, f"{reason}; {before.id}: {error}")
+        return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error)}")
     with suppress(OSError):
         prune(keep(before), spared=release)
     return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again")

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.build.artifact import PROGRAMS, Build, require_artifact
+from deploy.build.artifact import Build, require_artifact
 from deploy.build.proof import SERVER_LIMIT_MB, emulator, prove
 from deploy.cpu import named
 from deploy.models.smoke import smoke_model
+from deploy.onboard.places import PROGRAMS
 from deploy.paths import cache_dir
 from tests.build.builds import job
 

@@ -24,6 +24,8 @@ class Trial:
     change: Change
     reference: Reference
     dice: random.Random
+    # Whether the deploy after the next is made too, which must change nothing.
+    repeats: bool = True
 
     def controller(self, *settings: str, env: dict[str, str] | None = None) -> Controller:
         """The change's own run, not yet begun."""

@@ -16,8 +16,8 @@ an upgrade, another model, a rollback), tried once with each seed; where it stri
 
 **old** and **new** say which release the target serves afterwards, completely and by itself: program, arguments, model,
 config and unit of one release, and a completion that comes back. Then the cause is taken away and the same change is
-made twice: the first time it has to converge with no manual step, the second time it must change nothing, disk use
-must be that of a clean deploy, and no key may be readable. **LOST** is everything else.
+made again: it has to converge with no manual step, disk use must be that of a clean deploy, and no key may be readable.
+For seeds 1, 5, 9 and so on it is made once more, and must change nothing. **LOST** is everything else.
 
 "power-cut" kills the machine; "power-cut-unflushed" also takes away what its disk was not told to flush, by replaying
 a log of its writes. Seconds are from power to the first healthy answer, on an emulated machine: its boot is most of it.

@@ -31,12 +31,12 @@ class Row:
 def table() -> Iterator[Row]:
     """Where a fault is about a moment, it is tried at many; where it is about a state, at a few degrees of it."""
     for change in CHANGES:
-        yield Row(PowerCut(), change, 25)
-        yield Row(FlushCut(), change, 75)
-    yield Row(PowerCut(), BUILD, 5)
-    yield Row(FlushCut(), BUILD, 20)
-    yield Row(ControllerKilled(group=True), BUILD, 3)
-    yield Row(DiskFull(), BUILD, 3)
+        yield Row(PowerCut(), change, 10)
+        yield Row(FlushCut(), change, 15)
+    yield Row(PowerCut(), BUILD, 2)
+    yield Row(FlushCut(), BUILD, 2)
+    yield Row(ControllerKilled(group=True), BUILD, 1)
+    yield Row(DiskFull(), BUILD, 1)
     for change in (UPGRADE, MODEL, FIRST, BACK):
         yield Row(ControllerKilled(group=False), change, 5)
         yield Row(ControllerKilled(group=True), change, 3)
@@ -44,10 +44,10 @@ def table() -> Iterator[Row]:
         yield Row(NetworkCut(silent=False), change, 4)
     for change in (FIRST, UPGRADE, MODEL):
         yield Row(DiskFull(), change, 4)
-        yield Row(NoInodes(), change, 2)
+        yield Row(NoInodes(), change, 1)
         yield Row(SmallTmp(), change, 1)
-        yield Row(ReadOnlyRoot(), change, 3)
-        yield Row(TwoAtOnce(), change, 3)
+        yield Row(ReadOnlyRoot(), change, 2)
+        yield Row(TwoAtOnce(), change, 1)
     for days in (-365, 365):
         yield Row(WrongClock(days), FIRST, 1)
         yield Row(WrongClock(days), UPGRADE, 1)

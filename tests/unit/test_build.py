@@ -22,6 +22,7 @@ from deploy.build.proof import Proof
 from deploy.build.source import ArchiveSource, content_hash, source_of
 from deploy.cpu import Cpu, named
 from deploy.errors import BoardllamaError
+from deploy.onboard.places import PROGRAMS
 from deploy.paths import REPO
 
 SOURCE = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
@@ -123,11 +124,11 @@ def test_a_build_is_made_on_any_builder_and_described(cache: Path, tmp_path: Pat
     host = AnyHost(tmp_path, connector)
     manifest = build.make(one(), Builder(host))
     assert manifest == require_artifact(one())
-    assert set(manifest.files) == set(artifact.PROGRAMS)
+    assert set(manifest.files) == set(PROGRAMS)
     assert manifest.build_info == "b0-abababababab"
     assert manifest.inputs["cpu"] == {"name": "cortex-a76", "mcpu": "cortex_a76-aes-sha2"}
-    assert sorted(path.name for path in one().artifact.iterdir()) == sorted([*artifact.PROGRAMS, "manifest.json"])
-    assert all(os.access(one().artifact / name, os.X_OK) for name in artifact.PROGRAMS)
+    assert sorted(path.name for path in one().artifact.iterdir()) == sorted([*PROGRAMS, "manifest.json"])
+    assert all(os.access(one().artifact / name, os.X_OK) for name in PROGRAMS)
     worked_in = tmp_path / ".cache" / "boardllama" if connector is SSHConnector else cache
     assert (worked_in / "builder" / "runs").read_text() == "run\n"
 

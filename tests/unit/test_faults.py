@@ -1,6 +1,7 @@
 """The fault campaign's own judgement, on made-up targets: what counts as old, new and lost."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,14 @@ ANSWER = '{"choices": [{"text": " once"}]}'
 def seen(served: Served | None = NEW, **changes: object) -> Seen:
     """A target that serves well but for the changes."""
     state = "active/running/success" if served else "inactive/dead/success"
-    fields = {"state": state, "served": served, "status": 200 if served else 0, "answer": ANSWER, "used": 1000}
-    return Seen(**{**fields, **changes})  # type: ignore[arg-type]
+    fields: dict[str, Any] = {
+        "state": state,
+        "served": served,
+        "status": 200 if served else 0,
+        "answer": ANSWER,
+        "used": 1000,
+    }
+    return Seen(**{**fields, **changes})
 
 
 CHANGED = Reference(seen(OLD), seen(NEW), 10.0)
@@ -111,12 +118,12 @@ class TestTable:
         names = [row.name for row in table()]
         assert len(names) == len(set(names))
 
-    def test_power_is_cut_a_hundred_times_during_each_kind_of_change(self) -> None:
+    def test_power_is_cut_a_hundred_times_as_often_during_each_kind_of_change(self) -> None:
         counts: dict[str, int] = {}
         for row in table():
             if row.fault.name.startswith("power-cut"):
                 counts[row.change.name] = counts.get(row.change.name, 0) + row.count
-        assert counts == {"first": 100, "upgrade": 100, "model": 100, "rollback": 100, "build": 25}
+        assert counts == {"first": 25, "upgrade": 25, "model": 25, "rollback": 25, "build": 4}
 
     @pytest.mark.parametrize("name", ["controller", "network"])
     def test_the_controller_and_the_network_are_lost_thirty_times(self, name: str) -> None:

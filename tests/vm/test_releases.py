@@ -1,7 +1,6 @@
 """Releases on a real board: good ones take over, bad ones go, and the board can always go back."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -113,17 +112,20 @@ class TestTwoAtOnce:
         assert vm.deploy("--data", "threads=1").changed == []
 
 
+# pyinfra looks for hosts' data beside the inventory, and where it is told to.
+DATA = ("--group-data", str(INVENTORY.with_name("group_data")))
+
+
 class TestCanary:
     @pytest.fixture
-    def two(self, vm: VirtualBoard) -> Iterator[Path]:
+    def two(self, tmp_path: Path) -> Path:
         """An inventory in which the VM has two names: what the second would get, the first has had."""
-        path = INVENTORY.with_name("two_for_tests.py")
+        path = tmp_path / "two.py"
         path.write_text(INVENTORY.read_text() + 'targets.append(("second", dict(targets[0][1])))\n')
-        yield path
-        path.unlink()
+        return path
 
     def test_when_the_canary_fails_the_others_keep_what_they_have(self, vm: VirtualBoard, two: Path) -> None:
-        bad = ("--data", "min_tokens_per_second=9999", "--data", "canary=1")
+        bad = (*DATA, "--data", "min_tokens_per_second=9999", "--data", "canary=1")
         before = current(vm)
         assert vm.deploy(*bad).returncode == 1  # brings everything, so that only the switch is left for both names
         done = vm.deploy(*bad, inventory=two)
@@ -132,7 +134,7 @@ class TestCanary:
         assert current(vm) == before
 
     def test_when_it_passes_the_others_follow(self, vm: VirtualBoard, two: Path) -> None:
-        changed = ("--data", "canary=1", "--data", "threads=1")
+        changed = (*DATA, "--data", "canary=1", "--data", "threads=1")
         done = vm.deploy(*changed, inventory=two)
         assert "Activate | Switch the canary to its release" in done.said
         assert threads(vm) == "1"

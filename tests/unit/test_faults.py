@@ -123,7 +123,7 @@ class TestTable:
         for row in table():
             if row.fault.name.startswith("power-cut"):
                 counts[row.change.name] = counts.get(row.change.name, 0) + row.count
-        assert counts == {"first": 25, "upgrade": 25, "model": 25, "rollback": 25, "build": 4}
+        assert counts == {"first": 25, "upgrade": 25, "model": 25, "rollback": 25, "build": 2}
 
     @pytest.mark.parametrize("name", ["controller", "network"])
     def test_the_controller_and_the_network_are_lost_thirty_times(self, name: str) -> None:

@@ -11,6 +11,7 @@ import sys
 from fnmatch import fnmatch
 
 from deploy.errors import BoardllamaError
+from deploy.files import alone
 from deploy.paths import REPO
 from tests.faults.campaign import Results, attempt
 from tests.faults.judge import Outcome
@@ -80,7 +81,8 @@ def main(words: list[str]) -> int:
     lost = 0
     try:
         if not options.report:
-            lost = run(lab, results, rows, options.seed, options.count)
+            with alone(lab.folder.parent, f"campaign on {lab.name}"):
+                lost = run(lab, results, rows, options.seed, options.count)
             if not options.keep:
                 lab.wipe()
     finally:

@@ -1,0 +1,49 @@
+"""Tar files of root trees: written so that the same files are the same bytes, and searched for foreign programs."""
+
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from deploy.debian.stage import SOURCE_DATE_EPOCH
+from deploy.errors import BoardllamaError
+
+# e_machine of i386 and x86-64.
+ELF_X86 = (3, 62)
+
+
+def words(path: Path) -> list[str]:
+    """The words of a list; a line that begins with # is a comment."""
+    lines = path.read_text().splitlines()
+    return [word for line in lines if not line.startswith("#") for word in line.split()]
+
+
+def pack(result: Path, members: Iterable[tuple[Path, str]]) -> None:
+    """Writes files and links as a tar file owned by root. Modes become 644 or 755, so that no umask gets in."""
+
+    def normal(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        if not member.issym():
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        member.mtime = min(int(member.mtime), SOURCE_DATE_EPOCH)
+        return member
+
+    with tarfile.open(result, "w") as tar:
+        for path, name in members:
+            tar.add(path, name, recursive=False, filter=normal)
+
+
+def files_below(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
+    """Everything below a folder, in order, with the name that it gets in a tar file."""
+    for path in sorted(folder.rglob("*")):
+        yield path, prefix + str(path.relative_to(folder))
+
+
+def refuse_foreign_programs(tree: Path) -> None:
+    """Raises BoardllamaError when a program or library for x86 was left in the tar file of an arm64 tree."""
+    with tarfile.open(tree) as tar:
+        for member in tar:
+            head = tar.extractfile(member) if member.isfile() else None
+            start = head.read(20) if head else b""
+            if start[:4] == b"\x7fELF" and start[18] in ELF_X86:
+                raise BoardllamaError(f"root tree: {member.name} is for x86; a native stand-in was left behind")

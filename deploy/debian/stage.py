@@ -75,19 +75,19 @@ class Stage:
     what: str = "root tree"
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self, name: str, command: list[str]) -> None:
+    def run(self, name: str, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
         """Runs one step. Raises BoardllamaError with its last words and where the rest is."""
         log = self.folder.parent / "build.log"
         start = time.monotonic()
         with log.open("a") as output:
             output.write(f"\n== {shlex.join(command)[:400]}\n")
             output.flush()
-            status = self.watch(name, command, output.fileno())
+            status = self.watch(name, command, output.fileno(), cwd, env or {})
         self.seconds[name] = round(time.monotonic() - start, 1)
         if status != 0:
             raise BoardllamaError(f"{self.what}: {name} failed ({last_words(log)}); all of it is in {log}")
 
-    def watch(self, name: str, command: list[str], output: int) -> int:
+    def watch(self, name: str, command: list[str], output: int, cwd: Path | None, env: dict[str, str]) -> int:
         """The exit status. Progress every TICK s; on an interrupt or at the deadline the whole group is ended."""
         start = time.monotonic()
         child = subprocess.Popen(
@@ -95,7 +95,8 @@ class Stage:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=self.environment(),
+            cwd=cwd,
+            env=self.environment() | env,
             start_new_session=True,
         )
         try:

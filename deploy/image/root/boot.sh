@@ -1,0 +1,15 @@
+# Runs on the controller when the stand-ins are gone: fills /boot/firmware, the boot partition, by the same hooks that
+# fill it when the board's kernel is upgraded. INITRD is yes where the kernel has no driver of the card built in.
+set -eu
+rm "$1/usr/sbin/update-initramfs"
+dpkg-divert --root="$1" --quiet --local --rename --remove /usr/sbin/update-initramfs
+rm -f "$1/var/lib/dpkg/diversions-old"
+mkdir -p "$1/boot/firmware"
+version=$(basename "$1"/boot/vmlinuz-*)
+version=${version#vmlinuz-}
+if [ "$INITRD" = yes ]; then
+    chroot "$1" update-initramfs -c -k "$version"
+else
+    chroot "$1" env DEB_MAINT_PARAMS="'configure'" run-parts --verbose --exit-on-error \
+        --arg="$version" --arg="/boot/vmlinuz-$version" --regex '^zz-boardllama-boot$' /etc/kernel/postinst.d
+fi

@@ -17,7 +17,7 @@ ERRORS = "boardllama-errors.txt"
 LABEL = "BOARDLLAMA"
 HEADING = """\
 # boardllama: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take the # away
-# before a name to use it. Read at every start of the board; what is wrong is said in boardllama-errors.txt beside it."""
+# before a name to use it. Read at every start of the board; what is wrong stands in boardllama-errors.txt beside it."""
 # What stands in the place of a secret that the board has taken over.
 APPLIED = '# {name}: applied, and kept on the board alone; a line "{name} = ..." changes it'
 APPLIED_LINE = re.compile(r"#\s*([a-z_]+): applied\b")

@@ -24,7 +24,7 @@ APPLIED_LINE = re.compile(r"#\s*([a-z_]+): applied\b")
 
 
 class Problem(NamedTuple):
-    """A breach of a rule: the line's number from 1, or 0 for the file as a whole."""
+    """A breach of a rule: the line's number from 1, or 0 for none."""
 
     line: int
     text: str

@@ -41,7 +41,8 @@ def arguments() -> argparse.ArgumentParser:
         "file", nargs="?", type=Path, default=places.CONFIG
     )
     verb(command, "print the command line that the service would run")
-    # For the deploy.
+    # For the unit of the first boot, and for the deploy.
+    verb(first_boot, None)
     verb(status, None)
     verb(prune, None)
     verb(begin_rollback, None).add_argument("to")
@@ -104,6 +105,13 @@ def check_config(options: argparse.Namespace) -> None:
 def command(_options: argparse.Namespace) -> None:
     """As the service would be started now."""
     print(" ".join(server.command(configuration(), own())))
+
+
+def first_boot(_options: argparse.Namespace) -> int:
+    """Makes this board itself, before the network is up."""
+    from .first_boot import main  # nothing else needs it
+
+    return main()
 
 
 def status(_options: argparse.Namespace) -> None:

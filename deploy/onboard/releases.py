@@ -7,7 +7,7 @@ one that it took over from.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -211,11 +211,16 @@ def link(path: Path, target: Path) -> None:
     sync(path.parent)
 
 
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Makes `path` hold `content`, in one durable step."""
+def write(path: Path, content: bytes, mode: int = 0o644, owner: Callable[[Path], object] = lambda path: None) -> None:
+    """Makes `path` hold `content`, in one durable step; `owner` gives the file to its owner. At no moment may more
+    people read it than at the end.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)
+    aside.touch(0o600)
     aside.write_bytes(content)
+    owner(aside)
     aside.chmod(mode)
     sync(aside)
     aside.replace(path)

@@ -12,9 +12,8 @@ ELF_X86 = (3, 62)
 
 
 def words(path: Path) -> list[str]:
-    """The words of a list; a line that begins with # is a comment."""
-    lines = path.read_text().splitlines()
-    return [word for line in lines if not line.startswith("#") for word in line.split()]
+    """The words of a list; # begins a comment."""
+    return [word for line in path.read_text().splitlines() for word in line.split("#")[0].split()]
 
 
 def pack(result: Path, members: Iterable[tuple[Path, str]]) -> None:

@@ -19,6 +19,9 @@ PRIVATE_KEY = re.compile(rb"^-----BEGIN [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
 WIFI_SECRET = re.compile(rb"^\s*(psk|wifi_password|api_key)\s*=", re.MULTILINE)
 
 
+OURS = (REPO / "deploy/image", REPO / "deploy/onboard", REPO / "templates")
+
+
 @dataclass(frozen=True)
 class Rule:
     """A file that matches a pattern, and is not empty unless `empty` matters too, is what `why` says."""
@@ -32,7 +35,7 @@ RULES = (
     Rule("an SSH host key, which the first boot makes", ("etc/ssh/ssh_host_*",), empty=True),
     Rule("somebody's key", ("*/.ssh/*", "root/.ssh/*"), empty=True),
     Rule("the id of one machine", ("etc/machine-id", "var/lib/dbus/machine-id")),
-    Rule("a random seed", ("*random-seed", "var/lib/urandom/*")),
+    Rule("a random seed", ("var/lib/systemd/random-seed", "boot/*random-seed", "var/lib/urandom/*")),
     Rule("an API key, which the first boot makes", ("etc/ollama-cpp/api-key*",), empty=True),
     Rule("a history", ("*/.*_history", "*/.lesshst", "*/.viminfo", "*/.wget-hsts"), empty=True),
     Rule("a package list or cache", ("var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/*")),
@@ -108,8 +111,9 @@ class Traces:
     names: tuple[str, ...]
 
     @staticmethod
-    def of_this_controller(work: Path, said: bytes) -> "Traces":
-        """Its folders, host name and mirror. A word that stands in `said`, what images are made of, tells nothing."""
+    def of_this_controller(work: Path) -> "Traces":
+        """Its folders, host name and mirror. A word that every image holds, as our own files do, tells nothing."""
+        said = b"".join(path.read_bytes() for folder in OURS for path in sorted(folder.rglob("*")) if path.is_file())
         home = Path.home()
         paths = [str(path) for path in (REPO, cache_dir(), work) if len(path.parts) > 2]
         paths += [f"{home}/"] if home != Path("/root") else []

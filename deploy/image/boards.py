@@ -58,20 +58,14 @@ class Board:
     first: int = MIB
 
 
-# What every board has beyond Debian's minbase.
-COMMON = tuple(
-    "systemd systemd-sysv systemd-repart systemd-timesyncd systemd-resolved udev dbus kmod openssh-server iproute2 "
-    "net-tools procps curl ca-certificates python3 sudo tzdata dosfstools".split()
-)
-WIFI = ("wpasupplicant", "wireless-regdb", "firmware-brcm80211")
-RASPI = ("raspi-firmware", *WIFI)
+RASPI = ("raspi-firmware", "firmware-brcm80211")
 RASPI_FILES = ("config.txt", "cmdline.txt", "vmlinuz-*", "initrd.img-*")
 U_BOOT = "usr/lib/u-boot/rockpro64-rk3399"
 
 _TABLE = (
     Board(
         name="qemu",
-        title="QEMU's arm64 machine with EFI",
+        title="QEMU arm64 machine with EFI",
         cpu="cortex-a76",
         memory=2048,
         kernel="linux-image-cloud-arm64",

@@ -18,7 +18,7 @@ from deploy.debian.packing import files_below, pack, refuse_foreign_programs, wo
 from deploy.debian.stage import SOURCE_DATE_EPOCH, Stage, check_controller
 from deploy.errors import BoardllamaError
 from deploy.files import alone, sha256_of
-from deploy.image.boards import COMMON, Board
+from deploy.image.boards import Board
 from deploy.paths import cache_dir
 from deploy.vm import binfmt
 
@@ -57,7 +57,7 @@ def inputs(board: Board) -> dict[str, object]:
 
 def packages(board: Board) -> list[str]:
     """What is installed beyond Debian's minbase."""
-    return [*COMMON, board.kernel, *board.packages]
+    return [*words(HERE.parent / "packages.txt"), board.kernel, *board.packages]
 
 
 def key(board: Board) -> str:

@@ -7,7 +7,7 @@ else and no file is held in memory.
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pyinfra import logger
 from pyinfra.api import StringCommand
@@ -122,7 +122,7 @@ class TreeConnector(BaseConnector):
 
     def put_file(
         self,
-        filename_or_io: str | IO[Any],
+        filename_or_io: Any,
         remote_filename: str,
         remote_temp_filename: str | None = None,
         print_output: bool = False,
@@ -139,7 +139,7 @@ class TreeConnector(BaseConnector):
     def get_file(
         self,
         remote_filename: str,
-        filename_or_io: str | IO[Any],
+        filename_or_io: Any,
         remote_temp_filename: str | None = None,
         print_output: bool = False,
         print_input: bool = False,

@@ -14,6 +14,7 @@ mmdebstrap:mmdebstrap:makes the root tree of the virtual machine
 /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring:proves the packages in that tree
 newuidmap:uidmap:lets an ordinary user make that tree
 mount:mount:registers the emulator with the kernel
+bwrap:bubblewrap:runs commands inside the root tree of an image, apart from this machine
 ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
 git:git:fetches llama.cpp when llama_source is git

@@ -8,7 +8,7 @@ FREE_BYTES, FREE_INODES = 200_000_000, 500
 # Where the Raspberry Pi's firmware and most others begin to slow the CPU down.
 HOT = 80.0
 # Bits of `vcgencmd get_throttled`: now, and 16 places higher since the start.
-UNDER_VOLTAGE, SLOWED = 0x1_0001, 0xE_000E
+UNDER_VOLTAGE, SLOWED, TOO_HOT = 0x1_0001, 0x6_0006, 0x8_0008
 DAY = 86_400.0
 
 
@@ -92,7 +92,8 @@ def power(facts: Facts) -> Verdict:
 def heat(facts: Facts) -> Verdict:
     """A hot board is a slow board."""
     degrees = f"{facts.temperature:.0f} °C" if facts.temperature is not None else "not measured"
-    slowed = (facts.throttled or 0) & SLOWED
+    word = facts.throttled or 0
+    slowed = word & TOO_HOT or (word & SLOWED and not word & UNDER_VOLTAGE)  # too little voltage slows it down as well
     if slowed or (facts.temperature or 0) >= HOT:
         text = f"{degrees}{', slowed down because of it' if slowed else ''}"
         return bad(text, "give it a heat sink, a fan, or room around it; or fewer threads in config.json")

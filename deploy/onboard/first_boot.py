@@ -101,7 +101,7 @@ def attempts(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
     for what, step in steps:
         try:
             step()
-        except OSError as error:
+        except (OSError, LookupError) as error:  # LookupError: an account is missing
             failed.append(f"{what} could not be set: {error}")
     return failed
 

@@ -4,7 +4,6 @@ The rules of single values are in identity_rules.py. Lines are `name = value`; `
 """
 
 import codecs
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -201,6 +200,8 @@ def accepted(entry: Entry, before: Iterable[Entry]) -> str:
     """The value as it will be used. Raises Wrong."""
     rule = NAMES.get(entry.name)
     if rule is None:
+        import difflib  # no boot without a mistake waits for it
+
         near = difflib.get_close_matches(entry.name, NAMES, n=1)
         advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(NAMES)}"
         raise Wrong(f"{entry.name[:40]!r} is unknown: {advice}")

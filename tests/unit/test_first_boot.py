@@ -1,6 +1,7 @@
 """The first boot and later ones: a board becomes itself, whatever its file says and whenever the power goes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,15 @@ def test_the_server_would_be_given_the_key(board: Board) -> None:
     board.insert("api_key = sk-0123456789")
     board.boot()
     assert config.first_key() == "sk-0123456789"
+
+
+def test_a_missing_account_is_said_and_the_rest_is_done(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chown(path: Path, group: str) -> None:
+        raise LookupError(f"no such group: {group!r}")
+
+    monkeypatch.setattr(shutil, "chown", chown)
+    board.insert("api_key = sk-0123456789\ntimezone = UTC\n")
+    assert board.boot() == 1
+    assert "the API key could not be set: no such group: 'ollama'" in board.errors
+    assert places.TIMEZONE.read_text() == "UTC\n"
+    assert "sk-0123456789" in board.file, "it is tried again at the next start"

@@ -167,7 +167,8 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
         if equals:
             entries.append(Entry(number, name.strip().lower(), unquoted(value.strip())))
         else:
-            problems.append(Problem(number, f"{line[:40]!r} has no =: write name = value"))
+            # Not more of it: it may be a password.
+            problems.append(Problem(number, f"{line.split()[0][:20]!r}… has no =: write name = value"))
     secrets = frozenset(name for name in kept if name in NAMES and NAMES[name].secret)
     identity, more = checked(entries, secrets)
     return identity, sorted([*problems, *more])

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from deploy.onboard import config, places
-from deploy.onboard.card import MOST_BYTES
+from deploy.onboard.card import MOST_BYTES, Card
+from deploy.onboard.commands import CommandFailed
 from deploy.onboard.identity import FILE, Identity
 from tests.unit.first_board import Board, board
 from tests.unit.test_identity import KEY, RSA
@@ -194,3 +195,19 @@ def test_a_missing_account_is_said_and_the_rest_is_done(board: Board, monkeypatc
     assert "the API key could not be set: no such group: 'ollama'" in board.errors
     assert places.TIMEZONE.read_text() == "UTC\n"
     assert "sk-0123456789" in board.file, "it is tried again at the next start"
+
+
+def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
+    board: Board, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its switch is at "lock", or it is worn."""
+
+    def locked() -> None:
+        raise CommandFailed("mount: write-protected")
+
+    board.insert(TEXT)
+    board.card = Card(board.card.folder, locked)
+    assert board.boot() == 1
+    assert places.HOSTNAME.read_text() == "kitchen\n"
+    assert "mount: write-protected" in capsys.readouterr().out
+    assert not places.APPLIED.exists(), "the secret is still there: the next boot tries again"

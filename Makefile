@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy releases rollback verify down ssh log status test faults check lint types unit setup clean
+.PHONY: help up vm inventory deploy releases rollback verify doctor down ssh log status test faults check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ rollback: inventory ## Go back to the release before (TO=ID: to that one) on eve
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
 	$(PYTHON) -m pytest tests/board --inventory=$(INVENTORY)
+
+doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
+	@$(PYTHON) -m deploy.doctor $(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))
 
 down: ## Stop the VM; nothing is left running
 	@if test -e $(VENV)/ready; then $(VM) down; fi

@@ -16,8 +16,7 @@ from .identity import ERRORS, FILE, LABEL, decode
 from .releases import sync
 
 NEW, OLD = "boardllama.new", "boardllama.old"
-# A board that was flashed has the partition on the disk that it boots from; it is there within a second or two.
-WAIT_SECONDS = 15
+SETTLE_SECONDS = 15
 # A text of 12 lines; a file this big is another one by mistake.
 MOST_BYTES = 1 << 16
 
@@ -105,12 +104,13 @@ def mounted() -> Iterator[Card | None]:
 
 def find() -> Path | None:
     """Its device. One on another disk, such as a card in a reader, is none of this board's."""
+    # The disk is there: the root file system lies on it. Only its names may be on their way.
+    with suppress(CommandFailed):
+        run("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", deadline=2 * SETTLE_SECONDS)
     for folder in ("by-label", "by-partlabel"):
         device = Path("/dev/disk") / folder / LABEL
-        with suppress(CommandFailed):
-            run("udevadm", "wait", f"--timeout={WAIT_SECONDS}", str(device), deadline=2 * WAIT_SECONDS)
-        if device.exists():
-            return device if on_disk_of_root(device.stat().st_rdev) else None
+        if device.exists() and on_disk_of_root(device.stat().st_rdev):
+            return device
     return None
 
 

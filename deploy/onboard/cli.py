@@ -36,6 +36,9 @@ def arguments() -> argparse.ArgumentParser:
     asking = verb(health, "say whether the server is healthy; status 1 when not")
     asking.add_argument("--url", help="where to ask, instead of where config.json says")
     asking.add_argument("--json", action="store_true")
+    verb(doctor, "look at the whole board; status 1 when something is wrong").add_argument(
+        "--json", action="store_true"
+    )
     verb(key, "show the API key")
     verb(check_config, "say what is wrong with a config.json").add_argument(
         "file", nargs="?", type=Path, default=places.CONFIG
@@ -87,6 +90,13 @@ def health(options: argparse.Namespace) -> int:
     seen = look(options.url or url_of(configuration()["server"]))
     print(seen.to_json() if options.json else f"{seen.state.value} {seen.detail}".strip())
     return 0 if options.json or seen.state is State.READY else 1
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """One screen."""
+    from .doctor import doctor as look_at_all  # nothing else needs it
+
+    return look_at_all(options.json)
 
 
 def key(_options: argparse.Namespace) -> None:

@@ -4,7 +4,6 @@ The rules of single values are in identity_rules.py. Lines are `name = value`; `
 """
 
 import codecs
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -168,7 +167,8 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
         if equals:
             entries.append(Entry(number, name.strip().lower(), unquoted(value.strip())))
         else:
-            problems.append(Problem(number, f"{line[:40]!r} has no =: write name = value"))
+            # Not more of it: it may be a password.
+            problems.append(Problem(number, f"{line.split()[0][:20]!r}… has no =: write name = value"))
     secrets = frozenset(name for name in kept if name in NAMES and NAMES[name].secret)
     identity, more = checked(entries, secrets)
     return identity, sorted([*problems, *more])
@@ -201,6 +201,8 @@ def accepted(entry: Entry, before: Iterable[Entry]) -> str:
     """The value as it will be used. Raises Wrong."""
     rule = NAMES.get(entry.name)
     if rule is None:
+        import difflib  # no boot without a mistake waits for it
+
         near = difflib.get_close_matches(entry.name, NAMES, n=1)
         advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(NAMES)}"
         raise Wrong(f"{entry.name[:40]!r} is unknown: {advice}")

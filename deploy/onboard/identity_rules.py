@@ -4,7 +4,6 @@ import base64
 import binascii
 import ipaddress
 import re
-import zoneinfo
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
@@ -136,6 +135,8 @@ def api_key(value: str) -> str:
 
 def timezone(value: str) -> str:
     """A name of this machine's own list, where it has one."""
+    import zoneinfo  # no boot without a time zone waits for it
+
     try:
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

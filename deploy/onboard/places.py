@@ -27,6 +27,7 @@ STARTED = Path("/run/ollama-cpp-server/started")
 VERDICT = Path("/run/boardllama/verdict.json")
 
 PUBLIC_BIN = Path("/usr/bin")
+DOCTOR = Path("/usr/bin/boardllama-doctor")
 PUBLIC_UNIT = Path("/usr/lib/systemd/system") / UNIT
 ENABLED = Path("/etc/systemd/system/multi-user.target.wants") / UNIT
 

@@ -76,7 +76,8 @@ class Release:
         named = [places.PUBLIC_BIN / name for name in (*places.PROGRAMS, "boardllama")]
         named += [places.CONFIG, places.PUBLIC_UNIT]
         named += [places.MODELS / self.model] if self.model else []
-        return {path: places.CURRENT / path.name for path in named} | {places.ENABLED: places.PUBLIC_UNIT}
+        others = {places.DOCTOR: places.CURRENT / "boardllama", places.ENABLED: places.PUBLIC_UNIT}
+        return {path: places.CURRENT / path.name for path in named} | others
 
 
 def own() -> Release:

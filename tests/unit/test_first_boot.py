@@ -1,13 +1,15 @@
 """The first boot and later ones: a board becomes itself, whatever its file says and whenever the power goes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.onboard import config, places
-from deploy.onboard.card import MOST_BYTES
+from deploy.onboard.card import MOST_BYTES, Card
+from deploy.onboard.commands import CommandFailed
 from deploy.onboard.identity import FILE, Identity
 from tests.unit.first_board import Board, board
 from tests.unit.test_identity import KEY, RSA
@@ -181,3 +183,31 @@ def test_the_server_would_be_given_the_key(board: Board) -> None:
     board.insert("api_key = sk-0123456789")
     board.boot()
     assert config.first_key() == "sk-0123456789"
+
+
+def test_a_missing_account_is_said_and_the_rest_is_done(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chown(path: Path, group: str) -> None:
+        raise LookupError(f"no such group: {group!r}")
+
+    monkeypatch.setattr(shutil, "chown", chown)
+    board.insert("api_key = sk-0123456789\ntimezone = UTC\n")
+    assert board.boot() == 1
+    assert "the API key could not be set: no such group: 'ollama'" in board.errors
+    assert places.TIMEZONE.read_text() == "UTC\n"
+    assert "sk-0123456789" in board.file, "it is tried again at the next start"
+
+
+def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
+    board: Board, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its switch is at "lock", or it is worn."""
+
+    def locked() -> None:
+        raise CommandFailed("mount: write-protected")
+
+    board.insert(TEXT)
+    board.card = Card(board.card.folder, locked)
+    assert board.boot() == 1
+    assert places.HOSTNAME.read_text() == "kitchen\n"
+    assert "mount: write-protected" in capsys.readouterr().out
+    assert not places.APPLIED.exists(), "the secret is still there: the next boot tries again"

@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy releases rollback verify doctor down ssh log status test faults check lint types unit setup clean
+.PHONY: help up vm inventory deploy releases rollback verify doctor image down ssh log status test faults check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -38,6 +38,10 @@ verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
 
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
 	@$(PYTHON) -m deploy.doctor $(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))
+
+image: setup ## Make BOARD's disk image (MODEL=, SIZE=), boot it, sign it: dist/
+	@test -n "$(BOARD)" || { echo "say which board: make image BOARD=qemu|rpi4|rpi3|rockpro64" >&2; exit 1; }
+	$(PYTHON) -m deploy.image $(BOARD) $(if $(MODEL),--model $(MODEL)) $(if $(SIZE),--size $(SIZE))
 
 down: ## Stop the VM; nothing is left running
 	@if test -e $(VENV)/ready; then $(VM) down; fi

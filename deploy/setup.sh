@@ -8,6 +8,7 @@ set -eu
 NEEDED='
 qemu-system-aarch64:qemu-system-arm:runs the arm64 virtual machine
 qemu-img:qemu-utils:makes its disk
+/usr/share/AAVMF/AAVMF_CODE.fd:qemu-efi-aarch64:starts an image in it as firmware starts a disk
 qemu-aarch64-static:qemu-user-static:runs what was cross-compiled, and the packages of the arm64 root tree
 /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1:libc6-arm64-cross:the C library that cross-compiled programs load here
 mmdebstrap:mmdebstrap:makes the root tree of the virtual machine
@@ -17,6 +18,7 @@ mount:mount:registers the emulator with the kernel
 bwrap:bubblewrap:runs commands inside the root tree of an image, apart from this machine
 ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
+bmaptool:bmap-tools:writes an image in the tests, as its users may
 git:git:fetches llama.cpp when llama_source is git
 ensurepip:python3-venv:makes the Python environment
 '

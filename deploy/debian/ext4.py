@@ -13,5 +13,7 @@ def make(stage: Stage, tools: Tools, tree: Path, disk: Path, size: int, uuid: st
     """
     with disk.open("wb") as file:
         file.truncate(size)
-    options = ["-q", "-F", "-t", "ext4", "-L", "root", "-m", "0", "-U", uuid, "-E", f"hash_seed={uuid},root_owner=0:0"]
+    # Without -b and -i a file system below 512 MiB would be one for small disks, and stay so when it has grown.
+    options = ["-q", "-F", "-t", "ext4", "-b", "4096", "-i", "16384", "-L", "root", "-m", "0", "-U", uuid]
+    options += ["-E", f"hash_seed={uuid},root_owner=0:0"]
     stage.run("file system", [*tools.program("usr/sbin/mke2fs"), *options, "-d", str(tree), str(disk)])

@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from deploy.errors import BoardllamaError
 
@@ -37,10 +38,10 @@ class Blob:
 
 @dataclass(frozen=True)
 class Board:
-    """`cpu`: a name of deploy/cpu.py. `files`: the folder of root/ whose files are in
-    the tree when kernel and initrd are made. `initrd`: the kernel has no
-    driver of the card built in. `needs`: patterns that must match a file of the boot partition. `memory`: MiB, which
-    decides whether a model fits. `blobs` lie before `first`, the first partition's offset in bytes.
+    """`cpu`: a name of deploy/cpu.py. `files`: the folder of root/ whose files are in the tree when kernel and initrd
+    are made. `initrd`: the kernel has no driver of the card built in. `needs`: patterns that must match a file of the boot
+    partition. `memory`: bytes that Linux finds on the smallest of its kind; a model must fit there. `blobs` lie before
+    `first`, the first partition's offset in bytes. `model`: what it gets unless `make image` is told otherwise.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Board:
     emulator: Emulator
     blobs: tuple[Blob, ...] = ()
     first: int = MIB
+    model: str = "hub"
 
 
 RASPI = ("raspi-firmware", "firmware-brcm80211")
@@ -67,7 +69,7 @@ _TABLE = (
         name="qemu",
         title="QEMU arm64 machine with EFI",
         cpu="cortex-a76",
-        memory=2048,
+        memory=2000 * MIB,
         kernel="linux-image-cloud-arm64",
         packages=("systemd-boot-efi",),
         files="qemu",
@@ -75,12 +77,13 @@ _TABLE = (
         table=Table.GPT,
         needs=("EFI/BOOT/BOOTAA64.EFI", "loader/loader.conf", "loader/entries/boardllama.conf", "vmlinuz"),
         emulator=Emulator.EFI,
+        model="smoke",
     ),
     Board(
         name="rpi4",
         title="Raspberry Pi 4",
         cpu="cortex-a72",
-        memory=2048,
+        memory=904 * MIB,
         kernel="linux-image-arm64",
         packages=RASPI,
         files="rpi",
@@ -93,7 +96,7 @@ _TABLE = (
         name="rpi3",
         title="Raspberry Pi 3",
         cpu="cortex-a53",
-        memory=1024,
+        memory=904 * MIB,
         kernel="linux-image-arm64",
         packages=RASPI,
         files="rpi",
@@ -106,7 +109,7 @@ _TABLE = (
         name="rockpro64",
         title="RockPro64",
         cpu="cortex-a53",
-        memory=2048,
+        memory=1900 * MIB,
         kernel="linux-image-arm64",
         packages=("u-boot-rockchip",),
         files="rockpro64",
@@ -127,3 +130,14 @@ def named(name: str) -> Board:
         return BOARDS[name]
     near = difflib.get_close_matches(name, BOARDS, n=1, cutoff=0)[0]
     raise BoardllamaError(f"BOARD is {name!r}: did you mean {near!r}? Valid: {', '.join(BOARDS)}")
+
+
+def model_data(board: Board, wanted: str) -> dict[str, str | None]:
+    """MODEL of `make image` as settings: smoke, hub, none, or a file. Raises BoardllamaError."""
+    model = wanted or board.model
+    if model in ("smoke", "hub", "none"):
+        return {"model": None if model == "none" else model}
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise BoardllamaError(f"MODEL is {model!r}: it must be smoke, hub, none, or a .gguf file that is there")
+    return {"model": "path", "model_path": str(path.absolute())}

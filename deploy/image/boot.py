@@ -59,7 +59,7 @@ def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMach
     """The card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
     board, folder = layout.board, stage.folder / "boot-test"
     folder.mkdir()
-    (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory)
+    (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
     machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
     life.make_key(machine)
     machine.write_ssh_config()

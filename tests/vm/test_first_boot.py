@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.debian.packing import files_below, pack
 from deploy.onboard import places
 from deploy.onboard.identity import ERRORS, FILE, LABEL
 from deploy.paths import REPO
 from deploy.visit import packed
 from deploy.vm import life, power
-from deploy.vm.debian import files_below, pack
 from deploy.vm.machine import Machine
 from deploy.vm.ready import ssh
 

@@ -32,7 +32,8 @@ def stand_ins(tools: Path, controller: Controller) -> Iterator[tuple[Path, str]]
     """The programs of native.txt, their loader and their libraries, with the names that they get in the tree."""
     for program in words(HERE / "native.txt"):
         yield (tools / "usr/bin" / program).resolve(), f"usr/lib/native/{program}"
-    libraries = tools / "usr/lib" / controller.triplet
-    yield from files_below(libraries, f"usr/lib/{controller.triplet}/")
+    libraries = files_below(tools / "usr/lib" / controller.triplet, f"usr/lib/{controller.triplet}/")
+    # No stand-in loads libkmod, and whatever makes an initrd takes every libkmod that it finds.
+    yield from ((path, name) for path, name in libraries if not path.name.startswith("libkmod"))
     yield tools / controller.loader, controller.loader
     yield tools / "lib64", "lib64"

@@ -1,5 +1,7 @@
 """Tar files of root trees: written so that the same files are the same bytes, and searched for foreign programs."""
 
+import gzip
+import re
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 from deploy.debian.stage import SOURCE_DATE_EPOCH
 from deploy.errors import BoardllamaError
 
-# e_machine of i386 and x86-64.
-ELF_X86 = (3, 62)
+# The begin of an ELF file whose e_machine is that of i386 or x86-64; in an initrd it stands anywhere.
+X86_PROGRAM = re.compile(rb"\x7fELF[\x01\x02]\x01\x01.{9}[\x01-\x03]\x00[\x03\x3e]\x00", re.DOTALL)
 
 
 def words(path: Path) -> list[str]:
@@ -39,10 +41,12 @@ def files_below(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
 
 
 def refuse_foreign_programs(tree: Path) -> None:
-    """Raises BoardllamaError when a program or library for x86 was left in the tar file of an arm64 tree."""
+    """Raises BoardllamaError when something for x86 was left in the tar file of an arm64 tree, or in its initrd."""
     with tarfile.open(tree) as tar:
         for member in tar:
-            head = tar.extractfile(member) if member.isfile() else None
-            start = head.read(20) if head else b""
-            if start[:4] == b"\x7fELF" and start[18] in ELF_X86:
+            file = tar.extractfile(member) if member.isfile() else None
+            if not file:
+                continue
+            content = gzip.decompress(file.read()) if "/initrd.img-" in member.name else file.read(20)
+            if X86_PROGRAM.search(content):
                 raise BoardllamaError(f"root tree: {member.name} is for x86; a native stand-in was left behind")

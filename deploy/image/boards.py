@@ -38,9 +38,9 @@ class Blob:
 
 @dataclass(frozen=True)
 class Board:
-    """`cpu`: a name of deploy/cpu.py. `files`: the folder of root/ whose files are in the tree when kernel and initrd
-    are made. `initrd`: the kernel has no driver of the card built in. `needs`: patterns that must match a file of the boot
-    partition. `memory`: bytes that Linux finds on the smallest of its kind; a model must fit there. `blobs` lie before
+    """`cpu`: a name of deploy/cpu.py. `memory`: bytes that Linux finds on the smallest one, where a model must fit.
+    `files`: the folder of root/ whose files are in the tree when kernel and initrd are made. `initrd`: the kernel has
+    no driver of the card built in. `needs`: patterns that must match a file of the boot partition. `blobs` lie before
     `first`, the first partition's offset in bytes. `model`: what it gets unless `make image` is told otherwise.
     """
 

@@ -1,4 +1,4 @@
-"""A board's root tree as Debian makes it, before the deploy: a tar file in cache_dir()/image-roots/<board>-<key>.
+"""A board's root tree as Debian makes it, before the deploy: a tar file in cache_dir()/image-roots/<key>.
 
 No loop device, no mount; the boot partition's files lie below boot/firmware.
 """
@@ -61,9 +61,9 @@ def packages(board: Board) -> list[str]:
 
 
 def key(board: Board) -> str:
-    """The board's name and 16 hexadecimal digits that name the inputs."""
+    """The name of the board's files and 16 hexadecimal digits of the inputs: boards that differ in neither share it."""
     text = json.dumps(inputs(board), sort_keys=True)
-    return f"{board.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{board.files}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def ensure(board: Board) -> Root:
@@ -123,6 +123,7 @@ def install_packages(stage: Stage, board: Board) -> None:
         [
             f"--extract-hook={script('hold-initrd.sh')}",
             f"--customize-hook=tar-in {shlex.quote(str(added))} /",
+            f"--customize-hook=INITRD={'yes' if board.initrd else 'no'}\n{script('boot.sh')}",
         ],
     )
     stage.mmdebstrap(
@@ -134,7 +135,6 @@ def install_packages(stage: Stage, board: Board) -> None:
         f"--include={','.join(packages(board))}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in words(tools.HERE / "excluded.txt")),
         *hooks,
-        f"--customize-hook=INITRD={'yes' if board.initrd else 'no'}\n{script('boot.sh')}",
     )
     refuse_foreign_programs(tree)
 

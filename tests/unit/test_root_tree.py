@@ -1,11 +1,13 @@
 """The VM's root: what names it, what must not get into it, and what a failed build leaves behind."""
 
 import configparser
+import gzip
 import os
 import shutil
 import subprocess
 import tarfile
 import time
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -136,6 +138,19 @@ def test_an_x86_program_left_in_the_tree_is_refused(tmp_path: Path) -> None:
     refuse_foreign_programs(tree_with(tmp_path / "script.tar", b"#!/bin/sh\n"))
     with pytest.raises(BoardllamaError, match=r"\./usr/bin/program is for x86"):
         refuse_foreign_programs(tree_with(tmp_path / "x86.tar", elf(62)))
+
+
+def test_an_x86_program_in_an_initrd_is_refused(tmp_path: Path) -> None:
+    """What makes an initrd copies programs of the tree, and would copy a stand-in."""
+    for machine, fine in ((183, True), (62, False)):
+        path = tmp_path / f"{machine}.tar"
+        content = gzip.compress(b"07070100cpio" + elf(machine))
+        with tarfile.open(path, "w") as tar:
+            member = tarfile.TarInfo("./boot/initrd.img-6.12")
+            member.size = len(content)
+            tar.addfile(member, BytesIO(content))
+        with nullcontext() if fine else pytest.raises(BoardllamaError, match=r"initrd\.img-6\.12 is for x86"):
+            refuse_foreign_programs(path)
 
 
 def test_packed_files_do_not_depend_on_who_packs_them(tmp_path: Path) -> None:

@@ -123,9 +123,13 @@ class Stage:
         return {**os.environ, **changed, "PATH": path}
 
     def mmdebstrap(self, name: str, result: Path, *options: str) -> None:
-        """Makes a tar file with mmdebstrap. $BOARDLLAMA_MIRROR names another mirror than its default."""
+        """Makes a tar file with mmdebstrap. $BOARDLLAMA_MIRROR names another mirror than its default.
+
+        What root's mmdebstrap mounts is in a namespace of its own: it is gone with it, even when both are killed.
+        """
         mirror = os.environ.get("BOARDLLAMA_MIRROR")
-        command = ["mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
+        apart = ["unshare", "--mount", "--"] if os.geteuid() == 0 else []
+        command = [*apart, "mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
         self.run(name, [*command, mirror] if mirror else command)
 
 

@@ -19,7 +19,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
     systemd-hwdb-update.service systemd-update-done.service ldconfig.service systemd-journal-catalog-update.service \
     systemd-pstore.service systemd-hibernate-clear.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \
     serial-getty@.service dev-hugepages.mount dev-mqueue.mount sys-kernel-config.mount sys-kernel-debug.mount \
-    sys-kernel-tracing.mount sys-fs-fuse-connections.mount systemd-sysext.socket; do
+    sys-kernel-tracing.mount sys-fs-fuse-connections.mount systemd-sysext.socket wpa_supplicant.service; do
     ln -sfn /dev/null "$units/$unit"
 done
 mkdir -p "$tree/etc/systemd/system-generators"

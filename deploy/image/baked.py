@@ -41,6 +41,7 @@ RULES = (
     Rule("a package list or cache", ("var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/*")),
     Rule("a log", ("var/log/*",)),
     Rule("a DHCP lease", ("var/lib/dhcp/*", "var/lib/systemd/network/*", "var/lib/NetworkManager/*"), empty=True),
+    Rule("the controller's name servers", ("etc/*resolv.conf*", "etc/resolvconf/*")),
     Rule("of one run", ("run/*", "tmp/*", "var/tmp/*"), empty=True),
     Rule("a note about inodes of the controller", ("*/.*.receipt",), empty=True),
     Rule("a proxy of the controller", ("etc/apt/apt.conf.d/*proxy*", "etc/apt/apt.conf.d/99mmdebstrap"), empty=True),

@@ -38,6 +38,8 @@ def tree(folder: Path, files: dict[str, bytes]) -> Path:
         ("var/log/dpkg.log", b"x", "a log"),
         ("var/lib/dhcp/dhclient.leases", b"", "a DHCP lease"),
         ("tmp/left", b"", "of one run"),
+        ("etc/resolv.conf", b"nameserver 192.0.2.1\n", "the controller's name servers"),
+        ("etc/.resolv.conf.systemd-resolved.bak", b"nameserver 192.0.2.1\n", "the controller's name servers"),
         ("etc/shadow", b"root:$y$j9T$x:20000::::::\n", "root has a password"),
         ("etc/shadow", b"board::20000::::::\n", "board has a password"),
         ("opt/deploy.key", b"# mine\n-----BEGIN OPENSSH PRIVATE KEY-----\n", "it holds a private key"),

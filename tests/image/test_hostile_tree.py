@@ -138,5 +138,5 @@ def test_a_full_disk_is_said_and_leaves_no_rest(debian: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.stdout.split("\n")[-4:] == ["status 1", "status 1", "filler", ""], done.stderr
-    assert "MB free on the target, of which 32 MB must stay free" in done.stderr
+    assert "MB free on the target, of which 32 MB must stay free" in done.stderr, done.stderr
     assert "No space left on device" in done.stderr

@@ -34,8 +34,8 @@ def test_a_deploy_through_absolute_links_stays_in_the_tree(tree: Path, victim: P
     aim(tree, "var/lib/ollama", str(victim / "models"))
     aim(tree, "etc/resolv.conf", str(victim / "resolv.conf"))
     with untouched(victim):
-        deploy(tree)
-    assert list((tree / str(victim).lstrip("/") / "models").rglob("*.gguf")), "the deploy wrote, inside"
+        run = deploy(tree)
+    assert list((tree / str(victim).lstrip("/") / "models").rglob("*.gguf")), run.said
 
 
 def test_links_out_of_the_tree_lead_nowhere(channel: Channel, shared: Path, victim: Path) -> None:
@@ -138,5 +138,5 @@ def test_a_full_disk_is_said_and_leaves_no_rest(debian: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.stdout.split("\n")[-4:] == ["status 1", "status 1", "filler", ""], done.stderr
-    assert "MB free on the target, of which 32 MB must stay free" in done.stderr, done.stderr
+    assert "MB free on the target, of which 32 must stay free" in done.stderr
     assert "No space left on device" in done.stderr

@@ -76,8 +76,8 @@ class TreeConnector(BaseConnector):
     def connect(self) -> None:
         """Checks the tree, locks it, and runs a program of it. Raises ConnectError."""
         try:
-            check_programs(self.channel.sandbox.as_root)
             check_tree(self.tree)
+            check_programs(self.channel.sandbox.as_root)
             self.locked = lock.take(self.tree)
             ensure_arm64_runs()
             self.channel.probe()

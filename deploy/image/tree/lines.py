@@ -16,19 +16,27 @@ class Lines:
     """Cuts bytes into lines and gives them on, as text. Raises TooMuch beyond MOST bytes."""
 
     def __init__(self, give: Callable[[str], object]) -> None:
-        self.give, self.rest, self.size = give, b"", 0
+        self.give, self.size = give, 0
+        self.begun: list[bytes] = []
 
     def take(self, data: bytes) -> None:
         """Some bytes."""
         self.size += len(data)
         if self.size > MOST:
             raise TooMuch(f"a command in the tree wrote more than {MOST >> 20} MiB; it was ended")
-        *lines, self.rest = (self.rest + data).split(b"\n")
+        *lines, rest = data.split(b"\n")
         for line in lines:
-            self.give(line.decode(errors="replace"))
+            self.begun.append(line)
+            self.finish()
+        if rest:
+            self.begun.append(rest)
 
     def end(self) -> None:
         """What comes after the last newline is a line too."""
-        if self.rest:
-            self.give(self.rest.decode(errors="replace"))
-            self.rest = b""
+        if self.begun:
+            self.finish()
+
+    def finish(self) -> None:
+        """Gives on the line that is complete now."""
+        line, self.begun = b"".join(self.begun), []
+        self.give(line.decode(errors="replace"))

@@ -37,7 +37,7 @@ verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
 	$(PYTHON) -m pytest tests/board --inventory=$(INVENTORY)
 
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
-	@$(PYTHON) -m deploy.doctor $(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))
+	@$(PYTHON) -m deploy.doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
 
 image: setup ## Make BOARD's disk image (MODEL=, SIZE=), boot it, sign it: dist/
 	@test -n "$(BOARD)" || { echo "say which board: make image BOARD=qemu|rpi4|rpi3|rockpro64" >&2; exit 1; }

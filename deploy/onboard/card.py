@@ -40,6 +40,12 @@ class Card:
             raise ValueError(f"{FILE} has more than {MOST_BYTES >> 10} KiB: that is no list of names and values")
         return decode(content)
 
+    def misnamed(self) -> list[str]:
+        """Sentences about files that someone took for boardllama.txt: some systems hide the ends of names."""
+        names = sorted(path.name for path in self.folder.glob("[Bb]oardllama*.*") if not path.name.startswith("._"))
+        others = [name for name in names if name.lower() not in (FILE, ERRORS, NEW, OLD)]
+        return [f"{name} is not read: the name must be {FILE}" for name in others]
+
     def replace(self, text: str) -> None:
         """Makes boardllama.txt say `text`, and overwrites what it said before: there were secrets in it."""
         self.unlock()

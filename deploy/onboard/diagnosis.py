@@ -5,7 +5,7 @@ from collections.abc import Callable
 from .facts import Facts
 from .health import State
 from .lights import Line, Verdict, bad, good, mb, unknown
-from .places import UNIT
+from .places import MODELS, UNIT
 from .surroundings import address, clock, heat, link, names, power, router, space
 
 NO_LIMIT = {"", "infinity"}
@@ -56,14 +56,24 @@ def service(facts: Facts) -> Verdict:
         return unknown(f"{facts.health.state.value}: look again in a minute")
     if facts.health.state is State.WRONG:
         return bad(facts.health.detail, f"`systemctl restart {UNIT}`; when that does not help `boardllama rollback`")
-    state = (
-        f"is {facts.unit.get('ActiveState')} ({facts.unit.get('Result')}, status {facts.unit.get('ExecMainStatus')})"
-    )
-    last = next((word for word in reversed(facts.words)), "")
+    if facts.unit.get("ActiveState") == "inactive" and facts.unit.get("Result") == "success":
+        return stopped(facts)
     return bad(
-        f"{state}: {last}" if last else state,
+        f"{ended(facts.unit)}: {' / '.join(facts.words)}" if facts.words else ended(facts.unit),
         f"`journalctl -u {UNIT} -n 50`; then `systemctl restart {UNIT}`, or `boardllama rollback`",
     )
+
+
+def ended(unit: dict[str, str]) -> str:
+    """As systemd saw it."""
+    return f"is {unit.get('ActiveState')} ({unit.get('Result')}, status {unit.get('ExecMainStatus')})"
+
+
+def stopped(facts: Facts) -> Verdict:
+    """By hand, or because there was nothing to start it with."""
+    if facts.model is None:
+        return bad("is stopped, and has no model", f"put a .gguf file into {MODELS}, then `systemctl start {UNIT}`")
+    return bad("is stopped", f"`systemctl start {UNIT}`")
 
 
 def release(facts: Facts) -> Verdict:

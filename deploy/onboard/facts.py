@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from . import places
 from .commands import run
 from .config import ConfigError, configuration, url_of
-from .health import Health, State, last_words, look_at
+from .health import Health, State, look_at
 from .launch import find_model
 from .reach import answers_arp, answers_dns, gateway, interfaces
 from .releases import current, table
@@ -103,7 +103,7 @@ def collect() -> Facts:
         unit=unit,
         health=seen,
         config_error=wrong,
-        words=() if seen and seen.state is State.READY else tuple(known(lambda: last_words(3)) or ()),
+        words=() if seen and seen.state is State.READY else known(last_words) or (),
         memory_total=total,
         memory_available=available,
         model=model.name if model else None,
@@ -141,6 +141,13 @@ def unit_facts() -> dict[str, str]:
     """What systemd knows of the service."""
     shown = run("systemctl", "show", "--property", UNIT_PROPERTIES, places.UNIT, deadline=DEADLINE)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def last_words() -> tuple[str, ...]:
+    """The last two lines of the service since the board started, without what systemd says about it."""
+    ours = ("--boot", "--unit", places.UNIT, "--identifier", places.UNIT.removesuffix(".service"))
+    said = run("journalctl", *ours, "--lines", "2", "--output", "cat", "--no-pager", deadline=DEADLINE)
+    return tuple(line.strip() for line in said.splitlines() if line.strip())
 
 
 def service(unit: dict[str, str]) -> tuple[Health | None, str]:

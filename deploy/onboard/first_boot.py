@@ -66,9 +66,9 @@ def obey(card: Card, text: str, failed: list[str]) -> int:
     """Applies the file unless that has been done. Its secrets leave it when they have been taken over."""
     clean = without_secrets(text)
     digest = hashlib.sha256(clean.encode()).hexdigest()
-    before = applied()
+    before, others = applied(), card.misnamed()
     if text == clean and before.get("sha256") == digest and not failed:
-        return tell(card, before["problems"], failed)
+        return tell(card, [*before["problems"], *others], failed)
     identity, problems = read(text)
     wrong, more = apply(identity, whole=not problems)
     said, failed = [*map(str, problems), *wrong], [*failed, *more]
@@ -78,7 +78,7 @@ def obey(card: Card, text: str, failed: list[str]) -> int:
             card.replace(clean)
         write(places.APPLIED, json.dumps({"sha256": digest, "problems": said}).encode())
 
-    return tell(card, said, failed or attempts([("the note that it is done", settle)]))
+    return tell(card, [*said, *others], failed or attempts([("the note that it is done", settle)]))
 
 
 def apply(identity: Identity, whole: bool) -> tuple[list[str], list[str]]:
@@ -112,7 +112,7 @@ def tell(card: Card | None, problems: list[str], failed: list[str]) -> int:
     """On the console, and on the card for whoever takes it out. The exit status."""
     lines = []
     if problems:
-        lines = [f"{FILE}, {problem}" for problem in problems]
+        lines = [f"{FILE}, {problem}" if problem.startswith("line ") else problem for problem in problems]
         lines += ["", f"Whatever else {FILE} says is in use. Mend these lines and start the board again."]
     if failed:
         lines += [*failed, "This is tried again at the next start."]

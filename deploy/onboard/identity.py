@@ -156,6 +156,8 @@ def made_of(*values: tuple[str, str]) -> Identity:
 
 def read(text: str) -> tuple[Identity, list[Problem]]:
     """What is valid in the file, and what is not."""
+    if text.startswith("{\\rtf"):
+        return Identity(), [Problem(0, f"{FILE} is formatted text (RTF): save it as plain text")]
     entries, problems, kept = [], [], set()
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = line.strip()

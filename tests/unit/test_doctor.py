@@ -43,6 +43,7 @@ WELL = Facts(
     identity=(),
 )
 NOTHING = Facts(host="x", board="y", root=False)
+HALTED = {"LoadState": "loaded", "ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
 STOPPED = {"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "1"}
 
 
@@ -70,9 +71,11 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "service",
         {"unit": STOPPED, "health": Health(State.EXITED), "words": ("first", "no GGUF file")},
-        "is failed (exit-code, status 1): no GGUF file",
+        "is failed (exit-code, status 1): first / no GGUF file",
         "journalctl -u ollama-cpp-server.service",
     ),
+    ("service", {"unit": HALTED, "health": Health(State.EXITED)}, "is stopped", "systemctl start"),
+    ("service", {"unit": HALTED, "health": Health(State.EXITED), "model": None}, "has no model", "put a .gguf file"),
     ("release", {"releases": ()}, "none", "deploy to this board"),
     ("release", {"releases": (("r1", "prepared"),)}, "none is committed", "deploy again"),
     (

@@ -211,3 +211,16 @@ def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
     assert places.HOSTNAME.read_text() == "kitchen\n"
     assert "mount: write-protected" in capsys.readouterr().out
     assert not places.APPLIED.exists(), "the secret is still there: the next boot tries again"
+
+
+def test_a_file_whose_name_has_a_hidden_end_is_pointed_out_until_it_is_gone(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    other = board.card.folder / "boardllama.txt.txt"
+    other.write_text("hostname = hall")
+    for _ in range(2):
+        assert board.boot() == 0
+        assert "boardllama.txt.txt is not read: the name must be boardllama.txt" in board.errors
+    other.unlink()
+    board.boot()
+    assert board.errors == ""

@@ -98,6 +98,7 @@ def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("{\\rtf1\\ansi\nhostname = x\n}", "save it as plain text"),
         ("hostnme = x", "line 1: 'hostnme' is unknown: did you mean hostname?"),
         ("wifi-ssid = x", "did you mean wifi_ssid?"),
         ("xyzzy = 1", "must be one of hostname, ssh_key"),

@@ -53,3 +53,8 @@ def test_every_package_has_a_reason() -> None:
     for line in lines:
         package, reason = line.split("  # ")
         assert " " not in package and reason
+
+
+def test_the_clock_begins_at_the_images_date() -> None:
+    """systemd takes the time of this empty file; in an image no file is younger than SOURCE_DATE_EPOCH."""
+    assert (FILES / "usr/lib/clock-epoch").read_bytes() == b""

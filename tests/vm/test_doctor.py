@@ -43,8 +43,18 @@ def test_a_stopped_service_is_the_one_red_line(vm: VirtualBoard) -> None:
     assert red(vm) == {"service"}
     done = doctor()
     assert done.returncode == 2, "make's own for a recipe that failed"
-    assert f"journalctl -u {UNIT}" in done.stdout
+    assert "is stopped" in done.stdout and f"systemctl start {UNIT}" in done.stdout
     vm.run(f"systemctl start {UNIT}")
+
+
+def test_a_server_that_does_not_start_is_red_with_its_own_words(vm: VirtualBoard) -> None:
+    vm.run(f"systemctl stop {UNIT}; systemd-run -q --unit=taken python3 -m http.server -b 127.0.0.1 11434")
+    try:
+        vm.run(f"until ss -ltn | grep -q 127.0.0.1:11434; do sleep 0.2; done; systemctl start {UNIT}; true")
+        assert red(vm) == {"service"}
+        assert "server.port 11434: Address already in use" in " ".join(vm.run("boardllama-doctor; true").split())
+    finally:
+        vm.run(f"systemctl stop taken; systemctl restart {UNIT}")
 
 
 def test_a_wrong_config_is_said_with_its_key(vm: VirtualBoard) -> None:

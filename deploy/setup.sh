@@ -20,6 +20,12 @@ ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
 bmaptool:bmap-tools:writes an image in the tests, as its users may
 git:git:fetches llama.cpp when llama_source is git
+sfdisk:fdisk:shows what would be lost with a disk
+mcopy:mtools:puts a name and keys into the identity partition of a card
+bmaptool:bmap-tools:maps the blocks of an image, and is what flashing is measured against
+nbdkit-python:nbdkit-plugin-python:stands for cards that fail, in the tests
+nbdfuse:libnbd-bin:stands for cards that fail, in the tests
+fusermount3:fuse3:stands for cards that fail, in the tests
 ensurepip:python3-venv:makes the Python environment
 '
 
@@ -30,6 +36,7 @@ as_root() {
 has() {
     case "$1" in
         ensurepip) python3 -c 'import ensurepip' 2>/dev/null ;;
+        nbdkit-python) nbdkit --dump-plugin python >/dev/null 2>&1 ;;
         /*) test -e "$1" ;;
         *) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;
     esac

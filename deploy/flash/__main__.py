@@ -1,9 +1,11 @@
 """`python -m deploy.flash IMAGE …`: from a signed image to cards that are proven."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
@@ -66,7 +68,8 @@ def main(words: list[str]) -> int:
         jobs = file_job(options, archive, who) if options.to_file else disk_jobs(options, archive, who)
         found = Batch(archive, results, options.everything).run(jobs)
     for result in found:
-        print(summary(result), flush=True)
+        with suppress(OSError):  # of a terminal that is gone
+            os.write(1, f"{summary(result)}\n".encode())
     if options.csv and (left := len(who) - sum(result.verdict is Verdict.PASS for result in found)):
         say(f"{left} rows of {options.csv} are left: put in other cards, and run the same command again")
     if any(result.verdict is Verdict.INTERRUPTED for result in found):

@@ -51,8 +51,12 @@ class Choice:
 
     def refusal(self, device: Device, needed: int) -> str | None:
         """Why a disk may not be written; None when it may."""
-        why = refusal(device, needed, self.serials, swaps())
-        return why or holds_member(contents(device))
+        if why := refusal(device, needed, self.serials, swaps()):
+            return why
+        try:
+            return holds_member(contents(device))
+        except BoardllamaError as error:
+            return f"cannot be looked at ({error})"
 
     def confirm(self, chosen: Sequence[Device], receives: Sequence[str]) -> None:
         """Returns when somebody means it. Raises BoardllamaError."""

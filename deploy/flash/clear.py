@@ -1,6 +1,7 @@
 """The holes of an image: they must read as zero, whatever the card held before."""
 
 from deploy.flash.card import Card
+from deploy.flash.difference import differing
 from deploy.flash.layout import Layout
 from deploy.flash.progress import Progress
 from deploy.flash.spans import Span, total
@@ -35,8 +36,8 @@ def clear(card: Card, layout: Layout, image_end: int, progress: Progress) -> Non
             continue
         for part in hole.steps(PIECE):
             card.read(reads[: part.size], part.start)
-            if not is_zero(reads[: part.size]):
-                card.write(zeros[: part.size], part.start)
+            for found in differing(part, zeros[: part.size], reads[: part.size]):
+                card.write(zeros[: found.size], found.start)
             progress.add(part.size)
 
 

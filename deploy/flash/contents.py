@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.flash.devices import Device, member, output
+from deploy.flash.devices import SEVERAL, Device, member, output
 from deploy.flash.words import amount
 
 
@@ -28,12 +28,14 @@ class Content:
 
 
 def contents(device: Device) -> list[Content]:
-    """Everything that is found. Raises BoardllamaError."""
+    """Everything that is found: the disk as a whole first, which may be a RAID member and have partitions too.
+
+    Raises BoardllamaError.
+    """
+    file_system, label = file_system_at(device.path, 0, device.size)
+    whole = [Content(device.name, device.size, file_system, label)] if file_system else []
     table = partition_table(device.path)
-    if table is None:
-        file_system, label = file_system_at(device.path, 0, device.size)
-        return [Content(device.name, device.size, file_system, label)] if file_system else []
-    return list(partitions(device, table))
+    return [*whole, *(partitions(device, table) if table else ())]
 
 
 def partition_table(path: Path) -> dict[str, object] | None:
@@ -52,11 +54,13 @@ def partitions(device: Device, table: dict[str, object]) -> Iterator[Content]:
 
 
 def file_system_at(path: Path, offset: int, size: int) -> tuple[str, str]:
-    """Type and label of what begins there, in bytes; empty when nothing known does. Status 2: nothing, 8: several."""
-    where = ("--probe", "--offset", str(offset), "--size", str(size), "--output", "export")
+    """Type and label of what begins there, in bytes; empty when nothing known does, SEVERAL when that is not clear."""
+    where = ("--probe", "--offset", str(offset), "--size", str(size), "--output", "udev")
     said = output("blkid", *where, str(path), good=(0, 2, 8))
     values = dict(line.partition("=")[::2] for line in said.splitlines())
-    return values.get("TYPE", ""), values.get("LABEL", "").replace("\\ ", " ")
+    if "ID_FS_AMBIVALENT" in values:
+        return SEVERAL, ""
+    return values.get("ID_FS_TYPE", ""), values.get("ID_FS_LABEL", "")
 
 
 def holds_member(found: list[Content]) -> str | None:

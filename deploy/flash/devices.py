@@ -17,6 +17,9 @@ DEADLINE = 30
 # Types of lsblk for what is built on top of a disk, and for what is a disk.
 BUILT_ON = {"lvm": "LVM", "crypt": "LUKS", "dm": "the device mapper", "mpath": "multipath"}
 WHOLE = ("disk", "loop")
+SEVERAL = "more than one file system"
+# Contents of a disk that somebody may still need, besides those that lsblk calls a member.
+ALONE = ("swap", "bcache", "drbd", SEVERAL)
 
 
 @dataclass(frozen=True)
@@ -150,11 +153,7 @@ def built_on(part: Part) -> str | None:
 
 def member(file_system: str, name: str) -> str | None:
     """Why a disk with this on it is refused; None for what is an ordinary file system."""
-    if (
-        file_system.endswith("_member")
-        or file_system.startswith("crypto_")
-        or file_system in ("swap", "bcache", "drbd")
-    ):
+    if file_system.endswith("_member") or file_system.startswith("crypto_") or file_system in ALONE:
         what = {"swap": "swap space", "LVM2_member": "LVM", "crypto_LUKS": "LUKS", "zfs_member": "ZFS"}.get(
             file_system, file_system
         )

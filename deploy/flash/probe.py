@@ -138,6 +138,6 @@ class Probe:
     def fake(self, real: int) -> CardError:
         """In plain words."""
         return CardError(
-            f"{self.card.name}: this card says {amount(self.card.size)} and holds {amount(real)}. It is a fake or "
+            f"this card says {amount(self.card.size)} and holds {amount(real)}. It is a fake or "
             "broken, and loses what is written to it: give it back, use another"
         )

@@ -43,7 +43,8 @@ class Progress:
         with self.lock:
             phase, total, done, seconds, still = self.phase, self.total, self.done, now - self.began, now - self.moved
         if still > SILENT:
-            return f"{self.name}: {phase}, {amount(done)} of {amount(total)}: no answer for {duration(still)}"
+            waiting = f"no answer for {duration(still)}; pull it out if it stays so"
+            return f"{self.name}: {phase}, {amount(done)} of {amount(total)}: {waiting}"
         if not total:
             return f"{self.name}: {phase}"
         line = f"{self.name}: {phase} {done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done // total} %"

@@ -28,8 +28,13 @@ def flash(
     layout = Layout.of(archive, card.size)
     progress.begin("looking at what it holds")
     compare = not everything and holds_earlier(card, archive)
-    unboot(card, layout)
-    Probe(card, progress).run()
+    probe = Probe(card, progress)
+    try:
+        unboot(card, layout)
+    except CardError:
+        probe.run()  # may know why: a fake has no end
+        raise
+    probe.run()
     clear(card, layout, aligned(Span(0, archive.manifest.disk_size)).end, progress)
     kept = write(card, archive, layout, compare, progress)
     progress.begin("waiting for the card to have written all of it")

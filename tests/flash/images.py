@@ -16,13 +16,13 @@ from deploy.signing import sign
 
 MIB = 1 << 20
 LOADER = (64 * 512, 32 << 10)  # where boards of Rockchip look for theirs: offset, length
-IDENTITY = (MIB, 32 * MIB)
-ROOT = 33 * MIB
+IDENTITY = (MIB, 4 * MIB)
+ROOT = 5 * MIB
 TABLE = f"""
 label: gpt
 label-id: 8C1F6E40-0000-4000-8000-000000000001
 first-lba: 2048
-start=2048, size=65536, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, name=BOARDLLAMA
+start=2048, size={IDENTITY[1] // 512}, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, name=BOARDLLAMA
 start={ROOT // 512}, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE, name=root
 """
 
@@ -31,7 +31,7 @@ start={ROOT // 512}, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE, name=root
 class Recipe:
     """A disk of `size` bytes; in its root, of every `period` bytes the first `chunk` are data."""
 
-    size: int = 64 * MIB
+    size: int = 24 * MIB
     chunk: int = 64 << 10
     period: int = 256 << 10
     seed: int = 1

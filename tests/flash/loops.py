@@ -16,11 +16,12 @@ class Loop:
 
 
 @contextmanager
-def loop(file: Path, direct: bool = True) -> Iterator[Loop]:
+def loop(file: Path, sector: int = 512) -> Iterator[Loop]:
     """A loop device over a file that is there. It is gone afterwards, however the test ended."""
-    options = ["--find", "--show", f"--direct-io={'on' if direct else 'off'}"]
-    made = subprocess.run(["losetup", *options, str(file)], capture_output=True, text=True, check=True)
-    path = Path(made.stdout.strip())
+    command = ["losetup", "--find", "--show", f"--sector-size={sector}", str(file)]
+    path = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    # A file in RAM may know no direct I/O, and needs none.
+    subprocess.run(["losetup", "--direct-io=on", str(path)], capture_output=True, check=False)
     try:
         yield Loop(path, file)
     finally:

@@ -9,7 +9,8 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy releases rollback verify down ssh log status test faults check lint types unit setup clean
+.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults check lint \
+    types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -35,6 +36,13 @@ rollback: inventory ## Go back to the release before (TO=ID: to that one) on eve
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
 	$(PYTHON) -m pytest tests/board --inventory=$(INVENTORY)
+
+doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
+	@$(PYTHON) -m deploy.doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
+
+image: setup ## Make BOARD's disk image (MODEL=, SIZE=), boot it, sign it: dist/
+	@test -n "$(BOARD)" || { echo "say which board: make image BOARD=qemu|rpi4|rpi3|rockpro64" >&2; exit 1; }
+	$(PYTHON) -m deploy.image $(BOARD) $(if $(MODEL),--model $(MODEL)) $(if $(SIZE),--size $(SIZE))
 
 down: ## Stop the VM; nothing is left running
 	@if test -e $(VENV)/ready; then $(VM) down; fi
@@ -71,6 +79,20 @@ unit: $(VENV)/ready ## Run the unit tests
 
 setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinned Python packages
 	@sh deploy/setup.sh packages
+
+# Only what stands on the command line counts: shells export a HOSTNAME of their own.
+quoted = '$(subst ','\'',$(1))'
+given = $(if $(filter command,$(firstword $(origin $(1)))),--$(2) $(call quoted,$($(1))))
+AS_ROOT = $(if $(or $(TO_FILE),$(filter 0,$(shell id -u))),,sudo --preserve-env=HOME,BOARDLLAMA_KEYS,PYTHONDONTWRITEBYTECODE)
+
+flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVICE=, HOSTNAME=, SSH_KEY=): docs/technician.md
+	@$(AS_ROOT) $(PYTHON) -m deploy.flash $(if $(IMAGE),$(call quoted,$(IMAGE))) $(call given,DEVICE,device) \
+	    $(call given,DEVICES,devices) $(call given,TO_FILE,to-file) $(if $(YES),--yes) $(if $(EVERYTHING),--everything) \
+	    $(foreach serial,$(SERIAL),--serial $(call quoted,$(serial))) $(call given,CSV,csv) $(call given,RESULTS,results) \
+	    $(call given,ALLOWED_SIGNERS,signers) $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) \
+	    $(call given,WIFI_SSID,wifi-ssid) $(call given,WIFI_PASSWORD,wifi-password) \
+	    $(call given,WIFI_COUNTRY,wifi-country) $(call given,ADDRESS,address) $(call given,GATEWAY,gateway) \
+	    $(call given,DNS,dns) $(call given,API_KEY,api-key) $(call given,TIMEZONE,timezone)
 
 $(VENV)/ready: pyproject.toml
 	@sh deploy/setup.sh venv $(VENV)

@@ -96,6 +96,11 @@ def best_for(features: frozenset[str], part: str | None = None) -> Cpu:
     return equals.get(tuned) or equals.get(_UNTUNED[most]) or next(iter(equals.values()))
 
 
+def part_of(cpu: Cpu) -> str | None:
+    """Implementer and part of the processor that a Cpu is named after; None where that is an architecture level."""
+    return next((part for part, (vendors, _build) in _PARTS.items() if vendors.lower() == cpu.name), None)
+
+
 def missing(cpu: Cpu, features: frozenset[str], part: str | None = None) -> str | None:
     """Why a board with these features cannot run that build, in one line with what to use instead; None when it can."""
     lacking = sorted(cpu.features - features)

@@ -3,9 +3,10 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
-import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class Release:
 
     def archive(self, created: str) -> bytes:
         """All of it as a tar, owned by root."""
-        stream, now = io.BytesIO(), int(time.time())
+        stream, now = io.BytesIO(), int(clock().timestamp())
         with tarfile.open(fileobj=stream, mode="w") as archive:
             for name, content in self.files(created).items():
                 member = tarfile.TarInfo(name)
@@ -108,6 +109,13 @@ class Release:
                 member.type, member.linkname = tarfile.SYMTYPE, target
                 archive.addfile(member)
         return stream.getvalue()
+
+
+def clock() -> datetime:
+    """Now, in UTC; or the time of $SOURCE_DATE_EPOCH, with which the same inputs give the same bytes."""
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        return datetime.fromtimestamp(int(epoch), timezone.utc)
+    return datetime.now(timezone.utc)
 
 
 def sha256(content: bytes) -> str:

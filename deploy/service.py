@@ -1,32 +1,27 @@
 """The service: its account, folders and API key, and the release that it is to be, beside the one that runs."""
 
-import hashlib
-import shlex
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from pydantic import SecretStr
 from pyinfra import host
 from pyinfra.api import operation
-from pyinfra.facts.files import Sha256File
 
 from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.facts import ReleaseFiles, Texts
+from deploy.key import ACCOUNT, api_key, key_of_first_start
 from deploy.lock import TargetStep
 from deploy.model import MEMORY_SHARE, fitted, model_of
-from deploy.onboard.places import API_KEY, CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, UNIT
+from deploy.onboard.places import CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, UNIT
 from deploy.operations import TextFile, is_edited, report_edit, show_diff, text_files
-from deploy.release import PRISTINE, Release
+from deploy.release import PRISTINE, Release, clock
 from deploy.remote import Commands, Remote, refuse
-from deploy.settings import GENERATE, Settings
+from deploy.settings import Settings
 from deploy.stage import stage
 from deploy.store import BigFile
 from deploy.target import board_of
 from deploy.templates import render
 
-ACCOUNT = "ollama"
 STATE_DIR = "/var/lib/ollama"
 SYSUSERS = "/usr/lib/sysusers.d/boardllama.conf"
 TMPFILES = "/usr/lib/tmpfiles.d/boardllama.conf"
@@ -42,8 +37,10 @@ def configure(settings: Settings, build: Build | None) -> None:
     text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if build:
         prepare(name="Prepare the release", settings=settings, build=build)
-    if settings.api_key:
+    if settings.api_key and board_of(host).systemd:
         api_key(name="Write the API key", key=settings.api_key)
+    elif settings.api_key:
+        key_of_first_start(name="Have the first start make the API key", key=settings.api_key)
 
 
 def system_files(settings: Settings) -> tuple[TextFile, ...]:
@@ -54,26 +51,6 @@ def system_files(settings: Settings) -> tuple[TextFile, ...]:
         TextFile(SYSUSERS, account, before="systemd-sysusers"),
         TextFile(TMPFILES, folders, before="systemd-tmpfiles --create"),
     )
-
-
-@operation()
-def api_key(key: SecretStr) -> Commands:
-    """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
-    secret = key.get_secret_value()
-    digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
-    there = host.get_fact(Sha256File, path=str(API_KEY))
-    if not there or (secret != GENERATE and there != digest):
-        yield TargetStep(partial(write_key, secret=secret))
-
-
-def write_key(remote: Remote, secret: str) -> None:
-    """Writes the given key, or makes one on the device when the word is `generate`."""
-    path = shlex.quote(str(API_KEY))
-    finish = f"chown root:{ACCOUNT} {path}.new; chmod 640 {path}.new; sync {path}.new; mv -T {path}.new {path}"
-    if secret == GENERATE:
-        remote.run(f"set -e; umask 077; head -c 24 /dev/urandom | base64 > {path}.new; {finish}")
-    else:
-        remote.feed([f"{secret}\n".encode()], f"set -e; umask 077; cat > {path}.new; {finish}")
 
 
 def wanted_files(settings: Settings, model: BigFile | None) -> dict[Path, bytes]:
@@ -140,7 +117,7 @@ def prepare(settings: Settings, build: Build) -> Commands:
         yield refuse(str(error))
         return
     there = host.get_fact(ReleaseFiles, id=release.id)
-    created = there.get("created") or datetime.now(timezone.utc).isoformat(timespec="seconds")
+    created = there.get("created") or clock().isoformat(timespec="seconds")
     if not release.contents(created).items() <= there.items():
         yield TargetStep(partial(write_release, release=release, created=created))
 

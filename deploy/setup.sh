@@ -8,15 +8,24 @@ set -eu
 NEEDED='
 qemu-system-aarch64:qemu-system-arm:runs the arm64 virtual machine
 qemu-img:qemu-utils:makes its disk
+/usr/share/AAVMF/AAVMF_CODE.fd:qemu-efi-aarch64:starts an image in it as firmware starts a disk
 qemu-aarch64-static:qemu-user-static:runs what was cross-compiled, and the packages of the arm64 root tree
 /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1:libc6-arm64-cross:the C library that cross-compiled programs load here
 mmdebstrap:mmdebstrap:makes the root tree of the virtual machine
 /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring:proves the packages in that tree
 newuidmap:uidmap:lets an ordinary user make that tree
 mount:mount:registers the emulator with the kernel
+bwrap:bubblewrap:runs commands inside the root tree of an image, apart from this machine
 ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
+bmaptool:bmap-tools:writes an image in the tests, as its users may
 git:git:fetches llama.cpp when llama_source is git
+sfdisk:fdisk:shows what would be lost with a disk
+mcopy:mtools:puts a name and keys into the identity partition of a card
+bmaptool:bmap-tools:maps the blocks of an image, and is what flashing is measured against
+nbdkit-python:nbdkit-plugin-python:stands for cards that fail, in the tests
+nbdfuse:libnbd-bin:stands for cards that fail, in the tests
+fusermount3:fuse3:stands for cards that fail, in the tests
 ensurepip:python3-venv:makes the Python environment
 '
 
@@ -27,6 +36,7 @@ as_root() {
 has() {
     case "$1" in
         ensurepip) python3 -c 'import ensurepip' 2>/dev/null ;;
+        nbdkit-python) nbdkit --dump-plugin python >/dev/null 2>&1 ;;
         /*) test -e "$1" ;;
         *) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;
     esac

@@ -1,9 +1,12 @@
 """What each host of this run is told and is: its settings, its board, and the build that both lead to."""
 
+from functools import singledispatch
+
 from pyinfra import inventory
 from pyinfra.api import DeployError
 from pyinfra.api.arguments import AllArguments
 from pyinfra.api.host import Host
+from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.ssh import SSHConnector
 
 from deploy import cpu
@@ -24,10 +27,20 @@ def settings_of(host: Host) -> Settings:
         raise DeployError(f"{host.name}: {error}") from None
 
 
+@singledispatch
+def ask_board(connector: BaseConnector) -> BoardInfo:
+    """What board there is at the other end of one kind of connection; asked of itself, where it is running."""
+    board: BoardInfo = connector.host.get_fact(Board)
+    return board
+
+
 def board_of(host: Host) -> BoardInfo:
     """The host's board, asked once in a run: no deploy changes it."""
     if "boardllama_board" not in host.connector_data:
-        host.connector_data["boardllama_board"] = host.get_fact(Board)
+        try:
+            host.connector_data["boardllama_board"] = ask_board(host.connector)
+        except BoardllamaError as error:
+            raise DeployError(f"{host.name}: {error}") from None
         keep_alive(host)
     board: BoardInfo = host.connector_data["boardllama_board"]
     return board

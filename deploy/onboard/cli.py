@@ -36,12 +36,16 @@ def arguments() -> argparse.ArgumentParser:
     asking = verb(health, "say whether the server is healthy; status 1 when not")
     asking.add_argument("--url", help="where to ask, instead of where config.json says")
     asking.add_argument("--json", action="store_true")
+    verb(doctor, "look at the whole board; status 1 when something is wrong").add_argument(
+        "--json", action="store_true"
+    )
     verb(key, "show the API key")
     verb(check_config, "say what is wrong with a config.json").add_argument(
         "file", nargs="?", type=Path, default=places.CONFIG
     )
     verb(command, "print the command line that the service would run")
-    # For the deploy.
+    # For the unit of the first boot, and for the deploy.
+    verb(first_boot, None)
     verb(status, None)
     verb(prune, None)
     verb(begin_rollback, None).add_argument("to")
@@ -88,6 +92,13 @@ def health(options: argparse.Namespace) -> int:
     return 0 if options.json or seen.state is State.READY else 1
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """One screen."""
+    from .doctor import doctor as look_at_all  # nothing else needs it
+
+    return look_at_all(options.json)
+
+
 def key(_options: argparse.Namespace) -> None:
     """Root and the service read the file, nobody else."""
     found = first_key()
@@ -104,6 +115,13 @@ def check_config(options: argparse.Namespace) -> None:
 def command(_options: argparse.Namespace) -> None:
     """As the service would be started now."""
     print(" ".join(server.command(configuration(), own())))
+
+
+def first_boot(_options: argparse.Namespace) -> int:
+    """Makes this board itself, before the network is up."""
+    from .first_boot import main  # nothing else needs it
+
+    return main()
 
 
 def status(_options: argparse.Namespace) -> None:

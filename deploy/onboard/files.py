@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 _BLOCK = 1 << 20
@@ -35,12 +36,17 @@ def link(path: Path, target: Path) -> None:
     sync(path.parent)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Makes `path` hold `content`, readable by everyone, in one durable step."""
+def write(path: Path, content: bytes, mode: int = 0o644, owner: Callable[[Path], object] = lambda path: None) -> None:
+    """Makes `path` hold `content`, in one durable step; `owner` gives the file to its owner. At no moment may more
+    people read it than at the end.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)
+    aside.touch(0o600)
     aside.write_bytes(content)
-    aside.chmod(0o644)
+    owner(aside)
+    aside.chmod(mode)
     sync(aside)
     aside.replace(path)
     sync(path.parent)

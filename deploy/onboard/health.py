@@ -15,6 +15,7 @@ from .config import first_key
 
 POLL_SECONDS = 0.5
 PROPERTIES = "ActiveState,SubState,Result,ExecMainStatus"
+SYSTEM_DEADLINE = 60.0  # seconds for systemctl and journalctl
 
 
 class Unhealthy(Exception):
@@ -51,7 +52,11 @@ class Health:
 
 def look(url: str) -> Health:
     """One look at the unit and at what answers at `url`."""
-    facts = unit_facts()
+    return look_at(unit_facts(), url)
+
+
+def look_at(facts: dict[str, str], url: str) -> Health:
+    """The same, of a unit of which systemd has been asked."""
     if facts.get("ActiveState") == "active":
         return judge(*ask(url, "/health"), lambda: ask(url, "/props"))
     if facts.get("ActiveState") == "activating" and facts.get("SubState") != "auto-restart":
@@ -62,8 +67,7 @@ def look(url: str) -> Health:
 
 def unit_facts() -> dict[str, str]:
     """What systemd knows of the unit."""
-    command = ["systemctl", "show", "--property", PROPERTIES, places.UNIT]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    shown = said_by("systemctl", "show", "--property", PROPERTIES, places.UNIT)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
@@ -80,9 +84,18 @@ def down(facts: dict[str, str]) -> str:
 
 def last_words(count: int) -> list[str]:
     """The unit's last lines in the journal."""
-    command = ["journalctl", "--unit", places.UNIT, "--lines", str(count), "--output", "cat", "--no-pager"]
-    said = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout
+    said = said_by("journalctl", "--unit", places.UNIT, "--lines", str(count), "--output", "cat", "--no-pager")
     return [line.strip() for line in said.splitlines() if line.strip()]
+
+
+def said_by(*words: str) -> str:
+    """Standard output, whatever the exit status; nothing of a program that does not end, as on a card that is dying."""
+    try:
+        return subprocess.run(
+            words, capture_output=True, text=True, errors="replace", timeout=SYSTEM_DEADLINE, check=False
+        ).stdout
+    except subprocess.TimeoutExpired:
+        return ""
 
 
 def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10) -> tuple[int, Any]:

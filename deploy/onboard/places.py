@@ -27,5 +27,20 @@ STARTED = Path("/run/ollama-cpp-server/started")
 VERDICT = Path("/run/boardllama/verdict.json")
 
 PUBLIC_BIN = Path("/usr/bin")
+DOCTOR = Path("/usr/bin/boardllama-doctor")
 PUBLIC_UNIT = Path("/usr/lib/systemd/system") / UNIT
 ENABLED = Path("/etc/systemd/system/multi-user.target.wants") / UNIT
+
+# Who this board is. Keys of boardllama.txt lie apart from those that its users put into their own folder.
+HOSTNAME = Path("/etc/hostname")
+HOSTS = Path("/etc/hosts")
+HOST_KEY = Path("/etc/ssh/ssh_host_ed25519_key")
+AUTHORIZED_KEYS = Path("/etc/ssh/authorized_keys.d/board")
+NETWORK = Path("/etc/systemd/network/50-boardllama.network")
+WIFI = Path("/etc/wpa_supplicant/boardllama.conf")
+LOCALTIME = Path("/etc/localtime")
+TIMEZONE = Path("/etc/timezone")
+# Which boardllama.txt was applied last, and what was wrong with it.
+APPLIED = Path("/var/lib/boardllama/identity-applied.json")
+# Where the partition with boardllama.txt is mounted while it is read.
+CARD = Path("/run/boardllama/card")

@@ -76,12 +76,14 @@ class Release:
         named = [places.PUBLIC_BIN / name for name in (*places.PROGRAMS, "boardllama")]
         named += [places.CONFIG, places.PUBLIC_UNIT]
         named += [places.MODELS / self.model] if self.model else []
-        return {path: places.CURRENT / path.name for path in named} | {places.ENABLED: places.PUBLIC_UNIT}
+        others = {places.DOCTOR: places.CURRENT / "boardllama", places.ENABLED: places.PUBLIC_UNIT}
+        return {path: places.CURRENT / path.name for path in named} | others
 
 
 def own() -> Release:
     """The release that this program lies in."""
-    return Release(Path(__file__).resolve().parent.parent)
+    folder = Path(__file__).resolve().parent.parent
+    return named_by(folder) or Release(folder)
 
 
 def current() -> Release | None:
@@ -90,9 +92,10 @@ def current() -> Release | None:
 
 
 def named_by(link: Path) -> Release | None:
-    """The release that a link names, when it is there."""
+    """The release that a link names, when it is there. RELEASES itself may lead to another disk."""
     folder = Path(os.path.realpath(link))
-    return Release(folder) if folder.parent == places.RELEASES and folder.is_dir() else None
+    there = folder.parent == Path(os.path.realpath(places.RELEASES)) and folder.is_dir()
+    return Release(places.RELEASES / folder.name) if there else None
 
 
 def everyone() -> list[Release]:
@@ -174,7 +177,7 @@ def strays(keep: int, spared: Release | None = None) -> list[Path]:
     return [
         *(release.folder for release in everyone() if release.id not in kept),
         *unfinished,
-        *(place for place in folders if place not in needed),
+        *(place for place in folders if Path(os.path.realpath(place)) not in needed),
     ]
 
 

@@ -73,6 +73,11 @@ class Machine:
         return self.folder.name
 
     @property
+    def user(self) -> str:
+        """Who enters; another than root may use sudo."""
+        return "root"
+
+    @property
     def api_url(self) -> str:
         """The service in the VM, as the controller reaches it."""
         return f"http://127.0.0.1:{self.api_port}"
@@ -177,7 +182,7 @@ class Machine:
             f"Host {self.name}",
             "    HostName 127.0.0.1",
             f"    Port {self.ssh_port}",
-            "    User root",
+            f"    User {self.user}",
             f'    IdentityFile "{self.ssh_key}"',
             "    IdentitiesOnly yes",
             f'    UserKnownHostsFile "{self.known_hosts}"',

@@ -1,5 +1,6 @@
 """Waiting for a machine: ready means that SSH answers and that systemd says so, never that some time has passed."""
 
+import shlex
 import socket
 import subprocess
 import sys
@@ -42,7 +43,8 @@ def ssh(machine: Machine, command: str, deadline: float = 60.0, shared: bool = T
     Raises BoardllamaError when it fails or does not end within the deadline (seconds).
     """
     alone = [] if shared else ["-o", "ControlPath=none"]
-    line = ["ssh", "-n", "-F", str(machine.ssh_config), *alone, machine.name, command]
+    as_root = command if machine.user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
+    line = ["ssh", "-n", "-F", str(machine.ssh_config), *alone, machine.name, as_root]
     try:
         result = subprocess.run(line, capture_output=True, text=True, timeout=deadline)
     except subprocess.TimeoutExpired:

@@ -13,11 +13,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.debian import tools
+from deploy.debian.stage import Stage, check_controller
 from deploy.errors import BoardllamaError
-from deploy.files import alone
+from deploy.files import alone, sha256_of
 from deploy.paths import cache_dir
 from deploy.vm import binfmt
-from deploy.vm.debian import Stage, check_controller
 from deploy.vm.root_steps import (
     HERE,
     KERNEL,
@@ -25,11 +26,9 @@ from deploy.vm.root_steps import (
     install_packages,
     make_file_system,
     unpack_kernel,
-    unpack_tools,
 )
 
 RECIPE = 1
-SUITE = "trixie"
 FREE_BYTES = 2 * 2**30
 
 
@@ -62,10 +61,16 @@ class RootTree:
 
 def inputs(files: Path = HERE) -> dict[str, object]:
     """All that decides what is in the root, for the key and the manifest."""
-    found = {str(path.relative_to(files)): digest(path) for path in sorted(files.rglob("*")) if path.is_file()}
+    folders = {"debian": tools.HERE, "vm": files}
+    paths = [(name, path) for name in folders for path in sorted(folders[name].rglob("*"))]
+    found = {
+        f"{name}/{path.relative_to(folders[name])}": sha256_of(path)
+        for name, path in paths
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
     return {
         "recipe": RECIPE,
-        "suite": SUITE,
+        "suite": tools.SUITE,
         "kernel": KERNEL,
         "size": SIZE_BYTES,
         "files": found,
@@ -75,15 +80,6 @@ def inputs(files: Path = HERE) -> dict[str, object]:
 def key(files: Path = HERE) -> str:
     """16 hexadecimal digits that name the inputs."""
     return hashlib.sha256(json.dumps(inputs(files), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        hasher = hashlib.sha256()
-        while piece := file.read(1 << 20):
-            hasher.update(piece)
-    return hasher.hexdigest()
 
 
 def ensure() -> RootTree:
@@ -116,12 +112,12 @@ def build(roots: Path) -> RootTree:
     (roots / "build.log").unlink(missing_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".new-", dir=roots))
     aside.chmod(0o755)
-    stage = Stage(aside, SUITE)
-    unpack_tools(stage)
-    unpack_kernel(stage)
-    install_packages(stage)
-    make_file_system(stage)
-    manifest = {"identity": digest(aside / "root.tar"), "seconds": stage.seconds, **inputs()}
+    stage = Stage(aside, tools.SUITE)
+    controller_tools = tools.ensure()
+    unpack_kernel(stage, controller_tools)
+    install_packages(stage, controller_tools)
+    make_file_system(stage, controller_tools)
+    manifest = {"identity": sha256_of(aside / "root.tar"), "seconds": stage.seconds, **inputs()}
     (aside / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     put_in_place(aside, roots / key())
     return RootTree(roots / key(), str(manifest["identity"]))

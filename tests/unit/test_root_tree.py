@@ -1,21 +1,26 @@
 """The VM's root: what names it, what must not get into it, and what a failed build leaves behind."""
 
 import configparser
+import gzip
 import os
 import shutil
 import subprocess
 import tarfile
 import time
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from deploy.debian import stage as stages
+from deploy.debian import tools
+from deploy.debian.packing import pack, refuse_foreign_programs, words
+from deploy.debian.stage import Stage
 from deploy.errors import BoardllamaError
-from deploy.vm import binfmt, debian, root_tree
-from deploy.vm.debian import Stage, pack, refuse_foreign_programs
+from deploy.vm import binfmt, root_tree
 from deploy.vm.machine import GUEST_API_PORT
-from deploy.vm.root_steps import HERE, listed
+from deploy.vm.root_steps import HERE
 
 UNITS = HERE / "files/etc/systemd/system"
 
@@ -90,7 +95,7 @@ def test_a_failed_build_says_why_and_leaves_no_root(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     roots = cache / "roots"
     (roots / ".new-killed").mkdir(parents=True)
-    with pytest.raises(BoardllamaError, match=r"root tree: tools failed \(E: apt-get update failed\); .*build\.log"):
+    with pytest.raises(BoardllamaError, match=r"tools: packages failed \(E: apt-get update failed\); .*build\.log"):
         root_tree.build(roots)
     assert not (roots / root_tree.key()).exists()
     assert not (roots / ".new-killed").exists()
@@ -100,8 +105,8 @@ def test_a_build_that_hangs_is_ended_with_all_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """And while it ran it said so."""
-    monkeypatch.setattr(debian, "TICK", 0.1)
-    monkeypatch.setattr(debian, "STAGE_DEADLINE", 0.3)
+    monkeypatch.setattr(stages, "TICK", 0.1)
+    monkeypatch.setattr(stages, "STAGE_DEADLINE", 0.3)
     (tmp_path / "build").mkdir()
     pid = tmp_path / "pid"
     with pytest.raises(BoardllamaError, match="root tree: waiting did not end within 0 s"):
@@ -124,7 +129,7 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypa
     """In one line."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BoardllamaError, match="run sudo apt-get install mmdebstrap"):
-        debian.check_controller()
+        stages.check_controller()
 
 
 def test_an_x86_program_left_in_the_tree_is_refused(tmp_path: Path) -> None:
@@ -133,6 +138,19 @@ def test_an_x86_program_left_in_the_tree_is_refused(tmp_path: Path) -> None:
     refuse_foreign_programs(tree_with(tmp_path / "script.tar", b"#!/bin/sh\n"))
     with pytest.raises(BoardllamaError, match=r"\./usr/bin/program is for x86"):
         refuse_foreign_programs(tree_with(tmp_path / "x86.tar", elf(62)))
+
+
+def test_an_x86_program_in_an_initrd_is_refused(tmp_path: Path) -> None:
+    """What makes an initrd copies programs of the tree, and would copy a stand-in."""
+    for machine, fine in ((183, True), (62, False)):
+        path = tmp_path / f"{machine}.tar"
+        content = gzip.compress(b"07070100cpio" + elf(machine))
+        with tarfile.open(path, "w") as tar:
+            member = tarfile.TarInfo("./boot/initrd.img-6.12")
+            member.size = len(content)
+            tar.addfile(member, BytesIO(content))
+        with nullcontext() if fine else pytest.raises(BoardllamaError, match=r"initrd\.img-6\.12 is for x86"):
+            refuse_foreign_programs(path)
 
 
 def test_packed_files_do_not_depend_on_who_packs_them(tmp_path: Path) -> None:
@@ -152,9 +170,11 @@ def test_packed_files_do_not_depend_on_who_packs_them(tmp_path: Path) -> None:
 
 def test_lists_leave_comments_out() -> None:
     """dpkg itself has its architecture compiled in: it must not be among the stand-ins."""
-    assert "openssh-server" in listed("packages.txt")
-    assert "dpkg" not in listed("native.txt")
-    assert not any(word.startswith("#") for name in ("packages.txt", "native.txt") for word in listed(name))
+    assert "openssh-server" in words(HERE / "packages.txt")
+    assert "dpkg" not in words(tools.HERE / "native.txt")
+    assert not any(
+        word.startswith("#") for path in (HERE / "packages.txt", tools.HERE / "native.txt") for word in words(path)
+    )
 
 
 def test_the_front_door_leads_from_qemus_port_to_the_services() -> None:
@@ -177,10 +197,10 @@ def test_root_enters_by_key_only_and_the_cached_root_holds_no_key() -> None:
     assert "ssh_host_*" in (HERE / "finish.sh").read_text()
 
 
-@pytest.mark.parametrize("name", ["divert.sh", "undivert.sh", "finish.sh"])
-def test_hooks_are_shell(name: str) -> None:
+@pytest.mark.parametrize("path", [tools.HERE / "divert.sh", tools.HERE / "undivert.sh", HERE / "finish.sh"])
+def test_hooks_are_shell(path: Path) -> None:
     """A slip would show only minutes into a build."""
-    subprocess.run(["sh", "-n", str(HERE / name)], check=True)
+    subprocess.run(["sh", "-n", str(path)], check=True)
 
 
 def test_finish_leaves_nothing_that_only_a_first_boot_may_make(tmp_path: Path) -> None:

@@ -7,9 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +17,8 @@ from deploy.errors import BoardllamaError
 STAGE_DEADLINE = 1800.0
 TICK = 5.0
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-ELF_X86 = (3, 62)
+# Times in everything that is made do not depend on when it is made.
+SOURCE_DATE_EPOCH = 1767225600
 
 
 @dataclass(frozen=True)
@@ -61,30 +60,34 @@ def check_controller() -> None:
     if not KEYRING.exists():
         missing.append("debian-archive-keyring")
     if missing:
-        raise BoardllamaError(f"the VM's root needs packages: run sudo apt-get install {' '.join(missing)}")
+        raise BoardllamaError(f"a root tree needs packages: run sudo apt-get install {' '.join(missing)}")
 
 
 @dataclass
 class Stage:
-    """Runs the steps of one build in a folder, with progress on stderr and all output in build.log beside it."""
+    """Runs the steps of one build in a folder, with progress on stderr and all output in build.log beside it.
+
+    `what` names the thing that is made; it stands before each line of progress.
+    """
 
     folder: Path
     suite: str
+    what: str = "root tree"
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self, name: str, command: list[str]) -> None:
+    def run(self, name: str, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
         """Runs one step. Raises BoardllamaError with its last words and where the rest is."""
         log = self.folder.parent / "build.log"
         start = time.monotonic()
         with log.open("a") as output:
             output.write(f"\n== {shlex.join(command)[:400]}\n")
             output.flush()
-            status = self.watch(name, command, output.fileno())
+            status = self.watch(name, command, output.fileno(), cwd, env or {})
         self.seconds[name] = round(time.monotonic() - start, 1)
         if status != 0:
-            raise BoardllamaError(f"root tree: {name} failed ({last_words(log)}); all of it is in {log}")
+            raise BoardllamaError(f"{self.what}: {name} failed ({last_words(log)}); all of it is in {log}")
 
-    def watch(self, name: str, command: list[str], output: int) -> int:
+    def watch(self, name: str, command: list[str], output: int, cwd: Path | None, env: dict[str, str]) -> int:
         """The exit status. Progress every TICK s; on an interrupt or at the deadline the whole group is ended."""
         start = time.monotonic()
         child = subprocess.Popen(
@@ -92,19 +95,20 @@ class Stage:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=self.environment(),
+            cwd=cwd,
+            env=self.environment() | env,
             start_new_session=True,
         )
         try:
             while True:
                 try:
                     status = child.wait(timeout=TICK)
-                    say(f"{name}, done after {time.monotonic() - start:.0f} s")
+                    say(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
                     return status
                 except subprocess.TimeoutExpired:
-                    say(f"{name}, {time.monotonic() - start:.0f} s")
+                    say(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
                 if time.monotonic() - start > STAGE_DEADLINE:
-                    raise BoardllamaError(f"root tree: {name} did not end within {STAGE_DEADLINE:.0f} s")
+                    raise BoardllamaError(f"{self.what}: {name} did not end within {STAGE_DEADLINE:.0f} s")
         finally:
             end_group(child)
 
@@ -112,22 +116,26 @@ class Stage:
         """Times in the tree do not depend on when it is made. As root all temporary files stay in the folder; an
         ordinary user's mmdebstrap works as other user ids, which need not be able to enter the home directory.
         """
-        changed = {"SOURCE_DATE_EPOCH": "1767225600", "LC_ALL": "C.UTF-8"}
+        changed = {"SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH), "LC_ALL": "C.UTF-8"}
         if os.geteuid() == 0:
             changed["TMPDIR"] = str(self.folder)
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         return {**os.environ, **changed, "PATH": path}
 
     def mmdebstrap(self, name: str, result: Path, *options: str) -> None:
-        """Makes a tar file with mmdebstrap. $BOARDLLAMA_MIRROR names another mirror than its default."""
+        """Makes a tar file with mmdebstrap. $BOARDLLAMA_MIRROR names another mirror than its default.
+
+        What root's mmdebstrap mounts is in a namespace of its own: it is gone with it, even when both are killed.
+        """
         mirror = os.environ.get("BOARDLLAMA_MIRROR")
-        command = ["mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
+        apart = ["unshare", "--mount", "--"] if os.geteuid() == 0 else []
+        command = [*apart, "mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
         self.run(name, [*command, mirror] if mirror else command)
 
 
 def say(line: str) -> None:
     """Progress, on stderr."""
-    print(f"root tree: {line}", file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:
@@ -147,35 +155,3 @@ def last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("E: ")]
     return (errors or lines or ["no output"])[-1][:300]
-
-
-def pack(result: Path, members: Iterable[tuple[Path, str]]) -> None:
-    """Writes files and links as a tar file owned by root. Modes become 644 or 755, so that no umask gets in."""
-
-    def normal(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        member.uid = member.gid = 0
-        member.uname = member.gname = "root"
-        if not member.issym():
-            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
-        member.mtime = min(int(member.mtime), 1767225600)
-        return member
-
-    with tarfile.open(result, "w") as tar:
-        for path, name in members:
-            tar.add(path, name, recursive=False, filter=normal)
-
-
-def files_below(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
-    """Everything below a folder, in order, with the name that it gets in a tar file."""
-    for path in sorted(folder.rglob("*")):
-        yield path, prefix + str(path.relative_to(folder))
-
-
-def refuse_foreign_programs(tree: Path) -> None:
-    """Raises BoardllamaError when a program or library for x86 was left in the tar file of an arm64 tree."""
-    with tarfile.open(tree) as tar:
-        for member in tar:
-            head = tar.extractfile(member) if member.isfile() else None
-            start = head.read(20) if head else b""
-            if start[:4] == b"\x7fELF" and start[18] in ELF_X86:
-                raise BoardllamaError(f"root tree: {member.name} is for x86; a native stand-in was left behind")

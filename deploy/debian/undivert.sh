@@ -1,6 +1,7 @@
-# Takes out what divert.sh put into the tree in $1.
+# Takes out what divert.sh put into the tree in $1; a hook may have taken some of it out before.
 set -eu
 for program in $NATIVE; do
+    test -e "$1/usr/bin/$program.real" || continue
     rm "$1/usr/bin/$program"
     dpkg-divert --root="$1" --quiet --local --rename --remove "/usr/bin/$program"
 done

@@ -1,0 +1,39 @@
+"""Native stand-ins for the emulated programs that set up packages, as hooks of mmdebstrap (see divert.sh)."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.debian.packing import files_below, pack, words
+from deploy.debian.stage import Controller
+from deploy.debian.tools import HERE, Tools
+
+
+def with_stand_ins(folder: Path, tools: Tools, hooks: list[str]) -> list[str]:
+    """The given hooks between those that put the stand-ins in and take them out; `folder` takes a tar file of them.
+
+    Scripts go in as text and files as tar: the other user ids of an ordinary user's build need not read the cache.
+    """
+    controller = Controller.this()
+    if not controller.emulates:
+        return hooks
+    native = folder / "native.tar"
+    pack(native, stand_ins(tools.folder, controller))
+    settings = f"NATIVE={shlex.quote(' '.join(words(HERE / 'native.txt')))}\nTRIPLET={controller.triplet}\n"
+    return [
+        f"--extract-hook=tar-in {shlex.quote(str(native))} /",
+        f"--extract-hook={settings}{(HERE / 'divert.sh').read_text()}",
+        *hooks,
+        f"--customize-hook={settings}{(HERE / 'undivert.sh').read_text()}",
+    ]
+
+
+def stand_ins(tools: Path, controller: Controller) -> Iterator[tuple[Path, str]]:
+    """The programs of native.txt, their loader and their libraries, with the names that they get in the tree."""
+    for program in words(HERE / "native.txt"):
+        yield (tools / "usr/bin" / program).resolve(), f"usr/lib/native/{program}"
+    libraries = files_below(tools / "usr/lib" / controller.triplet, f"usr/lib/{controller.triplet}/")
+    # No stand-in loads libkmod, and whatever makes an initrd takes every libkmod that it finds.
+    yield from ((path, name) for path, name in libraries if not path.name.startswith("libkmod"))
+    yield tools / controller.loader, controller.loader
+    yield tools / "lib64", "lib64"

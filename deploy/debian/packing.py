@@ -1,0 +1,52 @@
+"""Tar files of root trees: written so that the same files are the same bytes, and searched for foreign programs."""
+
+import gzip
+import re
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from deploy.debian.stage import SOURCE_DATE_EPOCH
+from deploy.errors import BoardllamaError
+
+# The begin of an ELF file whose e_machine is that of i386 or x86-64; in an initrd it stands anywhere.
+X86_PROGRAM = re.compile(rb"\x7fELF[\x01\x02]\x01\x01.{9}[\x01-\x03]\x00[\x03\x3e]\x00", re.DOTALL)
+
+
+def words(path: Path) -> list[str]:
+    """The words of a list; # begins a comment."""
+    return [word for line in path.read_text().splitlines() for word in line.split("#")[0].split()]
+
+
+def pack(result: Path, members: Iterable[tuple[Path, str]]) -> None:
+    """Writes files and links as a tar file owned by root. Modes become 644 or 755, so that no umask gets in."""
+
+    def normal(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        if not member.issym():
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        member.mtime = min(int(member.mtime), SOURCE_DATE_EPOCH)
+        return member
+
+    with tarfile.open(result, "w") as tar:
+        for path, name in members:
+            tar.add(path, name, recursive=False, filter=normal)
+
+
+def files_below(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
+    """Everything below a folder, in order, with the name that it gets in a tar file."""
+    for path in sorted(folder.rglob("*")):
+        yield path, prefix + str(path.relative_to(folder))
+
+
+def refuse_foreign_programs(tree: Path) -> None:
+    """Raises BoardllamaError when something for x86 was left in the tar file of an arm64 tree, or in its initrd."""
+    with tarfile.open(tree) as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isfile() else None
+            if not file:
+                continue
+            content = gzip.decompress(file.read()) if "/initrd.img-" in member.name else file.read(20)
+            if X86_PROGRAM.search(content):
+                raise BoardllamaError(f"root tree: {member.name} is for x86; a native stand-in was left behind")

@@ -1,0 +1,79 @@
+"""The controller's own builds of tools.txt, of the same release as the trees: unpacked once, and never installed.
+
+An image then does not depend on which versions of them the controller has.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.debian.packing import words
+from deploy.debian.stage import Controller, Stage
+from deploy.files import alone
+from deploy.paths import cache_dir
+
+HERE = Path(__file__).resolve().parent
+SUITE = "trixie"
+RECIPE = 1
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The unpacked packages."""
+
+    folder: Path
+
+    def program(self, path: str) -> list[str]:
+        """The command line of one of them; it loads the libraries beside it."""
+        return Controller.this().program(self.folder, path)
+
+
+def key() -> str:
+    """16 hexadecimal digits that name what is unpacked."""
+    inputs = [RECIPE, SUITE, Controller.this().architecture, words(HERE / "tools.txt")]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+
+
+def ensure() -> Tools:
+    """The cached tools, unpacked first when they are not there: 10 s. Raises BoardllamaError."""
+    folder = cache_dir() / "tools" / key()
+    if folder.exists():
+        return Tools(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.parent, "tools"):
+        if not folder.exists():
+            build(folder)
+    return Tools(folder)
+
+
+def build(folder: Path) -> None:
+    """Unpacks aside, then renames into place. What an interrupted build left is removed first."""
+    for left_over in folder.parent.glob(".new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    stage = Stage(Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent)), SUITE, "tools")
+    stage.folder.chmod(0o755)
+    archive = stage.folder / "tools.tar"
+    stage.mmdebstrap(
+        "packages",
+        archive,
+        "--variant=extract",
+        f"--architectures={Controller.this().architecture}",
+        f"--include={','.join(words(HERE / 'tools.txt'))}",
+    )
+    unpack(stage, archive, stage.folder / "tools", "./usr")
+    (stage.folder / "tools/lib64").symlink_to("usr/lib64")
+    os.sync()
+    (stage.folder / "tools").rename(folder)
+    stage.folder.rmdir()
+
+
+def unpack(stage: Stage, archive: Path, folder: Path, *members: str) -> None:
+    """Unpacks some members of a tar file as the user's own files, then removes the tar file."""
+    folder.mkdir()
+    command = ["tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory", str(folder), *members]
+    stage.run(f"unpacking {folder.name}", command)
+    archive.unlink()

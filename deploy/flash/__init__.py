@@ -1,0 +1,1 @@
+"""From a signed image to cards that are proven: `python -m deploy.flash`."""

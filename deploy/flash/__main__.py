@@ -1,0 +1,159 @@
+"""`python -m deploy.flash IMAGE …`: from a signed image to cards that are proven."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+from deploy.flash import archive as archives
+from deploy.flash import ask
+from deploy.flash.archive import Archive
+from deploy.flash.batch import Batch, Job, job_for, job_for_file, summary
+from deploy.flash.choice import Choice
+from deploy.flash.identities import Value, one, rows, with_keys_read
+from deploy.flash.identity_file import changes, partition
+from deploy.flash.progress import say
+from deploy.flash.results import Verdict, passed, public
+from deploy.flash.words import amount
+from deploy.flash.write import Change
+from deploy.onboard.identity import Identity
+from deploy.onboard.identity_rules import NAMES
+from deploy.paths import REPO
+
+Who = Sequence[Identity | None]
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.flash", description="Write a signed image to cards.")
+    parser.add_argument("image", nargs="?", type=Path, help="….img.zst, with its other files beside it")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--device", help="the disk; without it you are asked")
+    where.add_argument("--devices", help="several, with commas; or all")
+    where.add_argument("--to-file", type=Path, help="a regular file instead")
+    parser.add_argument("--serial", action="append", default=[], help="of a disk that is not removable, or for --yes")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needs the serial of each disk")
+    parser.add_argument("--everything", action="store_true", help="write all, not only what differs")
+    parser.add_argument(
+        "--csv", type=Path, help="one row of identity for each card; rows that have passed are left out"
+    )
+    parser.add_argument("--results", type=Path, help="where a line for each card goes (results.jsonl beside the image)")
+    parser.add_argument("--signers", type=Path, help="who may have signed the image (allowed_signers of ssh-keygen)")
+    for name, rule in NAMES.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, action="append", default=[], help=rule.about, metavar="…")
+    return parser
+
+
+def main(words: list[str]) -> int:
+    """Flashes; the exit status. Raises BoardllamaError."""
+    options = arguments().parse_args(words)
+    given = [(name, value) for name in NAMES for value in getattr(options, name)]
+    values = with_keys_read(given)
+    image = options.image or only_image()
+    results = options.results or image.with_name("results.jsonl")
+    with archives.opened(image, options.signers) as archive:
+        say(
+            f"{archive.name}: signed, complete, {amount(archive.manifest.disk_size)}, of which "
+            f"{amount(sum(span.size for span in archive.blocks.mapped))} are written"
+        )
+        who = identities(options.csv, values, results, archive)
+        if options.csv and not who:
+            say(f"every row of {options.csv} has passed: nothing is left to do")
+            return 0
+        jobs = file_job(options, archive, who) if options.to_file else disk_jobs(options, archive, who)
+        found = Batch(archive, results, options.everything).run(jobs)
+    for result in found:
+        with suppress(OSError):  # of a terminal that is gone
+            os.write(1, f"{summary(result)}\n".encode())
+    if options.csv and (left := len(who) - sum(result.verdict is Verdict.PASS for result in found)):
+        say(f"{left} rows of {options.csv} are left: put in other cards, and run the same command again")
+    if any(result.verdict is Verdict.INTERRUPTED for result in found):
+        return 130
+    return 0 if all(result.verdict is Verdict.PASS for result in found) else 1
+
+
+def only_image() -> Path:
+    """The one in dist/. Raises BoardllamaError when there is none, or a choice."""
+    found = sorted((REPO / "dist").glob(f"*{archives.SUFFIX}"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise BoardllamaError(f"IMAGE= must name the image, dist/….img.zst: there are {names}")
+    return found[0]
+
+
+def identities(csv: Path | None, values: Sequence[Value], results: Path, archive: Archive) -> Who:
+    """One for each card: of the rows of a CSV those that have not passed; else what the options say, for all alike."""
+    if csv is None:
+        return [one(values)]
+    done = passed(results, archive.manifest.image.sha256)
+    every = rows(csv, values)
+    left = [identity for identity in every if public(identity) not in done]
+    if len(left) < len(every):
+        say(f"{len(every) - len(left)} of {len(every)} rows have passed already")
+    return left
+
+
+def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who) -> list[Job]:
+    """Asks which disks, and whether. Raises BoardllamaError."""
+    words = [options.device] if options.device else [word for word in (options.devices or "").split(",") if word]
+    choice = Choice(words, options.serial, options.yes)
+    chosen = choice.disks(archive.manifest.disk_size)
+    if not options.csv:
+        refuse_twins(who[0], len(chosen))
+        who = [who[0]] * len(chosen)
+    for device in chosen[len(who) :]:
+        say(f"{device.path} is left alone: no row is left for it")
+    chosen = chosen[: len(who)]
+    prepared = prepare(archive, who[: len(chosen)])
+    named = [identity.hostname if identity else None for identity in who]
+    receives = [f"{archive.name} as {name}" if name else archive.name for _, name in zip(chosen, named, strict=False)]
+    choice.confirm(chosen, receives)
+    return [job_for(device, *both) for device, both in zip(chosen, prepared, strict=True)]
+
+
+def file_job(options: argparse.Namespace, archive: Archive, who: Who) -> list[Job]:
+    """A regular file. Raises BoardllamaError."""
+    path: Path = options.to_file
+    if path.exists() and (path.is_symlink() or not path.is_file()):
+        raise BoardllamaError(f"{path} is no regular file: DEVICE={path} writes to a disk")
+    ((identity, changed),) = prepare(archive, who[:1])
+    if path.exists() and path.stat().st_size and not options.yes:
+        say(f"{path} is there, {amount(path.stat().st_size)}: its content will be lost.")
+        ask.confirm([path.name])
+    return [job_for_file(path, archive.manifest.disk_size, identity, changed)]
+
+
+def refuse_twins(identity: Identity | None, count: int) -> None:
+    """Raises BoardllamaError when several cards would get what must be each one's own."""
+    fixed = identity.address not in (None, "dhcp") if identity else False
+    if identity and count > 1 and (identity.hostname or fixed):
+        raise BoardllamaError(f"{count} cards cannot have one host name or address: CSV=… gives each its own")
+
+
+def prepare(archive: Archive, who: Who) -> list[tuple[Identity | None, Sequence[Change]]]:
+    """What makes each card its own, before anything is written. Raises BoardllamaError."""
+    if not any(who):
+        return [(identity, ()) for identity in who]
+    original = partition(archive)
+    return [(identity, changes(archive, original, identity.render()) if identity else ()) for identity in who]
+
+
+def interrupt(*_: object) -> None:
+    """A terminal that goes, or a machine that shuts down, is as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BoardllamaError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing was written")

@@ -1,0 +1,63 @@
+"""What a person is shown and asked before anything is lost. The answer is a disk's name: no habit types that."""
+
+import sys
+from collections.abc import Sequence
+
+from deploy.errors import BoardllamaError
+from deploy.flash.contents import Content
+from deploy.flash.devices import Device
+from deploy.flash.progress import say
+
+NO_TERMINAL = (
+    "there is no terminal to ask on: name the disk and prove that you mean it, DEVICE=/dev/… SERIAL=… YES=1 "
+    "(--device, --serial, --yes)"
+)
+
+
+def overview(writable: Sequence[Device], refused: Sequence[tuple[Device, str]]) -> list[str]:
+    """Every disk: those that may be written, and why the others may not."""
+    lines = ["May be written:", *(f"  {device.name:<10} {device.title}" for device in writable)]
+    if not writable:
+        lines = ["No disk may be written: put a card into the reader."]
+    if refused:
+        lines += ["May not:", *(f"  {device.name:<10} {device.title}\n{'':13}{why}" for device, why in refused)]
+    return lines
+
+
+def loss(device: Device, found: Sequence[Content], receives: str) -> list[str]:
+    """What is on the disk, and what comes in its place."""
+    head = f"{device.title} becomes {receives}. This will be lost:"
+    return [head, *(f"    {content.line}" for content in found)] if found else [head, "    nothing that is known"]
+
+
+def choose(names: Sequence[str]) -> str:
+    """The name that is typed, one of these. Raises BoardllamaError."""
+    need_terminal()
+    typed = read_answer("Everything on the disk that you name will be lost. Its name, or nothing to stop: ")
+    if typed not in names:
+        raise BoardllamaError(f"{typed!r} is none of {', '.join(names)}: nothing was written" if typed else STOPPED)
+    return typed
+
+
+def confirm(names: Sequence[str]) -> None:
+    """Returns when exactly these names are typed. Raises BoardllamaError."""
+    need_terminal()
+    typed = read_answer(f"Type {' '.join(names)} to go on, or nothing to stop: ")
+    words = [word.removeprefix("/dev/") for word in typed.replace(",", " ").split()]
+    if sorted(words) != sorted(names):
+        raise BoardllamaError(f"{typed!r} is not {' '.join(names)}: nothing was written" if typed else STOPPED)
+
+
+STOPPED = "stopped: nothing was written"
+
+
+def need_terminal() -> None:
+    """Raises BoardllamaError without one."""
+    if not sys.stdin.isatty():
+        raise BoardllamaError(NO_TERMINAL)
+
+
+def read_answer(question: str) -> str:
+    """What is typed, in a line."""
+    say(question)
+    return sys.stdin.readline().strip().removeprefix("/dev/")

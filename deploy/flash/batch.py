@@ -1,0 +1,139 @@
+"""Several cards at once: each with its own thread, its own progress and its own result."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+from deploy.flash import card as cards
+from deploy.flash.archive import Archive
+from deploy.flash.card import Card, Interrupted
+from deploy.flash.devices import Device, devices
+from deploy.flash.progress import Progress, say, shown
+from deploy.flash.results import Result, Verdict, append, public
+from deploy.flash.words import amount, duration
+from deploy.flash.write import Change, flash
+from deploy.onboard.identity import Identity
+
+Open = Callable[[threading.Event], AbstractContextManager[Card]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One card: how it is opened, and what it becomes."""
+
+    name: str
+    serial: str
+    open: Open
+    identity: Identity | None
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The image for all of them, and where results go."""
+
+    archive: Archive
+    results: Path
+    everything: bool = False
+
+    def run(self, jobs: Sequence[Job]) -> list[Result]:
+        """All at once; returns when each has ended. Ctrl-C ends all of them, and each still gets its result."""
+        stop = threading.Event()
+        progress = [Progress(job.name) for job in jobs]
+        with shown(progress), ThreadPoolExecutor(len(jobs)) as pool:
+            running: list[Future[Result]] = []
+            try:
+                for job, line in zip(jobs, progress, strict=True):
+                    running.append(pool.submit(self.one, job, line, stop))
+                wait(running)
+            except KeyboardInterrupt:
+                say("stopping: what is under way is brought to its end first")
+                stop.set()
+                wait_again(running)
+        return [future.result() for future in running]
+
+    def one(self, job: Job, progress: Progress, stop: threading.Event) -> Result:
+        """One card from its beginning to its line in the results."""
+        began, written = time.monotonic(), 0
+        verdict, reason = Verdict.FAIL, ""
+        try:
+            with job.open(stop) as card:
+                try:
+                    compared = flash(card, self.archive, job.changes, progress, self.everything)
+                finally:
+                    written = card.written
+            verdict, reason = Verdict.PASS, "only what differed was written" if compared else ""
+        except Interrupted:
+            verdict = Verdict.INTERRUPTED
+            reason = (
+                f"interrupted. {job.name} does not boot now: run the same command again" if written else "interrupted"
+            )
+        except BoardllamaError as error:
+            reason = str(error)
+        progress.begin(verdict.value)
+        result = Result(
+            device=job.name,
+            serial=job.serial,
+            image=self.archive.path.name,
+            image_sha256=self.archive.manifest.image.sha256,
+            identity=public(job.identity),
+            bytes=written,
+            seconds=round(time.monotonic() - began, 1),
+            verdict=verdict,
+            reason=reason,
+            time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+        append(self.results, result)
+        return result
+
+
+def wait_again(running: Sequence[Future[Result]]) -> None:
+    """A second Ctrl-C changes nothing: a read or write that was begun ends by itself, or at the kernel's deadline."""
+    while True:
+        try:
+            wait(running)
+            return
+        except KeyboardInterrupt:
+            continue
+
+
+def job_for(device: Device, identity: Identity | None, changes: Sequence[Change]) -> Job:
+    """For a disk."""
+    return Job(str(device.path), device.serial, partial(open_same, device), identity, changes)
+
+
+def job_for_file(path: Path, size: int, identity: Identity | None, changes: Sequence[Change]) -> Job:
+    """For a regular file."""
+    return Job(str(path), "", partial(cards.opened_file, path, size), identity, changes)
+
+
+@contextmanager
+def open_same(device: Device, stop: threading.Event) -> Iterator[Card]:
+    """The disk that was asked about: another one may have got its name since. Raises BoardllamaError."""
+    with cards.opened(device.path, stop) as card:
+        now = next((one for one in devices() if one.name == device.name), None)
+        if now is None or (now.number, now.serial, now.model, card.size) != (
+            device.number,
+            device.serial,
+            device.model,
+            device.size,
+        ):
+            raise BoardllamaError(f"{device.path} is another disk than a moment ago: nothing was written, run it again")
+        yield card
+
+
+def summary(result: Result) -> str:
+    """The last line about a card."""
+    who = ", ".join(result.identity.get("hostname", []))
+    head = " ".join(filter(None, [f"{result.verdict.value:<4}", result.device, who and f"as {who}"]))
+    if result.verdict is not Verdict.PASS:
+        return f"{head}: {result.reason}"
+    how = f", {result.reason}" if result.reason else ""
+    return f"{head}: {amount(result.bytes)} written, all of it read back, {duration(result.seconds)}{how}"

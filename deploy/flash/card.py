@@ -1,0 +1,207 @@
+"""A card, open for writing by us alone: every read and write goes past the page cache."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISBLK
+
+from deploy.errors import BoardllamaError
+from deploy.flash.spans import BLOCK, Span
+from deploy.flash.words import amount
+
+# ioctl numbers of linux/fs.h, and modes of linux/falloc.h.
+BLKRRPART, BLKSSZGET, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1268, 0x1277, 0x80081272
+KEEP_SIZE, PUNCH_HOLE = 1, 2
+DISCARD_STEP = 1 << 30  # bytes at once, so that Ctrl-C is heard in between
+ALIGNMENT = 1 << 20
+GONE = (errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM)
+AGAIN = "It does not boot now. Put it in again and run the same command"
+
+
+class CardError(BoardllamaError):
+    """The card failed, or was pulled out. It does not boot."""
+
+
+class Interrupted(Exception):
+    """Somebody ended the run."""
+
+
+@dataclass
+class Card:
+    """An open disk or file of `size` bytes. `written` counts bytes; `stop` ends the next read or write."""
+
+    name: str
+    descriptor: int
+    size: int
+    stop: threading.Event = field(default_factory=threading.Event)
+    written: int = 0
+
+    @property
+    def whole(self) -> Span:
+        """All of it."""
+        return Span(0, self.size)
+
+    @property
+    def end_of_blocks(self) -> int:
+        """Where its last whole block ends, in bytes."""
+        return self.size // BLOCK * BLOCK
+
+    def clipped(self, span: Span) -> Span:
+        """Without what lies behind its end: the last block of an odd disk is a short one."""
+        return span.within(self.whole)
+
+    def read(self, view: memoryview, offset: int) -> None:
+        """Fills the view. Raises CardError, Interrupted."""
+        done = 0
+        while done < len(view):
+            self.go_on()
+            try:
+                count = os.preadv(self.descriptor, [view[done:]], offset + done)
+            except OSError as error:
+                raise self.failed("read", offset + done, error) from error
+            if not count:
+                raise self.failed("read", offset + done, OSError(errno.EIO, "it ends there"))
+            done += count
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """Writes all of it. Raises CardError, Interrupted."""
+        done = 0
+        while done < len(view):
+            self.go_on()
+            try:
+                count = os.pwritev(self.descriptor, [view[done:]], offset + done)
+            except OSError as error:
+                raise self.failed("written", offset + done, error) from error
+            done += count
+            self.written += count
+
+    def sync(self) -> None:
+        """Returns when the card says that it has everything. Raises CardError, Interrupted."""
+        self.go_on()
+        try:
+            os.fsync(self.descriptor)
+        except OSError as error:
+            raise self.failed("brought to rest", self.size, error) from error
+
+    def punch(self, span: Span) -> bool:
+        """Makes it zero without writing, where the kernel vouches for that; False where it cannot. Raises CardError."""
+        self.go_on()
+        libc = ctypes.CDLL(None, use_errno=True)
+        offset, length = ctypes.c_int64(span.start), ctypes.c_int64(span.size)
+        if libc.fallocate(self.descriptor, KEEP_SIZE | PUNCH_HOLE, offset, length) == 0:
+            return True
+        if (number := ctypes.get_errno()) in GONE:
+            raise self.failed("cleared", span.start, OSError(number, os.strerror(number)))
+        return False
+
+    def discard(self, span: Span) -> None:
+        """Tells the card that nothing in it is needed. Many cards and readers do not listen: this promises nothing."""
+        for part in span.steps(DISCARD_STEP):
+            self.go_on()
+            try:
+                fcntl.ioctl(self.descriptor, BLKDISCARD, struct.pack("QQ", part.start, part.size))
+            except OSError as error:
+                if error.errno in GONE:
+                    raise self.failed("cleared", part.start, error) from error
+                return
+
+    def go_on(self) -> None:
+        """Raises Interrupted when the run is ended."""
+        if self.stop.is_set():
+            raise Interrupted
+
+    def failed(self, what: str, offset: int, error: OSError) -> CardError:
+        """The error in words: a card that is gone, or one that is bad."""
+        if error.errno in GONE or self.is_gone():
+            return CardError(f"{self.name} was pulled out, or its reader gave up. {AGAIN}")
+        return CardError(
+            f"{self.name} cannot be {what} at {amount(offset)} of {amount(self.size)} ({error.strerror}). It does not "
+            "boot now. Was it pulled out? Put it in again and run the same command. Else it is worn or broken, or its "
+            "reader is: use another"
+        )
+
+    def is_gone(self) -> bool:
+        """True when the kernel sees no medium any more."""
+        try:
+            return size_of(self.descriptor) == 0
+        except OSError:
+            return True
+
+
+def size_of(descriptor: int) -> int:
+    """Bytes of an open disk or file. Raises OSError."""
+    found = os.fstat(descriptor)
+    if not S_ISBLK(found.st_mode):
+        return found.st_size
+    return int(struct.unpack("Q", fcntl.ioctl(descriptor, BLKGETSIZE64, bytes(8)))[0])
+
+
+@contextmanager
+def opened(path: Path, stop: threading.Event | None = None) -> Iterator[Card]:
+    """The disk, ours alone: the kernel refuses it while anything of it is mounted or part of something, and refuses
+    that while we have it. Raises BoardllamaError."""
+    descriptor = open_exclusively(path)
+    try:
+        with suppress(OSError):  # systemd's rule for who writes to a disk: udev leaves it alone meanwhile
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sector = struct.unpack("I", fcntl.ioctl(descriptor, BLKSSZGET, bytes(4)))[0]
+        if sector > BLOCK:
+            raise BoardllamaError(f"{path} has sectors of {sector} bytes, at most {BLOCK} are supported: use another")
+        yield Card(str(path), descriptor, size_of(descriptor), stop or threading.Event())
+        with suppress(OSError):  # what the kernel knew of its partitions is no longer so
+            fcntl.ioctl(descriptor, BLKRRPART)
+    finally:
+        os.close(descriptor)
+
+
+def open_exclusively(path: Path) -> int:
+    """Raises BoardllamaError with what to do."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError as error:
+        raise BoardllamaError(f"{path} cannot be opened: {error.strerror}{ADVICE.get(error.errno or 0, '')}") from None
+
+
+ADVICE = {
+    errno.EBUSY: ": something on it is in use: unmount it, or close the other program that writes to it",
+    errno.EACCES: ": only root may write to disks: run it with sudo",
+    errno.EPERM: ": only root may write to disks: run it with sudo",
+    errno.EROFS: ": it is write-protected: move the lock on the side of the card, or use another",
+    errno.ENOMEDIUM: ": there is no card in the reader",
+}
+
+
+@contextmanager
+def opened_file(path: Path, size: int, stop: threading.Event | None = None) -> Iterator[Card]:
+    """A regular file in place of a card, made at least `size` bytes long. Raises BoardllamaError."""
+    try:
+        descriptor = open_direct(path)
+    except OSError as error:
+        raise BoardllamaError(f"{path} cannot be opened: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if size_of(descriptor) < size:
+            os.ftruncate(descriptor, size)
+        yield Card(str(path), descriptor, size_of(descriptor), stop or threading.Event())
+    except BlockingIOError:
+        raise BoardllamaError(f"{path} is being written to by another program: wait for it") from None
+    finally:
+        os.close(descriptor)
+
+
+def open_direct(path: Path) -> int:
+    """A file system that knows no O_DIRECT gets its reads from memory. Raises OSError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags | os.O_DIRECT, 0o644)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.open(path, flags, 0o644)

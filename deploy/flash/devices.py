@@ -1,0 +1,174 @@
+"""The disks of this machine, as lsblk tells, and why one of them may not be written."""
+
+import json
+import subprocess
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import BoardllamaError
+from deploy.flash.words import amount
+
+COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
+SYS = Path("/sys/class/block")
+SYSTEM = ("/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home")
+DEADLINE = 30
+# Types of lsblk for what is built on top of a disk, and for what is a disk.
+BUILT_ON = {"lvm": "LVM", "crypt": "LUKS", "dm": "the device mapper", "mpath": "multipath"}
+WHOLE = ("disk", "loop")
+SEVERAL = "more than one file system"
+# Contents of a disk that somebody may still need, besides those that lsblk calls a member.
+ALONE = ("swap", "bcache", "drbd", SEVERAL)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partition of a disk, or what is built on one. `mounted`: where, or [SWAP]."""
+
+    name: str
+    type: str
+    size: int  # bytes
+    file_system: str
+    label: str
+    mounted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A whole disk. The serial of a loop device, which has none, is the path of the file behind it."""
+
+    name: str
+    path: Path
+    number: str  # major:minor
+    type: str
+    size: int  # bytes
+    removable: bool
+    read_only: bool
+    model: str
+    serial: str
+    parts: tuple[Part, ...]  # itself first, then everything on it
+
+    @property
+    def title(self) -> str:
+        """As in /dev/sdb, 64 GB, Generic STORAGE DEVICE, serial 000000001206."""
+        known = [str(self.path), amount(self.size), self.model, f"serial {self.serial}" if self.serial else "no serial"]
+        return ", ".join(filter(None, known))
+
+
+def devices() -> list[Device]:
+    """All whole disks. Raises BoardllamaError."""
+    found = json.loads(output("lsblk", "--json", "--bytes", "--output", COLUMNS))
+    return [device(node) for node in found["blockdevices"] if node["type"] in WHOLE]
+
+
+def device(node: dict[str, Any], sys: Path = SYS) -> Device:
+    """From lsblk's own description."""
+    return Device(
+        name=node["name"],
+        path=Path(node["path"]),
+        number=node["maj:min"],
+        type=node["type"],
+        size=int(node["size"] or 0),
+        removable=is_removable(node, sys),
+        read_only=bool(node["ro"]),
+        model=(node["model"] or "").strip(),
+        serial=(node["serial"] or "").strip() or file_behind(node["name"], sys),
+        parts=tuple(parts(node)),
+    )
+
+
+def parts(node: dict[str, Any]) -> Iterator[Part]:
+    """The node and everything below it."""
+    mounted = tuple(point for point in node["mountpoints"] if point)
+    label = node["label"] or node["partlabel"] or ""
+    yield Part(node["name"], node["type"], int(node["size"] or 0), node["fstype"] or "", label, mounted)
+    for child in node.get("children", ()):
+        yield from parts(child)
+
+
+def is_removable(node: dict[str, Any], sys: Path) -> bool:
+    """What the kernel says; a built-in slot says no, but its cards are of the type SD, and soldered memory MMC."""
+    kind = sys / node["name"] / "device" / "type"
+    return bool(node["rm"]) or (kind.is_file() and kind.read_text().strip() == "SD")
+
+
+def file_behind(name: str, sys: Path) -> str:
+    """Of a loop device; empty for others."""
+    path = sys / name / "loop" / "backing_file"
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def swaps() -> frozenset[str]:
+    """Names of the disks and partitions that are swapped to."""
+    lines = Path("/proc/swaps").read_text().splitlines()[1:]
+    return frozenset(Path(line.split()[0]).name for line in lines)
+
+
+def refusal(device: Device, needed: int, serials: Collection[str], swapped: Collection[str]) -> str | None:
+    """Why `needed` bytes may not be written to it; None when they may.
+
+    `serials` are those that somebody has named: only these disks are written although they are not removable.
+    """
+    if reason := in_use(device, swapped):
+        return reason
+    if device.read_only:
+        return "is write-protected: move the lock on the side of the card, or use another"
+    if not device.size:
+        return "is empty: there is no card in it"
+    if not device.removable and not (device.serial and device.serial in serials):
+        what = "a loop device" if device.type == "loop" else "not removable"
+        return f"is {what}: SERIAL='{device.serial or '…'}' says that you mean it" if device.serial else f"is {what}"
+    if device.size < needed:
+        return (
+            f"is too small: it has {amount(device.size)} ({device.size}), the image needs {amount(needed)} ({needed})"
+        )
+    return None
+
+
+def in_use(device: Device, swapped: Collection[str]) -> str | None:
+    """Why it may not be written, whatever anybody says."""
+    mounted = [(part, point) for part in device.parts for point in part.mounted]
+    for _, point in mounted:
+        if point in SYSTEM:
+            return f"is what this machine runs from ({point})"
+    for part in device.parts:
+        if part.name in swapped or "[SWAP]" in part.mounted:
+            return f"is swapped to ({part.name}): `swapoff /dev/{part.name}`, if it is not this machine's own"
+    for part, point in mounted:
+        return f"is mounted at {point}: `umount /dev/{part.name}` first"
+    for part in device.parts:
+        if why := built_on(part):
+            return why
+    return None
+
+
+def built_on(part: Part) -> str | None:
+    """Whether it is, or holds, a part of something larger."""
+    what = BUILT_ON.get(part.type) or ("RAID" if part.type.startswith(("raid", "md", "linear")) else None)
+    if what:
+        return f"is used by {what} ({part.name})"
+    return member(part.file_system, part.name)
+
+
+def member(file_system: str, name: str) -> str | None:
+    """Why a disk with this on it is refused; None for what is an ordinary file system."""
+    if file_system.endswith("_member") or file_system.startswith("crypto_") or file_system in ALONE:
+        what = {"swap": "swap space", "LVM2_member": "LVM", "crypto_LUKS": "LUKS", "zfs_member": "ZFS"}.get(
+            file_system, file_system
+        )
+        return f"holds {what} ({name}): if nothing of it is needed, `wipefs --all /dev/{name}` first"
+    return None
+
+
+def output(*words: str, good: Collection[int] = (0,)) -> str:
+    """Standard output of a program. Raises BoardllamaError."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=DEADLINE, check=False)
+    except FileNotFoundError:
+        raise BoardllamaError(f"{words[0]} is missing: apt-get install util-linux fdisk") from None
+    except subprocess.TimeoutExpired:
+        raise BoardllamaError(f"{words[0]} did not end within {DEADLINE} s: pull the card, put it in again") from None
+    if done.returncode not in good:
+        raise BoardllamaError(f"{words[0]}: {(done.stderr.strip() or f'status {done.returncode}').splitlines()[-1]}")
+    return done.stdout

@@ -1,0 +1,83 @@
+"""Who the cards become: from options, or one row of a CSV file each."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+from deploy.onboard.identity import Identity, IdentityError, made_of
+from deploy.onboard.identity_rules import NAMES
+
+Value = tuple[str, str]
+
+
+def one(values: Sequence[Value]) -> Identity | None:
+    """From options; None without any. Raises BoardllamaError."""
+    try:
+        return made_of(*values) if values else None
+    except IdentityError as error:
+        raise BoardllamaError(f"the identity is wrong: {error}") from None
+
+
+def with_keys_read(values: Sequence[Value]) -> list[Value]:
+    """The same, where an ssh_key that names a file is that file's keys. Raises BoardllamaError."""
+    found: list[Value] = []
+    for name, value in values:
+        path = Path(value).expanduser()
+        if name == "ssh_key" and " " not in value.strip():
+            found += [(name, key) for key in keys_in(path)]
+        else:
+            found.append((name, value))
+    return found
+
+
+def keys_in(path: Path) -> list[str]:
+    """The public keys of a file. Raises BoardllamaError."""
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BoardllamaError(f"SSH_KEY={path} is no key and no file with one ({error})") from None
+    if any("PRIVATE KEY" in line for line in lines):
+        raise BoardllamaError(f"SSH_KEY={path} is a private key: give the public one, {path}.pub")
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
+    """One identity per row; the first row names the columns, which may repeat. `common` holds where a row is silent.
+
+    Raises BoardllamaError with every wrong row: nothing is written before all are right.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BoardllamaError(f"CSV={path} cannot be read ({error})") from None
+    table = list(csv.reader(lines, delimiter=";" if lines and ";" in lines[0] else ","))
+    if len(table) < 2 or "hostname" not in [name.strip() for name in table[0]]:
+        raise BoardllamaError(
+            f"CSV={path}: the first line names the columns ({', '.join(NAMES)}); hostname must be one"
+        )
+    found, problems = [], []
+    for number, cells in enumerate(table[1:], 2):
+        try:
+            if any(cells):
+                found.append(row(table[0], cells, common))
+        except (IdentityError, BoardllamaError) as error:
+            problems.append(f"line {number}: {error}")
+    names = [identity.hostname for identity in found]
+    problems += [
+        f"{name} is there {names.count(name)} times" for name in sorted({n or "" for n in names if names.count(n) > 1})
+    ]
+    if problems:
+        raise BoardllamaError(f"CSV={path}: {'; '.join(problems)}")
+    return found
+
+
+def row(header: Sequence[str], cells: Sequence[str], common: Sequence[Value]) -> Identity:
+    """Raises IdentityError, BoardllamaError."""
+    if len(cells) > len(header):
+        raise BoardllamaError(f"it has {len(cells)} cells and the first line {len(header)}: quote values with commas")
+    own = [(name.strip(), value.strip()) for name, value in zip(header, cells, strict=False) if value.strip()]
+    given = {name for name, _ in own}
+    if "hostname" not in given:
+        raise BoardllamaError("hostname is empty: every card needs one")
+    return made_of(*with_keys_read([*own, *(value for value in common if value[0] not in given)]))

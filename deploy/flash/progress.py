@@ -1,0 +1,92 @@
+"""How far each card is: one line per card, redrawn on a terminal, told now and then in a pipe."""
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from deploy.flash.words import amount, duration
+
+REDRAW, TELL = 0.5, 3.0  # seconds between two pictures on a terminal, two lines in a pipe
+SILENT = 15.0  # seconds without a byte until that is said
+
+
+@dataclass
+class Progress:
+    """One card's way through one phase; `total` in bytes, 0 when it is not known. Any thread may add."""
+
+    name: str
+    phase: str = "waiting"
+    total: int = 0
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+    moved: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, phase: str, total: int = 0) -> None:
+        """The next phase."""
+        with self.lock:
+            self.phase, self.total, self.done = phase, total, 0
+            self.began = self.moved = time.monotonic()
+
+    def add(self, size: int) -> None:
+        """Some more bytes are done."""
+        with self.lock:
+            self.done += size
+            self.moved = time.monotonic()
+
+    def line(self, now: float) -> str:
+        """As in `sdb: writing 212 of 452 MB, 47 %, 21.3 MB/s, 11 s left`."""
+        with self.lock:
+            phase, total, done, seconds, still = self.phase, self.total, self.done, now - self.began, now - self.moved
+        if still > SILENT:
+            waiting = f"no answer for {duration(still)}; pull it out if it stays so"
+            return f"{self.name}: {phase}, {amount(done)} of {amount(total)}: {waiting}"
+        if not total:
+            return f"{self.name}: {phase}"
+        line = f"{self.name}: {phase} {done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done // total} %"
+        if not done or seconds < 0.5:
+            return line
+        rate = done / seconds
+        return f"{line}, {rate / 1e6:.1f} MB/s, {duration((total - done) / rate)} left"
+
+
+def say(line: str) -> None:
+    """A line for people. A terminal that is gone must not stop what is under way."""
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def shown(cards: Sequence[Progress]) -> Iterator[None]:
+    """Shows the cards' progress until the block ends."""
+    end = threading.Event()
+    target = redraw if sys.stderr.isatty() else tell
+    thread = threading.Thread(target=target, args=(cards, end), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def tell(cards: Sequence[Progress], end: threading.Event) -> None:
+    """A line per card every TELL seconds."""
+    while not end.wait(TELL):
+        for card in cards:
+            say(card.line(time.monotonic()))
+
+
+def redraw(cards: Sequence[Progress], end: threading.Event) -> None:
+    """The same lines in their place; nothing of them stays."""
+    up = ""
+    while not end.wait(REDRAW):
+        width = shutil.get_terminal_size().columns - 1
+        say(up + "\n".join(f"\r\x1b[K{card.line(time.monotonic())[:width]}" for card in cards))
+        up = f"\x1b[{len(cards)}A"
+    if up:
+        say(f"{up}\x1b[J\x1b[1A")

@@ -1,0 +1,74 @@
+"""results.jsonl: one line of JSON for every card, whatever became of it; a batch goes on by it."""
+
+import json
+import os
+import threading
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+
+from deploy.onboard.identity import Identity
+from deploy.onboard.identity_rules import NAMES
+
+Public = dict[str, list[str]]
+LOCK = threading.Lock()
+
+
+class Verdict(Enum):
+    """How it ended."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INTERRUPTED = "INTERRUPTED"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One card. `bytes`: written to it; `identity`: without its secrets; `seconds` from opening it to its last byte."""
+
+    device: str
+    serial: str
+    image: str
+    image_sha256: str
+    identity: Public
+    bytes: int
+    seconds: float
+    verdict: Verdict
+    reason: str
+    time: str
+
+    @property
+    def line(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self) | {"verdict": self.verdict.value}, ensure_ascii=False)
+
+
+def public(identity: Identity | None) -> Public:
+    """Values by name; secrets are left out."""
+    found: Public = {}
+    for name, value in identity.entries if identity else ():
+        if not NAMES[name].secret:
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def append(path: Path, result: Result) -> None:
+    """Adds the line, for good. A line that a power cut tore stays alone. Raises OSError."""
+    with LOCK, path.open("ab+") as file:
+        torn = file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+        file.write(b"\n" * bool(torn) + result.line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def passed(path: Path, image_sha256: str) -> list[Public]:
+    """Identities of the cards that have passed with this image. Lines that cannot be read do not count."""
+    found = []
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
+        try:
+            data = json.loads(line)
+            if data["verdict"] == Verdict.PASS.value and data["image_sha256"] == image_sha256:
+                found.append(data["identity"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

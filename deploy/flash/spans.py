@@ -1,0 +1,81 @@
+"""Byte ranges of a disk, and the arithmetic that decides what is written when."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+BLOCK = 4096  # bytes: every read and write is a multiple of it, at a multiple of it (but at the end of an odd disk)
+
+
+class Span(NamedTuple):
+    """From `start` up to but not including `end`, in bytes."""
+
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.end - self.start
+
+    def within(self, other: "Span") -> "Span":
+        """The part of it that lies in the other; its size is 0 or less when there is none."""
+        return Span(max(self.start, other.start), min(self.end, other.end))
+
+    def steps(self, size: int) -> Iterator["Span"]:
+        """It in pieces that end at multiples of `size`."""
+        start = self.start
+        while start < self.end:
+            end = min(self.end, (start // size + 1) * size)
+            yield Span(start, end)
+            start = end
+
+
+def aligned(span: Span, block: int = BLOCK) -> Span:
+    """The whole blocks that it touches."""
+    return Span(span.start // block * block, -(-span.end // block) * block)
+
+
+def merged(spans: Iterable[Span], gap: int = 0) -> list[Span]:
+    """In order, without overlaps; those that are at most `gap` bytes apart become one."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        if span.size <= 0:
+            continue
+        if found and span.start <= found[-1].end + gap:
+            found[-1] = Span(found[-1].start, max(found[-1].end, span.end))
+        else:
+            found.append(span)
+    return found
+
+
+def without(spans: Iterable[Span], removed: Iterable[Span]) -> list[Span]:
+    """What is left of the spans. Both in order and without overlaps."""
+    holes = list(removed)
+    left: list[Span] = []
+    for span in spans:
+        start = span.start
+        for hole in holes:
+            if hole.end <= start or hole.start >= span.end:
+                continue
+            if hole.start > start:
+                left.append(Span(start, hole.start))
+            start = hole.end
+        if start < span.end:
+            left.append(Span(start, span.end))
+    return left
+
+
+def inside(spans: Sequence[Span], window: Span) -> list[Span]:
+    """The parts of the spans, in order and without overlaps, that lie in the window."""
+    found = []
+    for span in spans[bisect_right(spans, window.start, key=lambda one: one.end) :]:
+        if span.start >= window.end:
+            break
+        found.append(span.within(window))
+    return found
+
+
+def total(spans: Iterable[Span]) -> int:
+    """In bytes."""
+    return sum(span.size for span in spans)

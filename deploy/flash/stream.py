@@ -1,0 +1,77 @@
+"""The bytes of an image in order, decompressed ahead of who uses them."""
+
+import mmap
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import zstandard
+
+from deploy.errors import BoardllamaError
+from deploy.flash.archive import READ, Archive, compressed, drain
+from deploy.flash.spans import Span, aligned
+
+T = TypeVar("T")
+PIECE = 4 << 20
+AHEAD = 3
+
+
+class Piece(NamedTuple):
+    """Bytes of the image, good until the next piece is asked for. In memory that O_DIRECT takes."""
+
+    span: Span
+    data: memoryview
+
+
+def buffer(size: int = PIECE) -> memoryview:
+    """Memory at the start of a page, all zero."""
+    return memoryview(mmap.mmap(-1, size))
+
+
+def pieces(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
+    """The wanted ones of the image's pieces. Raises BoardllamaError at its end when the file has changed meanwhile."""
+    return ahead(decompressed(archive, is_wanted))
+
+
+def decompressed(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
+    """The same without a thread: each one is good until AHEAD + 1 others were asked for."""
+    source = compressed(archive.path, archive.descriptor, archive.manifest.image)
+    reader = zstandard.ZstdDecompressor().stream_reader(source, read_size=READ, read_across_frames=True)
+    ring = deque(buffer() for _ in range(AHEAD + 2))
+    for span in Span(0, archive.manifest.disk_size).steps(PIECE):
+        filled(reader, ring[0][: span.size])
+        if rest := aligned(span).end - span.end:
+            ring[0][span.size : span.size + rest] = bytes(rest)
+        if is_wanted(span):
+            yield Piece(span, ring[0])
+            ring.rotate(-1)
+    if reader.read(1):
+        raise BoardllamaError(f"{archive.path} holds more than its manifest says: get the image again")
+    drain(source)
+
+
+def filled(reader: zstandard.ZstdDecompressionReader, view: memoryview) -> None:
+    """Reads exactly as much as the view holds. Raises BoardllamaError."""
+    done = 0
+    try:
+        while done < len(view):
+            count = reader.readinto(view[done:])
+            if not count:
+                raise BoardllamaError("the image ends before its manifest says: get it again")
+            done += count
+    except zstandard.ZstdError as error:
+        raise BoardllamaError(f"the image cannot be decompressed ({error}): get it again") from None
+
+
+def ahead(items: Iterator[T]) -> Generator[T]:
+    """The items, up to AHEAD of them made by a thread before they are asked for."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(next, items, None) for _ in range(AHEAD))
+        try:
+            while (item := coming.popleft().result()) is not None:
+                coming.append(pool.submit(next, items, None))
+                yield item
+        finally:
+            for future in coming:
+                future.cancel()

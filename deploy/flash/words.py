@@ -1,0 +1,21 @@
+"""Amounts as a person reads them on a card."""
+
+UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def amount(size: int) -> str:
+    """Such as 64 GB or 7.9 GB: two or three digits, decimal units as on the label."""
+    for unit, name in UNITS:
+        if size >= unit:
+            number = size / unit
+            return (
+                f"{number:.0f} {name}" if number >= 20 or abs(number - round(number)) < 0.05 else f"{number:.1f} {name}"
+            )
+    return f"{size} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Such as 4.2 s, 44 s or 3 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

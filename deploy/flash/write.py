@@ -1,0 +1,101 @@
+"""One card from an image: probe, clear, write, read everything back, and only then let it boot."""
+
+from collections.abc import Sequence
+from contextlib import closing, suppress
+
+from deploy.flash.archive import Archive
+from deploy.flash.card import Card, CardError
+from deploy.flash.clear import clear, unboot
+from deploy.flash.difference import differing, holds_earlier
+from deploy.flash.layout import Kept, Layout, at
+from deploy.flash.probe import Probe
+from deploy.flash.progress import Progress
+from deploy.flash.readback import read_back
+from deploy.flash.spans import Span, aligned, inside, merged, total
+from deploy.flash.stream import PIECE, buffer, pieces
+
+GAP = 32 << 10  # bytes of a hole that are written as zero where that joins two writes
+Change = tuple[Span, bytes]
+
+
+def flash(
+    card: Card, archive: Archive, changes: Sequence[Change], progress: Progress, everything: bool = False
+) -> bool:
+    """Makes the card hold the image, with some blocks of it changed. True when only what differed was written.
+
+    Raises CardError, Interrupted, BoardllamaError: the card does not boot then, and a next run goes on.
+    """
+    layout = Layout.of(archive, card.size)
+    progress.begin("looking at what it holds")
+    compare = not everything and holds_earlier(card, archive)
+    probe = Probe(card, progress)
+    try:
+        unboot(card, layout)
+    except CardError:
+        probe.run()  # may know why: a fake has no end
+        raise
+    probe.run()
+    clear(card, layout, aligned(Span(0, archive.manifest.disk_size)).end, progress)
+    kept = write(card, archive, layout, compare, progress)
+    progress.begin("waiting for the card to have written all of it")
+    card.sync()
+    read_back(card, archive, layout, kept, progress)
+    try:
+        finish(card, [*changes, *ordered(kept, layout)], progress)
+    except CardError:
+        with suppress(CardError):
+            unboot(card, layout)
+        raise
+    return compare
+
+
+def write(card: Card, archive: Archive, layout: Layout, compare: bool, progress: Progress) -> Kept:
+    """The mapped blocks but the late ones, which are returned."""
+    kept = Kept([aligned(span) for span in layout.late])
+    progress.begin("comparing" if compare else "writing", total(layout.mapped))
+    found = buffer()
+    with closing(pieces(archive, lambda span: bool(inside(layout.mapped, span)) or kept.wants(span))) as stream:
+        for piece in stream:
+            kept.take(Span(piece.span.start, piece.span.start + len(piece.data)), piece.data)
+            for span in merged(inside(layout.mapped, piece.span), 0 if compare else GAP):
+                data = at(piece.data, piece.span, span)
+                if compare:
+                    card.read(found[: span.size], span.start)
+                parts = differing(span, data, found[: span.size]) if compare else [span]
+                for part in parts:
+                    card.write(at(data, span, part), part.start)
+            progress.add(total(inside(layout.mapped, piece.span)))
+    return kept
+
+
+def ordered(kept: Kept, layout: Layout) -> list[Change]:
+    """The boot sectors from the last to the first; the very first block, without which nothing is found, comes last."""
+    return [(step, kept.read(step)) for span in reversed(layout.late) for step in reversed(list(span.steps(PIECE)))]
+
+
+def finish(card: Card, changes: Sequence[Change], progress: Progress) -> None:
+    """Writes these blocks in order, the last one after all others rest, and reads them back. Raises CardError."""
+    progress.begin("making it boot", 2 * sum(span.size for span, _ in changes))
+    for number, (span, content) in enumerate(changes, 1):
+        if number == len(changes):
+            card.sync()
+        part = card.clipped(span)
+        view = buffer(span.size)
+        view[:] = content
+        card.write(view[: part.size], part.start)
+        progress.add(span.size)
+    card.sync()
+    check(card, changes, progress)
+
+
+def check(card: Card, changes: Sequence[Change], progress: Progress) -> None:
+    """Raises CardError unless the card holds the blocks."""
+    for span, content in changes:
+        part = card.clipped(span)
+        view = buffer(span.size)
+        card.read(view[: part.size], part.start)
+        if view[: part.size] != content[: part.size]:
+            raise CardError(
+                f"{card.name} does not keep its boot sectors. It does not boot now. It is worn: use another"
+            )
+        progress.add(span.size)

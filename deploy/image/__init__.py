@@ -1,0 +1,1 @@
+"""Images: the same deploy, into a root tree, and the tree onto a disk."""

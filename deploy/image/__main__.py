@@ -1,0 +1,63 @@
+"""`python -m deploy.image BOARD [--model smoke|hub|none|FILE] [--size 4G] [--dist FOLDER] [--no-boot]`."""
+
+import argparse
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+from deploy.image.boards import BOARDS, Emulator, named
+from deploy.image.make import image
+from deploy.image.outputs import Outputs
+from deploy.paths import REPO
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.image", description="Makes a board's disk image.")
+    parser.add_argument("board", help=", ".join(BOARDS))
+    parser.add_argument("--model", default="", help="smoke, hub, none, or a .gguf file (default: the inventory's)")
+    parser.add_argument("--size", type=size, help="of the whole disk, such as 4G (default: as small as it can be)")
+    parser.add_argument("--dist", type=Path, default=REPO / "dist", help="where the image goes (dist/)")
+    parser.add_argument("--no-boot", action="store_true", help="leave the boot test out")
+    return parser
+
+
+def size(text: str) -> int:
+    """Bytes."""
+    found = re.fullmatch(r"(\d+)([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a number and M or G, such as 4G")
+    return int(found[1]) * UNITS[found[2].upper()]
+
+
+def main(words: list[str]) -> int:
+    """Makes one image and says PASS; the exit status. Raises BoardllamaError."""
+    options = arguments().parse_args(words)
+    board, started = named(options.board), time.monotonic()
+    made = image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
+    judged = "its content was checked" if options.no_boot or board.emulator is Emulator.NONE else "it booted"
+    tell(made)
+    print(f"PASS: {made.image} for a {board.title}; {judged}; {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def tell(made: Outputs) -> None:
+    """One line for each file."""
+    for path in made.all:
+        print(f"  {path.stat().st_size:>12,} bytes  {path.name}")
+
+
+if __name__ == "__main__":
+    # So that an ended `make image` removes what it has begun, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BoardllamaError as error:
+        sys.exit(f"FAIL: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; nothing was left behind, and dist/ is as it was")

@@ -1,0 +1,133 @@
+"""What an image must never hold, judged on the finished root by name and by content: any find ends the build."""
+
+import os
+import re
+import socket
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy.errors import BoardllamaError
+from deploy.paths import REPO, cache_dir
+
+# A larger file is searched in pieces that overlap by so much, so that nothing hides at a border.
+PIECE, OVERLAP = 1 << 24, 4096
+PRIVATE_KEY = re.compile(rb"^-----BEGIN [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
+WIFI_SECRET = re.compile(rb"^\s*(psk|wifi_password|api_key)\s*=", re.MULTILINE)
+
+
+OURS = (REPO / "deploy/image", REPO / "deploy/onboard", REPO / "templates")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A file that matches a pattern, and is not empty unless `empty` matters too, is what `why` says."""
+
+    why: str
+    patterns: tuple[str, ...]
+    empty: bool = False
+
+
+RULES = (
+    Rule("an SSH host key, which the first boot makes", ("etc/ssh/ssh_host_*",), empty=True),
+    Rule("somebody's key", ("*/.ssh/*", "root/.ssh/*"), empty=True),
+    Rule("the id of one machine", ("etc/machine-id", "var/lib/dbus/machine-id")),
+    Rule("a random seed", ("var/lib/systemd/random-seed", "boot/*random-seed", "var/lib/urandom/*")),
+    Rule("an API key, which the first boot makes", ("etc/ollama-cpp/api-key*",), empty=True),
+    Rule("a history", ("*/.*_history", "*/.lesshst", "*/.viminfo", "*/.wget-hsts"), empty=True),
+    Rule("a package list or cache", ("var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/*")),
+    Rule("a log", ("var/log/*",)),
+    Rule("a DHCP lease", ("var/lib/dhcp/*", "var/lib/systemd/network/*", "var/lib/NetworkManager/*"), empty=True),
+    Rule("the controller's name servers", ("etc/*resolv.conf*", "etc/resolvconf/*")),
+    Rule("of one run", ("run/*", "tmp/*", "var/tmp/*"), empty=True),
+    Rule("a note about inodes of the controller", ("*/.*.receipt",), empty=True),
+    Rule("a proxy of the controller", ("etc/apt/apt.conf.d/*proxy*", "etc/apt/apt.conf.d/99mmdebstrap"), empty=True),
+)
+
+
+def refuse_baked(tree: Path, traces: "Traces") -> None:
+    """Raises BoardllamaError naming every file of the tar file that breaks a rule, and the rule."""
+    found = list(findings(tree, traces))
+    if found:
+        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+        raise BoardllamaError(f"this image would hold what no image may: {'; '.join(found[:10])}{more}")
+
+
+def findings(tree: Path, traces: "Traces") -> Iterator[str]:
+    """Each file that breaks a rule, as "/path: what it is"."""
+    with tarfile.open(tree) as tar:
+        for member in tar:
+            name = member.name.removeprefix("./")
+            if traces.in_text(name.encode()):
+                yield f"/{name}: its name is one of the controller's"
+            if member.isfile():
+                yield from judge(name, member.size, pieces(tar, member), traces)
+
+
+def pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    """A file's bytes; each piece begins with the end of the one before."""
+    file, last = tar.extractfile(member), b""
+    assert file
+    while piece := file.read(PIECE):
+        yield last + piece
+        last = piece[-OVERLAP:]
+
+
+def judge(name: str, size: int, content: Iterator[bytes], traces: "Traces") -> Iterator[str]:
+    """What is wrong with one file."""
+    for rule in RULES:
+        if (size or rule.empty) and any(fnmatchcase(name, pattern) for pattern in rule.patterns):
+            yield f"/{name}: {rule.why}"
+    for piece in content:
+        yield from (f"/{name}: {why}" for why in judge_content(name, piece, traces))
+
+
+def judge_content(name: str, content: bytes, traces: "Traces") -> Iterator[str]:
+    """What is wrong with the bytes of a file."""
+    text = b"\0" not in content[:8192]
+    if text and PRIVATE_KEY.search(content):
+        yield "it holds a private key"
+    if text and name.startswith("etc/") and WIFI_SECRET.search(content):
+        yield "it holds a secret"
+    if name == "etc/shadow" and (users := passwords(content)):
+        yield f"{', '.join(users)} has a password"
+    if trace := traces.in_text(content) if text else traces.in_program(content):
+        yield f"it holds {trace}"
+
+
+def passwords(shadow: bytes) -> list[str]:
+    """Users of /etc/shadow whose password is not locked; an empty one lets anybody in."""
+    rows = [line.split(":") for line in shadow.decode().splitlines()]
+    return [row[0] for row in rows if not row[1].startswith(("!", "*"))]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What would tell on which controller an image was made: `paths` and `names`."""
+
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @staticmethod
+    def of_this_controller(work: Path) -> "Traces":
+        """Its folders, host name and mirror. A word that every image holds, as our own files do, tells nothing."""
+        said = b"".join(path.read_bytes() for folder in OURS for path in sorted(folder.rglob("*")) if path.is_file())
+        home = Path.home()
+        paths = [str(path) for path in (REPO, cache_dir(), work) if len(path.parts) > 2]
+        paths += [f"{home}/"] if home != Path("/root") else []
+        mirror = urlsplit(os.environ.get("BOARDLLAMA_MIRROR", "").split(" ")[-1]).hostname
+        names = {socket.gethostname(), socket.getfqdn(), mirror or ""} - {"localhost", "deb.debian.org"}
+        return Traces(tuple(paths), tuple(name for name in names if len(name) > 3 and name.encode() not in said))
+
+    def in_program(self, content: bytes) -> str | None:
+        """The path of the controller that these bytes hold."""
+        return next((path for path in self.paths if path.encode() in content), None)
+
+    def in_text(self, content: bytes) -> str | None:
+        """The path or, as a whole word, the name of the controller that these bytes hold."""
+        whole = (rb"(?<![\w-])" + re.escape(name.encode()) + rb"(?![\w-])" for name in self.names)
+        names = (name for name, word in zip(self.names, whole, strict=True) if re.search(word, content))
+        return self.in_program(content) or next(names, None)

@@ -1,0 +1,92 @@
+"""Which blocks of a disk image matter, as a bmap file (format 2.0) that bmaptool and `make flash` read.
+
+Our own, because bmaptool's depends on the file system that the image lies on: it maps what that has allocated. Here a
+block is mapped when it is not all zeros, so the same image has the same map everywhere. What is not mapped must read as
+zeros on the card.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = 4096
+ZEROS = bytes(BLOCK)
+CHUNK = 256 * BLOCK
+
+
+@dataclass(frozen=True)
+class Range:
+    """Blocks `first` to `last`, both included, and the SHA-256 of their bytes."""
+
+    first: int
+    last: int
+    sha256: str
+
+    @property
+    def blocks(self) -> str:
+        """As the format writes them."""
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
+class Map:
+    """All that is mapped of an image of `size` bytes; `sha256` is that of the whole image."""
+
+    size: int
+    sha256: str
+    ranges: tuple[Range, ...]
+
+    @property
+    def blocks(self) -> int:
+        """How many are mapped."""
+        return sum(part.last - part.first + 1 for part in self.ranges)
+
+    @property
+    def mapped(self) -> int:
+        """Bytes that are mapped."""
+        return min(self.blocks * BLOCK, self.size)
+
+    def xml(self) -> str:
+        """The bmap file. Its own checksum is computed with zeros in its place, as the format wants it."""
+        rows = "\n".join(f'        <Range chksum="{part.sha256}"> {part.blocks} </Range>' for part in self.ranges)
+        text = (
+            '<?xml version="1.0" ?>\n<bmap version="2.0">\n'
+            f"    <ImageSize> {self.size} </ImageSize>\n    <BlockSize> {BLOCK} </BlockSize>\n"
+            f"    <BlocksCount> {-(-self.size // BLOCK)} </BlocksCount>\n"
+            f"    <MappedBlocksCount> {self.blocks} </MappedBlocksCount>\n"
+            "    <ChecksumType> sha256 </ChecksumType>\n"
+            f"    <BmapFileChecksum> {'0' * 64} </BmapFileChecksum>\n"
+            f"    <BlockMap>\n{rows}\n    </BlockMap>\n</bmap>\n"
+        )
+        return text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest(), 1)
+
+
+def read(image: Path) -> Map:
+    """The map of an image: one pass over its bytes."""
+    whole, ranges = hashlib.sha256(), list[Range]()
+    first, last, part = 0, -2, hashlib.sha256()
+    for block, content in blocks(image, whole.update):
+        if block != last + 1:
+            if last >= 0:
+                ranges.append(Range(first, last, part.hexdigest()))
+            first, part = block, hashlib.sha256()
+        part.update(content)
+        last = block
+    if last >= 0:
+        ranges.append(Range(first, last, part.hexdigest()))
+    return Map(image.stat().st_size, whole.hexdigest(), tuple(ranges))
+
+
+def blocks(image: Path, seen: Callable[[bytes], None]) -> Iterator[tuple[int, bytes]]:
+    """Each block that is not all zeros, with its number; `seen` is given every byte of the image, in order."""
+    zeros, number = bytes(CHUNK), 0
+    with image.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            seen(chunk)
+            if chunk != zeros[: len(chunk)]:
+                for start in range(0, len(chunk), BLOCK):
+                    content = chunk[start : start + BLOCK]
+                    if content != ZEROS[: len(content)]:
+                        yield number + start // BLOCK, content
+            number += CHUNK // BLOCK

@@ -1,0 +1,90 @@
+"""A board in QEMU, started from a card as its own firmware starts it."""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.debian.tools import Tools
+from deploy.errors import BoardllamaError
+from deploy.image.boards import Emulator
+from deploy.image.content import fat_file
+from deploy.image.disk import Layout
+from deploy.vm import life
+from deploy.vm.machine import Machine
+
+FIRMWARE = Path("/usr/share/AAVMF/AAVMF_CODE.fd")
+VARIABLES = Path("/usr/share/AAVMF/AAVMF_VARS.fd")
+
+
+@dataclass(frozen=True)
+class BoardMachine(Machine):
+    """A card in QEMU's model of the board. Its folder holds what the firmware would read of the card."""
+
+    emulator: Emulator = Emulator.EFI
+    arguments: str = ""
+
+    @property
+    def user(self) -> str:
+        return "board"
+
+    @property
+    def card(self) -> Path:
+        """The copy of the image, grown."""
+        return self.folder / "card.img"
+
+    def command(self, public_key: str) -> list[str]:
+        """QEMU's command line; the key comes by boardllama.txt, as a technician's."""
+        network = f"user,id=net,restrict=on,{self.forward(self.ssh_port, 22)}"
+        return [
+            *("qemu-system-aarch64", "-name", f"boardllama-{self.name}", "-nodefaults", "-display", "none"),
+            *("-accel", "tcg,thread=multi", "-pidfile", str(self.pid_file), "-netdev", network),
+            *(self.efi() if self.emulator is Emulator.EFI else self.raspi3()),
+        ]
+
+    def efi(self) -> list[str]:
+        """A machine with EFI firmware, which starts what it finds on the disk."""
+        return [
+            *("-machine", "virt", "-cpu", self.hardware.cpu, "-smp", str(self.hardware.cores)),
+            *("-m", str(self.hardware.memory)),
+            *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}"),
+            *("-drive", "if=pflash,format=raw,unit=1,file=efi-variables.fd"),
+            *("-drive", "if=none,id=card,file=card.img,format=raw,discard=unmap"),
+            *("-device", "nvme,drive=card,serial=card,bootindex=0"),
+            *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
+            *("-serial", "file:console.log"),
+        ]
+
+    def raspi3(self) -> list[str]:
+        """QEMU has no GPU to run the firmware: kernel, initrd, device tree and arguments are what that would read."""
+        return [
+            *("-machine", "raspi3b", "-kernel", "kernel", "-initrd", "initrd", "-dtb", "board.dtb"),
+            *("-append", self.arguments, "-drive", "file=card.img,format=raw,if=sd,discard=unmap"),
+            *("-device", "usb-net,netdev=net", "-serial", "null", "-serial", "file:console.log"),
+        ]
+
+
+def check_programs() -> None:
+    """Raises BoardllamaError with the one command that installs what is missing."""
+    life.check_programs()
+    if not FIRMWARE.exists():
+        raise BoardllamaError("the boot test needs EFI firmware: run sudo apt-get install qemu-efi-aarch64")
+
+
+def with_firmware(tools: Tools, machine: BoardMachine, layout: Layout) -> BoardMachine:
+    """The machine with what its board's firmware brings, or takes off the card."""
+    if machine.emulator is Emulator.EFI:
+        shutil.copyfile(VARIABLES, machine.folder / "efi-variables.fd")
+        return machine
+
+    def take(name: str) -> bytes:
+        return fat_file(tools, machine.card, layout.board.first, name)
+
+    config = dict(
+        line.replace(" ", "=", 1).split("=", 1)
+        for line in take("config.txt").decode().splitlines()
+        if line.startswith(("kernel=", "initramfs "))
+    )
+    files = {"kernel": config["kernel"], "initrd": config["initramfs"], "board.dtb": "bcm2837-rpi-3-b.dtb"}
+    for name, source in files.items():
+        (machine.folder / name).write_bytes(take(source))
+    return replace(machine, arguments=take("cmdline.txt").decode().strip())

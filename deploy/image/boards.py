@@ -1,0 +1,143 @@
+"""Board: one kind of machine, and what its image consists of."""
+
+import difflib
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+
+MIB = 2**20
+
+
+class Table(Enum):
+    """Partition tables, by genimage's names. Linux reads the GPT of both.
+
+    HYBRID: with an MBR that shows the boot partition too, the only table that the boot ROM of a Raspberry Pi 3 reads.
+    """
+
+    GPT = "gpt"
+    HYBRID = "hybrid"
+
+
+class Emulator(Enum):
+    """QEMU's machine that starts the image as the board does; NONE: the image is judged by its content."""
+
+    EFI = "virt"
+    RASPI3 = "raspi3b"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A boot loader outside of any partition: a file of the root tree, and its place on the disk in bytes."""
+
+    path: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """`cpu`: a name of deploy/cpu.py. `memory`: bytes that Linux finds on the smallest one, where a model must fit.
+    `files`: the folder of root/ whose files are in the tree when kernel and initrd are made. `initrd`: the kernel has
+    no driver of the card built in. `needs`: patterns that must match a file of the boot partition. `blobs` lie before
+    `first`, the first partition's offset in bytes. `model`: what it gets unless `make image` is told otherwise.
+    """
+
+    name: str
+    title: str
+    cpu: str
+    memory: int
+    kernel: str
+    packages: tuple[str, ...]
+    files: str
+    initrd: bool
+    table: Table
+    needs: tuple[str, ...]
+    emulator: Emulator
+    blobs: tuple[Blob, ...] = ()
+    first: int = MIB
+    model: str = "hub"
+
+
+RASPI = ("raspi-firmware", "firmware-brcm80211")
+RASPI_FILES = ("config.txt", "cmdline.txt", "vmlinuz-*", "initrd.img-*")
+U_BOOT = "usr/lib/u-boot/rockpro64-rk3399"
+
+_TABLE = (
+    Board(
+        name="qemu",
+        title="QEMU arm64 machine with EFI",
+        cpu="cortex-a76",
+        memory=2000 * MIB,
+        kernel="linux-image-cloud-arm64",
+        packages=("systemd-boot-efi",),
+        files="qemu",
+        initrd=False,
+        table=Table.GPT,
+        needs=("EFI/BOOT/BOOTAA64.EFI", "loader/loader.conf", "loader/entries/boardllama.conf", "vmlinuz"),
+        emulator=Emulator.EFI,
+        model="smoke",
+    ),
+    Board(
+        name="rpi4",
+        title="Raspberry Pi 4",
+        cpu="cortex-a72",
+        memory=904 * MIB,
+        kernel="linux-image-arm64",
+        packages=RASPI,
+        files="rpi",
+        initrd=True,
+        table=Table.HYBRID,
+        needs=(*RASPI_FILES, "start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb"),
+        emulator=Emulator.NONE,
+    ),
+    Board(
+        name="rpi3",
+        title="Raspberry Pi 3",
+        cpu="cortex-a53",
+        memory=904 * MIB,
+        kernel="linux-image-arm64",
+        packages=RASPI,
+        files="rpi",
+        initrd=True,
+        table=Table.HYBRID,
+        needs=(*RASPI_FILES, "bootcode.bin", "start.elf", "fixup.dat", "bcm2837-rpi-3-b.dtb"),
+        emulator=Emulator.RASPI3,
+    ),
+    Board(
+        name="rockpro64",
+        title="RockPro64",
+        cpu="cortex-a53",
+        memory=1900 * MIB,
+        kernel="linux-image-arm64",
+        packages=("u-boot-rockchip",),
+        files="rockpro64",
+        initrd=True,
+        table=Table.GPT,
+        needs=("extlinux/extlinux.conf", "vmlinuz", "initrd.img", "rk3399-rockpro64.dtb"),
+        emulator=Emulator.NONE,
+        blobs=(Blob(f"{U_BOOT}/idbloader.img", 64 * 512), Blob(f"{U_BOOT}/u-boot.itb", 16384 * 512)),
+        first=16 * MIB,
+    ),
+)
+BOARDS = {board.name: board for board in _TABLE}
+
+
+def named(name: str) -> Board:
+    """The board of that name. Raises BoardllamaError with the nearest valid name and all of them."""
+    if name in BOARDS:
+        return BOARDS[name]
+    near = difflib.get_close_matches(name, BOARDS, n=1, cutoff=0)[0]
+    raise BoardllamaError(f"BOARD is {name!r}: did you mean {near!r}? Valid: {', '.join(BOARDS)}")
+
+
+def model_data(board: Board, wanted: str) -> dict[str, str | None]:
+    """MODEL of `make image` as settings: smoke, hub, none, or a file. Raises BoardllamaError."""
+    model = wanted or board.model
+    if model in ("smoke", "hub", "none"):
+        return {"model": None if model == "none" else model}
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise BoardllamaError(f"MODEL is {model!r}: it must be smoke, hub, none, or a .gguf file that is there")
+    return {"model": "path", "model_path": str(path.absolute())}

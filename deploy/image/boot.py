@@ -1,0 +1,137 @@
+"""The first boot of an image, on a copy that is as large as a card, judged by the suite that judges every board."""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy import cpu
+from deploy.debian.stage import Stage
+from deploy.debian.tools import Tools
+from deploy.errors import BoardllamaError
+from deploy.image.board_machine import BoardMachine, with_firmware
+from deploy.image.disk import Layout
+from deploy.models.smoke import smoke_model
+from deploy.onboard import identity
+from deploy.onboard.health import Health, Unhealthy, wait
+from deploy.onboard.places import MODELS, UNIT
+from deploy.paths import REPO
+from deploy.vm import life, power
+from deploy.vm.machine import Hardware
+from deploy.vm.ports import free_ports
+from deploy.vm.ready import Progress, last_console_lines, ssh, wait_for_ssh, wait_for_systemd
+
+# Larger than any image without a model, and a power of two, which QEMU wants of an SD card.
+CARD_BYTES = 4 * 2**30
+# A Raspberry Pi 3 with four emulated cores takes two minutes to SSH on a quiet controller.
+READY_DEADLINE = 600.0
+HEALTH_DEADLINE = 300
+HOSTNAME = "first-boot-test"
+
+
+def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
+    """Boots a copy of the image as a board does for the first time, and has the board suite judge it.
+
+    Raises BoardllamaError with the reason when anything fails. The image is only read.
+    """
+    machine = prepare(stage, tools, disk, layout)
+    progress = Progress(machine)
+    life.start(machine)
+    try:
+        wait_for_ssh(machine, progress, READY_DEADLINE)
+        progress.say(f"SSH answers, {progress.seconds:.0f} s")
+        check_first_boot(machine)
+        bring_model(machine)
+        await_health(machine)
+        progress.say(f"the server is healthy, {progress.seconds:.0f} s")
+        wait_for_systemd(machine, progress, READY_DEADLINE)
+        judge(stage, machine)
+        power.off(machine)
+    except BoardllamaError:
+        print(last_console_lines(machine), file=sys.stderr, flush=True)
+        raise
+    finally:
+        power.cut(machine)
+
+
+def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMachine:
+    """The card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
+    board, folder = layout.board, stage.folder / "boot-test"
+    folder.mkdir()
+    (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
+    machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
+    life.make_key(machine)
+    machine.write_ssh_config()
+    life.run("cp", "--sparse=always", str(disk), str(machine.card))
+    with machine.card.open("r+b") as card:
+        card.truncate(max(CARD_BYTES, 1 << (layout.size - 1).bit_length()))
+    public_key = machine.ssh_key.with_suffix(".pub").read_text().strip()
+    told = folder / identity.FILE
+    told.write_text(identity.Identity((("hostname", HOSTNAME), ("ssh_key", public_key))).render())
+    where = f"{machine.card}@@{layout.identity}"
+    life.run(*tools.program("usr/bin/mcopy"), "-o", "-i", where, str(told), f"::{identity.FILE}")
+    return with_firmware(tools, machine, layout)
+
+
+def check_first_boot(machine: BoardMachine) -> None:
+    """Raises BoardllamaError with everything that the first boot was to do and has not done."""
+    wrong = [
+        why for question, why in QUESTIONS.items() if ssh(machine, f"{question} >&2 && echo yes || true") != "yes\n"
+    ]
+    if wrong:
+        raise BoardllamaError(f"the first boot went wrong: {'; '.join(wrong)}")
+
+
+# Shell command that succeeds where all is well: what is wrong otherwise.
+QUESTIONS = {
+    f"test $(hostname) = {HOSTNAME}": "the host name is not the one of boardllama.txt",
+    f"test $(findmnt -bno SIZE /) -gt {CARD_BYTES // 10 * 8}": "the root file system has not grown to the card",
+    "test -s /etc/machine-id": "there is no machine id",
+    "test -s /etc/ssh/ssh_host_ed25519_key": "there is no SSH host key",
+    "sshd -T | grep -qx 'passwordauthentication no'": "SSH takes passwords",
+    "! cut -d: -f2 /etc/shadow | grep -qv '^[!*]'": "somebody has a password",
+    "mountpoint -q /boot/firmware": "the boot partition is not mounted",
+}
+
+
+def bring_model(machine: BoardMachine) -> None:
+    """Gives the server of an image without a model a small one, as an operator brings one."""
+    if not json.loads(ssh(machine, "boardllama status"))["waiting"]:
+        return
+    model = smoke_model()
+    place = shlex.quote(str(MODELS / model.name))
+    command = f"sudo -n sh -ec {shlex.quote(f'cat > {place}; chmod 644 {place}; systemctl restart {UNIT}')}"
+    with model.open("rb") as source:
+        line = ["ssh", "-F", str(machine.ssh_config), machine.name, command]
+        done = subprocess.run(line, stdin=source, capture_output=True, text=True, timeout=HEALTH_DEADLINE, check=False)
+    if done.returncode:
+        raise BoardllamaError(f"the model could not be brought: {done.stderr.strip()[-300:]}")
+
+
+def await_health(machine: BoardMachine) -> None:
+    """Returns when the server answers as it should. Raises BoardllamaError with its reason."""
+    try:
+        wait(
+            lambda: Health.from_json(ssh(machine, "boardllama health --json || true")),
+            HEALTH_DEADLINE,
+            Progress(machine).say,
+        )
+    except Unhealthy as error:
+        raise BoardllamaError(f"the server is not healthy after the first boot: {error}") from None
+
+
+def judge(stage: Stage, machine: BoardMachine) -> None:
+    """The board suite. Raises BoardllamaError with the names of the tests that failed."""
+    data = {
+        "ssh_hostname": "127.0.0.1",
+        "ssh_port": machine.ssh_port,
+        "ssh_user": machine.user,
+        "ssh_key": str(machine.ssh_key),
+        "ssh_known_hosts_file": str(machine.known_hosts),
+        "_sudo": True,
+    }
+    inventory = machine.folder / "inventory.py"
+    inventory.write_text(f"targets = [({stage.folder.name!r}, {data!r})]\n")
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/board", f"--inventory={inventory}"]
+    stage.run("board suite", suite, REPO, {"TMPDIR": "/tmp"})

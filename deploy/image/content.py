@@ -1,0 +1,96 @@
+"""Whether a finished disk image is what its board starts: judged by what a reader of its own finds on it."""
+
+import hashlib
+import json
+import subprocess
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from deploy.debian.stage import Stage
+from deploy.debian.tools import Tools
+from deploy.errors import BoardllamaError
+from deploy.image.boards import Board
+from deploy.image.disk import BASIC_DATA, ESP, IDENTITY_BYTES, PARTITION_UUIDS, ROOT_ARM64, SECTOR, Layout
+
+DEADLINE = 60.0
+
+
+def check_content(stage: Stage, tools: Tools, disk: Path, layout: Layout, boot_files: list[str]) -> None:
+    """Raises BoardllamaError naming everything that is wrong with the image."""
+    board = layout.board
+    wrong = [
+        *wrong_table(tools, disk, layout),
+        *wrong_blobs(disk, board, stage.folder / "input"),
+        *(f"{name} is not on the boot partition" for name in missing(board, boot_files)),
+        *wrong_files(tools, disk, layout, boot_files, stage.folder / "input/boot"),
+    ]
+    if wrong:
+        raise BoardllamaError(f"the image does not start a {board.title}: {'; '.join(wrong)}")
+    fsck = [*tools.program("usr/sbin/e2fsck"), "-f", "-n", f"{disk}?offset={layout.root}"]
+    stage.run("check of the root file system", fsck)
+
+
+def missing(board: Board, boot_files: list[str]) -> list[str]:
+    """What the board's loader needs and nothing on the boot partition matches."""
+    return [need for need in board.needs if not any(fnmatchcase(name, need) for name in boot_files)]
+
+
+def wrong_table(tools: Tools, disk: Path, layout: Layout) -> list[str]:
+    """How the partition table differs from the layout, as sfdisk reads it."""
+    table = json.loads(output([*tools.program("usr/sbin/sfdisk"), "--json", str(disk)]))["partitiontable"]
+    wanted = [
+        (layout.board.first, layout.identity - layout.board.first, ESP, "boot"),
+        (layout.identity, IDENTITY_BYTES, BASIC_DATA, "identity"),
+        (layout.root, layout.root_size, ROOT_ARM64, "root"),
+    ]
+    rows = [
+        (part["start"] * SECTOR, part["size"] * SECTOR, part["type"].lower(), part["name"])
+        for part in table["partitions"]
+    ]
+    uuids = [part["uuid"].lower() for part in table["partitions"]]
+    found = [] if table["label"] == "gpt" else [f"its partition table is {table['label']}"]
+    found += [] if rows == wanted else [f"its partitions are {rows}, not {wanted}"]
+    return found + ([] if uuids == list(PARTITION_UUIDS.values()) else [f"its partitions' ids are {uuids}"])
+
+
+def wrong_blobs(disk: Path, board: Board, made: Path) -> list[str]:
+    """Boot loaders that do not stand at their offset as the package has them."""
+    found = []
+    with disk.open("rb") as file:
+        for place, blob in enumerate(board.blobs):
+            wanted = (made / f"blob{place}").read_bytes()
+            file.seek(blob.offset)
+            if file.read(len(wanted)) != wanted:
+                found.append(f"{blob.path} is not at byte {blob.offset}")
+    return found
+
+
+def wrong_files(tools: Tools, disk: Path, layout: Layout, names: list[str], made: Path) -> list[str]:
+    """Files that the FAT file systems do not give back as they were put in."""
+    found = [name for name in names if read_fat(tools, disk, layout.board.first, name) != digest(made / name)]
+    told = made.parent / "identity/boardllama.txt"
+    found += [] if read_fat(tools, disk, layout.identity, told.name) == digest(told) else [told.name]
+    return [f"{name} is damaged" for name in found]
+
+
+def read_fat(tools: Tools, disk: Path, offset: int, name: str) -> str:
+    """SHA-256 of a file of the FAT file system at that byte of the disk."""
+    return hashlib.sha256(fat_file(tools, disk, offset, name)).hexdigest()
+
+
+def fat_file(tools: Tools, disk: Path, offset: int, name: str) -> bytes:
+    """A file of the FAT file system at that byte of the disk."""
+    return output([*tools.program("usr/bin/mtype"), "-i", f"{disk}@@{offset}", f"::{name}"])
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a small file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def output(command: list[str]) -> bytes:
+    """Standard output of a short command. Raises BoardllamaError."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE, check=False)
+    if done.returncode:
+        raise BoardllamaError(f"{Path(command[-1]).name}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+    return done.stdout

@@ -1,0 +1,113 @@
+"""The root tree while it is a folder: unpacked, converged by the same deploy as any board, packed again.
+
+An ordinary user does this as root of a user namespace, which maps the user's subordinate ids: owners are kept.
+"""
+
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.debian.packing import files_below, pack, words
+from deploy.debian.stage import SOURCE_DATE_EPOCH, Stage
+from deploy.debian.tools import Tools
+from deploy.image.boards import Board
+from deploy.image.root import Root
+from deploy.paths import REPO
+
+HERE = Path(__file__).resolve().parent
+LAYERS = (HERE / "common", HERE / "files")
+SWEPT = HERE / "swept.txt"
+PYINFRA = Path(sys.executable).with_name("pyinfra")
+BOOT = "./boot/firmware"
+KEPT = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
+
+
+def as_owner(command: list[str]) -> list[str]:
+    """The command as whoever owns the files of a tree."""
+    return command if os.geteuid() == 0 else ["unshare", "--map-root-user", "--map-auto", "--", *command]
+
+
+@contextmanager
+def unpacked(stage: Stage, tools: Tools, root: Root) -> Iterator[Path]:
+    """The root tree in folder/tree, which is gone at the end."""
+    tree = stage.folder / "tree"
+    tree.mkdir()
+    tar = [*tools.program("usr/bin/tar"), "--extract", "--same-owner", "--preserve-permissions", *KEPT]
+    try:
+        # Without device nodes, which a user cannot make: the kernel makes them at each boot.
+        archive = ["--exclude=./dev/*", "--file", str(root.tar), "--directory", str(tree)]
+        stage.run("unpacking", as_owner([*tar, *archive]))
+        yield tree
+    finally:
+        remove(tree)
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder with whatever other user ids own in it, but nothing that is mounted there."""
+    subprocess.run(as_owner(["rm", "-rf", "--one-file-system", str(folder)]), check=False)
+
+
+def dress(stage: Stage, tools: Tools, tree: Path) -> None:
+    """Puts the files that every board gets over Debian's, and takes out what only a first boot may make."""
+    layer = stage.folder / "layer.tar"
+    pack(layer, [member for folder in LAYERS for member in files_below(folder)])
+    tar = [*tools.program("usr/bin/tar"), "--extract", "--same-owner", "--keep-directory-symlink", *KEPT]
+    stage.run("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
+    stage.run("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
+    layer.unlink()
+
+
+def converge(stage: Stage, board: Board, tree: Path, model: str) -> None:
+    """Brings the tree where deploy.py brings any target: everything installed and enabled, nothing started."""
+    told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
+    stage.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told)
+
+
+def pack_boot(stage: Stage, tools: Tools, tree: Path) -> list[str]:
+    """Writes the boot partition's files to folder/input/boot; their names, in order."""
+    archive = stage.folder / "boot.tar"
+    options = ["--create", "--file", str(archive), "--directory", str(tree), "--sort=name"]
+    stage.run("boot partition", as_owner([*tools.program("usr/bin/tar"), *options, BOOT]))
+    names = []
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = member.name.removeprefix(BOOT).lstrip("/")
+            if member.isfile():
+                copy_out(tar, member.name, stage.folder / "input/boot" / name)
+                names.append(name)
+    archive.unlink()
+    return names
+
+
+def pack_tree(stage: Stage, tools: Tools, tree: Path) -> Path:
+    """folder/root.tar: the swept tree in one order, with no time later than SOURCE_DATE_EPOCH."""
+    patterns = [word for pattern in words(SWEPT) for word in ("-o", "-path", pattern)][1:]
+    stage.run("sweeping", as_owner(["find", ".", "-xdev", "(", *patterns, ")", "!", "-type", "d", "-delete"]), tree)
+    archive = stage.folder / "root.tar"
+    options = ["--create", "--format=posix", "--sort=name", *KEPT, f"--mtime=@{SOURCE_DATE_EPOCH}", "--clamp-mtime"]
+    options += ["--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime"]
+    command = [*tools.program("usr/bin/tar"), *options, "--file", str(archive), "--directory", str(tree), "."]
+    stage.run("packing", as_owner(command))
+    return archive
+
+
+def copy_out(tar: tarfile.TarFile, name: str, copy: Path) -> int:
+    """Writes one file of a tar file to `copy`, with a fixed time; its size."""
+    source = tar.extractfile(name)
+    assert source
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with copy.open("wb") as file:
+        while piece := source.read(1 << 20):
+            file.write(piece)
+    os.utime(copy, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH))
+    return copy.stat().st_size
+
+
+def content_bytes(tree: Path) -> int:
+    """What a tar file's files take on an ext4 file system: whole blocks of 4 KiB, and an inode of 256 bytes each."""
+    with tarfile.open(tree) as tar:
+        return sum(-(-member.size // 4096) * 4096 + (4096 if member.isdir() else 0) + 256 for member in tar)

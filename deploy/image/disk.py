@@ -1,0 +1,139 @@
+"""The disk image: partitions and boot loaders laid out by genimage. Nothing is mounted, no device is used."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.debian.stage import Stage
+from deploy.debian.tools import Tools
+from deploy.errors import BoardllamaError
+from deploy.image.boards import MIB, Board, Table
+
+# All ids are fixed: the same files are the same image. Partitions differ in the last digits.
+DISK_UUID = "b0a4d11a-0000-4000-8000-000000000010"
+PARTITION_UUIDS = {
+    name: f"b0a4d11a-0000-4000-8000-00000000001{place}" for name, place in (("boot", 1), ("identity", 2), ("root", 3))
+}
+ROOT_UUID = "b0a4d11a-0000-4000-8000-000000000001"
+ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+# The type that any operating system shows in its file manager.
+BASIC_DATA = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
+ROOT_ARM64 = "b921b045-1df0-41c3-af44-4c6f280d3fae"
+
+SECTOR = 512
+# Protective MBR, header and 128 entries; as much at the end, without the MBR.
+TABLE_BYTES = 34 * SECTOR
+# Room for two kernels with their initrds while one replaces the other.
+BOOT_BYTES = 256 * MIB
+IDENTITY_BYTES = 32 * MIB
+# What a first boot writes before the file system has grown.
+SPARE_BYTES = 96 * MIB
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lies, in bytes. Partitions are aligned to MiB."""
+
+    board: Board
+    root_size: int
+
+    @property
+    def identity(self) -> int:
+        """The partition of boardllama.txt."""
+        return self.board.first + BOOT_BYTES
+
+    @property
+    def root(self) -> int:
+        """The last partition, which grows on the card."""
+        return self.identity + IDENTITY_BYTES
+
+    @property
+    def size(self) -> int:
+        """Of the whole image, with the second copy of the table."""
+        return self.root + self.root_size + MIB
+
+    def boot_sectors(self, blobs: dict[str, int]) -> list[list[int]]:
+        """[offset, length] of what makes a card boot, to be written last; `blobs` gives each blob's size."""
+        return [[0, TABLE_BYTES], *([blob.offset, blobs[blob.path]] for blob in self.board.blobs)]
+
+
+def layout_for(board: Board, content: int, size: int | None) -> Layout:
+    """The layout for a root tree with `content` bytes (blocks and inodes), on a disk of `size` bytes when given.
+
+    Raises BoardllamaError when that is too small.
+    """
+    least = Layout(board, round_up(content + content // 16 + SPARE_BYTES))
+    if size is None:
+        return least
+    if size < least.size:
+        raise BoardllamaError(
+            f"SIZE is {size >> 20} MiB and this image needs {-(-least.size // MIB)} MiB: leave SIZE out (the root "
+            "grows to the card at the first boot), or give more"
+        )
+    return Layout(board, least.root_size + (size - least.size) // MIB * MIB)
+
+
+def round_up(size: int) -> int:
+    """To whole MiB."""
+    return -(-size // MIB) * MIB
+
+
+def fat(name: str, label: str, size: int, options: str, files: list[str]) -> str:
+    """A FAT file system for genimage; names of files are their paths in its input folder below <name>/."""
+    entries = "\n".join(f'    file "{file}" {{ image = "{name}/{file}" }}' for file in sorted(files))
+    return (
+        f'image {name}.vfat {{\n  vfat {{\n    label = "{label}"\n    extraargs = "{options}"\n'
+        f"{entries}\n  }}\n  size = {size}\n}}\n"
+    )
+
+
+def partition(name: str, kind: str, offset: int, size: int, image: str, more: str = "") -> str:
+    """A partition for genimage."""
+    return (
+        f'  partition {name} {{\n    image = "{image}"\n    partition-type-uuid = "{kind}"\n'
+        f'    partition-uuid = "{PARTITION_UUIDS[name]}"\n    offset = {offset}\n    size = {size}\n{more}  }}\n'
+    )
+
+
+def config(layout: Layout, boot_files: list[str]) -> str:
+    """What genimage is told."""
+    board = layout.board
+    # A hybrid table shows the boot partition as FAT32 (LBA) in the MBR; U-Boot looks at bootable partitions.
+    more = "    partition-type = 0x0c\n" if board.table is Table.HYBRID else "    bootable = true\n"
+    parts = [
+        f'  hdimage {{\n    partition-table-type = "{board.table.value}"\n    disk-uuid = "{DISK_UUID}"\n'
+        f"{HYBRID_ID if board.table is Table.HYBRID else ''}    align = 1M\n  }}\n",
+        *(
+            f'  partition blob{place} {{\n    in-partition-table = false\n    image = "blob{place}"\n'
+            f"    offset = {blob.offset}\n  }}\n"
+            for place, blob in enumerate(board.blobs)
+        ),
+        partition("boot", ESP, board.first, BOOT_BYTES, "boot.vfat", more),
+        partition("identity", BASIC_DATA, layout.identity, IDENTITY_BYTES, "identity.vfat"),
+        partition("root", ROOT_ARM64, layout.root, layout.root_size, "root.ext4"),
+    ]
+    return (
+        fat("boot", "BOOT", BOOT_BYTES, "--invariant -F 32 -i B0A4D111", boot_files)
+        + fat("identity", "BOARDLLAMA", IDENTITY_BYTES, "--invariant -i B0A4D112", ["boardllama.txt"])
+        + f"image disk.img {{\n{''.join(parts)}  size = {layout.size}\n}}\n"
+    )
+
+
+HYBRID_ID = "    disk-signature = 0xb0a4d11a\n"
+
+
+def assemble(stage: Stage, tools: Tools, layout: Layout, boot_files: list[str]) -> Path:
+    """folder/disk.img from folder/input: boot/…, identity/…, blob0…, root.ext4."""
+    folder = stage.folder
+    (folder / "genimage.cfg").write_text(config(layout, boot_files))
+    for name in ("tmp", "empty"):
+        (folder / name).mkdir()
+    programs = {"mkdosfs": "usr/sbin/mkfs.fat", "mcopy": "usr/bin/mcopy", "mmd": "usr/bin/mmd"}
+    command = [
+        *tools.program("usr/bin/genimage"),
+        *("--config", str(folder / "genimage.cfg"), "--rootpath", str(folder / "empty")),
+        *("--tmppath", str(folder / "tmp"), "--inputpath", str(folder / "input"), "--outputpath", str(folder)),
+        *(f"--{name}={shlex.join(tools.program(path))}" for name, path in programs.items()),
+    ]
+    stage.run("disk", command)
+    return folder / "disk.img"

@@ -1,0 +1,122 @@
+"""make image: root tree, deploy, disk, first boot, signed files; each from a folder that is gone at the end."""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy import signing
+from deploy.debian import ext4, tools
+from deploy.debian.stage import Stage
+from deploy.files import alone
+from deploy.image import baked, bmap, board_machine, boot, converged, disk, outputs, root, sbom
+from deploy.image.boards import Board, Emulator
+from deploy.image.content import check_content
+from deploy.image.disk import Layout
+from deploy.image.outputs import Outputs
+from deploy.onboard import identity
+from deploy.onboard.places import CURRENT, RELEASES
+
+STATUS, OS_RELEASE = "./var/lib/dpkg/status", "./usr/lib/os-release"
+
+
+@dataclass(frozen=True)
+class Made:
+    """An assembled image in the work folder. `release`: the manifest of what was deployed into it."""
+
+    disk: Path
+    layout: Layout
+    blobs: dict[str, int]
+    tree: Path
+    release: dict[str, Any]
+
+
+@contextmanager
+def workshop(dist: Path, board: Board) -> Iterator[Stage]:
+    """A folder for the work, beside build.log in dist/.work; it is removed whatever happens."""
+    work = dist / ".work"
+    work.mkdir(parents=True, exist_ok=True)
+    with alone(work, "image"):
+        for left_over in work.glob(".new-*"):
+            converged.remove(left_over)
+        (work / "build.log").unlink(missing_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".new-", dir=work))
+        folder.chmod(0o755)
+        (folder / "input").mkdir()
+        try:
+            yield Stage(folder, tools.SUITE, f"image of {board.name}")
+        finally:
+            converged.remove(folder)
+
+
+def assemble(stage: Stage, board: Board, model: str, size: int | None) -> Made:
+    """The disk image in the work folder. Raises BoardllamaError when it holds what it must not, or lacks something."""
+    controller_tools, debian = tools.ensure(), root.ensure(board)
+    with converged.unpacked(stage, controller_tools, debian) as tree:
+        converged.dress(stage, controller_tools, tree)
+        converged.converge(stage, board, tree, model)
+        boot_files = converged.pack_boot(stage, controller_tools, tree)
+        packed = converged.pack_tree(stage, controller_tools, tree)
+    baked.refuse_baked(packed, baked.Traces.of_this_controller(stage.folder))
+    layout = disk.layout_for(board, converged.content_bytes(packed), size)
+    release, blobs = take_from(packed, board, stage.folder / "input")
+    identity_text = identity.Identity().render()
+    (stage.folder / "input/identity").mkdir()
+    outputs.write(stage.folder / "input/identity/boardllama.txt", identity_text.encode())
+    root_disk = stage.folder / "input/root.ext4"
+    ext4.make(stage, controller_tools, packed, root_disk, layout.root_size, disk.ROOT_UUID)
+    made = disk.assemble(stage, controller_tools, layout, boot_files)
+    root_disk.unlink()
+    check_content(stage, controller_tools, made, layout, boot_files)
+    return Made(made, layout, blobs, packed, release)
+
+
+def take_from(packed: Path, board: Board, into: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Copies boot loaders and what the bill of materials needs; the release's manifest, and the loaders' sizes."""
+    with tarfile.open(packed) as tar:
+        for name in (STATUS, OS_RELEASE):
+            converged.copy_out(tar, name, into / "sbom" / name)
+        sizes = {
+            blob.path: converged.copy_out(tar, f"./{blob.path}", into / f"blob{place}")
+            for place, blob in enumerate(board.blobs)
+        }
+        current = Path(tar.getmember(f".{CURRENT}").linkname).name
+        release = tar.extractfile(f".{RELEASES}/{current}/manifest.json")
+        assert release
+        return json.loads(release.read()), sizes
+
+
+def write_outputs(stage: Stage, board: Board, made: Made) -> Outputs:
+    """Everything but the move to dist/."""
+    out = Outputs(stage.folder / "out", board.name)
+    out.folder.mkdir()
+    mapped = bmap.read(made.disk)
+    outputs.compress(made.disk, out.image)
+    outputs.write(out.path(".bmap"), mapped.xml().encode())
+    known = stage.folder / "input/sbom"
+    outputs.write(out.path(".spdx.json"), sbom.make(stage, known, board.name, made.release))
+    more = {
+        "packages": outputs.packages((known / STATUS).read_text()),
+        "pins": made.release["pins"],
+        "release": made.release["id"],
+    }
+    outputs.write(out.manifest, outputs.manifest(out, made.layout, mapped, made.blobs, more))
+    outputs.write(out.path(".sha256"), outputs.checksums(out).encode())
+    signing.sign(out.manifest)
+    return out
+
+
+def image(board: Board, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:
+    """Makes the image, has its first boot judged, and leaves it in dist/. Raises BoardllamaError."""
+    if boots and board.emulator is not Emulator.NONE:
+        board_machine.check_programs()
+    with workshop(dist, board) as stage:
+        made = assemble(stage, board, model, size)
+        out = write_outputs(stage, board, made)
+        if boots and board.emulator is not Emulator.NONE:
+            boot.first_boot(stage, tools.ensure(), made.disk, made.layout)
+        return outputs.publish(out, dist)

@@ -1,0 +1,117 @@
+"""What `make image` leaves in dist/: compressed image, map, bill of materials, manifest, checksums, signature."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from deploy.debian.stage import SOURCE_DATE_EPOCH
+from deploy.files import sha256_of, sync
+from deploy.image import bmap
+from deploy.image.disk import IDENTITY_BYTES, Layout
+from deploy.image.sbom import CREATED
+
+FORMAT = 1
+# Threads change how the work is cut up, not from which on: the same bytes whether a controller has 2 cores or 64.
+LEVEL, THREADS = 9, 2
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of one image in a folder."""
+
+    folder: Path
+    board: str
+
+    def path(self, suffix: str) -> Path:
+        """boardllama-<board><suffix>."""
+        return self.folder / f"boardllama-{self.board}{suffix}"
+
+    @property
+    def image(self) -> Path:
+        """The compressed image."""
+        return self.path(".img.zst")
+
+    @property
+    def manifest(self) -> Path:
+        """What everything else is checked against; it is what is signed."""
+        return self.path(".manifest.json")
+
+    @property
+    def listed(self) -> tuple[Path, ...]:
+        """What the checksum file lists."""
+        return self.image, self.path(".bmap"), self.path(".spdx.json"), self.manifest
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Everything, the signature last: whoever sees that has the rest."""
+        return *self.listed, self.path(".sha256"), self.path(".manifest.json.sig")
+
+
+def compress(disk: Path, image: Path) -> None:
+    """zstd, without a time or a name in it."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(LEVEL, threads=THREADS, write_checksum=True)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    with disk.open("rb") as source, image.open("wb") as target:
+        compressor.copy_stream(source, target, size=disk.stat().st_size, read_size=1 << 20, write_size=1 << 20)
+
+
+def manifest(outputs: Outputs, layout: Layout, disk: bmap.Map, blobs: dict[str, int], more: dict[str, Any]) -> bytes:
+    """The manifest's bytes. `more`: packages, pins and release."""
+    content = {
+        "format": FORMAT,
+        "board": outputs.board,
+        "created": CREATED,
+        "image": entry(outputs.image),
+        "bmap": entry(outputs.path(".bmap")),
+        "sbom": entry(outputs.path(".spdx.json")),
+        "disk": {"size": disk.size, "sha256": disk.sha256, "mapped": disk.mapped},
+        "boot_sectors": layout.boot_sectors(blobs),
+        "identity": {"offset": layout.identity, "size": IDENTITY_BYTES},
+        **more,
+    }
+    return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """A file as the manifest names it."""
+    return {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def checksums(outputs: Outputs) -> str:
+    """What `sha256sum --check` reads."""
+    return "".join(f"{sha256_of(path)}  {path.name}\n" for path in outputs.listed)
+
+
+def packages(status: str) -> list[dict[str, str]]:
+    """Every installed package of dpkg's status file, by name."""
+    rows = [
+        dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and line[0] not in " \t")
+        for block in status.strip().split("\n\n")
+    ]
+    found = [
+        {"name": row["Package"], "version": row["Version"], "arch": row["Architecture"]}
+        for row in rows
+        if row.get("Status", "").endswith(" installed")
+    ]
+    return sorted(found, key=lambda row: (row["name"], row["arch"]))
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file with the time that everything in the image has."""
+    path.write_bytes(content)
+    os.utime(path, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH))
+
+
+def publish(made: Outputs, dist: Path) -> Outputs:
+    """Moves the finished files to dist/, durably. An older image's signature goes first: it must not seem to fit."""
+    final = Outputs(dist, made.board)
+    final.all[-1].unlink(missing_ok=True)
+    for aside, path in zip(made.all, final.all, strict=True):
+        sync(aside)
+        aside.rename(path)
+    sync(dist)
+    return final

@@ -1,0 +1,62 @@
+"""The bill of materials: SPDX 2.3, made by distro2sbom from what dpkg knows, with our release added."""
+
+import hashlib
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from deploy.debian.stage import SOURCE_DATE_EPOCH, Stage
+
+PROGRAM = Path(sys.executable).with_name("distro2sbom")
+DEBIAN_VERSION = "13"
+CREATED = datetime.fromtimestamp(SOURCE_DATE_EPOCH, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def make(stage: Stage, root: Path, board: str, release: dict[str, Any]) -> bytes:
+    """SPDX JSON of the packages that `root`, a folder with dpkg's status file, has. The same root is the same bytes."""
+    made = stage.folder / "distro.spdx.json"
+    what = ["--distro", "deb", "--name", "debian", "--release", DEBIAN_VERSION, "--root", str(root), "--system"]
+    stage.run("bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)])
+    document = json.loads(made.read_text())
+    document["name"] = f"boardllama-{board}"
+    for package in release_packages(release):
+        document["packages"].append(package)
+        document["relationships"].append(contained(document["packages"][0]["SPDXID"], package["SPDXID"]))
+    # Both are of the moment, or random, as distro2sbom writes them.
+    document["creationInfo"]["created"] = CREATED
+    del document["documentNamespace"]
+    name = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    document["documentNamespace"] = f"https://spdx.org/spdxdocs/boardllama-{board}-{name}"
+    return f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode()
+
+
+def release_packages(release: dict[str, Any]) -> list[dict[str, Any]]:
+    """llama.cpp and the model of a release's manifest, as SPDX packages; none where nothing was deployed."""
+    found = []
+    if build := release.get("build"):
+        found.append(package("llama.cpp", build["build_info"], "APPLICATION", json.dumps(release["pins"]["llama.cpp"])))
+    if model := release.get("model"):
+        entry = package(model["name"], model["sha256"], "DATA", json.dumps(release["pins"]["model"]))
+        found.append({**entry, "checksums": [{"algorithm": "SHA256", "checksumValue": model["sha256"]}]})
+    return found
+
+
+def package(name: str, version: str, purpose: str, source: str) -> dict[str, Any]:
+    """A package that is not Debian's."""
+    unknown = dict.fromkeys(("downloadLocation", "licenseConcluded", "licenseDeclared", "copyrightText"), "NOASSERTION")
+    return {
+        "SPDXID": f"SPDXRef-boardllama-{'model' if purpose == 'DATA' else name}",
+        "name": name,
+        "versionInfo": version,
+        "primaryPackagePurpose": purpose,
+        "filesAnalyzed": False,
+        "sourceInfo": source,
+        **unknown,
+    }
+
+
+def contained(whole: str, part: str) -> dict[str, str]:
+    """That one thing contains another."""
+    return {"spdxElementId": whole, "relationshipType": "CONTAINS", "relatedSpdxElement": part}

@@ -1,0 +1,1 @@
+"""pyinfra's way into a root tree: `@tree/PATH`."""

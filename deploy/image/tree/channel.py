@@ -1,0 +1,135 @@
+"""The one way into a tree: shell commands in its sandbox, with bytes in and out."""
+
+import os
+import select
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from pyinfra.api.util import get_file_io
+
+from deploy.errors import BoardllamaError
+from deploy.files import sync
+from deploy.image.tree.lines import Lines
+from deploy.image.tree.process import BLOCK, LONGEST, Sink, converse, end, start
+from deploy.image.tree.sandbox import Sandbox
+
+# Which of a command's two outputs, and a line of it.
+Hear = Callable[[str, str], object]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """`patience`: seconds that a command may neither read nor write a byte before it is ended."""
+
+    sandbox: Sandbox
+    patience: float
+
+    def inside(self, command: str) -> list[str]:
+        """The command line that runs a shell command in the tree."""
+        return self.sandbox.command("/bin/sh", "-c", command)
+
+    def listen(self, command: str, hear: Hear, source: Iterable[bytes] = (), longest: float = LONGEST) -> int | None:
+        """Exit status of a command whose lines are told to `hear`; None when it had to be ended."""
+        output, errors = Lines(partial(hear, "stdout")), Lines(partial(hear, "stderr"))
+        status = None
+        try:
+            status = converse(self.inside(command), source, output.take, errors.take, self.patience, longest)
+        except BoardllamaError as error:
+            errors.end()
+            hear("stderr", str(error))
+        output.end()
+        errors.end()
+        return status
+
+    def carry(self, command: str, source: Iterable[bytes] = (), sink: Sink = len) -> tuple[int, str]:
+        """Exit status and stderr of a command that reads `source` and writes to `sink`. Raises Late, OSError."""
+        said: list[str] = []
+        errors = Lines(said.append)
+        status = converse(self.inside(command), source, sink, errors.take, self.patience)
+        errors.end()
+        return status, "\n".join(said)
+
+    def probe(self) -> None:
+        """Raises BoardllamaError when nothing can run in the tree."""
+        status, errors = self.carry("true")
+        if status != 0:
+            hint = "" if self.sandbox.as_root else "; this system may keep user namespaces from users: try as root"
+            said = errors.strip() or f"status {status}"
+            raise BoardllamaError(f"no command runs in {self.sandbox.tree}: {said}{hint}")
+
+
+class Talking:
+    """A command that runs until it is ended: a line from it, bytes to it."""
+
+    def __init__(self, channel: Channel, command: str) -> None:
+        self.patience, self.command, self.rest = channel.patience, command, b""
+        self.process = start(channel.inside(command))
+
+    def line(self) -> str:
+        """Its next line, or what is left at its end. Raises BoardllamaError when there is none in time."""
+        assert self.process.stdout
+        pipe = self.process.stdout.fileno()
+        while b"\n" not in self.rest:
+            if not select.select([pipe], [], [], self.patience)[0]:
+                raise BoardllamaError(f"no answer for {self.patience:.0f} s from {self.command[:80]}")
+            if not (data := os.read(pipe, BLOCK)):
+                break
+            self.rest += data
+        line, _, self.rest = self.rest.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def send(self, data: bytes) -> None:
+        """Raises OSError when it is gone."""
+        if self.process.stdin is None or self.process.stdin.closed:
+            raise BrokenPipeError(f"ended: {self.command[:80]}")
+        os.write(self.process.stdin.fileno(), data)
+
+    def end(self) -> None:
+        """Kills it."""
+        end(self.process)
+
+
+def put(path: str) -> str:
+    """The shell command that makes a file of its input: written beside its place, then renamed.
+
+    A link is followed, inside the tree. Owner and mode of a file that was there are kept.
+    """
+    return (
+        f'set -e; d=$(readlink -m -- {shlex.quote(path)}); n=$d.part; rm -f -- "$n"; trap \'rm -f -- "$n"\' EXIT;'
+        ' cat >"$n"; if test -f "$d"; then chown --reference="$d" -- "$n"; chmod --reference="$d" -- "$n"; fi;'
+        ' sync "$n"; mv -T -- "$n" "$d"; sync "$(dirname -- "$d")"'
+    )
+
+
+def get(path: str) -> str:
+    """The shell command that writes a regular file to its output; a fifo or a device would never end."""
+    name = shlex.quote(path)
+    return f"test -f {name} || {{ echo 'not a regular file in the tree' >&2; exit 1; }}; cat -- {name}"
+
+
+def blocks(file: IO[Any]) -> Iterator[bytes]:
+    """What a file holds, piece by piece."""
+    while block := file.read(BLOCK):
+        yield block.encode() if isinstance(block, str) else block
+
+
+@contextmanager
+def arriving(place: str | IO[Any]) -> Iterator[IO[Any]]:
+    """A file of the controller to write to; one with a name gets it when it is whole."""
+    if not isinstance(place, str):
+        with get_file_io(place, "wb") as file:
+            yield file
+        return
+    part = Path(f"{place}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        sync(part)
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)

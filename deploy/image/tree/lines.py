@@ -1,0 +1,42 @@
+"""What a command in a tree says, as lines: any bytes, and no more than fits in memory."""
+
+from collections.abc import Callable
+
+from deploy.errors import BoardllamaError
+
+# A fact is a few kilobytes; a program of the tree that does not stop must not fill the controller's memory.
+MOST = 32 << 20
+
+
+class TooMuch(BoardllamaError):
+    """A command said more than any fact is long. It was ended."""
+
+
+class Lines:
+    """Cuts bytes into lines and gives them on, as text. Raises TooMuch beyond MOST bytes."""
+
+    def __init__(self, give: Callable[[str], object]) -> None:
+        self.give, self.size = give, 0
+        self.begun: list[bytes] = []
+
+    def take(self, data: bytes) -> None:
+        """Some bytes."""
+        self.size += len(data)
+        if self.size > MOST:
+            raise TooMuch(f"a command in the tree wrote more than {MOST >> 20} MiB; it was ended")
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self.begun.append(line)
+            self.finish()
+        if rest:
+            self.begun.append(rest)
+
+    def end(self) -> None:
+        """What comes after the last newline is a line too."""
+        if self.begun:
+            self.finish()
+
+    def finish(self) -> None:
+        """Gives on the line that is complete now."""
+        line, self.begun = b"".join(self.begun), []
+        self.give(line.decode(errors="replace"))

@@ -1,0 +1,25 @@
+"""One run at a time on a tree."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+
+
+class InUse(BoardllamaError):
+    """Another process works on the tree."""
+
+
+def take(tree: Path) -> int:
+    """Locks the tree's folder itself, so no file of ours gets in; free again when the handle, or its process, is gone.
+
+    Raises InUse, OSError.
+    """
+    handle = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise InUse(f"another run works on {tree}: wait for it, or use another tree") from None
+    return handle

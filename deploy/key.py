@@ -1,0 +1,80 @@
+"""The API key: written on a board that runs, made by the board itself where an image has not booted yet."""
+
+import hashlib
+import shlex
+from functools import partial
+
+from pydantic import SecretStr
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.facts.files import Sha256File
+
+from deploy.facts import Links
+from deploy.lock import TargetStep
+from deploy.onboard.places import API_KEY, UNIT
+from deploy.operations import TextFile, text_files
+from deploy.remote import Commands, Remote, refuse
+from deploy.settings import GENERATE
+from deploy.templates import render
+
+ACCOUNT = "ollama"
+# Makes a key before the server's first start, unless there is one. That the unit is there says that a key is wanted.
+KEY_UNIT = "boardllama-api-key.service"
+KEY_UNIT_FILE = f"/usr/lib/systemd/system/{KEY_UNIT}"
+ENABLED = f"/etc/systemd/system/{UNIT}.requires/{KEY_UNIT}"
+
+
+@operation()
+def api_key(key: SecretStr) -> Commands:
+    """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
+    secret = key.get_secret_value()
+    digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
+    there = host.get_fact(Sha256File, path=str(API_KEY))
+    if not there or (secret != GENERATE and there != digest):
+        yield TargetStep(partial(write_key, secret=secret))
+
+
+def write_key(remote: Remote, secret: str) -> None:
+    """Writes the given key, or makes one on the device when the word is `generate`."""
+    if secret == GENERATE:
+        remote.run(keep(random_key("/dev/urandom")))
+    else:
+        remote.feed([f"{secret}\n".encode()], keep("cat"))
+
+
+def random_key(source: str) -> str:
+    """The shell command that prints a new key."""
+    return f"head -c 24 {source} | base64"
+
+
+def keep(printed: str) -> str:
+    """The shell command that makes what another one prints the key."""
+    path = shlex.quote(str(API_KEY))
+    return (
+        f"set -e; umask 077; {printed} > {path}.new; chown root:{ACCOUNT} {path}.new; chmod 640 {path}.new;"
+        f" sync {path}.new; mv -T {path}.new {path}"
+    )
+
+
+@operation()
+def key_of_first_start(key: SecretStr) -> Commands:
+    """For a root tree: no key lies in an image, which many cards are made from."""
+    if key.get_secret_value() != GENERATE:
+        yield refuse(
+            "api_key: a key of your own does not go into an image, which many cards are made from; set "
+            "api_key=generate, and name a card's own key in its identity file"
+        )
+        return
+    yield from text_files._inner((TextFile(KEY_UNIT_FILE, key_unit()),))
+    if host.get_fact(Links, paths=(ENABLED,)).get(ENABLED) != KEY_UNIT_FILE:
+        yield TargetStep(enable)
+
+
+def key_unit() -> str:
+    """The unit. Early in a first boot /dev/urandom may repeat itself; /dev/random waits until it does not."""
+    return render(KEY_UNIT, path=API_KEY, unit=UNIT, command=keep(random_key("/dev/random")))
+
+
+def enable(remote: Remote) -> None:
+    """In the files alone: nothing is started."""
+    remote.run(f"systemctl enable {KEY_UNIT}")

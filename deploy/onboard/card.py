@@ -1,0 +1,126 @@
+"""The small FAT partition with boardllama.txt, which any system can edit. Mounted only while it is used.
+
+FAT has no journal: a file is written aside and flushed before it takes over, and whatever moment the power goes at,
+the next boot finds one of the two whole.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import places
+from .commands import CommandFailed, run
+from .files import sync
+from .identity import ERRORS, FILE, LABEL, decode
+
+NEW, OLD = "boardllama.new", "boardllama.old"
+SETTLE_SECONDS = 15
+# A text of 12 lines; a file this big is another one by mistake.
+MOST_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Card:
+    """The mounted partition. `unlock` makes it writable."""
+
+    folder: Path
+    unlock: Callable[[], object] = lambda: None
+
+    def text(self) -> str | None:
+        """What boardllama.txt says; None without one. Raises OSError, ValueError when it is too big."""
+        self.mend()
+        file = self.folder / FILE
+        if not file.exists():
+            return None
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"{FILE} has more than {MOST_BYTES >> 10} KiB: that is no list of names and values")
+        return decode(content)
+
+    def misnamed(self) -> list[str]:
+        """Sentences about files that someone took for boardllama.txt: some systems hide the ends of names."""
+        names = sorted(path.name for path in self.folder.glob("[Bb]oardllama*.*") if not path.name.startswith("._"))
+        others = [name for name in names if name.lower() not in (FILE, ERRORS, NEW, OLD)]
+        return [f"{name} is not read: the name must be {FILE}" for name in others]
+
+    def replace(self, text: str) -> None:
+        """Makes boardllama.txt say `text`, and overwrites what it said before: there were secrets in it."""
+        self.unlock()
+        file, new, old = (self.folder / name for name in (FILE, NEW, OLD))
+        new.write_bytes(text.encode())
+        sync(new)
+        file.rename(old)
+        new.rename(file)
+        sync(self.folder)
+        self.wipe(old)
+
+    def mend(self) -> None:
+        """Ends what a power cut interrupted. The new file takes the name only when it has been flushed."""
+        file, new, old = (self.folder / name for name in (FILE, NEW, OLD))
+        if not file.exists() and new.exists():
+            self.unlock()
+            new.rename(file)
+            sync(self.folder)
+        if file.exists() and old.exists():
+            self.unlock()
+            self.wipe(old)
+
+    def wipe(self, old: Path) -> None:
+        """Overwritten in place, then removed."""
+        with old.open("r+b") as file:
+            file.write(b" " * old.stat().st_size)
+            file.flush()
+            os.fsync(file.fileno())
+        old.unlink()
+        sync(self.folder)
+
+    def complain(self, lines: list[str]) -> None:
+        """Puts the lines into boardllama-errors.txt; without any, there is no such file."""
+        file, text = self.folder / ERRORS, "".join(f"{line}\n" for line in lines)
+        there = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        if there == text:
+            return
+        self.unlock()
+        if lines:
+            file.write_bytes(text.encode())
+            sync(file)
+        else:
+            file.unlink()
+        sync(self.folder)
+
+
+@contextmanager
+def mounted() -> Iterator[Card | None]:
+    """The partition of the disk that this board runs from; None when there is none. Raises OSError."""
+    device = find()
+    if device is None:
+        yield None
+        return
+    places.CARD.mkdir(parents=True, exist_ok=True)
+    where = str(places.CARD)
+    run("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec,umask=0077", str(device), where)
+    try:
+        yield Card(places.CARD, lambda: run("mount", "-o", "remount,rw", where))
+    finally:
+        run("umount", where)
+
+
+def find() -> Path | None:
+    """Its device. One on another disk, such as a card in a reader, is none of this board's."""
+    # The disk is there: the root file system lies on it. Only its names may be on their way.
+    with suppress(CommandFailed):
+        run("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", deadline=2 * SETTLE_SECONDS)
+    for folder in ("by-label", "by-partlabel"):
+        device = Path("/dev/disk") / folder / LABEL
+        if device.exists() and on_disk_of_root(device.stat().st_rdev):
+            return device
+    return None
+
+
+def on_disk_of_root(device: int, sys: Path = Path("/sys/dev/block")) -> bool:
+    """Whether a partition lies on the disk of the root file system; so it seems where that has no disk of its own."""
+    root, partition = (sys / f"{os.major(one)}:{os.minor(one)}" for one in (Path("/").stat().st_dev, device))
+    return not (root / "partition").exists() or root.resolve().parent == partition.resolve().parent

@@ -1,0 +1,29 @@
+"""Programs of the target's system, each with a deadline."""
+
+import subprocess
+
+DEADLINE = 30.0
+
+
+class CommandFailed(OSError):
+    """A program ended badly, or not in time. The message has its last words."""
+
+
+def run(*words: str, deadline: float = DEADLINE) -> str:
+    """Standard output of a program that must succeed within `deadline` seconds. Raises CommandFailed, OSError."""
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=deadline,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(f"{words[0]} did not end within {deadline:.0f} s") from None
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
+        raise CommandFailed(f"{words[0]}: {said}")
+    return done.stdout

@@ -1,0 +1,77 @@
+"""`boardllama doctor`: one screen about this board, with a next step for each red line."""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from .diagnosis import diagnose
+from .facts import Facts, collect
+from .lights import Light, Line
+
+COLOURS = {Light.GOOD: "32", Light.BAD: "31;1", Light.UNKNOWN: "90"}
+INDENT = 16
+NARROWEST, WIDEST = 60, 120
+
+
+def doctor(as_json: bool) -> int:
+    """Looks, and says it. The exit status: 1 when a line is red."""
+    facts = collect()
+    lines = diagnose(facts)
+    if as_json:
+        print(to_json(facts, lines))
+    else:
+        print(screen(heading(facts), lines, sys.stdout.isatty()))
+    return status(lines)
+
+
+def status(lines: Iterable[Line]) -> int:
+    """1 when one is red."""
+    return int(any(line.light is Light.BAD for line in lines))
+
+
+def heading(facts: Facts) -> str:
+    """Which board this is."""
+    more = "" if facts.root else " (as root it sees more: sudo boardllama-doctor)"
+    return f"{facts.host}, {facts.board}{more}"
+
+
+def screen(title: str, lines: Iterable[Line], colour: bool) -> str:
+    """What a person reads."""
+    width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size((100, 24)).columns))
+    return "\n".join([title, *(row for line in lines for row in rows(line, width, colour))])
+
+
+def rows(line: Line, width: int, colour: bool) -> Iterator[str]:
+    """A line, wrapped, and its next step."""
+    light = f"{line.light.value:<4}"
+    first, *more = wrapped(line.text, width) or [""]
+    yield f"{painted(light, line.light, colour)} {line.name:<{INDENT - 6}} {first}"
+    yield from (" " * INDENT + text for text in more)
+    yield from (" " * INDENT + text for text in wrapped(f"-> {line.advice}" if line.advice else "", width))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """At most three lines: it is one screen."""
+    return textwrap.wrap(text, width - INDENT, max_lines=3, placeholder=" …", break_on_hyphens=False)
+
+
+def painted(text: str, light: Light, colour: bool) -> str:
+    """For a terminal."""
+    return f"\033[{COLOURS[light]}m{text}\033[0m" if colour else text
+
+
+def to_json(facts: Facts, lines: Iterable[Line]) -> str:
+    """One line: {"host": …, "lines": [{"name", "light", "text", "advice"}], "facts": {…}}."""
+    told = asdict(facts) | {"health": facts.health.state.name if facts.health else None}
+    shown = [{**asdict(line), "light": line.light.name} for line in lines]
+    return json.dumps({"host": facts.host, "board": facts.board, "lines": shown, "facts": told})
+
+
+def lines_of(text: str) -> tuple[str, tuple[Line, ...]]:
+    """The heading and the lines in what `to_json` wrote. Raises ValueError, KeyError."""
+    told = json.loads(text)
+    lines = tuple(Line(row["name"], Light[row["light"]], row["text"], row["advice"]) for row in told["lines"])
+    return f"{told['host']}, {told['board']}", lines

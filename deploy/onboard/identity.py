@@ -1,0 +1,242 @@
+"""boardllama.txt: what a technician tells one board, in a file that any system can edit. Read, checked, written; pure.
+
+The rules of single values are in identity_rules.py. Lines are `name = value`; `#` begins a comment.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .identity_rules import NAMES, Rule, Wrong, conflicts
+
+FILE = "boardllama.txt"
+ERRORS = "boardllama-errors.txt"
+LABEL = "BOARDLLAMA"
+HEADING = """\
+# boardllama: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take the # away
+# before a name to use it. Read at every start of the board; what is wrong stands in boardllama-errors.txt beside it."""
+# What stands in the place of a secret that the board has taken over.
+APPLIED = '# {name}: applied, and kept on the board alone; a line "{name} = ..." changes it'
+APPLIED_LINE = re.compile(r"#\s*([a-z_]+): applied\b")
+
+
+class Problem(NamedTuple):
+    """A breach of a rule: the line's number from 1, or 0 for none."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}" if self.line else self.text
+
+
+class IdentityError(Exception):
+    """Something in the file cannot be used; `problems` has all of it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+class Entry(NamedTuple):
+    """A name with its value, and the line that it stands in, from 1; 0 when it comes from no file."""
+
+    line: int
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What one board is told; None leaves it as it is. `kept` names secrets that the board has taken over before."""
+
+    entries: tuple[tuple[str, str], ...] = ()
+    kept: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        shown = ((name, "…" if NAMES[name].secret else value) for name, value in self.entries)
+        return f"Identity({', '.join(f'{name}={value!r}' for name, value in shown)})"
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a name that may repeat."""
+        return tuple(value for one, value in self.entries if one == name)
+
+    def first(self, name: str) -> str | None:
+        """The value of a name."""
+        return next(iter(self.all(name)), None)
+
+    @property
+    def hostname(self) -> str | None:
+        """Small letters, digits, hyphens."""
+        return self.first("hostname")
+
+    @property
+    def ssh_keys(self) -> tuple[str, ...]:
+        """Public keys, as in authorized_keys."""
+        return self.all("ssh_key")
+
+    @property
+    def wifi_ssid(self) -> str | None:
+        """Name of the network."""
+        return self.first("wifi_ssid")
+
+    @property
+    def wifi_password(self) -> str | None:
+        """8 to 63 characters, 64 hexadecimal digits, or `none` for an open network."""
+        return self.first("wifi_password")
+
+    @property
+    def wifi_country(self) -> str | None:
+        """Two capital letters."""
+        return self.first("wifi_country")
+
+    @property
+    def address(self) -> str | None:
+        """`dhcp`, or address/prefix."""
+        return self.first("address")
+
+    @property
+    def gateway(self) -> str | None:
+        """An address of the same network."""
+        return self.first("gateway")
+
+    @property
+    def dns(self) -> tuple[str, ...]:
+        """Addresses."""
+        return self.all("dns")
+
+    @property
+    def api_key(self) -> str | None:
+        """The key itself, or `generate`."""
+        return self.first("api_key")
+
+    @property
+    def timezone(self) -> str | None:
+        """As in Europe/Berlin."""
+        return self.first("timezone")
+
+    def render(self) -> str:
+        """The file's text, with every name explained; `parse` gives the same identity back."""
+        return "\n".join([HEADING, *(line for name, rule in NAMES.items() for line in self._lines(name, rule)), ""])
+
+    def _lines(self, name: str, rule: Rule) -> Iterator[str]:
+        yield from ("", f"# {rule.about}")
+        if name in self.kept:
+            yield APPLIED.format(name=name)
+        values = self.all(name)
+        yield from (f"{name} = {quoted(value)}" for value in values)
+        if not values:
+            yield f"# {name} = {rule.example}"
+
+
+def decode(content: bytes) -> str:
+    """The text of a file as editors save it. Bytes that are no UTF-8 become U+FFFD, which no value may hold."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def parse(text: str) -> Identity:
+    """The identity in the file. Raises IdentityError with every problem."""
+    identity, problems = read(text)
+    if problems:
+        raise IdentityError(problems)
+    return identity
+
+
+def made_of(*values: tuple[str, str]) -> Identity:
+    """From names and values that come from elsewhere, such as options. Raises IdentityError with every problem."""
+    identity, problems = checked([Entry(0, name, value) for name, value in values])
+    if problems:
+        raise IdentityError(problems)
+    return identity
+
+
+def read(text: str) -> tuple[Identity, list[Problem]]:
+    """What is valid in the file, and what is not."""
+    if text.startswith("{\\rtf"):
+        return Identity(), [Problem(0, f"{FILE} is formatted text (RTF): save it as plain text")]
+    entries, problems, kept = [], [], set()
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        line = line.strip()
+        if found := APPLIED_LINE.match(line):
+            kept.add(found[1])
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if equals:
+            entries.append(Entry(number, name.strip().lower(), unquoted(value.strip())))
+        else:
+            # Not more of it: it may be a password.
+            problems.append(Problem(number, f"{line.split()[0][:20]!r}… has no =: write name = value"))
+    secrets = frozenset(name for name in kept if name in NAMES and NAMES[name].secret)
+    identity, more = checked(entries, secrets)
+    return identity, sorted([*problems, *more])
+
+
+def checked(entries: Iterable[Entry], kept: frozenset[str] = frozenset()) -> tuple[Identity, list[Problem]]:
+    """The entries that obey their rules, alone and together, and what is wrong with the others."""
+    good: list[Entry] = []
+    problems, spoiled = [], set()
+    for entry in entries:
+        try:
+            good.append(entry._replace(value=accepted(entry, good)))
+        except Wrong as error:
+            problems.append(Problem(entry.line, str(error)))
+            spoiled.add(entry.name)
+    lines = {entry.name: entry.line for entry in good}
+    for name, partner, text in conflicts({entry.name: entry.value for entry in good}, kept):
+        if partner not in spoiled:  # else the cause has been said
+            problems.append(Problem(lines[name], text))
+        good = [entry for entry in good if entry.name != name]
+    return identity_of(good, kept), problems
+
+
+def identity_of(entries: Iterable[Entry], kept: frozenset[str]) -> Identity:
+    """Without the lines' numbers."""
+    return Identity(tuple((entry.name, entry.value) for entry in entries), kept)
+
+
+def accepted(entry: Entry, before: Iterable[Entry]) -> str:
+    """The value as it will be used. Raises Wrong."""
+    rule = NAMES.get(entry.name)
+    if rule is None:
+        import difflib  # no boot without a mistake waits for it
+
+        near = difflib.get_close_matches(entry.name, NAMES, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(NAMES)}"
+        raise Wrong(f"{entry.name[:40]!r} is unknown: {advice}")
+    if earlier := [one for one in before if one.name == entry.name and not rule.repeats]:
+        raise Wrong(f"{entry.name} is there a second time, first in line {earlier[0].line}: take one of them away")
+    if "\ufffd" in entry.value:
+        raise Wrong(f"{entry.name} holds bytes that are no UTF-8: save the file as UTF-8")
+    if not entry.value.replace("\t", " ").isprintable():
+        raise Wrong(f"{entry.name} holds signs that cannot be seen: write the line again")
+    try:
+        return rule.value(entry.value)
+    except Wrong as error:
+        seen = "" if rule.secret or not entry.value else f" is {entry.value[:60]!r}"
+        raise Wrong(f"{entry.name}{seen}: {error}") from None
+
+
+def without_secrets(text: str) -> str:
+    """The same text, where each line with a secret says instead that it was applied."""
+    lines = []
+    for line in text.split("\n"):
+        name = line.partition("=")[0].strip().lstrip("\ufeff").lower()
+        if "=" in line and name in NAMES and NAMES[name].secret:
+            line = APPLIED.format(name=name) + ("\r" if line.endswith("\r") else "")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def quoted(value: str) -> str:
+    """Quotation marks where blanks at an end, or marks of its own, would be lost."""
+    return f'"{value}"' if value != value.strip() or unquoted(value) != value else value
+
+
+def unquoted(value: str) -> str:
+    """Without the quotation marks around it."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value

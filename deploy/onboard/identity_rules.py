@@ -1,0 +1,195 @@
+"""The names of boardllama.txt, and what the value of each must be."""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import NamedTuple
+
+KEY_TYPES = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+GENERATE = "generate"
+OPEN = "none"
+DHCP = "dhcp"
+
+
+class Wrong(Exception):
+    """The value breaks its rule. The message completes "name is value: …"."""
+
+
+class Rule(NamedTuple):
+    """`value` gives the value as it will be used, or raises Wrong; `about` and `example` stand in the file."""
+
+    value: Callable[[str], str]
+    about: str
+    example: str
+    repeats: bool = False
+    secret: bool = False
+
+
+def hostname(value: str) -> str:
+    """RFC 1123, one label, in small letters."""
+    name = value.lower()
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) or name == "localhost" or name.isdigit():
+        raise Wrong("must be 1 to 63 letters, digits or hyphens, with no hyphen at an end, not digits alone")
+    return name
+
+
+def ssh_key(value: str) -> str:
+    """The line of a .pub file. What the base64 holds must be a key of the type before it."""
+    if "PRIVATE KEY" in value:
+        raise Wrong("this is a private key, which must never leave its machine: put in the line of the .pub file")
+    kind, code, *comment = [*value.split(None, 2), "", ""][:3]
+    if kind not in KEY_TYPES:
+        raise Wrong("must be the one line of a .pub file; it begins with ssh-ed25519, ssh-rsa or ecdsa-sha2-…")
+    try:
+        inside = base64.b64decode(code, validate=True)
+    except (binascii.Error, ValueError):
+        raise Wrong("the key is damaged: copy the whole line of the .pub file again") from None
+    if not is_whole(inside, kind.encode()):
+        raise Wrong("the key is damaged or cut off: copy the whole line of the .pub file again")
+    return " ".join([kind, code, *comment]).strip()
+
+
+def is_whole(key: bytes, kind: bytes) -> bool:
+    """Whether the fields of a public key (RFC 4253: 4 bytes of length, then so many) end where the key ends."""
+    fields = []
+    while len(key) >= 4:
+        size = int.from_bytes(key[:4], "big")
+        if len(key) < 4 + size:
+            return False
+        fields.append(key[4 : 4 + size])
+        key = key[4 + size :]
+    return not key and len(fields) > 1 and fields[0] == kind
+
+
+def wifi_ssid(value: str) -> str:
+    """IEEE 802.11: up to 32 bytes."""
+    if not 1 <= len(value.encode()) <= 32 or not value.isprintable():
+        raise Wrong("must be the name of a network, 1 to 32 bytes")
+    return value
+
+
+def wifi_password(value: str) -> str:
+    """WPA: a passphrase, the key itself, or none at all."""
+    if value.lower() == OPEN:
+        return OPEN
+    if not re.fullmatch(r"[ -~]{8,63}|[0-9A-Fa-f]{64}", value):
+        raise Wrong("must have 8 to 63 letters, digits or signs of English keyboards, or be none for an open network")
+    return value
+
+
+def wifi_country(value: str) -> str:
+    """ISO 3166-1."""
+    country = value.upper()
+    if country == "UK":
+        raise Wrong("the code of the United Kingdom is GB")
+    if not re.fullmatch(r"[A-Z]{2}", country):
+        raise Wrong("must be the two letters of a country, such as DE, FR, GB, US")
+    return country
+
+
+def address(value: str) -> str:
+    """dhcp, or an address that one board can have, with its prefix."""
+    if value.lower() == DHCP:
+        return DHCP
+    advice = "must be dhcp, or an address with its prefix, such as 192.168.1.20/24"
+    if "/" not in value:
+        raise Wrong(advice)
+    try:
+        own = ipaddress.ip_interface(value)
+    except ValueError as error:
+        raise Wrong(f"{advice} ({error})") from None
+    if own.is_loopback or own.is_multicast or own.is_unspecified:
+        raise Wrong("no board can have this address: take one of your network")
+    ends = (own.network.network_address, own.network.broadcast_address) if own.version == 4 else ()
+    if own.network.prefixlen < 31 and own.ip in ends:
+        raise Wrong(f"this is the first or last address of {own.network}, which no board can have")
+    return str(own)
+
+
+def ip(value: str) -> str:
+    """One address of a machine."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise Wrong("must be an IP address, such as 192.168.1.1") from None
+
+
+def api_key(value: str) -> str:
+    """generate, or what RFC 6750 allows in a bearer token."""
+    if value.lower() == GENERATE:
+        return GENERATE
+    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,}", value):
+        raise Wrong("must be generate, or 8 or more letters, digits or any of . _ ~ + / = -")
+    return value
+
+
+def timezone(value: str) -> str:
+    """A name of this machine's own list, where it has one."""
+    import zoneinfo  # no boot without a time zone waits for it
+
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        import difflib
+
+        known = zoneinfo.available_timezones()
+        if known or not re.fullmatch(r"[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}", value):
+            near = difflib.get_close_matches(value, known, n=1) or ["Europe/Berlin"]
+            raise Wrong(f"must be a name like {near[0]}") from None
+    return value
+
+
+NAMES: dict[str, Rule] = {
+    "hostname": Rule(hostname, "The board's name in the network. Without it: boardllama- and its number.", "kitchen"),
+    "ssh_key": Rule(
+        ssh_key,
+        "Who may log in as board@…: the line of a .pub file. A line for each; there is no password.",
+        "ssh-ed25519 AAAAC3… you@laptop",
+        repeats=True,
+    ),
+    "wifi_ssid": Rule(
+        wifi_ssid, "Wi-Fi: the network's name, its password, and the country that the board is in.", "Home"
+    ),
+    "wifi_password": Rule(wifi_password, "The password; none: an open network.", "correct horse", secret=True),
+    "wifi_country": Rule(wifi_country, "Two letters.", "DE"),
+    "address": Rule(address, "dhcp, which is usual, or a fixed address with its prefix.", "192.168.1.20/24"),
+    "gateway": Rule(ip, "For a fixed address: the router.", "192.168.1.1"),
+    "dns": Rule(ip, "Who resolves names; a line for each.", "192.168.1.1", repeats=True),
+    "api_key": Rule(
+        api_key, "The key that clients of the LLM server must send; generate: made on the board.", GENERATE, secret=True
+    ),
+    "timezone": Rule(timezone, "For the times in its log.", "Europe/Berlin"),
+}
+
+
+def conflicts(values: Mapping[str, str], kept: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
+    """Names that cannot be used because of another one, that other name, and why; `kept`: secrets applied before."""
+    own, gateway = values.get("address"), values.get("gateway")
+    if gateway and own in (None, DHCP):
+        text = "gateway is for a fixed address: set address, such as 192.168.1.20/24, or take gateway away"
+        yield "gateway", "address", text
+    elif gateway and own and not is_neighbour(gateway, own):
+        network = ipaddress.ip_interface(own).network
+        yield "gateway", "address", f"gateway is {gateway}: must be another address of {network}, where the board is"
+    if "wifi_password" in values and "wifi_ssid" not in values:
+        yield "wifi_password", "wifi_ssid", "wifi_password is there without wifi_ssid: name the network too"
+    if "wifi_ssid" in values and "wifi_password" not in {*values, *kept}:
+        text = "wifi_ssid is there without wifi_password: write it, or none for an open network"
+        yield "wifi_ssid", "wifi_password", text
+
+
+def is_neighbour(gateway: str, own: str) -> bool:
+    """Whether a board with the address `own` reaches the gateway without another."""
+    board, router = ipaddress.ip_interface(own), ipaddress.ip_address(gateway)
+    local = router.version == board.version == 6 and router.is_link_local
+    return local or (router in board.network and router != board.ip)

@@ -1,0 +1,45 @@
+"""The lines of a diagnosis: green, red or grey, what was seen, and what to do next."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Light(Enum):
+    """How a line looks at first sight."""
+
+    GOOD = "ok"
+    BAD = "BAD"
+    UNKNOWN = "?"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: what it is about, what was seen, and what to do next when that is bad."""
+
+    name: str
+    light: Light
+    text: str
+    advice: str = ""
+
+
+def good(text: str) -> tuple[Light, str]:
+    """As it should be."""
+    return Light.GOOD, text
+
+
+def unknown(text: str = "not known here") -> tuple[Light, str]:
+    """Nothing can be said, or it need not be so."""
+    return Light.UNKNOWN, text
+
+
+def bad(text: str, advice: str) -> tuple[Light, str, str]:
+    """Not as it should be."""
+    return Light.BAD, text, advice
+
+
+Verdict = tuple[Light, str] | tuple[Light, str, str]
+
+
+def mb(size: int) -> str:
+    """In decimal megabytes, as models and cards are sold."""
+    return f"{size // 1_000_000} MB"

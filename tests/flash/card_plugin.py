@@ -1,0 +1,109 @@
+"""A card that fails in a way that is told, for nbdkit's Python plugin.
+
+    nbdkit python card_plugin.py file=MEMORY size=BYTES [real=BYTES] [mode=wrap|drop|error|rot] [at=BYTE]
+                                 [delay=SECONDS] [pull=BYTES] [log=FILE]
+
+`size` is what it says, `real` what it has: behind that it wraps around, drops what is written, or gives an error.
+`rot` changes what is written at `at`. `pull`: after so many written bytes everything is an error. Writes wait `delay`.
+"""
+
+import errno
+import os
+import time
+
+import nbdkit
+
+API_VERSION = 2
+options: dict[str, str] = {}
+written = 0
+
+
+def config(key: str, value: str) -> None:
+    """One word of the command line."""
+    options[key] = value
+
+
+def open(readonly: bool) -> int:
+    """A handle."""
+    return os.open(options["file"], os.O_RDWR)
+
+
+def get_size(handle: int) -> int:
+    """What the card says."""
+    return int(options["size"])
+
+
+def thread_model() -> int:
+    """One after the other, as a card does."""
+    return int(nbdkit.THREAD_MODEL_SERIALIZE_ALL_REQUESTS)
+
+
+def can_flush(handle: int) -> bool:
+    """Flushes are in the log."""
+    return True
+
+
+def note(word: str, offset: int = 0, size: int = 0, zero: bool = False) -> None:
+    """A line in the log: what was asked for, and whether only zeros were written."""
+    if "log" in options:
+        line = f"{word} {offset} {size} {int(zero)}\n"
+        handle = os.open(options["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, line.encode())
+        os.close(handle)
+
+
+def fail() -> None:
+    """Raises what becomes EIO."""
+    nbdkit.set_error(errno.EIO)
+    raise OSError("the card fails")
+
+
+def is_pulled() -> bool:
+    """True when there is no card any more."""
+    return written >= int(options.get("pull", 1 << 62))
+
+
+def place(offset: int) -> "int | None":
+    """Where in the memory an offset really is; None for nowhere."""
+    real = int(options.get("real", options["size"]))
+    if offset < real:
+        return offset
+    if options["mode"] == "error":
+        fail()
+    return offset % real if options["mode"] == "wrap" else None
+
+
+def pread(handle: int, view: "bytearray | memoryview", offset: int, flags: int) -> None:
+    """Reads by blocks: each may be somewhere else."""
+    note("read", offset, len(view))
+    if is_pulled():
+        fail()
+    for start in range(0, len(view), 4096):
+        where = place(offset + start)
+        size = min(4096, len(view) - start)
+        view[start : start + size] = bytes(size) if where is None else os.pread(handle, size, where)
+
+
+def pwrite(handle: int, view: "bytes | memoryview", offset: int, flags: int) -> None:
+    """Writes by blocks."""
+    global written
+    data = bytes(view)
+    note("write", offset, len(data), not any(data))
+    time.sleep(float(options.get("delay", 0)))
+    for start in range(0, len(data), 4096):
+        if is_pulled():
+            fail()
+        block = data[start : start + 4096]
+        if options.get("mode") == "rot" and offset + start == int(options["at"]):
+            block = bytes([block[0] ^ 1]) + block[1:]
+        where = place(offset + start)
+        if where is not None:
+            os.pwrite(handle, block, where)
+        written += len(block)
+
+
+def flush(handle: int, flags: int) -> None:
+    """Everything is in its place already."""
+    note("flush")
+    if is_pulled():
+        fail()

@@ -1,0 +1,166 @@
+"""Cards are loop devices: what is on them afterwards is the image, all of it, and nothing else."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.onboard.identity import parse
+from tests.flash.faulty import faulty
+from tests.flash.flashing import Flashing, holds, raw
+from tests.flash.images import IDENTITY, MIB, Recipe, make
+from tests.flash.loops import Loop, card_file, loop
+
+CARD = 40 * MIB
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINq+JwvWvQl44f5sMKerhcg4F613tQeIMFxbu2vEz4lo me"
+
+
+def dirty(path: Path, size: int = CARD) -> Path:
+    """A card full of somebody's data."""
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def test_a_used_card_holds_the_image_and_nothing_of_what_was_there(flashing: Flashing, tmp_path: Path) -> None:
+    memory = dirty(tmp_path / "card")
+    with loop(memory) as card:
+        done = flashing.flash("old", card)
+    assert done.returncode == 0, done.stderr
+    assert f"PASS {card.path}" in done.stdout
+    assert holds(memory, flashing.image("old"))
+    assert not any(memory.read_bytes()[-MIB : -64 * 1024]), "a second partition table may lie at the card's end"
+
+
+def test_holes_are_zero_on_a_card_that_cannot_discard(flashing: Flashing, tmp_path: Path) -> None:
+    memory = dirty(tmp_path / "memory")
+    with faulty(memory) as card:
+        done = flashing.flash("old", card)
+    assert done.returncode == 0, done.stderr
+    assert holds(memory, flashing.image("old"))
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+def test_the_image_may_fill_the_card_to_its_last_byte(flashing: Flashing, tmp_path: Path, sector: int) -> None:
+    memory = dirty(tmp_path / "card", len(raw(flashing.image("old"))))
+    with loop(memory, sector=sector) as card:
+        assert flashing.flash("old", card).returncode == 0
+    assert holds(memory, flashing.image("old"))
+
+
+def test_one_line_of_json_says_what_became_of_the_card(flashing: Flashing, tmp_path: Path) -> None:
+    with loop(card_file(tmp_path / "card", CARD)) as card:
+        flashing.flash("old", card, "--hostname", "kitchen", "--wifi-ssid", "home", "--wifi-password", "correct horse")
+    (line,) = flashing.lines()
+    assert line["verdict"] == "PASS"
+    assert line["serial"] == str(tmp_path / "card")
+    assert line["identity"]["hostname"] == ["kitchen"]
+    assert line["bytes"] > 4 * MIB
+    assert "correct horse" not in flashing.results.read_text()
+
+
+def test_the_identity_is_on_the_card_and_only_that_differs_from_the_image(flashing: Flashing, tmp_path: Path) -> None:
+    memory = dirty(tmp_path / "card")
+    key = tmp_path / "id.pub"
+    key.write_text(f"{KEY}\n")
+    with loop(memory) as card:
+        done = flashing.flash("old", card, "--hostname", "kitchen", "--ssh-key", str(key))
+    assert done.returncode == 0, done.stderr
+    identity = parse(text_on(memory))
+    assert (identity.hostname, identity.ssh_keys) == ("kitchen", (KEY,))
+    wanted, found = raw(flashing.image("old")), memory.read_bytes()
+    assert found[: IDENTITY[0]] == wanted[: IDENTITY[0]]
+    assert found[sum(IDENTITY) : len(wanted)] == wanted[sum(IDENTITY) :]
+
+
+def text_on(memory: Path) -> str:
+    """boardllama.txt of a card."""
+    done = subprocess.run(
+        ["mtype", "-i", f"{memory}@@{IDENTITY[0]}", "::boardllama.txt"], capture_output=True, check=True
+    )
+    return done.stdout.decode()
+
+
+def test_an_earlier_version_is_replaced_by_writing_what_differs(images: Path, tmp_path: Path) -> None:
+    flashing = Flashing(images, tmp_path / "results.jsonl")
+    large = Recipe(size=72 * MIB, chunk=232 << 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOARDLLAMA_KEYS", str(images / "keys"))
+        before = make(tmp_path / "before", large)
+        after = make(tmp_path / "after", Recipe(size=large.size, chunk=large.chunk, config=b"threads = 3"))
+    memory = card_file(tmp_path / "card", 80 * MIB)
+    with loop(memory) as card:
+        assert flashing.flash(before, card).returncode == 0
+        done = flashing.flash(after, card)
+    assert "only what differed" in done.stdout
+    assert holds(memory, after)
+    first, second = flashing.lines()
+    assert second["bytes"] <= 0.05 * first["bytes"]
+
+
+def test_what_has_changed_on_the_card_is_found_and_mended(flashing: Flashing, tmp_path: Path) -> None:
+    memory = card_file(tmp_path / "card", CARD)
+    image = flashing.image("old")
+    with loop(memory) as card:
+        flashing.flash("old", card)
+        with memory.open("r+b") as file:
+            for offset in (6 * MIB, 6 * MIB + (200 << 10), 20 * MIB, len(raw(image)) - 512):
+                file.seek(offset)
+                file.write(b"what the board wrote meanwhile")
+            os.fsync(file.fileno())
+        assert not holds(memory, image)
+        done = flashing.flash("old", card)
+    assert "only what differed" in done.stdout
+    assert holds(memory, image)
+
+
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """The memories of two cards."""
+    return card_file(tmp_path / "one", CARD), card_file(tmp_path / "two", CARD)
+
+
+def several(cards: tuple[Loop, ...]) -> list[str]:
+    """Options that name all of them."""
+    serials = [word for card in cards for word in ("--serial", str(card.file))]
+    return ["--devices", ",".join(str(card.path) for card in cards), "--yes", *serials]
+
+
+def test_two_cards_at_once_get_a_row_each_and_a_batch_goes_on(flashing: Flashing, tmp_path: Path) -> None:
+    table = tmp_path / "boards.csv"
+    table.write_text("hostname,address,gateway\none,192.168.1.21/24,192.168.1.1\ntwo,,\nthree,dhcp,\n")
+    first, second = two(tmp_path)
+    with loop(first) as one, loop(second) as other:
+        words = [*several((one, other)), "--csv", str(table)]
+        done = flashing.run("old", *words)
+        assert done.returncode == 0, done.stderr
+        assert "1 rows of" in done.stderr
+        assert [parse(text_on(memory)).hostname for memory in (first, second)] == ["one", "two"]
+        done = flashing.run("old", *words)
+        assert done.returncode == 0, done.stderr
+        assert f"{other.path} is left alone" in done.stderr
+        assert [parse(text_on(memory)).hostname for memory in (first, second)] == ["three", "two"]
+        done = flashing.run("old", *words)
+    assert "nothing is left to do" in done.stderr
+    assert sorted(line["identity"]["hostname"][0] for line in flashing.lines()) == ["one", "three", "two"]
+
+
+def test_a_bad_card_does_not_stop_the_good_one_beside_it(flashing: Flashing, tmp_path: Path) -> None:
+    first, second = two(tmp_path)
+    with loop(first) as good, faulty(second, real=16 * MIB, mode="drop") as bad:
+        done = flashing.run("old", *several((good, bad)))
+    assert done.returncode == 1
+    assert f"PASS {good.path}" in done.stdout
+    assert f"FAIL {bad.path}" in done.stdout
+    assert sorted(line["verdict"] for line in flashing.lines()) == ["FAIL", "PASS"]
+
+
+def test_a_file_takes_the_place_of_a_card_only_when_asked_so(flashing: Flashing, tmp_path: Path) -> None:
+    file = tmp_path / "card.img"
+    done = flashing.run("old", "--device", str(file))
+    assert done.returncode == 1 and not file.exists()
+    assert flashing.run("old", "--to-file", str(file)).returncode == 0
+    assert holds(file, flashing.image("old"))
+    done = flashing.run("old", "--device", str(file))
+    assert "TO_FILE" in done.stderr
+    done = flashing.run("old", "--to-file", str(file))
+    assert "there is no terminal to ask on" in done.stderr

@@ -1,0 +1,51 @@
+"""Cards that lie or are worn, and readers that are slow: found, and said in plain words."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.flash.faulty import faulty
+from tests.flash.flashing import Flashing, may_boot
+from tests.flash.images import MIB, ROOT
+from tests.flash.loops import card_file
+
+SIZE, REAL = 256 * MIB, 40 * MIB
+
+
+@pytest.mark.parametrize("mode", ["wrap", "drop", "error"])
+def test_a_card_that_lies_about_its_size_is_found_before_the_image_is_written(
+    flashing: Flashing, tmp_path: Path, mode: str
+) -> None:
+    with faulty(card_file(tmp_path / "memory", REAL), size=SIZE, real=REAL, mode=mode) as card:
+        done = flashing.flash("old", card)
+    assert done.returncode == 1
+    assert "this card says 268 MB and holds 42 MB" in done.stdout
+    (line,) = flashing.lines()
+    assert line["bytes"] < 3 * MIB
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [(ROOT, "does not keep what is written to it"), (0, "does not keep its boot sectors")],
+    ids=["data", "boot sector"],
+)
+def test_a_worn_block_is_found_by_reading_back(flashing: Flashing, tmp_path: Path, at: int, words: str) -> None:
+    memory = card_file(tmp_path / "memory", REAL)
+    with faulty(memory, mode="rot", at=at) as card:
+        done = flashing.flash("old", card)
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert "use another" in done.stdout
+    if at:  # a first block that keeps nothing cannot be made zero either
+        assert not may_boot(memory, 24 * MIB)
+
+
+def test_a_slow_card_passes_and_says_how_long_it_takes(flashing: Flashing, tmp_path: Path) -> None:
+    with faulty(card_file(tmp_path / "memory", REAL), delay=0.015) as card:
+        done = flashing.flash("old", card)
+    assert done.returncode == 0, done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith(f"{card.path}: ")]
+    assert len(lines) >= 1, "a line every three seconds"
+    assert any(re.search(r"\d+ of \d+ MB, \d+ %, [\d.]+ MB/s, [\d.]+ (s|min) left$", line) for line in lines)
+    assert "\x1b" not in done.stderr, "a pipe is no terminal"

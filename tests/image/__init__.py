@@ -1,0 +1,1 @@
+"""Root trees and images. These tests need root, and the packages of deploy/setup.sh."""

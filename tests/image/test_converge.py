@@ -1,0 +1,116 @@
+"""`pyinfra inventory/image.py deploy.py`: a root tree becomes what a board over SSH becomes."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.image.tree.channel import Channel
+from deploy.image.tree.sandbox import Sandbox
+from deploy.key import KEY_UNIT, keep, random_key
+from deploy.paths import REPO, cache_dir
+from tests.image.runs import PYINFRA, deploy, environment, mounts
+
+USER = f"bl-{os.getpid()}"
+GENERATE = ("--data", "api_key=generate")
+
+
+def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path) -> None:
+    channel = Channel(Sandbox(tree, as_root=True), patience=60)
+    first = deploy(tree, *GENERATE)
+    assert first.returncode == 0, first.said
+    assert "Activate | Switch to the release" in first.changed
+    second = deploy(tree, *GENERATE)
+    assert (second.returncode, second.changed) == (0, []), second.said
+    assert mounts(tree) == []
+
+    for unit in ("ollama-cpp-server.service", KEY_UNIT):
+        found: list[bytes] = []
+        assert (channel.carry(f"systemctl is-enabled {unit}", sink=found.append)[0], found) == (0, [b"enabled\n"])
+    assert channel.carry("boardllama check-config && llama-server --version")[0] == 0
+    assert not (tree / "etc/ollama-cpp/api-key").exists()
+    assert not any((tree / "tmp").iterdir())
+    assert {path.name for path in (tree / "run").iterdir()} <= {"lock"}
+    words = [str(REPO), str(tree), str(Path.home() / ".cache"), f"@{socket.gethostname()}"]
+    grep = ["grep", "-rlF", *(part for word in words for part in ("-e", word)), *map(str, written(tree))]
+    assert subprocess.run(grep, capture_output=True, text=True, check=False).stdout == ""
+
+
+def written(tree: Path) -> list[Path]:
+    """Where a deploy writes."""
+    names = ("etc/ollama-cpp", "usr/lib/boardllama", "var/lib/boardllama", "var/lib/ollama", "usr/lib/sysusers.d")
+    return [tree / name for name in names]
+
+
+def test_the_first_start_makes_a_key_that_curl_and_the_server_take(shared: Path, channel: Channel) -> None:
+    """What the unit runs, without the unit."""
+    assert channel.carry("mkdir -p /etc/ollama-cpp; groupadd -f ollama")[0] == 0
+    assert channel.carry(keep(random_key("/dev/random"))) == (0, "")
+    made = shared / "etc/ollama-cpp/api-key"
+    assert (len(made.read_text().strip()), oct(made.stat().st_mode)[-3:]) == (32, "640")
+
+
+def test_a_key_of_ones_own_does_not_go_into_an_image(tree: Path) -> None:
+    run = deploy(tree, "--data", "api_key=secret-of-one-board")
+    assert run.returncode == 1
+    assert "does not go into an image" in run.said
+    grep = ["grep", "-rl", "secret-of-one-board", str(tree)]
+    assert subprocess.run(grep, capture_output=True, text=True, check=False).stdout == ""
+
+
+@pytest.mark.parametrize(("board", "build"), [("rpi4", "cortex-a72"), ("qemu", "cortex-a76")])
+def test_the_build_is_for_the_board_and_not_for_the_build_machine(shared: Path, board: str, build: str) -> None:
+    planned = plan(shared, BOARDLLAMA_BOARD=board)
+    assert f"Compile llama.cpp for {build}" in planned
+
+
+def test_a_build_that_the_board_cannot_run_is_refused(shared: Path) -> None:
+    assert "cortex-a76 needs asimddp" in plan(shared, "--data", "cpu=cortex-a76", BOARDLLAMA_BOARD="rpi4")
+
+
+def plan(tree: Path, *options: str, **more: str) -> str:
+    """What a dry run says."""
+    done = subprocess.run(
+        [PYINFRA, "--dry", *options, "inventory/image.py", "deploy.py"],
+        cwd=REPO,
+        env=environment(tree, **more),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def user() -> Iterator[str]:
+    """An account with ids of its own in /etc/subuid, as useradd makes one."""
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", USER], check=True)
+    yield USER
+    subprocess.run(["userdel", "--remove", USER], check=True, capture_output=True)
+
+
+def test_an_ordinary_user_converges_a_tree(user: str, debian: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The account may read what lies in root's home, where this Python and the cache are; it has no other privilege."""
+    reading = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    account = ("--reuid", user, "--regid", user, "--init-groups")
+    home = Path("/home") / user
+    tree = home / "tree"
+    as_user = ("setpriv", *account, *reading, "--", "env", f"HOME={home}")
+    owner = ("unshare", "--user", "--map-root-user", "--map-auto", "--")
+    copying = f"mkdir {tree} && tar -C {debian} --numeric-owner -cf - . | tar -C {tree} --numeric-owner -xpf -"
+    subprocess.run([*as_user, *owner, "sh", "-c", copying], check=True)
+    try:
+        run = deploy(tree, before=as_user, BOARDLLAMA_CACHE=str(cache_dir()))
+        assert run.returncode == 0, run.said
+        assert "Activate | Switch to the release" in run.changed
+        assert tree.owner() == user
+        again = deploy(tree, before=as_user, BOARDLLAMA_CACHE=str(cache_dir()))
+        assert (again.returncode, again.changed) == (0, []), again.said
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)

@@ -1,0 +1,56 @@
+"""The same pins are the same image: made twice, in two folders, at two times. Minutes; the root tree may be cached."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy import signing
+from deploy.image.boards import named
+from deploy.image.make import image
+from deploy.image.outputs import Outputs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[Outputs]:
+    """Two images of one board."""
+    folders = [tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("another") / "and" / "deeper"]
+    return [image(named("qemu"), "smoke", None, folder, boots=False) for folder in folders]
+
+
+def test_every_file_has_the_same_bytes(made: list[Outputs]) -> None:
+    """Only the signature may differ, where the keys do."""
+    one, another = ({path.name: path.read_bytes() for path in (*out.listed, out.path(".sha256"))} for out in made)
+    assert [name for name in one if one[name] != another[name]] == []
+
+
+def test_the_files_belong_together(made: list[Outputs]) -> None:
+    """As a reader without boardllama checks them."""
+    out = made[0]
+    subprocess.run(["sha256sum", "--check", "--quiet", out.path(".sha256").name], cwd=out.folder, check=True)
+    manifest = json.loads(signing.verify(out.manifest, out.all[-1]))
+    assert manifest["image"]["sha256"] == hashlib.sha256(out.image.read_bytes()).hexdigest()
+    assert {"systemd", "openssh-server"} <= {package["name"] for package in manifest["packages"]}
+    assert manifest["pins"]["llama.cpp"] and manifest["release"]
+
+
+def test_bmaptool_writes_the_image_that_the_manifest_names(made: list[Outputs], tmp_path: Path) -> None:
+    """To a new file, whose holes are zeros as a cleared card's are."""
+    out, card = made[0], tmp_path / "card"
+    subprocess.run(["bmaptool", "-q", "copy", "--bmap", str(out.path(".bmap")), str(out.image), str(card)], check=True)
+    disk = json.loads(out.manifest.read_text())["disk"]
+    assert card.stat().st_size == disk["size"]
+    with card.open("rb") as file:
+        hasher = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            hasher.update(piece)
+    assert hasher.hexdigest() == disk["sha256"]
+
+
+def test_nothing_of_the_work_is_left(made: list[Outputs]) -> None:
+    """dist/ holds the outputs, and the log of the last build."""
+    for out in made:
+        assert {path.name for path in out.folder.iterdir()} == {path.name for path in out.all} | {".work"}
+        assert {path.name for path in (out.folder / ".work").iterdir()} <= {".lock", "build.log"}

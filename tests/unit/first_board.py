@@ -1,0 +1,112 @@
+"""A board in a folder, with its card: it boots for real, but for what needs root, and its power can go at any write."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onboard import first_boot, places
+from deploy.onboard.card import Card
+from deploy.onboard.identity import ERRORS, FILE
+
+__all__ = ["Board", "PowerCut", "board"]
+
+
+class PowerCut(BaseException):
+    """Nothing catches it."""
+
+
+class Board:
+    """A root folder and a card, which `boot` starts; `cut` is the number of the write at which the power goes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.card = root, Card(root / "card")
+        self.card.folder.mkdir()
+        self.kernel_name = ""
+        self.cut: int | None = None
+        self.writes = 0
+
+    def insert(self, text: str | bytes) -> None:
+        """A technician writes the file."""
+        (self.card.folder / FILE).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def boot(self, cut: int | None = None) -> int:
+        """The exit status."""
+        self.cut, self.writes = cut, 0
+        try:
+            return first_boot.boot(self.card)
+        finally:
+            self.cut = None
+
+    def count(self) -> None:
+        """Before everything that changes a disk."""
+        self.writes += 1
+        if self.writes == self.cut:
+            raise PowerCut
+
+    @property
+    def file(self) -> str:
+        """The technician's file now."""
+        return (self.card.folder / FILE).read_text()
+
+    @property
+    def errors(self) -> str:
+        """What the board says on the card."""
+        path = self.card.folder / ERRORS
+        return path.read_text() if path.exists() else ""
+
+    def state(self) -> dict[str, str]:
+        """Every file by its name; keys that differ from board to board are shown as such."""
+        found = {}
+        for path in sorted(self.root.rglob("*")):
+            name = str(path.relative_to(self.root))
+            if path.is_symlink():
+                found[name] = f"-> {path.readlink()}"
+            elif path.is_file():
+                found[name] = "a key" if "ssh_host" in name else path.read_text()
+        return found
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    """As it was flashed: no key, no name. Its programs are real but those that need root."""
+    for name, place in vars(places).items():
+        if isinstance(place, Path) and name.isupper():
+            monkeypatch.setattr(places, name, tmp_path / str(place).lstrip("/"))
+    made = Board(tmp_path)
+    (tmp_path / "etc").mkdir()
+    places.HOSTNAME.write_text("boardllama\n")
+    monkeypatch.setattr(socket, "sethostname", lambda name: setattr(made, "kernel_name", name))
+    monkeypatch.setattr(first_boot, "account", lambda: None)
+    monkeypatch.setattr(first_boot, "default_name", lambda: "boardllama-1a2b3c")
+    monkeypatch.setattr(shutil, "chown", lambda path, group: None)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # a cut here loses nothing that was written
+    for owner, name in ((Path, "replace"), (Path, "rename"), (Path, "unlink"), (Path, "touch"), (os, "fsync")):
+        watch(monkeypatch, made, owner, name)
+    whole = Path.write_bytes
+
+    def write_bytes(path: Path, content: bytes) -> int:
+        try:
+            made.count()
+        except PowerCut:
+            whole(path, content[: len(content) // 2])
+            raise
+        return whole(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    yield made
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, board: Board, owner: Any, name: str) -> None:
+    """Lets the board count the calls of a function that changes a disk, and cut before them."""
+    real: Callable[..., Any] = getattr(owner, name)
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        board.count()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, counted)

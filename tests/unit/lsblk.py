@@ -1,0 +1,36 @@
+"""Disks as lsblk 2.38 shows them."""
+
+from pathlib import Path
+from typing import Any
+
+from deploy.flash.devices import Device, device
+
+
+def node(name: str = "sdb", size: int = 64 * 10**9, **values: Any) -> dict[str, Any]:
+    """A line of lsblk; a removable disk unless told otherwise."""
+    return {
+        "name": name,
+        "path": f"/dev/{name}",
+        "maj:min": "8:16",
+        "type": "disk",
+        "size": size,
+        "rm": True,
+        "ro": False,
+        "model": "STORAGE DEVICE  ",
+        "serial": "000000001206",
+        "fstype": None,
+        "label": None,
+        "partlabel": None,
+        "mountpoints": [None],
+        **values,
+    }
+
+
+def part(name: str = "sdb1", **values: Any) -> dict[str, Any]:
+    """A partition of it."""
+    return node(name, 10**9, **{"type": "part", "model": None, "serial": None, "fstype": "vfat", **values})
+
+
+def disk(*children: dict[str, Any], sys: Path = Path("/nonexistent"), **values: Any) -> Device:
+    """A disk with these below it."""
+    return device(node(**values) | ({"children": list(children)} if children else {}), sys)

@@ -1,0 +1,52 @@
+"""A card in memory, of any size, good or fake: only blocks that were written take space."""
+
+from dataclasses import dataclass, field
+
+from deploy.flash.card import Card, CardError
+from deploy.flash.spans import BLOCK, Span
+
+
+@dataclass
+class MemoryCard(Card):
+    """It says `size` and has `real` bytes; behind them it wraps around, drops, or fails, as `how` says."""
+
+    real: int = 0
+    how: str = ""
+    worn: frozenset[int] = frozenset()  # offsets of blocks that keep nothing
+    blocks: dict[int, bytes] = field(default_factory=dict)
+
+    def place(self, offset: int) -> int | None:
+        """Where an offset really is."""
+        if not self.real or offset < self.real:
+            return offset
+        if self.how == "error":
+            raise CardError("Input/output error")
+        return offset % self.real if self.how == "wrap" else None
+
+    def read(self, view: memoryview, offset: int) -> None:
+        """Block by block."""
+        for start in range(0, len(view), BLOCK):
+            place = self.place(offset + start)
+            view[start : start + BLOCK] = self.blocks.get(place, bytes(BLOCK)) if place is not None else bytes(BLOCK)
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """Block by block."""
+        for start in range(0, len(view), BLOCK):
+            place = self.place(offset + start)
+            if place is not None and place not in self.worn:
+                self.blocks[place] = bytes(view[start : start + BLOCK])
+            self.written += BLOCK
+
+    def sync(self) -> None:
+        """Nothing is kept back."""
+
+    def punch(self, span: Span) -> bool:
+        """It cannot."""
+        return False
+
+    def discard(self, span: Span) -> None:
+        """It does not listen."""
+
+    def is_gone(self) -> bool:
+        """It never is."""
+        return False

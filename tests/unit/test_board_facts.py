@@ -1,0 +1,177 @@
+"""The doctor's facts, out of what boards' files and programs say."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.onboard import facts, places, reach
+from deploy.onboard.commands import CommandFailed, run
+
+ADDRESSES = [
+    {"ifname": "lo", "flags": ["LOOPBACK", "UP", "LOWER_UP"], "addr_info": [{"family": "inet", "local": "127.0.0.1"}]},
+    {
+        "ifname": "end0",
+        "flags": ["BROADCAST", "MULTICAST", "UP", "LOWER_UP"],
+        "addr_info": [
+            {"family": "inet", "local": "192.168.1.20", "prefixlen": 24, "scope": "global"},
+            {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link"},
+        ],
+    },
+    {"ifname": "wlan0", "flags": ["NO-CARRIER", "BROADCAST", "UP"], "addr_info": []},
+    {"ifname": "docker0", "flags": ["UP", "LOWER_UP"], "addr_info": []},
+    {},
+]
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0016 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    """A file with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_cards_are_the_real_ones_and_a_link_is_what_the_kernel_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "run", lambda *words, deadline: json.dumps(ADDRESSES))
+    write(tmp_path / "end0/device/x", "")
+    write(tmp_path / "wlan0/device/x", "")
+    write(tmp_path / "wlan0/wireless/x", "")
+    assert reach.interfaces(tmp_path) == [("end0", False, True, ("192.168.1.20",)), ("wlan0", True, False, ())]
+
+
+def test_the_gateway_of_either_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = {
+        "-4": [{"dst": "default", "dev": "ppp0"}],
+        "-6": [{"dst": "default", "gateway": "fe80::1", "dev": "end0"}],
+    }
+    monkeypatch.setattr(reach, "run", lambda _ip, _json, family, *words, deadline: json.dumps(routes[family]))
+    assert reach.gateway() == "fe80::1"
+    routes["-6"] = []
+    with pytest.raises(LookupError):
+        reach.gateway()
+
+
+def test_a_router_that_refuses_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = listening.getsockname()[1]
+    monkeypatch.setattr(reach, "WEB_PORT", closed)
+    assert reach.answers_arp("127.0.0.1")
+
+
+@pytest.mark.parametrize(("state", "there"), [(["STALE"], True), (["FAILED"], False), (None, False)])
+def test_a_silent_router_is_judged_by_the_wire(
+    monkeypatch: pytest.MonkeyPatch, state: list[str] | None, there: bool
+) -> None:
+    def silent(place: object, timeout: float) -> socket.socket:
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", silent)
+    shown = json.dumps([{"dst": "192.0.2.1", "state": state}] if state else [])
+    monkeypatch.setattr(reach, "run", lambda *words, deadline: shown)
+    assert reach.answers_arp("192.0.2.1") == there
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """One socket, where questions go."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(reach, "DNS_PORT", server.getsockname()[1])
+        monkeypatch.setattr(reach, "DNS_SECONDS", 0.3)
+        yield server
+
+
+def test_a_name_server_that_answers_in_any_way_is_there(name_server: socket.socket) -> None:
+    def answer() -> None:
+        question, who = name_server.recvfrom(512)
+        name_server.sendto(question[:2] + b"\x84\x05", who)
+
+    threading.Thread(target=answer, daemon=True).start()
+    assert reach.answers_dns("127.0.0.1")
+
+
+def test_a_silent_name_server_is_given_up(name_server: socket.socket) -> None:
+    assert not reach.answers_dns("127.0.0.1")
+    assert not reach.answers_dns("not an address at all")
+
+
+def test_the_name_servers_behind_systemd_resolved(tmp_path: Path) -> None:
+    stub = write(tmp_path / "resolv.conf", "# stub\nnameserver 127.0.0.53\noptions edns0\n")
+    write(tmp_path / "run/resolv.conf", "nameserver 192.168.1.1\nnameserver fd00::1\n")
+    assert facts.name_servers(stub, tmp_path / "run") == ("192.168.1.1", "fd00::1")
+    assert facts.name_servers(write(tmp_path / "own", "nameserver 9.9.9.9\n"), tmp_path / "run") == ("9.9.9.9",)
+    assert facts.name_servers(tmp_path / "none", tmp_path) == ("192.168.1.1", "fd00::1")[:0]
+
+
+def test_memory_is_in_bytes(tmp_path: Path) -> None:
+    meminfo = write(
+        tmp_path / "meminfo", "MemTotal:  2048 kB\nMemFree: 1 kB\nMemAvailable:    1024 kB\nHugePages_Total: 0\n"
+    )
+    assert facts.memory(meminfo) == (2 << 20, 1 << 20)
+
+
+def test_the_hottest_zone_counts(tmp_path: Path) -> None:
+    for number, degrees in enumerate((41000, 62500)):
+        write(tmp_path / f"class/thermal/thermal_zone{number}/temp", f"{degrees}\n")
+    assert facts.temperature(tmp_path) == 62.5
+    assert facts.known(lambda: facts.temperature(tmp_path / "none")) is None
+
+
+def test_voltage_is_known_from_the_firmware_or_from_the_alarm(tmp_path: Path) -> None:
+    write(tmp_path / "class/hwmon/hwmon1/name", "rpi_volt\n")
+    write(tmp_path / "class/hwmon/hwmon1/in0_lcrit_alarm", "1\n")
+    assert facts.throttled(tmp_path) == 1
+    write(tmp_path / "devices/platform/soc/soc:firmware/get_throttled", "50005\n")
+    assert facts.throttled(tmp_path) == 0x50005
+    if not any((Path(folder) / "vcgencmd").exists() for folder in os.environ["PATH"].split(":")):
+        assert facts.known(lambda: facts.throttled(tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize(("state", "listens"), [("0A", True), ("01", False)])
+def test_a_connection_is_not_a_listener(tmp_path: Path, state: str, listens: bool) -> None:
+    write(tmp_path / "tcp", TCP.format(state=state))
+    write(tmp_path / "tcp6", "heading\n")
+    assert facts.listens(22, tmp_path) is listens
+
+
+def test_one_file_system_is_one_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MODELS", "ROOT"):
+        monkeypatch.setattr(places, name, tmp_path)
+    found = facts.disks()
+    assert found[0].folder == "/" and found[0].size >= found[0].free > 0
+    assert len({disk.folder for disk in found}) == len(found) <= 3
+
+
+def test_a_machine_that_tells_nothing_is_looked_at_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No systemd, no ip, no release: everything is for itself."""
+
+    def nothing(*words: str, deadline: float = 0) -> str:
+        raise CommandFailed(f"no {words[0]}")
+
+    for module in (facts, reach):
+        monkeypatch.setattr(module, "run", nothing)
+    for name in ("CURRENT", "RELEASES", "CONFIG", "API_KEY", "APPLIED"):
+        monkeypatch.setattr(places, name, tmp_path / "none")
+    monkeypatch.setattr(facts, "name_servers", lambda: ())
+    found = facts.collect()
+    assert (found.unit, found.interfaces, found.releases, found.identity) == (None, None, (), None)
+    assert found.host == os.uname().nodename
+
+
+def test_a_program_that_hangs_is_given_up() -> None:
+    with pytest.raises(CommandFailed, match="sleep did not end within 0 s"):
+        run("sleep", "30", deadline=0.05)
+    with pytest.raises(CommandFailed, match="sh: oh no"):
+        run("sh", "-c", "echo oh no >&2; exit 3")

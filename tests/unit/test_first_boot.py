@@ -1,0 +1,226 @@
+"""The first boot and later ones: a board becomes itself, whatever its file says and whenever the power goes."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onboard import config, places
+from deploy.onboard.card import MOST_BYTES, Card
+from deploy.onboard.commands import CommandFailed
+from deploy.onboard.identity import FILE, Identity
+from tests.unit.first_board import Board, board
+from tests.unit.test_identity import KEY, RSA
+
+__all__ = ["board"]
+
+TEXT = f"""# the kitchen's
+hostname = kitchen
+ssh_key = {KEY}
+wifi_ssid = Home
+wifi_password = correct horse
+wifi_country = DE
+address = 192.168.1.20/24
+gateway = 192.168.1.1
+dns = 192.168.1.1
+api_key = sk-0123456789
+timezone = UTC
+"""
+
+
+def test_a_board_becomes_what_its_file_says(board: Board) -> None:
+    board.insert(TEXT)
+    assert board.boot() == 0
+    assert (places.HOSTNAME.read_text(), board.kernel_name) == ("kitchen\n", "kitchen")
+    assert "127.0.1.1\tkitchen" in places.HOSTS.read_text()
+    assert places.AUTHORIZED_KEYS.read_text() == f"{KEY}\n"
+    assert "Address=192.168.1.20/24\nGateway=192.168.1.1\nDNS=192.168.1.1\n" in places.NETWORK.read_text()
+    assert places.API_KEY.read_text() == "sk-0123456789\n"
+    assert places.LOCALTIME.readlink() == Path("/usr/share/zoneinfo/UTC")
+    assert f"ssid={b'Home'.hex()}" in places.WIFI.read_text() and '"correct horse"' in places.WIFI.read_text()
+    assert board.errors == ""
+    for path, mode in ((places.WIFI, 0o600), (places.API_KEY, 0o640), (places.HOST_KEY, 0o600)):
+        assert path.stat().st_mode & 0o777 == mode, path
+
+
+def test_secrets_leave_the_card_and_everything_else_stays(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    assert "correct horse" not in board.file and "sk-01" not in board.file
+    assert all(line in board.file for line in TEXT.splitlines() if "password" not in line and "api_key" not in line)
+    assert {path.name for path in board.card.folder.iterdir()} == {FILE}
+
+
+def test_a_second_boot_changes_nothing(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    places.HOSTNAME.write_text("mine\n")  # an edit on the board holds until the file changes
+    before = board.state()
+    assert board.boot() == 0
+    assert (board.state(), board.writes) == (before, 0)
+
+
+def test_a_changed_file_is_applied_and_what_it_no_longer_says_is_gone(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    key = places.HOST_KEY.read_bytes()
+    board.insert(f"hostname = hall\nssh_key = {RSA}\n")
+    assert board.boot() == 0
+    assert places.HOSTNAME.read_text() == "hall\n"
+    assert places.AUTHORIZED_KEYS.read_text() == f"{RSA}\n"
+    assert not places.NETWORK.exists() and not places.WIFI.exists()
+    assert places.API_KEY.read_text() == "sk-0123456789\n", "a server is never opened by a missing line"
+    assert places.HOST_KEY.read_bytes() == key
+
+
+def test_the_kept_password_goes_with_its_network_alone(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    board.insert(board.file.replace("wifi_country = DE", "wifi_country = FR"))
+    assert board.boot() == 0
+    assert "country=FR" in places.WIFI.read_text() and '"correct horse"' in places.WIFI.read_text()
+    board.insert(board.file.replace("wifi_ssid = Home", "wifi_ssid = Office"))
+    assert board.boot() == 0
+    assert "another network than before: write its wifi_password too" in board.errors
+    assert b"Home".hex() in places.WIFI.read_text(), "what worked stays"
+
+
+def test_bad_lines_are_said_on_the_card_and_the_rest_is_applied(
+    board: Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board.insert(TEXT.replace("kitchen\n", "my kitchen\n").replace("gateway = 192.168.1.1", "gatway = 192.168.1.1"))
+    assert board.boot() == 0
+    assert "boardllama.txt, line 2: hostname is 'my kitchen'" in board.errors
+    assert "line 8: 'gatway' is unknown: did you mean gateway?" in board.errors
+    assert places.HOSTNAME.read_text() == "boardllama-1a2b3c\n"
+    assert "Address=192.168.1.20/24" in places.NETWORK.read_text()
+    assert board.errors in capsys.readouterr().out
+    board.boot()
+    assert "gatway" in capsys.readouterr().out, "at every start, until it is mended"
+    board.insert(board.file.replace("gatway", "gateway").replace("my kitchen", "kitchen"))
+    assert board.boot() == 0
+    assert board.errors == ""
+
+
+def test_a_mistake_never_locks_out_or_cuts_off(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    board.insert(f"shh_key = {KEY}\nssh_key = {RSA}\nadress = 10.0.0.2/8\nwifi_sid = x\n")
+    assert board.boot() == 0
+    assert places.AUTHORIZED_KEYS.read_text() == f"{KEY}\n{RSA}\n"
+    assert "192.168.1.20" in places.NETWORK.read_text()
+    assert places.WIFI.exists()
+
+
+@pytest.mark.parametrize("content", [None, b"\0" * (MOST_BYTES + 1)])
+def test_a_board_without_a_file_that_can_be_read_has_a_name_and_a_key(board: Board, content: bytes | None) -> None:
+    if content:
+        board.insert(content)
+    assert board.boot() == (1 if content else 0)
+    assert places.HOSTNAME.read_text() == "boardllama-1a2b3c\n"
+    assert places.HOST_KEY.is_file()
+    assert ("KiB" in board.errors) == bool(content)
+    places.AUTHORIZED_KEYS.parent.mkdir(parents=True)
+    places.AUTHORIZED_KEYS.write_text("there")
+    board.boot()
+    assert places.AUTHORIZED_KEYS.read_text() == "there"
+
+
+@pytest.mark.parametrize(
+    ("text", "config", "made"),
+    [
+        ("api_key = generate", {}, True),
+        ("", {"server": {"host": "0.0.0.0"}}, True),
+        ("", {"server": {"host": "0.0.0.0", "allow_unauthenticated": True}}, False),
+        ("", {"server": {"host": "127.0.0.1"}}, False),
+        ("", {}, False),
+    ],
+)
+def test_a_key_is_made_where_one_is_wanted(board: Board, text: str, config: Any, made: bool) -> None:
+    places.CONFIG.parent.mkdir(parents=True)
+    places.CONFIG.write_text(json.dumps(config))
+    board.insert(text)
+    assert board.boot() == 0
+    assert places.API_KEY.exists() == made
+    if made:
+        key = places.API_KEY.read_text()
+        assert len(key) == 33
+        board.insert(f"{text}\n# changed")
+        board.boot()
+        assert places.API_KEY.read_text() == key, "generate means one for the life of the board"
+
+
+def test_an_empty_key_file_of_an_image_is_filled(board: Board) -> None:
+    places.API_KEY.parent.mkdir(parents=True)
+    places.API_KEY.write_text("")
+    board.insert("")
+    board.boot()
+    assert len(places.API_KEY.read_text()) == 33
+
+
+def test_what_cannot_be_written_is_said_keeps_its_secret_on_the_card_and_is_tried_again(board: Board) -> None:
+    places.WIFI.parent.mkdir(parents=True)
+    places.WIFI.with_name(f".{places.WIFI.name}.new").mkdir()  # in the way
+    board.insert(TEXT)
+    assert board.boot() == 1
+    assert "the Wi-Fi could not be set" in board.errors
+    assert places.HOSTNAME.read_text() == "kitchen\n"
+    assert "correct horse" in board.file
+    places.WIFI.with_name(f".{places.WIFI.name}.new").rmdir()
+    assert board.boot() == 0
+    assert "correct horse" in places.WIFI.read_text() and board.errors == ""
+
+
+def test_the_empty_file_of_an_image_is_no_error(board: Board) -> None:
+    board.insert(Identity().render())
+    assert board.boot() == 0
+    assert board.errors == ""
+
+
+def test_the_server_would_be_given_the_key(board: Board) -> None:
+    board.insert("api_key = sk-0123456789")
+    board.boot()
+    assert config.first_key() == "sk-0123456789"
+
+
+def test_a_missing_account_is_said_and_the_rest_is_done(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chown(path: Path, group: str) -> None:
+        raise LookupError(f"no such group: {group!r}")
+
+    monkeypatch.setattr(shutil, "chown", chown)
+    board.insert("api_key = sk-0123456789\ntimezone = UTC\n")
+    assert board.boot() == 1
+    assert "the API key could not be set: no such group: 'ollama'" in board.errors
+    assert places.TIMEZONE.read_text() == "UTC\n"
+    assert "sk-0123456789" in board.file, "it is tried again at the next start"
+
+
+def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
+    board: Board, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its switch is at "lock", or it is worn."""
+
+    def locked() -> None:
+        raise CommandFailed("mount: write-protected")
+
+    board.insert(TEXT)
+    board.card = Card(board.card.folder, locked)
+    assert board.boot() == 1
+    assert places.HOSTNAME.read_text() == "kitchen\n"
+    assert "mount: write-protected" in capsys.readouterr().out
+    assert not places.APPLIED.exists(), "the secret is still there: the next boot tries again"
+
+
+def test_a_file_whose_name_has_a_hidden_end_is_pointed_out_until_it_is_gone(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    other = board.card.folder / "boardllama.txt.txt"
+    other.write_text("hostname = hall")
+    for _ in range(2):
+        assert board.boot() == 0
+        assert "boardllama.txt.txt is not read: the name must be boardllama.txt" in board.errors
+    other.unlink()
+    board.boot()
+    assert board.errors == ""

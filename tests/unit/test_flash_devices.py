@@ -1,0 +1,114 @@
+"""Why a disk may not be written, on what lsblk says of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.errors import BoardllamaError
+from deploy.flash.choice import named
+from deploy.flash.devices import Device, refusal
+from tests.unit.lsblk import disk, part
+
+NEEDED = 2 * 10**9
+SERIAL = "000000001206"
+
+
+def why(device: Device, *serials: str, swapped: tuple[str, ...] = ()) -> str:
+    """Empty when it may be written."""
+    return refusal(device, NEEDED, serials, swapped) or ""
+
+
+def test_a_card_in_a_reader_may_be_written() -> None:
+    assert why(disk(part(), part("sdb2", fstype="ext4"))) == ""
+
+
+@pytest.mark.parametrize("point", ["/", "/boot/firmware", "/usr", "/home"])
+def test_the_disk_that_the_system_runs_from_never(point: str) -> None:
+    system = disk(part(mountpoints=[None, point]))
+    assert why(system, SERIAL) == f"is what this machine runs from ({point})"
+
+
+def test_the_system_may_stand_deep_below_it() -> None:
+    root = part("vg-root", type="lvm", fstype="ext4", mountpoints=["/"])
+    locked = part("sdb3_crypt", type="crypt", fstype="LVM2_member", children=[root])
+    assert "runs from" in why(disk(part("sdb3", fstype="crypto_LUKS", children=[locked])), SERIAL)
+
+
+@pytest.mark.parametrize(
+    ("below", "words"),
+    [
+        (part(mountpoints=["/media/me/bootfs"]), "is mounted at /media/me/bootfs: `umount /dev/sdb1` first"),
+        (part(mountpoints=["[SWAP]"]), "is swapped to (sdb1)"),
+        (part(fstype="swap"), "holds swap space (sdb1)"),
+        (part(fstype="LVM2_member"), "holds LVM (sdb1): if nothing of it is needed, `wipefs --all /dev/sdb1` first"),
+        (part(fstype="linux_raid_member"), "holds linux_raid_member"),
+        (part(fstype="crypto_LUKS"), "holds LUKS"),
+        (part(fstype="zfs_member"), "holds ZFS"),
+        (part(fstype=None, children=[part("md0", type="raid1")]), "is used by RAID (md0)"),
+        (part(fstype=None, children=[part("x", type="crypt")]), "is used by LUKS (x)"),
+        (part(fstype=None, children=[part("x", type="dm")]), "is used by the device mapper (x)"),
+    ],
+)
+def test_a_disk_of_which_any_part_is_in_use_never(below: dict[str, Any], words: str) -> None:
+    assert why(disk(below), SERIAL).startswith(words)
+
+
+def test_swap_that_lsblk_does_not_show() -> None:
+    assert why(disk(part(fstype=None)), SERIAL, swapped=("sdb1",)).startswith("is swapped to (sdb1)")
+
+
+def test_a_disk_without_partitions_can_be_in_use_itself() -> None:
+    assert why(disk(fstype="crypto_LUKS")).startswith("holds LUKS (sdb)")
+    assert why(disk(mountpoints=["/mnt"])).startswith("is mounted at /mnt")
+
+
+def test_a_disk_that_is_not_removable_only_when_its_serial_is_named() -> None:
+    fixed = disk(rm=False)
+    assert why(fixed) == f"is not removable: SERIAL='{SERIAL}' says that you mean it"
+    assert why(fixed, "another") != ""
+    assert why(fixed, SERIAL) == ""
+    assert why(disk(rm=False, serial=None), "") == "is not removable"
+
+
+@pytest.mark.parametrize(("kind", "removable"), [("SD", True), ("MMC", False)])
+def test_a_card_in_a_built_in_slot_is_removable_and_soldered_memory_is_not(
+    tmp_path: Path, kind: str, removable: bool
+) -> None:
+    (tmp_path / "mmcblk0/device").mkdir(parents=True)
+    (tmp_path / "mmcblk0/device/type").write_text(f"{kind}\n")
+    assert (why(disk(name="mmcblk0", rm=False, sys=tmp_path)) == "") is removable
+
+
+def test_a_loop_device_only_when_the_file_behind_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "loop0/loop").mkdir(parents=True)
+    (tmp_path / "loop0/loop/backing_file").write_text("/tmp/card\n")
+    found = disk(name="loop0", type="loop", rm=False, serial=None, model=None, sys=tmp_path)
+    assert why(found) == "is a loop device: SERIAL='/tmp/card' says that you mean it"
+    assert why(found, "/tmp/card") == ""
+
+
+def test_too_small_empty_and_write_protected() -> None:
+    assert why(disk(size=NEEDED - 512)) == ("is too small: it has 2 GB (1999999488), the image needs 2 GB (2000000000)")
+    assert why(disk(size=0)) == "is empty: there is no card in it"
+    assert "lock" in why(disk(ro=True))
+
+
+def test_a_disk_is_named_by_name_path_or_link(tmp_path: Path) -> None:
+    card = disk(part())
+    (tmp_path / "by-id").symlink_to("/dev/sdb")
+    assert named("sdb", [card]) == named("/dev/sdb", [card]) == named(str(tmp_path / "by-id"), [card]) == card
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("sdb1", "/dev/sdb1 is a part of /dev/sdb: name the whole disk"),
+        ("sdx", "/dev/sdx is no disk of this machine: there are /dev/sdb"),
+        (__file__, "is a regular file: TO_FILE="),
+    ],
+)
+def test_what_is_no_disk_is_said_to_be_none(word: str, words: str) -> None:
+    with pytest.raises(BoardllamaError) as caught:
+        named(word, [disk(part())])
+    assert words in str(caught.value)

@@ -1,0 +1,103 @@
+"""Who the cards become: options and CSV files; and how a batch goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import BoardllamaError
+from deploy.flash.__main__ import refuse_twins
+from deploy.flash.identities import one, rows, with_keys_read
+from deploy.flash.results import Result, Verdict, append, passed, public
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINq+JwvWvQl44f5sMKerhcg4F613tQeIMFxbu2vEz4lo me"
+SHA256 = "ab" * 32
+
+
+def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    """A CSV file."""
+    path = folder / "boards.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_a_row_is_a_card_and_options_hold_where_it_is_silent(tmp_path: Path) -> None:
+    path = table(tmp_path, "hostname,timezone\nkitchen,Europe/Berlin\n\ncellar,\n")
+    first, second = rows(path, [("timezone", "UTC"), ("ssh_key", KEY)])
+    assert (first.hostname, first.timezone, first.ssh_keys) == ("kitchen", "Europe/Berlin", (KEY,))
+    assert (second.hostname, second.timezone) == ("cellar", "UTC")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_spreadsheet_may_write_semicolons_and_a_mark(tmp_path: Path, encoding: str) -> None:
+    (found,) = rows(table(tmp_path, "hostname;wifi_ssid;wifi_password\r\nkitchen;home;correct horse\r\n", encoding), [])
+    assert (found.hostname, found.wifi_ssid) == ("kitchen", "home")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the first line names the columns"),
+        ("name\nkitchen\n", "hostname must be one"),
+        ("hostname,adress\nkitchen,dhcp\n", "did you mean address?"),
+        ("hostname\nkitchen\nkitchen\n", "kitchen is there 2 times"),
+        ("hostname,dns\n,1.1.1.1\n", "line 2: hostname is empty"),
+        ("hostname\nkitchen,1.1.1.1\n", "2 cells and the first line 1"),
+        ("hostname,address\none,nonsense\ntwo,dhcp\nthree,10.0.0.1\n", "line 4: "),
+    ],
+)
+def test_all_that_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(BoardllamaError) as caught:
+        rows(table(tmp_path, text), [])
+    assert words in str(caught.value)
+
+
+def test_a_key_may_be_a_file_and_never_a_private_one(tmp_path: Path) -> None:
+    public_key, private = tmp_path / "id.pub", tmp_path / "id"
+    public_key.write_text(f"# mine\n{KEY}\n\n")
+    private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert with_keys_read([("ssh_key", str(public_key)), ("ssh_key", KEY)]) == [("ssh_key", KEY)] * 2
+    with pytest.raises(BoardllamaError, match="is a private key: give the public one"):
+        with_keys_read([("ssh_key", str(private))])
+
+
+def test_options_that_are_wrong_are_one_line() -> None:
+    assert one([]) is None
+    with pytest.raises(BoardllamaError, match=r"the identity is wrong: .*hostname"):
+        one([("hostname", "two words")])
+
+
+def test_several_cards_share_keys_but_no_name_and_no_address() -> None:
+    refuse_twins(one([("ssh_key", KEY), ("address", "dhcp")]), 5)
+    refuse_twins(one([("hostname", "kitchen")]), 1)
+    for values in ([("hostname", "kitchen")], [("address", "192.168.1.20/24"), ("gateway", "192.168.1.1")]):
+        with pytest.raises(BoardllamaError, match="5 cards cannot have one"):
+            refuse_twins(one(values), 5)
+
+
+def result(hostname: str, verdict: Verdict = Verdict.PASS, sha256: str = SHA256) -> Result:
+    """Of a card."""
+    identity = one([("hostname", hostname), ("wifi_ssid", "home"), ("wifi_password", "correct horse")])
+    return Result("/dev/sdb", "1", "b.img.zst", sha256, public(identity), 1, 1.0, verdict, "", "2026-01-01")
+
+
+def test_only_what_passed_with_this_image_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    assert passed(path, SHA256) == []
+    for one_result in (
+        result("good"),
+        result("bad", Verdict.FAIL),
+        result("cut", Verdict.INTERRUPTED),
+        result("older", sha256="cd" * 32),
+    ):
+        append(path, one_result)
+    assert passed(path, SHA256) == [{"hostname": ["good"], "wifi_ssid": ["home"]}]
+    assert "correct horse" not in path.read_text()
+
+
+def test_a_line_that_a_power_cut_tore_stays_alone(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    append(path, result("one"))
+    path.write_bytes(path.read_bytes()[:-20])
+    append(path, result("two"))
+    assert [found["hostname"] for found in passed(path, SHA256)] == [["two"]]
+    assert len(path.read_text().splitlines()) == 2

@@ -1,0 +1,106 @@
+"""Manifest and block map: what is refused, although it was signed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from deploy.errors import BoardllamaError
+from deploy.flash.block_map import BlockMap
+from deploy.flash.manifest import Manifest
+
+SHA256 = "0" * 64
+FILE = {"name": "b.img.zst", "size": 10, "sha256": SHA256}
+GOOD: dict[str, Any] = {
+    "format": 1,
+    "board": "qemu",
+    "image": FILE,
+    "bmap": {**FILE, "name": "b.bmap"},
+    "disk": {"size": 1 << 30, "sha256": SHA256, "mapped": 4096},
+    "boot_sectors": [[0, 17408], [32768, 8 << 20]],
+    "identity": {"offset": 16 << 20, "size": 32 << 20},
+    "release": "r1",
+    "created": "2026-01-01T00:00:00+00:00",
+}
+
+
+def manifest(**values: Any) -> Manifest:
+    """With some values changed."""
+    return Manifest.parse(json.dumps(GOOD | values).encode())
+
+
+def test_what_it_says() -> None:
+    found = manifest()
+    assert found.image.name == "b.img.zst"
+    assert found.boot_sectors == ((0, 17408), (32768, 32768 + (8 << 20)))
+    assert found.identity == (16 << 20, 48 << 20)
+    assert manifest(identity=None).identity is None
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"format": 2}, "has format 2, this boardllama reads 1"),
+        ({"image": {**FILE, "name": "../../etc/shadow"}}, "is damaged"),
+        ({"image": {"name": "b.img.zst"}}, "is damaged"),
+        ({"disk": {"size": 1000}}, "must be a multiple of 512"),
+        ({"boot_sectors": []}, "boot sectors"),
+        ({"boot_sectors": [[1 << 30, 512]]}, "outside of the image"),
+        ({"boot_sectors": [[0, 65 << 20]]}, "more than 64 MiB"),
+        ({"boot_sectors": [0, 512]}, "is damaged"),
+        ({"identity": {"offset": 1 << 30, "size": 4096}}, "outside of the image"),
+        ({"identity": {"offset": 512, "size": 4096}}, "multiple of 4096"),
+    ],
+)
+def test_a_manifest_that_cannot_be_flashed_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(BoardllamaError, match=words):
+        manifest(**values)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"format": 1}'])
+def test_something_else_is_one_line(content: bytes) -> None:
+    with pytest.raises(BoardllamaError, match="is damaged"):
+        Manifest.parse(content)
+
+
+def block_map(ranges: str, size: int = 40960, block: int = 4096, kind: str = "sha256") -> BlockMap:
+    """As bmaptool writes it."""
+    return BlockMap.parse(
+        f"""<?xml version="1.0" ?><bmap version="2.0"><ImageSize> {size} </ImageSize><BlockSize> {block} </BlockSize>
+        <ChecksumType> {kind} </ChecksumType><BlockMap>{ranges}</BlockMap></bmap>""".encode()
+    )
+
+
+def one(blocks: str) -> str:
+    """A range."""
+    return f'<Range chksum="{SHA256}"> {blocks} </Range>'
+
+
+def test_ranges_and_holes() -> None:
+    found = block_map(one("0-1") + one("4"), size=40960)
+    assert found.mapped == [(0, 8192), (16384, 20480)]
+    assert found.holes == [(8192, 16384), (20480, 40960)]
+
+
+def test_the_last_range_ends_with_the_image() -> None:
+    assert block_map(one("9"), size=9 * 4096 + 512).mapped == [(36864, 37376)]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: block_map(""),
+        lambda: block_map(one("0"), kind="sha1"),
+        lambda: block_map(one("4") + one("0-1")),
+        lambda: block_map(one("0-4") + one("4-5")),
+        lambda: block_map(one("20")),
+        lambda: block_map(one("x")),
+        lambda: block_map("<Range> 0 </Range>"),
+        lambda: block_map(one("0"), block=1000),
+        lambda: BlockMap.parse(b"no XML"),
+        lambda: BlockMap.parse(b"<bmap/>"),
+    ],
+)
+def test_a_block_map_that_no_tool_writes_is_refused(made: Any) -> None:
+    with pytest.raises(BoardllamaError, match="block map"):
+        made()

@@ -1,0 +1,60 @@
+"""Fake cards of real sizes: what is found, and what is said."""
+
+import pytest
+
+from deploy.flash.card import CardError
+from deploy.flash.probe import Probe
+from deploy.flash.progress import Progress
+from tests.unit.memory_card import MemoryCard
+
+GB = 10**9
+MIB = 1 << 20
+SIZE = 64 * GB // 512 * 512
+
+
+def probe(card: MemoryCard) -> None:
+    """To its end."""
+    Probe(card, Progress("card")).run()
+
+
+@pytest.mark.parametrize("size", [4 * MIB, 100 * MIB, 2 * GB, SIZE])
+def test_a_good_card_passes_and_little_is_written(size: int) -> None:
+    card = MemoryCard("/dev/sdz", -1, size)
+    probe(card)
+    assert card.written <= max(size // 1000, 400 << 10)
+
+
+@pytest.mark.parametrize("how", ["wrap", "drop", "error"])
+@pytest.mark.parametrize("real", [8 * GB, 7_948_206_080, 31 * GB + 4096, 63 * GB])
+def test_a_fake_is_found_whatever_it_has_and_does(how: str, real: int) -> None:
+    card = MemoryCard("/dev/sdz", -1, SIZE, real=real // 4096 * 4096, how=how)
+    with pytest.raises(CardError, match=f"this card says 64 GB and holds {real / GB:.2g}"):
+        probe(card)
+
+
+def test_the_words_are_plain() -> None:
+    with pytest.raises(CardError) as caught:
+        probe(MemoryCard("/dev/sdz", -1, SIZE, real=8 * GB, how="wrap"))
+    assert str(caught.value) == (
+        "this card says 64 GB and holds 8 GB. It is a fake or broken, and loses what is written to it: give it back, "
+        "use another"
+    )
+
+
+def test_a_card_that_keeps_nothing_is_not_called_a_fake() -> None:
+    card = MemoryCard("/dev/sdz", -1, SIZE, real=4096, how="drop")
+    with pytest.raises(CardError, match="keeps nothing of what is written to it"):
+        probe(card)
+
+
+def test_a_worn_spot_is_not_called_a_fake() -> None:
+    card = MemoryCard("/dev/sdz", -1, SIZE)
+    card.worn = frozenset([Probe(card, Progress("card")).between()[20]])
+    with pytest.raises(CardError, match="does not keep what is written at 20 GB of 64 GB: it is worn"):
+        probe(card)
+
+
+def test_two_runs_have_different_marks() -> None:
+    card = MemoryCard("/dev/sdz", -1, SIZE)
+    first, second = Probe(card, Progress("card")), Probe(card, Progress("card"))
+    assert first.mark(0) != second.mark(0) != second.mark(4096)

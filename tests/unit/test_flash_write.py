@@ -1,0 +1,115 @@
+"""What decides about single blocks: layout, what is kept in memory, differences, zeros, reading ahead."""
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.flash.archive import Archive
+from deploy.flash.block_map import BlockMap, Range
+from deploy.flash.card import Card, Interrupted
+from deploy.flash.clear import clear
+from deploy.flash.difference import differing, holds_earlier
+from deploy.flash.layout import Kept, Layout
+from deploy.flash.manifest import Manifest, Part
+from deploy.flash.progress import Progress
+from deploy.flash.spans import BLOCK, Span, total
+from deploy.flash.stream import ahead, buffer
+from tests.unit.memory_card import MemoryCard
+
+MIB = 1 << 20
+SIZE = 8 * MIB
+
+
+def archive(*mapped: Span) -> Archive:
+    """Of an image whose mapped blocks hold the number of their range."""
+    ranges = tuple(
+        Range(span, hashlib.sha256(bytes([number]) * span.size).hexdigest()) for number, span in enumerate(mapped, 1)
+    )
+    file = Part("b.img.zst", 1, "")
+    manifest = Manifest("b", "r1", "", file, file, SIZE, (Span(0, 17408), Span(3 * MIB, 3 * MIB + 512)), None)
+    return Archive(Path("b.img.zst"), manifest, BlockMap(SIZE, ranges), -1)
+
+
+def test_every_block_of_the_image_is_late_or_mapped_or_a_hole_and_only_one_of_them() -> None:
+    layout = Layout.of(archive(Span(0, 2 * MIB), Span(4 * MIB, 5 * MIB)), 64 * MIB)
+    together = sorted([*layout.late, *layout.mapped, *layout.holes])
+    assert total(together) == SIZE
+    assert all(one.end == other.start for one, other in itertools.pairwise(together))
+    assert layout.late[0] == (0, 20480)
+    assert layout.late[-1].end == SIZE, "the second partition table"
+    assert layout.foreign[0] == (0, MIB)
+    assert layout.foreign[-1] == (63 * MIB, 64 * MIB)
+
+
+def test_what_is_kept_comes_back_in_its_place() -> None:
+    kept = Kept([Span(4096, 8192), Span(16384, 20480)])
+    data = memoryview(bytes(range(256)) * 96)
+    for start in (0, 8192, 16384):
+        kept.take(Span(start, start + 8192), data[start : start + 8192])
+    assert kept.read(Span(4096, 8192)) == data[4096:8192]
+    view = memoryview(bytearray(8192))
+    kept.put(Span(16384, 24576), view)
+    assert view[:4096] == data[16384:20480] and not any(view[4096:])
+
+
+def test_blocks_that_differ_and_little_gaps() -> None:
+    wanted, found = bytearray(40 * BLOCK), bytearray(40 * BLOCK)
+    for block in (3, 5, 30):
+        found[block * BLOCK + 100] = 1
+    span = Span(MIB, MIB + len(wanted))
+    assert differing(span, memoryview(wanted), memoryview(wanted)) == []
+    assert differing(span, memoryview(wanted), memoryview(found)) == [
+        (MIB + 3 * BLOCK, MIB + 6 * BLOCK),
+        (MIB + 30 * BLOCK, MIB + 31 * BLOCK),
+    ]
+
+
+@pytest.mark.parametrize(("there", "expected"), [(8, True), (2, True), (1, False), (0, False)])
+def test_a_card_that_holds_a_quarter_of_the_samples_is_compared(there: int, expected: bool) -> None:
+    spans = [Span(start * MIB // 2 + MIB, start * MIB // 2 + MIB + 8192) for start in range(8)]
+    card = MemoryCard("/dev/sdz", -1, SIZE)
+    for number, span in enumerate(spans[:there], 1):
+        for offset in range(span.start, span.end, BLOCK):
+            card.blocks[offset] = bytes([number]) * BLOCK
+    assert holds_earlier(card, archive(*spans)) is expected
+
+
+def test_only_blocks_that_are_not_zero_are_written_to_clear_a_hole() -> None:
+    card = MemoryCard("/dev/sdz", -1, 64 * MIB)
+    card.blocks = {offset: b"x" * BLOCK for offset in (2 * MIB, 5 * MIB, 6 * MIB, 20 * MIB)}
+    clear(card, Layout.of(archive(Span(0, 3 * MIB)), card.size), SIZE, Progress("card"))
+    assert card.written == 2 * BLOCK
+    assert not any(card.blocks[5 * MIB]) and not any(card.blocks[6 * MIB])
+    assert any(card.blocks[2 * MIB]), "it is mapped, and written later"
+
+
+def test_reading_ahead_keeps_the_order_and_brings_the_error() -> None:
+    def items() -> Iterator[int]:
+        yield from range(10)
+        raise ValueError("the end")
+
+    found = []
+    with pytest.raises(ValueError, match="the end"):
+        for item in ahead(items()):
+            found.append(item)
+    assert found == list(range(10))
+
+
+def test_a_reader_that_is_left_early_ends_its_thread() -> None:
+    threads = threading.active_count()
+    stream = ahead(iter(range(1000)))
+    assert next(stream) == 0
+    stream.close()
+    assert threading.active_count() == threads
+
+
+def test_a_card_hears_of_the_end_before_its_next_write() -> None:
+    card = Card("/dev/null", -1, SIZE)
+    card.stop.set()
+    for method in (card.write, card.read):
+        with pytest.raises(Interrupted):
+            method(buffer(BLOCK), 0)

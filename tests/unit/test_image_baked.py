@@ -1,0 +1,99 @@
+"""What no image may hold: found by name and by content, and named."""
+
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import BoardllamaError
+from deploy.image.baked import OVERLAP, PIECE, Traces, findings, refuse_baked
+
+NOBODY = Traces((), ())
+SHADOW = b"root:*:20000:0:99999:7:::\nboard:!:20000::::::\n"
+
+
+def tree(folder: Path, files: dict[str, bytes]) -> Path:
+    """A tar file of a root tree."""
+    path = folder / "root.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(content)
+            tar.addfile(member, BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("etc/ssh/ssh_host_rsa_key.pub", b"", "an SSH host key"),
+        ("etc/machine-id", b"0123456789abcdef0123456789abcdef\n", "the id of one machine"),
+        ("var/lib/systemd/random-seed", b"1234", "a random seed"),
+        ("etc/ollama-cpp/api-key", b"", "an API key"),
+        ("root/.bash_history", b"", "a history"),
+        ("home/board/.ssh/authorized_keys", b"ssh-ed25519 AAAA", "somebody's key"),
+        ("var/cache/apt/pkgcache.bin", b"x", "a package list or cache"),
+        ("var/lib/apt/lists/deb_main_Packages", b"x", "a package list or cache"),
+        ("var/log/dpkg.log", b"x", "a log"),
+        ("var/lib/dhcp/dhclient.leases", b"", "a DHCP lease"),
+        ("tmp/left", b"", "of one run"),
+        ("etc/resolv.conf", b"nameserver 192.0.2.1\n", "the controller's name servers"),
+        ("etc/.resolv.conf.systemd-resolved.bak", b"nameserver 192.0.2.1\n", "the controller's name servers"),
+        ("etc/shadow", b"root:$y$j9T$x:20000::::::\n", "root has a password"),
+        ("etc/shadow", b"board::20000::::::\n", "board has a password"),
+        ("opt/deploy.key", b"# mine\n-----BEGIN OPENSSH PRIVATE KEY-----\n", "it holds a private key"),
+        ("etc/wpa_supplicant/x.conf", b"network={\n  psk=secret\n}\n", "it holds a secret"),
+    ],
+)
+def test_it_is_found_and_named(tmp_path: Path, name: str, content: bytes, why: str) -> None:
+    with pytest.raises(BoardllamaError, match=f"/{name}: {why}"):
+        refuse_baked(tree(tmp_path, {name: content}), NOBODY)
+
+
+def test_a_clean_tree_passes(tmp_path: Path) -> None:
+    """Empty ones, locked passwords, the program of ssh itself."""
+    refuse_baked(
+        tree(
+            tmp_path,
+            {
+                "etc/machine-id": b"",
+                "etc/shadow": SHADOW,
+                "var/log/wtmp": b"",
+                "usr/bin/ssh": b"\x7fELF\0-----BEGIN OPENSSH PRIVATE KEY-----",
+                "usr/lib/systemd/systemd-random-seed.sh": b"",
+            },
+        ),
+        NOBODY,
+    )
+
+
+def test_the_controllers_paths_are_found_everywhere_and_its_name_as_a_word_of_a_text(tmp_path: Path) -> None:
+    traces = Traces(("/srv/made/here",), ("kiln",))
+    files = {
+        "etc/made": b"built on kiln.\n",
+        "etc/other": b"kilns and bekiln are not it, kiln-2 neither\n",
+        "usr/bin/program": b"\x7fELF\0 kiln /srv/made/here/main.c",
+        "usr/share/kiln/x": b"",
+    }
+    found = [line.split(":")[0] for line in findings(tree(tmp_path, files), traces)]
+    assert found == ["/etc/made", "/usr/bin/program", "/usr/share/kiln/x"]
+
+
+def test_nothing_hides_where_a_large_file_is_cut(tmp_path: Path) -> None:
+    """It is read in pieces."""
+    content = b"x" * (PIECE - 5) + b"/srv/made/here" + b"x" * OVERLAP
+    (found,) = findings(tree(tmp_path, {"usr/large": content}), Traces(("/srv/made/here",), ()))
+    assert found == "/usr/large: it holds /srv/made/here"
+
+
+def test_a_host_name_that_every_image_holds_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, told in (("debian", False), ("kiln-of-mine", True)):
+        monkeypatch.setattr("socket.gethostname", lambda name=name: name)
+        monkeypatch.setattr("socket.getfqdn", lambda name=name: name)
+        assert (name in Traces.of_this_controller(tmp_path / "work" / "new").names) is told
+
+
+def test_many_finds_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(BoardllamaError, match=r"and 2 more$"):
+        refuse_baked(tree(tmp_path, {f"tmp/{number}": b"" for number in range(12)}), NOBODY)

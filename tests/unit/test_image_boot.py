@@ -1,0 +1,117 @@
+"""How an image is started in QEMU, and what its first boot must have done."""
+
+import argparse
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.debian.tools import Tools
+from deploy.errors import BoardllamaError
+from deploy.image import board_machine, boards, boot
+from deploy.image.__main__ import size
+from deploy.image.board_machine import BoardMachine
+from deploy.image.boards import MIB, Emulator, named
+from deploy.image.content import missing
+from deploy.image.disk import Layout
+from deploy.vm import ready
+from deploy.vm.machine import Hardware
+
+CONFIG = "# made\narm_64bit=1\nkernel=vmlinuz-6.12\ninitramfs initrd.img-6.12\n"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> BoardMachine:
+    """One that starts by EFI."""
+    return BoardMachine(tmp_path, 2201, 2202, Path(), "", Hardware("cortex-a76", 2, 2000))
+
+
+def test_the_machine_starts_from_its_disk_alone(machine: BoardMachine) -> None:
+    """By firmware: no kernel, no key and no argument from outside."""
+    command = machine.command("ssh-ed25519 AAAA")
+    assert not {"-kernel", "-append", "-initrd"} & set(command)
+    assert "nvme,drive=card,serial=card,bootindex=0" in command
+    assert not any("AAAA" in word for word in command)
+    assert any("restrict=on,hostfwd=tcp:127.0.0.1:2201-:22" in word for word in command)
+
+
+def test_a_raspberry_pi_gets_what_its_firmware_would_read_of_the_card(
+    machine: BoardMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"config.txt": CONFIG, "cmdline.txt": "root=PARTUUID=1 quiet\n"}
+    monkeypatch.setattr(
+        board_machine, "fat_file", lambda tools, card, offset, name: files.get(name, f"{offset} {name}").encode()
+    )
+    started = board_machine.with_firmware(
+        Tools(Path()), replace(machine, emulator=Emulator.RASPI3), Layout(named("rpi3"), MIB)
+    )
+    command = started.command("")
+    assert command[command.index("-append") + 1] == "root=PARTUUID=1 quiet"
+    read = {name: (machine.folder / name).read_text() for name in ("kernel", "initrd", "board.dtb")}
+    names = {"kernel": "vmlinuz-6.12", "initrd": "initrd.img-6.12", "board.dtb": "bcm2837-rpi-3-b.dtb"}
+    assert read == {name: f"{MIB} {source}" for name, source in names.items()}
+
+
+def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = []
+
+    def run(line: list[str], **_more: object) -> subprocess.CompletedProcess[str]:
+        lines.append(line[-1])
+        return subprocess.CompletedProcess(line, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    ready.ssh(machine, "echo 'it is' && id")
+    assert lines == ["""sudo -n sh -c 'echo '"'"'it is'"'"' && id'"""]
+    machine.write_ssh_config()
+    assert "    User board\n" in machine.ssh_config.read_text()
+
+
+def test_everything_that_the_first_boot_left_out_is_said(
+    machine: BoardMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ssh(_machine: BoardMachine, command: str) -> str:
+        return "" if "hostname" in command or "shadow" in command else "yes\n"
+
+    monkeypatch.setattr(boot, "ssh", ssh)
+    with pytest.raises(
+        BoardllamaError, match=r"the host name is not the one of boardllama\.txt; somebody has a password"
+    ):
+        boot.check_first_boot(machine)
+
+
+@pytest.mark.parametrize("question", boot.QUESTIONS)
+def test_questions_are_shell(question: str) -> None:
+    subprocess.run(["sh", "-nc", f"{question} >&2 && echo yes || true"], check=True)
+
+
+def test_what_a_boot_partition_lacks_is_named() -> None:
+    rpi4 = named("rpi4")
+    there = ["config.txt", "cmdline.txt", "vmlinuz-6.12-arm64", "initrd.img-6.12-arm64", "start4.elf", "fixup4.dat"]
+    assert missing(rpi4, there) == ["bcm2711-rpi-4-b.dtb"]
+    assert missing(rpi4, [*there, "bcm2711-rpi-4-b.dtb"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("4G", 4 << 30), ("700M", 700 << 20), ("4GiB", 4 << 30), ("1048576", 1 << 20)]
+)
+def test_sizes_as_people_write_them(text: str, wanted: int) -> None:
+    assert size(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "G", "4T", "-1G", "4.5G"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="such as 4G"):
+        size(text)
+
+
+def test_the_model_of_an_image(tmp_path: Path) -> None:
+    """A name, a file, or what the board gets by itself."""
+    file = tmp_path / "m.gguf"
+    file.touch()
+    assert boards.model_data(named("qemu"), "") == {"model": "smoke"}
+    assert boards.model_data(named("rpi4"), "") == {"model": "hub"}
+    assert boards.model_data(named("rpi4"), "none") == {"model": None}
+    assert boards.model_data(named("rpi4"), str(file)) == {"model": "path", "model_path": str(file)}
+    with pytest.raises(BoardllamaError, match=r"MODEL is 'tiny': it must be smoke, hub, none, or a \.gguf file"):
+        boards.model_data(named("rpi4"), "tiny")

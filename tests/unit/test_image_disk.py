@@ -1,0 +1,102 @@
+"""Boards, and the disk that each of them starts from."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy import cpu
+from deploy.errors import BoardllamaError
+from deploy.image import converged, root
+from deploy.image.boards import BOARDS, MIB, Board, Table, named
+from deploy.image.disk import BOOT_BYTES, IDENTITY_BYTES, PARTITION_UUIDS, TABLE_BYTES, Layout, config, layout_for
+
+EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+LOADERS = (
+    "qemu/boot/firmware/loader/entries/boardllama.conf",
+    "rpi/etc/default/raspi-firmware",
+    "rockpro64/boot/firmware/extlinux/extlinux.conf",
+)
+
+
+def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
+    with pytest.raises(BoardllamaError, match=r"BOARD is 'rpi5': did you mean 'rpi[34]'"):
+        named("rpi5")
+
+
+@EVERY
+def test_a_board_names_what_exists(board: Board) -> None:
+    """Its CPU, and its files."""
+    assert cpu.named(board.cpu)
+    assert (root.HERE / board.files).is_dir()
+
+
+@EVERY
+def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: Board) -> None:
+    layout = layout_for(board, 400 * MIB, None)
+    assert board.first + BOOT_BYTES == layout.identity
+    assert layout.identity + IDENTITY_BYTES == layout.root
+    assert layout.root + layout.root_size + TABLE_BYTES <= layout.size
+    assert all(TABLE_BYTES <= blob.offset < board.first for blob in board.blobs)
+    assert all(value % MIB == 0 for value in (board.first, layout.identity, layout.root, layout.size))
+
+
+def test_a_wanted_size_is_the_size_and_one_too_small_is_refused() -> None:
+    board = named("qemu")
+    assert layout_for(board, 400 * MIB, 4096 * MIB).size == 4096 * MIB
+    with pytest.raises(BoardllamaError, match=r"SIZE is 500 MiB and this image needs [0-9]+ MiB"):
+        layout_for(board, 400 * MIB, 500 * MIB)
+
+
+def test_boot_sectors_are_the_table_and_the_loaders() -> None:
+    """What an interrupted card must not have."""
+    board = named("rockpro64")
+    sectors = Layout(board, 400 * MIB).boot_sectors({blob.path: 1000 + place for place, blob in enumerate(board.blobs)})
+    assert sectors == [[0, 34 * 512], [32768, 1000], [8388608, 1001]]
+    assert Layout(named("qemu"), 400 * MIB).boot_sectors({}) == [[0, 34 * 512]]
+
+
+@EVERY
+def test_genimage_is_told_fixed_ids_alone(board: Board) -> None:
+    """One that is not given would be random."""
+    said = config(layout_for(board, 400 * MIB, None), ["b", "a/c"])
+    assert said.count("partition-uuid") == 3 and said.count("disk-uuid") == 1
+    assert said.count("--invariant") == 2
+    assert ("disk-signature" in said) is ("partition-type = 0x0c" in said) is (board.table is Table.HYBRID)
+    assert said.index('"a/c"') < said.index('file "b"')
+    ids = [re.search(rf"partition {name} {{.*?partition-uuid = \"(.*?)\"", said, re.S) for name in PARTITION_UUIDS]
+    assert [found and found[1] for found in ids] == list(PARTITION_UUIDS.values())
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_every_loader_names_the_root_partition_of_the_image(name: str) -> None:
+    assert f"PARTUUID={PARTITION_UUIDS['root']}" in (root.HERE / name).read_text()
+
+
+def test_fstab_names_the_partitions_of_the_image() -> None:
+    rows = [line.split() for line in (converged.HERE / "common/etc/fstab").read_text().splitlines() if line[0] != "#"]
+    mounts = {mount: (source.removeprefix("PARTUUID="), options) for source, mount, _, options, *_ in rows}
+    assert mounts["/"][0] == PARTITION_UUIDS["root"] and "x-systemd.growfs" in mounts["/"][1]
+    assert mounts["/boot/firmware"][0] == PARTITION_UUIDS["boot"]
+
+
+def test_the_key_of_a_root_names_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages, files, and the mirror, which may be a snapshot. Both Raspberry Pis have one root."""
+    keys = {root.key(board) for board in BOARDS.values()}
+    assert len(keys) == len(BOARDS) - 1
+    assert root.key(named("rpi3")) == root.key(named("rpi4"))
+    monkeypatch.setenv("BOARDLLAMA_MIRROR", "https://snapshot.example/20260101")
+    assert root.key(named("qemu")) not in keys
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(Path(root.HERE).glob("**/*.sh"))
+    + sorted(Path(root.HERE).glob("*/etc/kernel/*/*"))
+    + [converged.HERE / "finish.sh"],
+    ids=lambda path: path.name,
+)
+def test_hooks_are_shell(path: Path) -> None:
+    """A slip would show only minutes into a build."""
+    subprocess.run(["sh", "-n", str(path)], check=True)

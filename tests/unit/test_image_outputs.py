@@ -1,0 +1,114 @@
+"""What an image leaves in dist/: the same bytes for the same disk, and nothing half done."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from deploy.debian.stage import Stage
+from deploy.files import sha256_of
+from deploy.image import bmap, outputs, sbom
+from deploy.image.boards import MIB, named
+from deploy.image.disk import Layout
+from deploy.image.outputs import Outputs
+
+STATUS = """\
+Package: zlib1g
+Status: install ok installed
+Architecture: arm64
+Version: 1:1.3
+Description: first line
+ Package: not one
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: arm64
+Version: 1
+
+Package: adduser
+Status: install ok installed
+Architecture: all
+Version: 3.152
+"""
+RELEASE = {
+    "id": "r1",
+    "build": {"build_info": "b1-0c1e570"},
+    "model": {"name": "m.gguf", "sha256": "ab" * 32},
+    "pins": {"llama.cpp": {"commit": "0c1e570"}, "model": "smoke"},
+}
+
+
+def test_installed_packages_alone_are_listed_by_name() -> None:
+    assert outputs.packages(STATUS) == [
+        {"name": "adduser", "version": "3.152", "arch": "all"},
+        {"name": "zlib1g", "version": "1:1.3", "arch": "arm64"},
+    ]
+
+
+def test_compressing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(os.urandom(1 << 20) * 20)
+    made = []
+    for name in ("a.zst", "b.zst"):
+        outputs.compress(disk, tmp_path / name)
+        made.append((tmp_path / name).read_bytes())
+    assert made[0] == made[1]
+    assert zstandard.ZstdDecompressor().decompress(made[0]) == disk.read_bytes()
+
+
+def test_the_manifest_says_what_the_contract_says(tmp_path: Path) -> None:
+    """Which `make flash` reads."""
+    out = Outputs(tmp_path, "qemu")
+    for path in (out.image, out.path(".bmap"), out.path(".spdx.json")):
+        path.write_bytes(b"x")
+    disk = bmap.Map(8192, "cd" * 32, (bmap.Range(0, 0, "ab" * 32),))
+    more = {"packages": [], "pins": {}, "release": "r1"}
+    said = json.loads(outputs.manifest(out, Layout(named("qemu"), 400 * MIB), disk, {}, more))
+    assert said["image"] == {
+        "name": "boardllama-qemu.img.zst",
+        "size": 1,
+        "sha256": sha256_of(out.image),
+    }
+    assert said["disk"] == {"size": 8192, "sha256": "cd" * 32, "mapped": 4096}
+    assert said["boot_sectors"] == [[0, 17408]]
+    assert said["identity"] == {"offset": 257 * MIB, "size": 32 * MIB}
+    wanted = "format board image disk bmap sbom boot_sectors identity packages pins release created"
+    assert set(said) == set(wanted.split())
+
+
+def test_an_older_image_never_seems_signed_by_a_newer_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old signature goes before the first file is replaced, the new one comes last."""
+    made, dist = Outputs(tmp_path / "new", "qemu"), tmp_path / "dist"
+    for folder in (made.folder, dist):
+        folder.mkdir()
+        for path in Outputs(folder, "qemu").all:
+            path.write_text(folder.name)
+    seen = []
+    rename = Path.rename
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(((dist / "boardllama-qemu.manifest.json.sig").exists(), target.name))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    outputs.publish(made, dist)
+    assert not any(signed for signed, _ in seen)
+    assert seen[-1][1] == "boardllama-qemu.manifest.json.sig"
+    assert {path.read_text() for path in Outputs(dist, "qemu").all} == {"new"}
+
+
+def test_the_bill_of_materials_is_the_same_twice_and_names_debian_llama_cpp_and_the_model(tmp_path: Path) -> None:
+    """By distro2sbom itself, which writes the moment and a random id."""
+    made = []
+    for place in ("one", "two"):
+        root = tmp_path / place / "root"
+        (root / "var/lib/dpkg").mkdir(parents=True)
+        (root / "var/lib/dpkg/status").write_text(STATUS)
+        made.append(sbom.make(Stage(tmp_path / place, "trixie"), root, "qemu", RELEASE))
+    assert made[0] == made[1]
+    packages = {package["name"]: package["versionInfo"] for package in json.loads(made[0])["packages"]}
+    assert packages["adduser"] == "3.152" and packages["llama.cpp"] == "b1-0c1e570" and packages["m.gguf"] == "ab" * 32

@@ -1,0 +1,31 @@
+"""Folders of ours that someone moved to another disk, with a link in their place."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.onboard import places
+from deploy.onboard.releases import current, strays
+from deploy.onboard.switch import commit, tidy
+from tests.unit.onboard import Target, target
+
+__all__ = ["target"]
+
+
+@pytest.mark.parametrize("name", ["ROOT", "MODELS"])
+def test_a_folder_that_lies_on_another_disk_keeps_what_is_served(target: Target, tmp_path: Path, name: str) -> None:
+    moved: Path = getattr(places, name)
+    other = tmp_path / "other disk"
+    if moved.exists():
+        moved.rename(other)
+    else:
+        other.mkdir()
+        moved.parent.mkdir(parents=True, exist_ok=True)
+    moved.symlink_to(other)
+    release = target.add("r00000000001")
+    commit(release)
+    tidy(release)
+    assert current() == release
+    assert strays(2) == []
+    assert (release.folder / "m.gguf").read_bytes() == b"GGUF"
+    assert (release.folder / "llama-server").exists()

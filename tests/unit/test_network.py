@@ -1,0 +1,77 @@
+"""What systemd-networkd and wpa_supplicant are told, and on which disk the card may be."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deploy.onboard.card import on_disk_of_root
+from deploy.onboard.identity import Identity, made_of
+from deploy.onboard.identity_rules import Wrong
+from deploy.onboard.network import networkd, supplicant
+
+
+def wifi(password: str, ssid: str = "Home") -> str:
+    """The supplicant's file for a network."""
+    text = supplicant(made_of(("wifi_ssid", ssid), ("wifi_password", password)))
+    assert text
+    return text
+
+
+@pytest.mark.parametrize("values", [(), (("address", "dhcp"),), (("hostname", "x"),)])
+def test_dhcp_needs_no_file(values: tuple[tuple[str, str], ...]) -> None:
+    assert networkd(made_of(*values)) is None
+
+
+def test_a_fixed_address_asks_no_dhcp_server() -> None:
+    text = networkd(made_of(("address", "fd00::2/64"), ("gateway", "fe80::1"))) or ""
+    assert "Type=ether" in text and "Address=fd00::2/64\nGateway=fe80::1\n" in text
+    assert "DHCP" not in text
+
+
+def test_chosen_name_servers_are_the_only_ones() -> None:
+    text = networkd(made_of(("dns", "9.9.9.9"), ("dns", "1.1.1.1"))) or ""
+    assert "DHCP=yes\nDNS=9.9.9.9\nDNS=1.1.1.1\n" in text
+    assert text.count("UseDNS=no") == 3
+
+
+def test_the_address_is_the_wifis_where_there_is_one() -> None:
+    values = (("address", "10.0.0.2/24"), ("wifi_ssid", "Home"), ("wifi_password", "none"))
+    text = networkd(made_of(*values)) or ""
+    assert "Type=wlan" in text and "Type=ether" not in text
+
+
+def test_passwords_keys_and_open_networks() -> None:
+    assert '\tpsk="correct "horse"\n' in wifi('correct "horse')
+    assert "SAE" in wifi("12345678") and "ieee80211w=1" in wifi("12345678")
+    assert f"\tpsk={'ab' * 32}\n" in wifi("ab" * 32) and "SAE" not in wifi("ab" * 32)
+    assert "\tkey_mgmt=NONE\n" in wifi("none") and "psk" not in wifi("none")
+
+
+def test_no_name_of_a_network_can_end_its_line() -> None:
+    text = wifi("12345678", 'x" }')
+    assert "ssid=" + b'x" }'.hex() in text
+    assert text.count("}") == 1
+
+
+@pytest.mark.parametrize("password", ["12345678", "none", "ab" * 32])
+def test_a_kept_password_is_the_one_from_before(password: str) -> None:
+    kept = Identity((("wifi_ssid", "Home"),), frozenset({"wifi_password"}))
+    assert supplicant(kept, wifi(password)) == wifi(password)
+    with pytest.raises(Wrong, match="another network than before"):
+        supplicant(kept, wifi(password, "Other"))
+    with pytest.raises(Wrong):
+        supplicant(kept, "")
+
+
+def test_a_card_in_a_reader_is_not_the_boards_own(tmp_path: Path) -> None:
+    """As /sys/dev/block has it: links to partitions, which lie in the folders of their disks."""
+    root = Path("/").stat().st_dev
+    for disk, numbers in (("mmcblk0", (root, 7)), ("sda", (8,))):
+        for number in numbers:
+            (folder := tmp_path / disk / f"p{number}").mkdir(parents=True)
+            (folder / "partition").write_text("1")
+            (tmp_path / f"{os.major(number)}:{os.minor(number)}").symlink_to(folder)
+    assert on_disk_of_root(7, tmp_path)
+    assert not on_disk_of_root(8, tmp_path)
+    assert on_disk_of_root(8, tmp_path / "none"), "a root without a disk of its own, as on some test machines"

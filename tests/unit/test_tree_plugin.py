@@ -1,0 +1,70 @@
+"""pyinfra knows `@tree`, and a tree's board is the one that the inventory names."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyinfra.api.connectors import get_execution_connectors
+
+from deploy import cpu
+from deploy.image.tree.connector import TreeConnector, typed
+from deploy.image.tree.plugin import host_name
+from deploy.paths import REPO
+from deploy.release import clock
+
+PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
+
+
+def test_pyinfra_finds_the_connector_beside_its_own() -> None:
+    found = get_execution_connectors()
+    assert found["tree"] is TreeConnector
+    assert {"ssh", "local"} <= set(found)
+
+
+def test_a_path_becomes_a_host_and_the_host_a_path() -> None:
+    name = host_name("/srv/a tree")
+    ((host, data, groups),) = TreeConnector.make_names_data(name.removeprefix("@tree/"))
+    assert (host, data["tree_path"], groups) == (name, "/srv/a tree", ["@tree"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "say which root tree: BOARDLLAMA_TREE=PATH"),
+        ({"BOARDLLAMA_TREE": "/srv/t", "BOARDLLAMA_BOARD": "rpi9"}, "BOARD is 'rpi9': did you mean 'rpi4'?"),
+        ({"BOARDLLAMA_TREE": "/nonexistent"}, "/nonexistent is no folder"),
+    ],
+)
+def test_an_inventory_without_its_tree_or_board_is_one_line(environment: dict[str, str], said: str) -> None:
+    done = subprocess.run(
+        [PYINFRA, "--dry", "--limit", "targets", "inventory/image.py", "deploy.py"],
+        cwd=REPO,
+        env={"PATH": "/usr/sbin:/usr/bin", "HOME": "/nonexistent"} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cpu_names_the_part_that_a_board_of_it_shows() -> None:
+    assert cpu.part_of(cpu.named("cortex-a72")) == "0x41/0xd08"
+    assert cpu.part_of(cpu.named("generic")) is None
+    for board in cpu.CPUS.values():
+        assert cpu.best_for(board.features, cpu.part_of(board)).kernels == board.kernels, board.name
+    assert cpu.best_for(cpu.named("cortex-a72").features, "0x41/0xd08").name == "cortex-a72"
+
+
+def test_text_for_a_command_is_lines() -> None:
+    assert b"".join(typed("a")) == b"a\n"
+    assert b"".join(typed(["a", "b\n"])) == b"a\nb\n"
+    assert list(typed(None)) == []
+
+
+def test_releases_are_dated_by_source_date_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    assert clock().isoformat() == "2026-01-01T00:00:00+00:00"

@@ -17,8 +17,8 @@ from deploy.image.sbom import CREATED
 FORMAT = 1
 # Threads change how the work is cut up, not from which on: the same bytes whether a controller has 2 cores or 64.
 LEVEL, THREADS = 9, 2
-# Kernels and firmware lie on both partitions: looking back so far saves 6 % of a Raspberry Pi's image. 2^27 bytes is the
-# most that zstd and bmaptool undo without being asked to.
+# Kernels and firmware lie on both partitions: looking back saves 6 % of a Raspberry Pi's image. 2^27 bytes is the most
+# that zstd and bmaptool undo without being asked to.
 WINDOW_LOG = 27
 
 

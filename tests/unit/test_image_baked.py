@@ -80,6 +80,17 @@ def test_the_controllers_paths_are_found_everywhere_and_its_name_as_a_word_of_a_
     assert found == ["/etc/made", "/usr/bin/program", "/usr/share/kiln/x"]
 
 
+def test_a_host_name_may_be_a_word_of_debians_files_and_of_no_other(tmp_path: Path) -> None:
+    """A controller may be called kitchen."""
+    said = b"a kitchen, and /srv/made/here\n"
+    names = ("lib/python3/recipes.py", "var/lib/dpkg/status", "etc/motd")
+    files = {"var/lib/dpkg/info/python3.list": b"/.\n/lib/python3\n/lib/python3/recipes.py\n"}
+    files |= {("usr/" if name.startswith("lib/") else "") + name: said for name in names}
+    found = list(findings(tree(tmp_path, files), Traces((), ("kitchen",))))
+    assert found == ["/etc/motd: it holds kitchen"]
+    assert len(list(findings(tree(tmp_path, files), Traces(("/srv/made/here",), ("kitchen",))))) == 3
+
+
 def test_nothing_hides_where_a_large_file_is_cut(tmp_path: Path) -> None:
     """It is read in pieces."""
     content = b"x" * (PIECE - 5) + b"/srv/made/here" + b"x" * OVERLAP

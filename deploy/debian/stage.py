@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +116,25 @@ class Stage:
                     raise BoardllamaError(f"{self.what}: {name} did not end within {STAGE_DEADLINE:.0f} s")
         finally:
             end_group(child)
+
+    @contextmanager
+    def doing(self, name: str) -> Iterator[None]:
+        """Around a step in this process: the same progress."""
+        start, ended = time.monotonic(), threading.Event()
+
+        def tick() -> None:
+            while not ended.wait(TICK):
+                say(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        self.seconds[name] = round(time.monotonic() - start, 1)
+        say(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
 
     def environment(self) -> dict[str, str]:
         """Times in the tree do not depend on when it is made. As root all temporary files stay in the folder; an

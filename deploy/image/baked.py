@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -50,9 +50,9 @@ RULES = (
 )
 
 
-def refuse_baked(tree: Path, traces: "Traces") -> None:
-    """Raises BoardllamaError naming every file of the tar file that breaks a rule, and the rule."""
-    found = list(findings(tree, traces))
+def refuse_baked(trees: Iterable[Path], traces: "Traces") -> None:
+    """Raises BoardllamaError naming every file of the tar files that breaks a rule, and the rule."""
+    found = [line for tree in trees for line in findings(tree, traces)]
     if found:
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""
         raise BoardllamaError(f"this image would hold what no image may: {'; '.join(found[:10])}{more}")

@@ -67,8 +67,8 @@ def converge(stage: Stage, board: Board, tree: Path, model: str) -> None:
     stage.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told)
 
 
-def pack_boot(stage: Stage, tools: Tools, tree: Path) -> list[str]:
-    """Writes the boot partition's files to folder/input/boot; their names, in order."""
+def pack_boot(stage: Stage, tools: Tools, tree: Path) -> tuple[list[str], Path]:
+    """Writes the boot partition's files to folder/input/boot; their names, in order, and a tar file of them."""
     archive = stage.folder / "boot.tar"
     options = ["--create", "--file", str(archive), "--directory", str(tree), "--sort=name"]
     stage.run("boot partition", as_owner([*tools.program("usr/bin/tar"), *options, BOOT]))
@@ -79,8 +79,7 @@ def pack_boot(stage: Stage, tools: Tools, tree: Path) -> list[str]:
             if member.isfile():
                 copy_out(tar, member.name, stage.folder / "input/boot" / name)
                 names.append(name)
-    archive.unlink()
-    return names
+    return names, archive
 
 
 def pack_tree(stage: Stage, tools: Tools, tree: Path) -> Path:

@@ -83,4 +83,4 @@ if not any(isinstance(finder, Finder) for finder in sys.meta_path):
 
 def host_name(tree: str) -> str:
     """The name of a tree in an inventory."""
-    return f"@tree{Path(tree).expanduser().absolute()}"
+    return f"@tree{Path(tree).expanduser().resolve()}"

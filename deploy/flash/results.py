@@ -68,7 +68,7 @@ def passed(path: Path, image_sha256: str) -> list[Public]:
         try:
             data = json.loads(line)
             if data["verdict"] == Verdict.PASS.value and data["image_sha256"] == image_sha256:
-                found.append(data["identity"])
+                found.append(dict(data["identity"]))
         except (ValueError, KeyError, TypeError):
             continue
     return found

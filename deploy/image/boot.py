@@ -41,11 +41,11 @@ def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
     try:
         wait_for_ssh(machine, progress, READY_DEADLINE)
         progress.say(f"SSH answers, {progress.seconds:.0f} s")
-        check_first_boot(machine)
         bring_model(machine)
         await_health(machine)
         progress.say(f"the server is healthy, {progress.seconds:.0f} s")
         wait_for_systemd(machine, progress, READY_DEADLINE)
+        check_first_boot(machine)
         judge(stage, machine)
         power.off(machine)
     except BoardllamaError:

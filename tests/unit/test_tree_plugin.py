@@ -36,7 +36,7 @@ def test_a_path_becomes_a_host_and_the_host_a_path() -> None:
     ("environment", "said"),
     [
         ({}, "say which root tree: BOARDLLAMA_TREE=PATH"),
-        ({"BOARDLLAMA_TREE": "/srv/t", "BOARDLLAMA_BOARD": "rpi9"}, "BOARDLLAMA_BOARD is rpi9: it must be one of qemu"),
+        ({"BOARDLLAMA_TREE": "/srv/t", "BOARDLLAMA_BOARD": "rpi9"}, "BOARD is 'rpi9': did you mean 'rpi"),
         ({"BOARDLLAMA_TREE": "/nonexistent"}, "/nonexistent is no folder"),
     ],
 )

@@ -55,7 +55,14 @@ def dress(stage: Stage, tools: Tools, tree: Path) -> None:
     """Puts the files that every board gets over Debian's, and takes out what only a first boot may make."""
     layer = stage.folder / "layer.tar"
     pack(layer, [member for folder in LAYERS for member in files_below(folder)])
-    tar = [*tools.program("usr/bin/tar"), "--extract", "--same-owner", "--keep-directory-symlink", *KEPT]
+    tar = [
+        *tools.program("usr/bin/tar"),
+        "--extract",
+        "--same-owner",
+        "--keep-directory-symlink",
+        "--no-overwrite-dir",
+        *KEPT,
+    ]
     stage.run("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
     stage.run("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
     layer.unlink()

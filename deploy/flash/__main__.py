@@ -18,7 +18,7 @@ from deploy.flash.devices import Device
 from deploy.flash.identities import Value, one, rows, with_keys_read
 from deploy.flash.identity_file import changes, name_on, partition
 from deploy.flash.progress import say
-from deploy.flash.results import Verdict, passed, public
+from deploy.flash.results import Verdict, check_place, passed, public
 from deploy.flash.words import amount
 from deploy.flash.write import Change
 from deploy.onboard.identity import Identity
@@ -63,6 +63,7 @@ def main(words: list[str]) -> int:
             f"{archive.name}: signed, complete, {amount(archive.manifest.disk_size)}, of which "
             f"{amount(sum(span.size for span in archive.blocks.mapped))} are written"
         )
+        check_place(results)
         who = identities(options.csv, values, results, archive)
         if options.csv and not who:
             say(f"every row of {options.csv} has passed: nothing is left to do")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 
+from deploy.errors import BoardllamaError
 from deploy.onboard.identity import Identity
 from deploy.onboard.identity_rules import NAMES
 
@@ -50,6 +51,15 @@ def public(identity: Identity | None) -> Public:
         if not NAMES[name].secret:
             found.setdefault(name, []).append(value)
     return found
+
+
+def check_place(path: Path) -> None:
+    """Raises BoardllamaError when no results can be written there: better before a card is written than after."""
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise BoardllamaError(f"{path} cannot be written ({error.strerror}): RESULTS=… names another place") from None
 
 
 def append(path: Path, result: Result) -> None:

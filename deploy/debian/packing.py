@@ -1,9 +1,10 @@
 """Tar files of root trees: written so that the same files are the same bytes, and searched for foreign programs."""
 
-import gzip
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.debian.stage import SOURCE_DATE_EPOCH
@@ -47,6 +48,19 @@ def refuse_foreign_programs(tree: Path) -> None:
             file = tar.extractfile(member) if member.isfile() else None
             if not file:
                 continue
-            content = gzip.decompress(file.read()) if "/initrd.img-" in member.name else file.read(20)
+            content = unpacked_initrd(file.read()) if "/initrd.img-" in member.name else file.read(20)
             if X86_PROGRAM.search(content):
                 raise BoardllamaError(f"root tree: {member.name} is for x86; a native stand-in was left behind")
+
+
+def unpacked_initrd(initrd: bytes) -> bytes:
+    """The cpio archives of an initrd: a plain one, with what is compressed in itself, and one that gzip has made.
+
+    Raises BoardllamaError for one without the latter, as what is in it could not be judged.
+    """
+    for start in re.finditer(b"\x1f\x8b\x08", initrd):
+        with suppress(zlib.error):
+            whole = zlib.decompress(initrd[start.start() :], wbits=31)
+            if whole.startswith(b"0707"):
+                return initrd[: start.start()] + whole
+    raise BoardllamaError("root tree: its initrd holds no archive that gzip has made; is COMPRESS=gzip still believed?")

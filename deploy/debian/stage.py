@@ -2,12 +2,16 @@
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from deploy.errors import BoardllamaError
 # A stage takes 10 s to 2 minutes on 2 busy cores; this long means that it hangs.
 STAGE_DEADLINE = 1800.0
 TICK = 5.0
+REASON = re.compile(r"^E: |\bError: (?!executed \d+ commands)")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Times in everything that is made do not depend on when it is made.
 SOURCE_DATE_EPOCH = 1767225600
@@ -112,6 +117,25 @@ class Stage:
         finally:
             end_group(child)
 
+    @contextmanager
+    def doing(self, name: str) -> Iterator[None]:
+        """Around a step in this process: the same progress."""
+        start, ended = time.monotonic(), threading.Event()
+
+        def tick() -> None:
+            while not ended.wait(TICK):
+                say(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        self.seconds[name] = round(time.monotonic() - start, 1)
+        say(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
+
     def environment(self) -> dict[str, str]:
         """Times in the tree do not depend on when it is made. As root all temporary files stay in the folder; an
         ordinary user's mmdebstrap works as other user ids, which need not be able to enter the home directory.
@@ -139,19 +163,24 @@ def say(line: str) -> None:
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:
-    """Ends what is left of a child and all that it started: first politely, so that mmdebstrap cleans up."""
+    """Ends a child that runs, and all that it started: first politely, so that mmdebstrap cleans up."""
+    if child.poll() is not None:
+        return
     for number, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 5)):
-        if child.poll() is not None:
-            return
         os.killpg(child.pid, number)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=patience)
-        except subprocess.TimeoutExpired:
-            continue
+            break
+    # What it had started may still be writing.
+    deadline = time.monotonic() + 5
+    with suppress(OSError):
+        while time.monotonic() < deadline:
+            os.killpg(child.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
 
 def last_words(log: Path) -> str:
-    """The last error line that a step wrote, else its last line."""
+    """The last error line that a step wrote, as apt or pyinfra writes them, else its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E: ")]
+    errors = [line for line in lines if REASON.search(line)]
     return (errors or lines or ["no output"])[-1][:300]

@@ -14,16 +14,18 @@ from deploy.flash import ask
 from deploy.flash.archive import Archive
 from deploy.flash.batch import Batch, Job, job_for, job_for_file, summary
 from deploy.flash.choice import Choice
+from deploy.flash.devices import Device
 from deploy.flash.identities import Value, one, rows, with_keys_read
-from deploy.flash.identity_file import changes, partition
+from deploy.flash.identity_file import changes, name_on, partition
 from deploy.flash.progress import say
-from deploy.flash.results import Verdict, passed, public
+from deploy.flash.results import Verdict, check_place, passed, public
 from deploy.flash.words import amount
 from deploy.flash.write import Change
 from deploy.onboard.identity import Identity
 from deploy.onboard.identity_rules import NAMES
 from deploy.paths import REPO
 
+RESULTS = "results.jsonl"
 Who = Sequence[Identity | None]
 
 
@@ -55,12 +57,13 @@ def main(words: list[str]) -> int:
     given = [(name, value) for name in NAMES for value in getattr(options, name)]
     values = with_keys_read(given)
     image = options.image or only_image()
-    results = options.results or image.with_name("results.jsonl")
+    results = options.results or image.with_name(RESULTS)
     with archives.opened(image, options.signers) as archive:
         say(
             f"{archive.name}: signed, complete, {amount(archive.manifest.disk_size)}, of which "
             f"{amount(sum(span.size for span in archive.blocks.mapped))} are written"
         )
+        check_place(results)
         who = identities(options.csv, values, results, archive)
         if options.csv and not who:
             say(f"every row of {options.csv} has passed: nothing is left to do")
@@ -71,7 +74,7 @@ def main(words: list[str]) -> int:
         with suppress(OSError):  # of a terminal that is gone
             os.write(1, f"{summary(result)}\n".encode())
     if options.csv and (left := len(who) - sum(result.verdict is Verdict.PASS for result in found)):
-        say(f"{left} rows of {options.csv} are left: put in other cards, and run the same command again")
+        say(f"rows of {options.csv} that are left: {left}. Put in other cards, and run the same command again")
     if any(result.verdict is Verdict.INTERRUPTED for result in found):
         return 130
     return 0 if all(result.verdict is Verdict.PASS for result in found) else 1
@@ -103,7 +106,9 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who) -> list[J
     words = [options.device] if options.device else [word for word in (options.devices or "").split(",") if word]
     choice = Choice(words, options.serial, options.yes)
     chosen = choice.disks(archive.manifest.disk_size)
-    if not options.csv:
+    if options.csv:
+        chosen = without_finished(chosen, archive, options.results or archive.path.with_name(RESULTS))
+    else:
         refuse_twins(who[0], len(chosen))
         who = [who[0]] * len(chosen)
     for device in chosen[len(who) :]:
@@ -114,6 +119,25 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who) -> list[J
     receives = [f"{archive.name} as {name}" if name else archive.name for _, name in zip(chosen, named, strict=False)]
     choice.confirm(chosen, receives)
     return [job_for(device, *both) for device, both in zip(chosen, prepared, strict=True)]
+
+
+def without_finished(chosen: Sequence[Device], archive: Archive, results: Path) -> list[Device]:
+    """The cards that were not made in this batch: somebody who runs it again may not have changed all of them.
+
+    Raises BoardllamaError when none is left.
+    """
+    finished = {
+        name for identity in passed(results, archive.manifest.image.sha256) for name in identity.get("hostname", ())
+    }
+    left = []
+    for device in chosen:
+        if (name := name_on(device.path, archive)) in finished:
+            say(f"{device.path} is left alone: it is {name}, and has passed")
+        else:
+            left.append(device)
+    if not left:
+        raise BoardllamaError("every card here has passed already: put in others, and run the same command again")
+    return left
 
 
 def file_job(options: argparse.Namespace, archive: Archive, who: Who) -> list[Job]:

@@ -125,7 +125,10 @@ class Source(io.RawIOBase):
 
     def readinto(self, view: "WriteableBuffer") -> int:
         """The next bytes; 0 at the end."""
-        count = os.preadv(self.descriptor, [view], self.offset)
+        try:
+            count = os.preadv(self.descriptor, [view], self.offset)
+        except OSError as error:
+            raise BoardllamaError(f"{self.path} cannot be read any more ({error.strerror}): copy it again") from error
         self.digest.update(memoryview(view)[:count])
         self.offset += count
         if not count:

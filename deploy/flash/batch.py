@@ -90,7 +90,10 @@ class Batch:
             reason=reason,
             time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
-        append(self.results, result)
+        try:
+            append(self.results, result)
+        except OSError as error:
+            say(f"{job.name}: {self.results} cannot be written ({error.strerror}); it would be: {result.line}")
         return result
 
 

@@ -6,6 +6,7 @@ The kernel may not know them: one without a parser for partition tables, or a ma
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from deploy.flash.devices import SEVERAL, Device, member, output
@@ -27,6 +28,7 @@ class Content:
         return f"{self.name:<12} {amount(self.size):>8}  {self.file_system or 'unknown':<10} {self.label}".rstrip()
 
 
+@cache
 def contents(device: Device) -> list[Content]:
     """Everything that is found: the disk as a whole first, which may be a RAID member and have partitions too.
 

@@ -16,7 +16,7 @@ from deploy.flash.archive import Archive
 from deploy.flash.layout import Kept
 from deploy.flash.spans import BLOCK, Span
 from deploy.flash.stream import decompressed
-from deploy.onboard.identity import FILE
+from deploy.onboard.identity import FILE, decode, read
 
 DEADLINE = 60
 
@@ -61,6 +61,18 @@ def with_file(fat: bytes, text: str, created: str) -> bytes:
         if run("mtype", "-i", str(disk), f"::{FILE}", created=created) != text.encode():
             raise BoardllamaError(f"{FILE} cannot be read back from the identity partition: get the image again")
         return disk.read_bytes()
+
+
+def name_on(disk: Path, archive: Archive) -> str | None:
+    """The host name of a card that holds this image; None without one."""
+    span = archive.manifest.identity
+    if span is None:
+        return None
+    try:
+        said = run("mtype", "-i", f"{disk}@@{span.start}", f"::{FILE}", created=archive.manifest.created)
+    except BoardllamaError:
+        return None
+    return read(decode(said))[0].hostname
 
 
 def run(*words: str, created: str) -> bytes:

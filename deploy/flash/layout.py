@@ -36,6 +36,10 @@ class Layout:
             foreign=merged(part.within(card) for part in [*ends, *late]),
         )
 
+    def writes(self, window: Span, gap: int) -> list[Span]:
+        """The mapped parts of the window, with holes of at most `gap` bytes between them; never a boot sector."""
+        return without(merged(inside(self.mapped, window), gap), inside(self.late, window))
+
 
 @dataclass
 class Kept:

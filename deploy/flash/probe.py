@@ -7,6 +7,7 @@ them, and one block is read in every stretch of that size below: wherever the ca
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from deploy.flash.card import Card, CardError
@@ -20,6 +21,7 @@ BETWEEN = 64  # marks from the beginning to the end
 STRETCHES = 2048  # the part of the end that is filled, and the stretches that are looked at
 SMALLEST = 64 << 10  # bytes of that part
 STEP = 1 << 20
+AT_ONCE = 4  # reads that wait for the disk
 KEY = 16  # bytes at the begin of a mark that are the same in all of them
 
 
@@ -99,11 +101,12 @@ class Probe:
 
     def wraps(self) -> int | None:
         """The card's real size in bytes, when marks of its end show below; None when none does."""
-        for offset in reversed(range(0, self.end.start, self.stretch)):
-            block = self.found(offset)
-            meant = int.from_bytes(block[KEY : KEY + 8], "big")
-            if block[:KEY] == self.key and meant >= self.end.start and block == self.mark(meant):
-                return meant - offset
+        offsets = list(reversed(range(0, self.end.start, self.stretch)))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for offset, block in zip(offsets, pool.map(self.found, offsets), strict=True):
+                meant = int.from_bytes(block[KEY : KEY + 8], "big")
+                if block[:KEY] == self.key and meant >= self.end.start and block == self.mark(meant):
+                    return meant - offset
         return None
 
     def explained(self, offsets: list[int], bad: set[int]) -> CardError:

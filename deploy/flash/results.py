@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 
+from deploy.errors import BoardllamaError
 from deploy.onboard.identity import Identity
 from deploy.onboard.identity_rules import NAMES
 
@@ -52,6 +53,15 @@ def public(identity: Identity | None) -> Public:
     return found
 
 
+def check_place(path: Path) -> None:
+    """Raises BoardllamaError when no results can be written there: better before a card is written than after."""
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise BoardllamaError(f"{path} cannot be written ({error.strerror}): RESULTS=… names another place") from None
+
+
 def append(path: Path, result: Result) -> None:
     """Adds the line, for good. A line that a power cut tore stays alone. Raises OSError."""
     with LOCK, path.open("ab+") as file:
@@ -68,7 +78,7 @@ def passed(path: Path, image_sha256: str) -> list[Public]:
         try:
             data = json.loads(line)
             if data["verdict"] == Verdict.PASS.value and data["image_sha256"] == image_sha256:
-                found.append(data["identity"])
+                found.append(dict(data["identity"]))
         except (ValueError, KeyError, TypeError):
             continue
     return found

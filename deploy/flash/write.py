@@ -11,7 +11,7 @@ from deploy.flash.layout import Kept, Layout, at
 from deploy.flash.probe import Probe
 from deploy.flash.progress import Progress
 from deploy.flash.readback import read_back
-from deploy.flash.spans import Span, aligned, inside, merged, total
+from deploy.flash.spans import Span, aligned, inside, total
 from deploy.flash.stream import PIECE, buffer, pieces
 
 GAP = 32 << 10  # bytes of a hole that are written as zero where that joins two writes
@@ -57,7 +57,7 @@ def write(card: Card, archive: Archive, layout: Layout, compare: bool, progress:
     with closing(pieces(archive, lambda span: bool(inside(layout.mapped, span)) or kept.wants(span))) as stream:
         for piece in stream:
             kept.take(Span(piece.span.start, piece.span.start + len(piece.data)), piece.data)
-            for span in merged(inside(layout.mapped, piece.span), 0 if compare else GAP):
+            for span in layout.writes(piece.span, 0 if compare else GAP):
                 data = at(piece.data, piece.span, span)
                 if compare:
                     card.read(found[: span.size], span.start)

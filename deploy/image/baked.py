@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +19,8 @@ PRIVATE_KEY = re.compile(rb"^-----BEGIN [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
 WIFI_SECRET = re.compile(rb"^\s*(psk|wifi_password|api_key)\s*=", re.MULTILINE)
 
 
+# What Debian's tools make of what the packages brought.
+DEBIANS_OWN = ("var/lib/dpkg/*", "var/cache/debconf/*", "usr/lib/modules/*", "*/__pycache__/*")
 OURS = (REPO / "deploy/image", REPO / "deploy/onboard", REPO / "templates")
 
 
@@ -48,9 +50,9 @@ RULES = (
 )
 
 
-def refuse_baked(tree: Path, traces: "Traces") -> None:
-    """Raises BoardllamaError naming every file of the tar file that breaks a rule, and the rule."""
-    found = list(findings(tree, traces))
+def refuse_baked(trees: Iterable[Path], traces: "Traces") -> None:
+    """Raises BoardllamaError naming every file of the tar files that breaks a rule, and the rule."""
+    found = [line for tree in trees for line in findings(tree, traces)]
     if found:
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""
         raise BoardllamaError(f"this image would hold what no image may: {'; '.join(found[:10])}{more}")
@@ -59,12 +61,25 @@ def refuse_baked(tree: Path, traces: "Traces") -> None:
 def findings(tree: Path, traces: "Traces") -> Iterator[str]:
     """Each file that breaks a rule, as "/path: what it is"."""
     with tarfile.open(tree) as tar:
+        debian = shipped(tar)
         for member in tar:
             name = member.name.removeprefix("./")
-            if traces.in_text(name.encode()):
+            of_debian = name in debian or any(fnmatchcase(name, pattern) for pattern in DEBIANS_OWN)
+            known = traces.without_names() if of_debian else traces
+            if known.in_text(name.encode()):
                 yield f"/{name}: its name is one of the controller's"
             if member.isfile():
-                yield from judge(name, member.size, pieces(tar, member), traces)
+                yield from judge(name, member.size, pieces(tar, member), known)
+
+
+def shipped(tar: tarfile.TarFile) -> frozenset[str]:
+    """The files that Debian's packages brought: a host name may be a word that stands in one of them."""
+    names = set()
+    for member in tar:
+        if fnmatchcase(member.name, "./var/lib/dpkg/info/*.list"):
+            names |= {line.lstrip("/") for line in b"".join(pieces(tar, member)).decode().splitlines()}
+    # The lists name what lies below /usr by the links that are there for it.
+    return frozenset(names | {f"usr/{name}" for name in names if name.startswith(("bin/", "sbin/", "lib/"))})
 
 
 def pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
@@ -81,13 +96,14 @@ def judge(name: str, size: int, content: Iterator[bytes], traces: "Traces") -> I
     for rule in RULES:
         if (size or rule.empty) and any(fnmatchcase(name, pattern) for pattern in rule.patterns):
             yield f"/{name}: {rule.why}"
+    text = None
     for piece in content:
-        yield from (f"/{name}: {why}" for why in judge_content(name, piece, traces))
+        text = b"\0" not in piece[:8192] if text is None else text
+        yield from (f"/{name}: {why}" for why in judge_content(name, piece, text, traces))
 
 
-def judge_content(name: str, content: bytes, traces: "Traces") -> Iterator[str]:
-    """What is wrong with the bytes of a file."""
-    text = b"\0" not in content[:8192]
+def judge_content(name: str, content: bytes, text: bool, traces: "Traces") -> Iterator[str]:
+    """What is wrong with the bytes of a file, which is a text or a program."""
     if text and PRIVATE_KEY.search(content):
         yield "it holds a private key"
     if text and name.startswith("etc/") and WIFI_SECRET.search(content):
@@ -121,6 +137,10 @@ class Traces:
         mirror = urlsplit(os.environ.get("BOARDLLAMA_MIRROR", "").split(" ")[-1]).hostname
         names = {socket.gethostname(), socket.getfqdn(), mirror or ""} - {"localhost", "deb.debian.org"}
         return Traces(tuple(paths), tuple(name for name in names if len(name) > 3 and name.encode() not in said))
+
+    def without_names(self) -> "Traces":
+        """The paths alone."""
+        return Traces(self.paths, ())
 
     def in_program(self, content: bytes) -> str | None:
         """The path of the controller that these bytes hold."""

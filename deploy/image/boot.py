@@ -27,6 +27,7 @@ CARD_BYTES = 4 * 2**30
 # A Raspberry Pi 3 with four emulated cores takes two minutes to SSH on a quiet controller.
 READY_DEADLINE = 600.0
 HEALTH_DEADLINE = 300
+OFF_DEADLINE = 180.0
 HOSTNAME = "first-boot-test"
 
 
@@ -41,13 +42,14 @@ def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
     try:
         wait_for_ssh(machine, progress, READY_DEADLINE)
         progress.say(f"SSH answers, {progress.seconds:.0f} s")
-        check_first_boot(machine)
         bring_model(machine)
         await_health(machine)
         progress.say(f"the server is healthy, {progress.seconds:.0f} s")
         wait_for_systemd(machine, progress, READY_DEADLINE)
+        check_first_boot(machine)
         judge(stage, machine)
-        power.off(machine)
+        power_off(machine)
+        check_card(stage, tools, machine, layout)
     except BoardllamaError:
         print(last_console_lines(machine), file=sys.stderr, flush=True)
         raise
@@ -119,6 +121,21 @@ def await_health(machine: BoardMachine) -> None:
         )
     except Unhealthy as error:
         raise BoardllamaError(f"the server is not healthy after the first boot: {error}") from None
+
+
+def power_off(machine: BoardMachine) -> None:
+    """Raises BoardllamaError when the board does not power itself off."""
+    with power.process(machine) as qemu:
+        ssh(machine, "systemctl --no-block poweroff")
+        if not power.ended(qemu, Progress(machine), OFF_DEADLINE):
+            raise BoardllamaError(f"the board did not power off within {OFF_DEADLINE:.0f} s of being told to")
+    power.close_shared_connection(machine)
+
+
+def check_card(stage: Stage, tools: Tools, machine: BoardMachine, layout: Layout) -> None:
+    """Raises BoardllamaError when the root file system, which has grown, is not whole."""
+    fsck = [*tools.program("usr/sbin/e2fsck"), "-f", "-n", f"{machine.card}?offset={layout.root}"]
+    stage.run("check of the card", fsck)
 
 
 def judge(stage: Stage, machine: BoardMachine) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.debian.stage import Stage
 from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
-from deploy.image.boards import Board
+from deploy.image.boards import Board, Table
 from deploy.image.disk import BASIC_DATA, ESP, IDENTITY_BYTES, PARTITION_UUIDS, ROOT_ARM64, SECTOR, Layout
 
 DEADLINE = 60.0
@@ -50,7 +50,22 @@ def wrong_table(tools: Tools, disk: Path, layout: Layout) -> list[str]:
     uuids = [part["uuid"].lower() for part in table["partitions"]]
     found = [] if table["label"] == "gpt" else [f"its partition table is {table['label']}"]
     found += [] if rows == wanted else [f"its partitions are {rows}, not {wanted}"]
+    found += [] if mbr(disk) == wanted_mbr(layout) else [f"its MBR says {mbr(disk)}, not {wanted_mbr(layout)}"]
     return found + ([] if uuids == list(PARTITION_UUIDS.values()) else [f"its partitions' ids are {uuids}"])
+
+
+def mbr(disk: Path) -> set[tuple[int, int]]:
+    """Type and first byte of every partition of the MBR."""
+    with disk.open("rb") as file:
+        sector = file.read(SECTOR)
+    rows = [sector[446 + 16 * place :][:16] for place in range(4)]
+    return {(row[4], int.from_bytes(row[8:12], "little") * SECTOR) for row in rows if row[4]}
+
+
+def wanted_mbr(layout: Layout) -> set[tuple[int, int]]:
+    """The one that protects the GPT, and beside it the boot partition as FAT32 where a boot ROM reads the MBR alone."""
+    protective = (0xEE, SECTOR)
+    return {protective, (0x0C, layout.board.first)} if layout.board.table is Table.HYBRID else {protective}
 
 
 def wrong_blobs(disk: Path, board: Board, made: Path) -> list[str]:

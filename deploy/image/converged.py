@@ -55,7 +55,14 @@ def dress(stage: Stage, tools: Tools, tree: Path) -> None:
     """Puts the files that every board gets over Debian's, and takes out what only a first boot may make."""
     layer = stage.folder / "layer.tar"
     pack(layer, [member for folder in LAYERS for member in files_below(folder)])
-    tar = [*tools.program("usr/bin/tar"), "--extract", "--same-owner", "--keep-directory-symlink", *KEPT]
+    tar = [
+        *tools.program("usr/bin/tar"),
+        "--extract",
+        "--same-owner",
+        "--keep-directory-symlink",
+        "--no-overwrite-dir",
+        *KEPT,
+    ]
     stage.run("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
     stage.run("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
     layer.unlink()
@@ -67,8 +74,8 @@ def converge(stage: Stage, board: Board, tree: Path, model: str) -> None:
     stage.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told)
 
 
-def pack_boot(stage: Stage, tools: Tools, tree: Path) -> list[str]:
-    """Writes the boot partition's files to folder/input/boot; their names, in order."""
+def pack_boot(stage: Stage, tools: Tools, tree: Path) -> tuple[list[str], Path]:
+    """Writes the boot partition's files to folder/input/boot; their names, in order, and a tar file of them."""
     archive = stage.folder / "boot.tar"
     options = ["--create", "--file", str(archive), "--directory", str(tree), "--sort=name"]
     stage.run("boot partition", as_owner([*tools.program("usr/bin/tar"), *options, BOOT]))
@@ -79,8 +86,7 @@ def pack_boot(stage: Stage, tools: Tools, tree: Path) -> list[str]:
             if member.isfile():
                 copy_out(tar, member.name, stage.folder / "input/boot" / name)
                 names.append(name)
-    archive.unlink()
-    return names
+    return names, archive
 
 
 def pack_tree(stage: Stage, tools: Tools, tree: Path) -> Path:

@@ -8,6 +8,9 @@ rm -f "$tree"/etc/ssh/ssh_host_*
 : > "$tree/etc/machine-id"
 rm -f "$tree/var/lib/dbus/machine-id" "$tree/var/lib/systemd/random-seed"
 
+# apt gives both to its user at each update; whose they are until then depends on who made the tree.
+chown 42:0 "$tree/var/lib/apt/lists/partial" "$tree/var/cache/apt/archives/partial"
+
 # Debian's own mirror (common/), whatever this tree was made from.
 rm -f "$tree/etc/apt/sources.list"
 ln -sfn ../run/systemd/resolve/stub-resolv.conf "$tree/etc/resolv.conf"

@@ -59,9 +59,10 @@ def assemble(stage: Stage, board: Board, model: str, size: int | None) -> Made:
     with converged.unpacked(stage, controller_tools, debian) as tree:
         converged.dress(stage, controller_tools, tree)
         converged.converge(stage, board, tree, model)
-        boot_files = converged.pack_boot(stage, controller_tools, tree)
+        boot_files, boot_tar = converged.pack_boot(stage, controller_tools, tree)
         packed = converged.pack_tree(stage, controller_tools, tree)
-    baked.refuse_baked(packed, baked.Traces.of_this_controller(stage.folder))
+    with stage.doing("search for what is never baked"):
+        baked.refuse_baked((packed, boot_tar), baked.Traces.of_this_controller(stage.folder))
     layout = disk.layout_for(board, converged.content_bytes(packed), size)
     release, blobs = take_from(packed, board, stage.folder / "input")
     identity_text = identity.Identity().render()
@@ -94,8 +95,10 @@ def write_outputs(stage: Stage, board: Board, made: Made) -> Outputs:
     """Everything but the move to dist/."""
     out = Outputs(stage.folder / "out", board.name)
     out.folder.mkdir()
-    mapped = bmap.read(made.disk)
-    outputs.compress(made.disk, out.image)
+    with stage.doing("map"):
+        mapped = bmap.read(made.disk)
+    with stage.doing("compressing"):
+        outputs.compress(made.disk, out.image)
     outputs.write(out.path(".bmap"), mapped.xml().encode())
     known = stage.folder / "input/sbom"
     outputs.write(out.path(".spdx.json"), sbom.make(stage, known, board.name, made.release))

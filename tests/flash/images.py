@@ -56,6 +56,9 @@ def raw_disk(path: Path, recipe: Recipe) -> None:
     with path.open("r+b") as file:
         file.seek(LOADER[0])
         file.write(random.Random(recipe.seed).randbytes(LOADER[1]))
+        for offset in (LOADER[0] - 4096, sum(LOADER)):  # what lies beside a boot loader is written before it
+            file.seek(offset)
+            file.write(b"beside" * 600)
         for offset, data in recipe.chunks():
             file.seek(offset)
             file.write(data)

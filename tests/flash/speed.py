@@ -72,7 +72,7 @@ def dd(source: str, target: str) -> list[str]:
 def timed(command: list[str], card: Loop | None = None) -> float:
     """Seconds of a command, on a card that was discarded before if it is given."""
     if card:
-        subprocess.run(["blkdiscard", "--force", str(card.path)], check=True)
+        subprocess.run(["blkdiscard", "--force", str(card.path)], stderr=subprocess.DEVNULL, check=True)
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3")
     began = time.monotonic()

@@ -133,13 +133,19 @@ def test_two_cards_at_once_get_a_row_each_and_a_batch_goes_on(flashing: Flashing
         words = [*several((one, other)), "--csv", str(table)]
         done = flashing.run("old", *words)
         assert done.returncode == 0, done.stderr
-        assert "1 rows of" in done.stderr
+        assert f"rows of {table} that are left: 1" in done.stderr
         assert [parse(text_on(memory)).hostname for memory in (first, second)] == ["one", "two"]
         done = flashing.run("old", *words)
-        assert done.returncode == 0, done.stderr
-        assert f"{other.path} is left alone" in done.stderr
-        assert [parse(text_on(memory)).hostname for memory in (first, second)] == ["three", "two"]
-        done = flashing.run("old", *words)
+        assert done.returncode == 1
+        assert "every card here has passed already: put in others" in done.stderr
+        with loop(card_file(tmp_path / "third", CARD)) as third, loop(card_file(tmp_path / "fourth", CARD)) as fourth:
+            done = flashing.run("old", *several((one, third, fourth)), "--csv", str(table))
+            assert done.returncode == 0, done.stderr
+            assert f"{one.path} is left alone: it is one, and has passed" in done.stderr
+            assert f"{fourth.path} is left alone: no row is left for it" in done.stderr
+            done = flashing.run("old", *several((fourth,)), "--csv", str(table))
+        assert parse(text_on(first)).hostname == "one"
+        assert parse(text_on(tmp_path / "third")).hostname == "three"
     assert "nothing is left to do" in done.stderr
     assert sorted(line["identity"]["hostname"][0] for line in flashing.lines()) == ["one", "three", "two"]
 

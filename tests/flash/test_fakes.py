@@ -42,7 +42,7 @@ def test_a_worn_block_is_found_by_reading_back(flashing: Flashing, tmp_path: Pat
 
 
 def test_a_slow_card_passes_and_says_how_long_it_takes(flashing: Flashing, tmp_path: Path) -> None:
-    with faulty(card_file(tmp_path / "memory", REAL), delay=0.015) as card:
+    with faulty(card_file(tmp_path / "memory", REAL), delay=0.03) as card:
         done = flashing.flash("old", card)
     assert done.returncode == 0, done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith(f"{card.path}: ")]

@@ -90,6 +90,14 @@ def test_an_image_of_an_unknown_signer_is_refused(flashing: Flashing, copy: Path
     assert not (tmp_path / "card").exists()
 
 
+def test_an_image_on_a_medium_that_takes_no_results_is_said_before_the_card_is_written(
+    flashing: Flashing, tmp_path: Path
+) -> None:
+    done = flashing.run("old", "--to-file", str(tmp_path / "card"), "--results", "/proc/results.jsonl")
+    assert "/proc/results.jsonl cannot be written" in done.stderr
+    assert not (tmp_path / "card").exists()
+
+
 def test_an_image_that_changes_after_it_was_verified_does_not_boot(
     flashing: Flashing, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from tests.flash.flashing import Flashing, holds, may_boot
 from tests.flash.images import MIB
 from tests.flash.loops import Loop, card_file, loop
 
-CARD = 40 * MIB
+CARD = 26 * MIB
 POINTS = 50
 
 

@@ -1,6 +1,7 @@
 """`pyinfra inventory/image.py deploy.py`: a root tree becomes what a board over SSH becomes."""
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -35,15 +36,15 @@ def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path) -> 
     assert not (tree / "etc/ollama-cpp/api-key").exists()
     assert not any((tree / "tmp").iterdir())
     assert {path.name for path in (tree / "run").iterdir()} <= {"lock"}
-    words = [str(REPO), str(tree), str(Path.home() / ".cache"), f"@{socket.gethostname()}"]
-    grep = ["grep", "-rlF", *(part for word in words for part in ("-e", word)), *map(str, written(tree))]
-    assert subprocess.run(grep, capture_output=True, text=True, check=False).stdout == ""
+    assert holding(tree, str(REPO)) == holding(tree, str(tree)) == holding(tree, str(cache_dir())) == ""
+    assert holding(tree, f"@{socket.gethostname()}", "--binary-files=without-match") == ""
 
 
-def written(tree: Path) -> list[Path]:
-    """Where a deploy writes."""
+def holding(tree: Path, word: str, *options: str) -> str:
+    """Files with that word, where a deploy writes."""
     names = ("etc/ollama-cpp", "usr/lib/boardllama", "var/lib/boardllama", "var/lib/ollama", "usr/lib/sysusers.d")
-    return [tree / name for name in names]
+    grep = ["grep", "-rlF", *options, "-e", word, *(str(tree / name) for name in names)]
+    return subprocess.run(grep, capture_output=True, text=True, check=False).stdout
 
 
 def test_the_first_start_makes_a_key_that_curl_and_the_server_take(shared: Path, channel: Channel) -> None:
@@ -95,7 +96,7 @@ def user() -> Iterator[str]:
     subprocess.run(["userdel", "--remove", USER], check=True, capture_output=True)
 
 
-def test_an_ordinary_user_converges_a_tree(user: str, debian: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_ordinary_user_converges_a_tree(user: str, debian: Path) -> None:
     """The account may read what lies in root's home, where this Python and the cache are; it has no other privilege."""
     reading = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     account = ("--reuid", user, "--regid", user, "--init-groups")
@@ -103,8 +104,9 @@ def test_an_ordinary_user_converges_a_tree(user: str, debian: Path, tmp_path_fac
     tree = home / "tree"
     as_user = ("setpriv", *account, *reading, "--", "env", f"HOME={home}")
     owner = ("unshare", "--user", "--map-root-user", "--map-auto", "--")
-    copying = f"mkdir {tree} && tar -C {debian} --numeric-owner -cf - . | tar -C {tree} --numeric-owner -xpf -"
-    subprocess.run([*as_user, *owner, "sh", "-c", copying], check=True)
+    unpack = shlex.join([*owner, "tar", "-C", str(tree), "--numeric-owner", "-xpf", "-"])
+    copying = f"mkdir {tree} && tar -C {debian} --numeric-owner -cf - . | {unpack}"
+    subprocess.run([*as_user, "sh", "-c", copying], check=True)
     try:
         run = deploy(tree, before=as_user, BOARDLLAMA_CACHE=str(cache_dir()))
         assert run.returncode == 0, run.said

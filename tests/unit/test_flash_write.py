@@ -45,6 +45,14 @@ def test_every_block_of_the_image_is_late_or_mapped_or_a_hole_and_only_one_of_th
     assert layout.foreign[-1] == (63 * MIB, 64 * MIB)
 
 
+def test_a_gap_between_two_writes_goes_with_them_but_never_a_boot_sector() -> None:
+    layout = Layout.of(archive(Span(2 * MIB, 3 * MIB + 8192), Span(3 * MIB + 16384, 4 * MIB)), 64 * MIB)
+    assert layout.writes(Span(2 * MIB, 6 * MIB), 8192) == [
+        (2 * MIB, 3 * MIB),
+        (3 * MIB + 4096, 4 * MIB),
+    ]
+
+
 def test_what_is_kept_comes_back_in_its_place() -> None:
     kept = Kept([Span(4096, 8192), Span(16384, 20480)])
     data = memoryview(bytes(range(256)) * 96)

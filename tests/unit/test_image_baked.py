@@ -48,24 +48,22 @@ def tree(folder: Path, files: dict[str, bytes]) -> Path:
 )
 def test_it_is_found_and_named(tmp_path: Path, name: str, content: bytes, why: str) -> None:
     with pytest.raises(BoardllamaError, match=f"/{name}: {why}"):
-        refuse_baked(tree(tmp_path, {name: content}), NOBODY)
+        refuse_baked([tree(tmp_path, {name: content})], NOBODY)
 
 
 def test_a_clean_tree_passes(tmp_path: Path) -> None:
     """Empty ones, locked passwords, the program of ssh itself."""
-    refuse_baked(
-        tree(
-            tmp_path,
-            {
-                "etc/machine-id": b"",
-                "etc/shadow": SHADOW,
-                "var/log/wtmp": b"",
-                "usr/bin/ssh": b"\x7fELF\0-----BEGIN OPENSSH PRIVATE KEY-----",
-                "usr/lib/systemd/systemd-random-seed.sh": b"",
-            },
-        ),
-        NOBODY,
+    clean = tree(
+        tmp_path,
+        {
+            "etc/machine-id": b"",
+            "etc/shadow": SHADOW,
+            "var/log/wtmp": b"",
+            "usr/bin/ssh": b"\x7fELF\0-----BEGIN OPENSSH PRIVATE KEY-----",
+            "usr/lib/systemd/systemd-random-seed.sh": b"",
+        },
     )
+    refuse_baked([clean], NOBODY)
 
 
 def test_the_controllers_paths_are_found_everywhere_and_its_name_as_a_word_of_a_text(tmp_path: Path) -> None:
@@ -78,6 +76,17 @@ def test_the_controllers_paths_are_found_everywhere_and_its_name_as_a_word_of_a_
     }
     found = [line.split(":")[0] for line in findings(tree(tmp_path, files), traces)]
     assert found == ["/etc/made", "/usr/bin/program", "/usr/share/kiln/x"]
+
+
+def test_a_host_name_may_be_a_word_of_debians_files_and_of_no_other(tmp_path: Path) -> None:
+    """A controller may be called kitchen."""
+    said = b"a kitchen, and /srv/made/here\n"
+    names = ("lib/python3/recipes.py", "var/lib/dpkg/status", "etc/motd")
+    files = {"var/lib/dpkg/info/python3.list": b"/.\n/lib/python3\n/lib/python3/recipes.py\n"}
+    files |= {("usr/" if name.startswith("lib/") else "") + name: said for name in names}
+    found = list(findings(tree(tmp_path, files), Traces((), ("kitchen",))))
+    assert found == ["/etc/motd: it holds kitchen"]
+    assert len(list(findings(tree(tmp_path, files), Traces(("/srv/made/here",), ("kitchen",))))) == 3
 
 
 def test_nothing_hides_where_a_large_file_is_cut(tmp_path: Path) -> None:
@@ -96,4 +105,4 @@ def test_a_host_name_that_every_image_holds_tells_nothing(monkeypatch: pytest.Mo
 
 def test_many_finds_are_counted(tmp_path: Path) -> None:
     with pytest.raises(BoardllamaError, match=r"and 2 more$"):
-        refuse_baked(tree(tmp_path, {f"tmp/{number}": b"" for number in range(12)}), NOBODY)
+        refuse_baked([tree(tmp_path, {f"tmp/{number}": b"" for number in range(12)})], NOBODY)

@@ -15,7 +15,7 @@ from deploy.image.board_machine import BoardMachine
 from deploy.image.boards import MIB, Emulator, named
 from deploy.image.content import missing
 from deploy.image.disk import Layout
-from deploy.vm import ready
+from deploy.vm import power, ready
 from deploy.vm.machine import Hardware
 
 CONFIG = "# made\narm_64bit=1\nkernel=vmlinuz-6.12\ninitramfs initrd.img-6.12\n"
@@ -78,6 +78,14 @@ def test_everything_that_the_first_boot_left_out_is_said(
         BoardllamaError, match=r"the host name is not the one of boardllama\.txt; somebody has a password"
     ):
         boot.check_first_boot(machine)
+
+
+def test_a_board_that_does_not_power_off_fails(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulling its plug would hide it."""
+    monkeypatch.setattr(boot, "ssh", lambda machine, command: "")
+    monkeypatch.setattr(power, "ended", lambda qemu, progress, patience: False)
+    with pytest.raises(BoardllamaError, match="the board did not power off within 180 s"):
+        boot.power_off(machine)
 
 
 @pytest.mark.parametrize("question", boot.QUESTIONS)

@@ -118,6 +118,15 @@ def test_a_build_that_hangs_is_ended_with_all_its_children(
     assert "root tree: waiting, 0 s" in capfd.readouterr().err
 
 
+def test_the_last_words_of_a_step_are_its_reason(tmp_path: Path) -> None:
+    """Not what pyinfra says of every host that failed, nor the last line of all."""
+    log = tmp_path / "build.log"
+    log.write_text("E: early\n  [@tree] Error: no network\n  [@tree] Error: executed 0 commands\n--> Results:\n")
+    assert stages.last_words(log) == "[@tree] Error: no network"
+    log.write_text("one\n\ntwo\n")
+    assert stages.last_words(log) == "two"
+
+
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With both ways out."""
     monkeypatch.setattr(root_tree, "FREE_BYTES", 2**62)
@@ -144,7 +153,7 @@ def test_an_x86_program_in_an_initrd_is_refused(tmp_path: Path) -> None:
     """What makes an initrd copies programs of the tree, and would copy a stand-in."""
     for machine, fine in ((183, True), (62, False)):
         path = tmp_path / f"{machine}.tar"
-        content = gzip.compress(b"07070100cpio" + elf(machine))
+        content = b"07070100plain \x1f\x8b\x08 part" + gzip.compress(b"07070100cpio" + elf(machine))
         with tarfile.open(path, "w") as tar:
             member = tarfile.TarInfo("./boot/initrd.img-6.12")
             member.size = len(content)

@@ -3,15 +3,19 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyinfra.api.connectors import get_execution_connectors
 
 from deploy import cpu
+from deploy.errors import BoardllamaError
+from deploy.facts import BoardInfo
 from deploy.image.tree.connector import TreeConnector, typed
 from deploy.image.tree.plugin import host_name
 from deploy.paths import REPO
 from deploy.release import clock
+from deploy.target import ask_board
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 
@@ -32,7 +36,7 @@ def test_a_path_becomes_a_host_and_the_host_a_path() -> None:
     ("environment", "said"),
     [
         ({}, "say which root tree: BOARDLLAMA_TREE=PATH"),
-        ({"BOARDLLAMA_TREE": "/srv/t", "BOARDLLAMA_BOARD": "rpi9"}, "BOARD is 'rpi9': did you mean 'rpi4'?"),
+        ({"BOARDLLAMA_TREE": "/srv/t", "BOARDLLAMA_BOARD": "rpi9"}, "BOARD is 'rpi9': did you mean 'rpi"),
         ({"BOARDLLAMA_TREE": "/nonexistent"}, "/nonexistent is no folder"),
     ],
 )
@@ -57,6 +61,31 @@ def test_a_cpu_names_the_part_that_a_board_of_it_shows() -> None:
     for board in cpu.CPUS.values():
         assert cpu.best_for(board.features, cpu.part_of(board)).kernels == board.kernels, board.name
     assert cpu.best_for(cpu.named("cortex-a72").features, "0x41/0xd08").name == "cortex-a72"
+
+
+def tree_for(cpu: str) -> TreeConnector:
+    """A tree's connector on a build machine that is quite another."""
+    builder = BoardInfo(machine="aarch64", features=frozenset({"sse2"}), part="0x99/0x1", memory=64 << 30)
+    connector = TreeConnector.__new__(TreeConnector)
+    host = SimpleNamespace(get_fact=lambda fact: builder)
+    vars(connector).update(host=host, tree=Path("/srv/t"), data={"board_cpu": cpu, "board_memory": 1 << 30})
+    return connector
+
+
+def test_a_tree_is_the_board_that_the_inventory_names() -> None:
+    board = ask_board(tree_for("cortex-a72"))
+    assert (board.machine, board.features, board.part, board.memory) == (
+        "aarch64",
+        cpu.named("cortex-a72").features,
+        "0x41/0xd08",
+        1 << 30,
+    )
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "set board_cpu"), ("cortex-a67", "did you mean")])
+def test_a_tree_without_a_board_is_refused(name: str, said: str) -> None:
+    with pytest.raises(BoardllamaError, match=said):
+        ask_board(tree_for(name))
 
 
 def test_text_for_a_command_is_lines() -> None:

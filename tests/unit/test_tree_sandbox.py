@@ -33,6 +33,11 @@ def test_nothing_of_the_controller_gets_in(monkeypatch: pytest.MonkeyPatch) -> N
     assert sum(word.endswith("bind") for word in words) == 1, "the tree alone is bound"
 
 
+def test_accounts_are_dated_as_the_image_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    assert ("SOURCE_DATE_EPOCH", "1767225600") in pairs(Sandbox(TREE, as_root=True).command("true"))
+
+
 def test_it_ends_with_the_one_who_started_it_and_cannot_type_into_the_terminal() -> None:
     assert {"--die-with-parent", "--new-session"} <= set(Sandbox(TREE, as_root=True).command("true"))
 

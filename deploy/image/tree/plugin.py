@@ -70,7 +70,7 @@ def _(connector: TreeConnector) -> BoardInfo:
     name, memory = connector.data["board_cpu"], connector.data["board_memory"]
     if not name:
         raise BoardllamaError(
-            f"{connector.tree} is for a board that is not here: say board_cpu, a name of deploy/cpu.py"
+            f"{connector.tree} is for a board that is not here: set board_cpu to a name of deploy/cpu.py"
         )
     board = cpu.named(name)
     found: BoardInfo = connector.host.get_fact(Board)
@@ -83,4 +83,4 @@ if not any(isinstance(finder, Finder) for finder in sys.meta_path):
 
 def host_name(tree: str) -> str:
     """The name of a tree in an inventory."""
-    return f"@tree{Path(tree).expanduser().absolute()}"
+    return f"@tree{Path(tree).expanduser().resolve()}"

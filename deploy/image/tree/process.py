@@ -21,9 +21,9 @@ class Late(BoardllamaError):
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:
-    """The process, with three pipes."""
+    """The process, with three pipes. Modes of what it makes do not depend on who starts it."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, umask=0o022)
 
 
 @contextmanager

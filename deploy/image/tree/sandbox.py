@@ -67,9 +67,13 @@ class Sandbox:
         return [*apart, "--hostname", "localhost", "--die-with-parent", "--new-session", "--cap-drop", "ALL", *allowed]
 
     def environment(self) -> list[str]:
-        """Nothing of the controller's but how it reaches Debian's mirrors."""
+        """Nothing of the controller's but how it reaches Debian's mirrors, and the time that an image is dated by.
+
+        systemd-sysusers writes the day of an account's making into /etc/shadow, and obeys SOURCE_DATE_EPOCH.
+        """
         proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-        told = ENVIRONMENT | (proxies if self.network else {})
+        dated = {name: value for name, value in os.environ.items() if name == "SOURCE_DATE_EPOCH"}
+        told = ENVIRONMENT | dated | (proxies if self.network else {})
         return ["--clearenv", *(word for name, value in told.items() for word in ("--setenv", name, value))]
 
 

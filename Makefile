@@ -56,11 +56,12 @@ log: $(VENV)/ready ## Show the VM's console log
 status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 	@$(VM) status
 
-test: setup ## Every test: lint, types, unit, build, VM
+test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types
 	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
 	$(PYTHON) -m pytest tests/build
 	$(PYTHON) -m pytest -n 2 --dist loadfile --durations=10 tests/board tests/vm tests/faults
+	$(AS_ROOT) $(PYTHON) -m pytest --durations=10 tests/flash tests/image
 
 faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))

@@ -21,6 +21,7 @@ ccache:ccache:makes a second build take a minute
 git:git:fetches llama.cpp when llama_source is git
 sfdisk:fdisk:shows what would be lost with a disk
 mcopy:mtools:puts a name and keys into the identity partition of a card
+mkfs.vfat:dosfstools:makes such a partition, in the tests
 bmaptool:bmap-tools:maps the blocks of an image, and is what flashing is measured against
 nbdkit-python:nbdkit-plugin-python:stands for cards that fail, in the tests
 nbdfuse:libnbd-bin:stands for cards that fail, in the tests

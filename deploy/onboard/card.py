@@ -1,9 +1,11 @@
 """The small FAT partition with boardllama.txt, which any system can edit. Mounted only while it is used.
 
-FAT has no journal: a file is written aside and flushed before it takes over, and whatever moment the power goes at,
-the next boot finds one of the two whole.
+FAT has no journal, and renaming is no way to replace a file there: Linux writes the new name with no content first, and
+what belongs to it some time later. So a copy is written aside and flushed, then the file is overwritten in place, and
+whatever moment the power goes at, the next boot finds the file or the copy whole.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +17,7 @@ from .commands import CommandFailed, run
 from .files import sync
 from .identity import ERRORS, FILE, LABEL, decode
 
-NEW, OLD = "boardllama.new", "boardllama.old"
+COPY = "boardllama.new"
 SETTLE_SECONDS = 15
 # A text of 12 lines; a file this big is another one by mistake.
 MOST_BYTES = 1 << 16
@@ -43,39 +45,42 @@ class Card:
     def misnamed(self) -> list[str]:
         """Sentences about files that someone took for boardllama.txt: some systems hide the ends of names."""
         names = sorted(path.name for path in self.folder.glob("[Bb]oardllama*.*") if not path.name.startswith("._"))
-        others = [name for name in names if name.lower() not in (FILE, ERRORS, NEW, OLD)]
+        others = [name for name in names if name.lower() not in (FILE, ERRORS, COPY)]
         return [f"{name} is not read: the name must be {FILE}" for name in others]
 
     def replace(self, text: str) -> None:
-        """Makes boardllama.txt say `text`, and overwrites what it said before: there were secrets in it."""
+        """Makes boardllama.txt say `text`, written over what it said before: there were secrets in it."""
         self.unlock()
-        file, new, old = (self.folder / name for name in (FILE, NEW, OLD))
-        new.write_bytes(text.encode())
-        sync(new)
-        file.rename(old)
-        new.rename(file)
+        content, copy = text.encode(), self.folder / COPY
+        copy.write_bytes(sealed(content, (self.folder / FILE).stat().st_size))
+        sync(copy)
         sync(self.folder)
-        self.wipe(old)
+        self.overwrite(content)
+        copy.unlink()
+        sync(self.folder)
 
     def mend(self) -> None:
-        """Ends what a power cut interrupted. The new file takes the name only when it has been flushed."""
-        file, new, old = (self.folder / name for name in (FILE, NEW, OLD))
-        if not file.exists() and new.exists():
-            self.unlock()
-            new.rename(file)
-            sync(self.folder)
-        if file.exists() and old.exists():
-            self.unlock()
-            self.wipe(old)
-
-    def wipe(self, old: Path) -> None:
-        """Overwritten in place, then removed."""
-        with old.open("r+b") as file:
-            file.write(b" " * old.stat().st_size)
-            file.flush()
-            os.fsync(file.fileno())
-        old.unlink()
+        """Ends what a power cut interrupted. One of another size than before and after was edited since, and stays."""
+        file, copy = self.folder / FILE, self.folder / COPY
+        if not copy.exists():
+            return
+        self.unlock()
+        found = unsealed(copy.read_bytes())
+        if found and file.exists() and file.stat().st_size in (found[1], len(found[0])):
+            self.overwrite(found[0])
+        copy.unlink()
         sync(self.folder)
+
+    def overwrite(self, content: bytes) -> None:
+        """Puts the content where the old one lies, and line feeds over the rest of that."""
+        handle = os.open(self.folder / FILE, os.O_RDWR)
+        try:
+            os.pwrite(handle, content.ljust(os.fstat(handle).st_size, b"\n"), 0)
+            os.fsync(handle)
+            os.ftruncate(handle, len(content))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def complain(self, lines: list[str]) -> None:
         """Puts the lines into boardllama-errors.txt; without any, there is no such file."""
@@ -90,6 +95,21 @@ class Card:
         else:
             file.unlink()
         sync(self.folder)
+
+
+def sealed(content: bytes, size: int) -> bytes:
+    """A copy that can be told from half of one; `size` is that of the file that it is to replace."""
+    body = f"{size}\n".encode() + content
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def unsealed(copy: bytes) -> tuple[bytes, int] | None:
+    """What `sealed` was given; None for half of a copy."""
+    seal, _, body = copy.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != seal:
+        return None
+    size, _, content = body.partition(b"\n")
+    return content, int(size)
 
 
 @contextmanager

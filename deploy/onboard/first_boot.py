@@ -55,7 +55,7 @@ def boot(card: Card | None) -> int:
     except (OSError, ValueError) as error:
         text = None
         failed.append(str(error))
-    if card is None or text is None:
+    if card is None or not text or not text.strip():  # an empty file is an accident, and takes nothing away
         failed += apply(Identity(), whole=False)[1]
         print(f"no {FILE} was read: this board keeps what it has", flush=True)
         return tell(card, [], failed)

@@ -85,7 +85,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     monkeypatch.setattr(first_boot, "default_name", lambda: "boardllama-1a2b3c")
     monkeypatch.setattr(shutil, "chown", lambda path, group: None)
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a cut here loses nothing that was written
-    for owner, name in ((Path, "replace"), (Path, "rename"), (Path, "unlink"), (Path, "touch"), (os, "fsync")):
+    for owner, name in ((Path, "replace"), (Path, "unlink"), (Path, "touch"), (os, "fsync"), (os, "ftruncate")):
         watch(monkeypatch, made, owner, name)
     whole = Path.write_bytes
 
@@ -98,6 +98,17 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
         return whole(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    in_place = os.pwrite
+
+    def pwrite(handle: int, content: bytes, offset: int) -> int:
+        try:
+            made.count()
+        except PowerCut:
+            in_place(handle, content[: len(content) // 2], offset)
+            raise
+        return in_place(handle, content, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
     yield made
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard import first_boot, places
-from deploy.onboard.card import NEW, OLD
+from deploy.onboard.card import COPY, sealed
 from deploy.onboard.identity import FILE
 from tests.unit.first_board import Board, PowerCut, board
 from tests.unit.test_first_boot import TEXT
@@ -41,28 +41,35 @@ def test_a_power_cut_between_any_two_writes_is_mended_by_the_next_boot(
         with pytest.raises(PowerCut):
             board.boot(cut)
         names = {path.name for path in board.card.folder.iterdir()}
-        assert FILE in names or NEW in names, "never lost"
+        assert FILE in names, "never lost"
         assert board.boot() == 0, cut
         assert board.state() == wanted, cut
-        assert not {NEW, OLD} & {path.name for path in board.card.folder.iterdir()}
+        assert COPY not in {path.name for path in board.card.folder.iterdir()}
 
 
-def test_a_secret_is_overwritten_where_it_lay(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Removing alone leaves it readable for whoever finds the card."""
-    seen: list[tuple[str, str]] = []
-    real = Path.unlink
+def test_a_secret_is_overwritten_where_it_lay(board: Board) -> None:
+    """A new file in the place of the old one leaves the old one's bytes on the card."""
+    board.insert(TEXT)
+    before = (board.card.folder / FILE).stat().st_ino
+    board.boot()
+    assert (board.card.folder / FILE).stat().st_ino == before
+    assert "applied" in board.file
 
-    def unlink(path: Path, missing_ok: bool = False) -> None:
-        seen.append(snapshot(path))
-        real(path, missing_ok)
 
-    monkeypatch.setattr(Path, "unlink", unlink)
+def test_an_edit_after_a_power_cut_is_not_undone(board: Board, tmp_path: Path) -> None:
+    board.insert(TEXT)
+    (board.card.folder / COPY).write_bytes(sealed(b"hostname = cellar\n", 7))
+    board.boot()
+    assert "cellar" not in board.file
+    assert COPY not in {path.name for path in board.card.folder.iterdir()}
+
+
+def test_an_empty_file_takes_nothing_away(board: Board) -> None:
+    """It is what a card that was pulled out, or whose power went, may hold."""
     board.insert(TEXT)
     board.boot()
-    (content,) = [text for name, text in seen if name == OLD]
-    assert content.strip() == "" and len(content) == len(TEXT)
-
-
-def snapshot(path: Path) -> tuple[str, str]:
-    """Its name and what is in it."""
-    return path.name, path.read_text() if path.is_file() else ""
+    keys = places.AUTHORIZED_KEYS.read_text()
+    for nothing in ("", "\n \n"):
+        board.insert(nothing)
+        board.boot()
+        assert keys and places.AUTHORIZED_KEYS.read_text() == keys

@@ -87,7 +87,8 @@ def main(words: list[str]) -> int:
                 lab.wipe()
     finally:
         # After an interruption the snapshots stay, so that the next run goes on at once.
-        PAGE.write_text(page(result for result in results if result.code == lab.key))
+        planned = sum(row.count for row in table())
+        PAGE.write_text(page((result for result in results if result.code == lab.key), planned, lab.key))
         if not options.report and not options.keep:
             lab.off()
     return 1 if lost else 0

@@ -24,11 +24,11 @@ a log of its writes. Seconds are from power to the first healthy answer, on an e
 """
 
 
-def page(results: Iterable[Result]) -> str:
-    """The whole page."""
+def page(results: Iterable[Result], planned: int, code: str) -> str:
+    """The whole page; `planned` is how many tries a whole campaign has, `code` what was tried (tests/faults/lab.py)."""
     found = sorted(results, key=lambda result: (result.row.partition("/")[0], result.row, result.seed))
     counts = Counter(result.outcome for result in found)
-    parts = [HEAD, f"\n{len(found)} tries: {counted(counts)}.\n", table(found)]
+    parts = [HEAD, f"\nOf code {code}, {len(found)} tries of {planned}: {counted(counts)}.\n", table(found)]
     failures = [result for result in found if result.outcome == Outcome.LOST.value]
     if failures:
         parts.append("\n## Lost\n\n" + "".join(f"- `{one.row}` seed {one.seed}, {tell(one)}\n" for one in failures))

@@ -97,18 +97,23 @@ class Release:
 
     def archive(self, created: str) -> bytes:
         """All of it as a tar, owned by root."""
-        stream, now = io.BytesIO(), int(clock().timestamp())
-        with tarfile.open(fileobj=stream, mode="w") as archive:
-            for name, content in self.files(created).items():
-                member = tarfile.TarInfo(name)
-                member.size, member.mtime = len(content), now
-                member.mode = 0o755 if name == "boardllama" else 0o644
-                archive.addfile(member, io.BytesIO(content))
-            for name, target in self.links().items():
-                member = tarfile.TarInfo(name)
-                member.type, member.linkname = tarfile.SYMTYPE, target
-                archive.addfile(member)
-        return stream.getvalue()
+        return packed(self.files(created), self.links())
+
+
+def packed(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
+    """Files by name, and links with what they lead to, as a tar. `boardllama` is a program."""
+    stream, now = io.BytesIO(), int(clock().timestamp())
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = len(content), now
+            member.mode = 0o755 if name == "boardllama" else 0o644
+            archive.addfile(member, io.BytesIO(content))
+        for name, target in (links or {}).items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            archive.addfile(member)
+    return stream.getvalue()
 
 
 def clock() -> datetime:

@@ -1,16 +1,15 @@
 """Detached signatures with ssh-keygen -Y: who made an image is known before a byte of it is used."""
 
 import os
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.files import alone, sync
+from deploy.programs import output
 
 NAMESPACE = "boardllama-image"
 SIGNER = "boardllama"  # the name in allowed_signers
-DEADLINE = 30
 
 
 def keys_dir() -> Path:
@@ -98,13 +97,4 @@ def believe(public_key: Path, signers: Path) -> None:
 
 def run(words: list[str], message: bytes = b"") -> bytes:
     """Standard output of ssh-keygen. Raises BoardllamaError with its last line."""
-    try:
-        done = subprocess.run(["ssh-keygen", *words], input=message, capture_output=True, timeout=DEADLINE, check=False)
-    except FileNotFoundError:
-        raise BoardllamaError("ssh-keygen is missing: apt-get install openssh-client") from None
-    except subprocess.TimeoutExpired:
-        raise BoardllamaError(f"ssh-keygen {words[1]} did not end within {DEADLINE} s") from None
-    if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip() or f"status {done.returncode}"
-        raise BoardllamaError(f"ssh-keygen: {said.splitlines()[-1]}")
-    return done.stdout
+    return output("ssh-keygen", *words, given=message, package="openssh-client")

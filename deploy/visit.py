@@ -1,14 +1,12 @@
 """Sends the doctor to a board: the programs of deploy/onboard as a tar through SSH, run there once, and gone again."""
 
-import io
 import subprocess
 import sys
-import tarfile
 import time
 
 from deploy.errors import BoardllamaError
 from deploy.outside import Board
-from deploy.release import programs
+from deploy.release import packed, programs
 
 # The doctor itself takes half a minute where everything hangs; a board that swaps takes longer for anything.
 DEADLINE = 180.0
@@ -26,7 +24,7 @@ def visit(board: Board) -> str:
     running = subprocess.Popen(
         [*board.ssh, THERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    began, given = time.monotonic(), packed()
+    began, given = time.monotonic(), packed(programs())
     while True:
         try:
             told, errors = running.communicate(given, timeout=TICK)
@@ -46,14 +44,3 @@ def visit(board: Board) -> str:
         said = errors.decode(errors="replace").strip().splitlines() or [f"status {running.returncode}"]
         raise BoardllamaError(f"it cannot look at itself: {said[-1]}")
     return told.decode(errors="replace")
-
-
-def packed() -> bytes:
-    """The programs as a tar."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in programs().items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return stream.getvalue()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
+from deploy.interrupts import uninterrupted
 
 # A stage takes 10 s to 2 minutes on 2 busy cores; this long means that it hangs.
 STAGE_DEADLINE = 1800.0
@@ -80,31 +81,43 @@ class Stage:
     what: str = "root tree"
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self, name: str, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+    def run(
+        self,
+        name: str,
+        command: list[str],
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        deadline: float = STAGE_DEADLINE,
+    ) -> None:
         """Runs one step. Raises BoardllamaError with its last words and where the rest is."""
         log = self.folder.parent / "build.log"
         start = time.monotonic()
         with log.open("a") as output:
             output.write(f"\n== {shlex.join(command)[:400]}\n")
             output.flush()
-            status = self.watch(name, command, output.fileno(), cwd, env or {})
+            status = self.watch(name, command, output.fileno(), cwd, env or {}, deadline)
         self.seconds[name] = round(time.monotonic() - start, 1)
         if status != 0:
             raise BoardllamaError(f"{self.what}: {name} failed ({last_words(log)}); all of it is in {log}")
 
-    def watch(self, name: str, command: list[str], output: int, cwd: Path | None, env: dict[str, str]) -> int:
+    def watch(
+        self, name: str, command: list[str], output: int, cwd: Path | None, env: dict[str, str], deadline: float
+    ) -> int:
         """The exit status. Progress every TICK s; on an interrupt or at the deadline the whole group is ended."""
         start = time.monotonic()
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=cwd,
-            env=self.environment() | env,
-            start_new_session=True,
-        )
+        child = None
         try:
+            # A signal that came between the start of the process and its name here would leave it running.
+            with uninterrupted():
+                child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=cwd,
+                    env=self.environment() | env,
+                    start_new_session=True,
+                )
             while True:
                 try:
                     status = child.wait(timeout=TICK)
@@ -112,10 +125,13 @@ class Stage:
                     return status
                 except subprocess.TimeoutExpired:
                     say(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
-                if time.monotonic() - start > STAGE_DEADLINE:
-                    raise BoardllamaError(f"{self.what}: {name} did not end within {STAGE_DEADLINE:.0f} s")
+                if time.monotonic() - start > deadline:
+                    raise BoardllamaError(f"{self.what}: {name} did not end within {deadline:.0f} s")
         finally:
-            end_group(child)
+            if child and child.poll() is None:
+                say(f"{self.what}: {name} is being ended")
+                with uninterrupted():  # who waits for that presses Ctrl-C again
+                    end_group(child)
 
     @contextmanager
     def doing(self, name: str) -> Iterator[None]:

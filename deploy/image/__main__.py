@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.image.boards import BOARDS, Emulator, named
+from deploy.image.boards import BOARDS, Emulator, model_data, named
 from deploy.image.make import image
 from deploy.image.outputs import Outputs
 from deploy.paths import REPO
@@ -39,6 +39,7 @@ def main(words: list[str]) -> int:
     """Makes one image and says PASS; the exit status. Raises BoardllamaError."""
     options = arguments().parse_args(words)
     board, started = named(options.board), time.monotonic()
+    model_data(board, options.model)  # what is wrong with it is said before minutes of work
     made = image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
     judged = "its content was checked" if options.no_boot or board.emulator is Emulator.NONE else "it booted"
     tell(made)
@@ -53,11 +54,12 @@ def tell(made: Outputs) -> None:
 
 
 if __name__ == "__main__":
-    # So that an ended `make image` removes what it has begun, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # An ended `make image`, or one whose terminal goes, removes what it has begun, as at Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         sys.exit(main(sys.argv[1:]))
-    except BoardllamaError as error:
+    except (BoardllamaError, OSError) as error:
         sys.exit(f"FAIL: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; nothing was left behind, and dist/ is as it was")
+        sys.exit("interrupted; nothing was left behind, and dist/ has the image that it had, or all of the new one")

@@ -35,7 +35,7 @@ class Rule:
 
 RULES = (
     Rule("an SSH host key, which the first boot makes", ("etc/ssh/ssh_host_*",), empty=True),
-    Rule("somebody's key", ("*/.ssh/*", "root/.ssh/*"), empty=True),
+    Rule("somebody's key", ("*/.ssh/*",), empty=True),
     Rule("the id of one machine", ("etc/machine-id", "var/lib/dbus/machine-id")),
     Rule("a random seed", ("var/lib/systemd/random-seed", "boot/*random-seed", "var/lib/urandom/*")),
     Rule("an API key, which the first boot makes", ("etc/ollama-cpp/api-key*",), empty=True),
@@ -68,6 +68,8 @@ def findings(tree: Path, traces: "Traces") -> Iterator[str]:
             known = traces.without_names() if of_debian else traces
             if known.in_text(name.encode()):
                 yield f"/{name}: its name is one of the controller's"
+            if member.issym() and known.in_text(member.linkname.encode()):
+                yield f"/{name}: it leads to {member.linkname}, which is the controller's"
             if member.isfile():
                 yield from judge(name, member.size, pieces(tar, member), known)
 
@@ -120,6 +122,11 @@ def passwords(shadow: bytes) -> list[str]:
     return [row[0] for row in rows if not row[1].startswith(("!", "*"))]
 
 
+def word(name: str) -> bytes:
+    """The pattern of a name that stands alone."""
+    return rb"(?<![\w-])" + re.escape(name.encode()) + rb"(?![\w-])"
+
+
 @dataclass(frozen=True)
 class Traces:
     """What would tell on which controller an image was made: `paths` and `names`."""
@@ -134,9 +141,9 @@ class Traces:
         home = Path.home()
         paths = [str(path) for path in (REPO, cache_dir(), work) if len(path.parts) > 2]
         paths += [f"{home}/"] if home != Path("/root") else []
-        mirror = urlsplit(os.environ.get("BOARDLLAMA_MIRROR", "").split(" ")[-1]).hostname
-        names = {socket.gethostname(), socket.getfqdn(), mirror or ""} - {"localhost", "deb.debian.org"}
-        return Traces(tuple(paths), tuple(name for name in names if len(name) > 3 and name.encode() not in said))
+        mirrors = {urlsplit(word).hostname or "" for word in os.environ.get("BOARDLLAMA_MIRROR", "").split()}
+        names = {socket.gethostname(), socket.getfqdn(), *mirrors} - {"localhost"}
+        return Traces(tuple(paths), tuple(name for name in names if len(name) > 3 and not re.search(word(name), said)))
 
     def without_names(self) -> "Traces":
         """The paths alone."""
@@ -148,6 +155,5 @@ class Traces:
 
     def in_text(self, content: bytes) -> str | None:
         """The path or, as a whole word, the name of the controller that these bytes hold."""
-        whole = (rb"(?<![\w-])" + re.escape(name.encode()) + rb"(?![\w-])" for name in self.names)
-        names = (name for name, word in zip(self.names, whole, strict=True) if re.search(word, content))
+        names = (name for name in self.names if re.search(word(name), content))
         return self.in_program(content) or next(names, None)

@@ -60,9 +60,25 @@ class Board:
     model: str = "hub"
 
 
-RASPI = ("raspi-firmware", "firmware-brcm80211")
-RASPI_FILES = ("config.txt", "cmdline.txt", "vmlinuz-*", "initrd.img-*")
 U_BOOT = "usr/lib/u-boot/rockpro64-rk3399"
+
+
+def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> Board:
+    """All of them start alike; `needs`: what the GPU of that one loads."""
+    return Board(
+        name=f"rpi{number}",
+        title=f"Raspberry Pi {number}",
+        cpu=cpu,
+        memory=904 * MIB,
+        kernel="linux-image-arm64",
+        packages=("raspi-firmware", "firmware-brcm80211"),
+        files="rpi",
+        initrd=True,
+        table=Table.HYBRID,
+        needs=("config.txt", "cmdline.txt", "vmlinuz-*", "initrd.img-*", *needs),
+        emulator=emulator,
+    )
+
 
 _TABLE = (
     Board(
@@ -79,32 +95,8 @@ _TABLE = (
         emulator=Emulator.EFI,
         model="smoke",
     ),
-    Board(
-        name="rpi4",
-        title="Raspberry Pi 4",
-        cpu="cortex-a72",
-        memory=904 * MIB,
-        kernel="linux-image-arm64",
-        packages=RASPI,
-        files="rpi",
-        initrd=True,
-        table=Table.HYBRID,
-        needs=(*RASPI_FILES, "start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb"),
-        emulator=Emulator.NONE,
-    ),
-    Board(
-        name="rpi3",
-        title="Raspberry Pi 3",
-        cpu="cortex-a53",
-        memory=904 * MIB,
-        kernel="linux-image-arm64",
-        packages=RASPI,
-        files="rpi",
-        initrd=True,
-        table=Table.HYBRID,
-        needs=(*RASPI_FILES, "bootcode.bin", "start.elf", "fixup.dat", "bcm2837-rpi-3-b.dtb"),
-        emulator=Emulator.RASPI3,
-    ),
+    raspberry_pi("4", "cortex-a72", Emulator.NONE, "start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb"),
+    raspberry_pi("3", "cortex-a53", Emulator.RASPI3, "bootcode.bin", "start.elf", "fixup.dat", "bcm2837-rpi-3-b.dtb"),
     Board(
         name="rockpro64",
         title="RockPro64",

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from deploy import cpu
 from deploy.debian.stage import Stage
 from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
+from deploy.image import content
 from deploy.image.board_machine import BoardMachine, with_firmware
 from deploy.image.disk import Layout
 from deploy.models.smoke import smoke_model
@@ -17,6 +17,7 @@ from deploy.onboard import identity
 from deploy.onboard.health import Health, Unhealthy, wait
 from deploy.onboard.places import MODELS, UNIT
 from deploy.paths import REPO
+from deploy.programs import output
 from deploy.vm import life, power
 from deploy.vm.machine import Hardware
 from deploy.vm.ports import free_ports
@@ -27,6 +28,7 @@ CARD_BYTES = 4 * 2**30
 # A Raspberry Pi 3 with four emulated cores takes two minutes to SSH on a quiet controller.
 READY_DEADLINE = 600.0
 HEALTH_DEADLINE = 300
+COPY_DEADLINE = 600.0
 OFF_DEADLINE = 180.0
 HOSTNAME = "first-boot-test"
 
@@ -38,8 +40,8 @@ def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
     """
     machine = prepare(stage, tools, disk, layout)
     progress = Progress(machine)
-    life.start(machine)
     try:
+        life.start(machine)
         wait_for_ssh(machine, progress, READY_DEADLINE)
         progress.say(f"SSH answers, {progress.seconds:.0f} s")
         bring_model(machine)
@@ -65,14 +67,14 @@ def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMach
     machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
     life.make_key(machine)
     machine.write_ssh_config()
-    life.run("cp", "--sparse=always", str(disk), str(machine.card))
+    output("cp", "--sparse=always", str(disk), str(machine.card), deadline=COPY_DEADLINE)
     with machine.card.open("r+b") as card:
         card.truncate(max(CARD_BYTES, 1 << (layout.size - 1).bit_length()))
     public_key = machine.ssh_key.with_suffix(".pub").read_text().strip()
     told = folder / identity.FILE
     told.write_text(identity.Identity((("hostname", HOSTNAME), ("ssh_key", public_key))).render())
     where = f"{machine.card}@@{layout.identity}"
-    life.run(*tools.program("usr/bin/mcopy"), "-o", "-i", where, str(told), f"::{identity.FILE}")
+    content.told(tools, "usr/bin/mcopy", "-o", "-i", where, str(told), f"::{identity.FILE}")
     return with_firmware(tools, machine, layout)
 
 
@@ -104,23 +106,25 @@ def bring_model(machine: BoardMachine) -> None:
     model = smoke_model()
     place = shlex.quote(str(MODELS / model.name))
     command = f"sudo -n sh -ec {shlex.quote(f'cat > {place}; chmod 644 {place}; systemctl restart {UNIT}')}"
-    with model.open("rb") as source:
-        line = ["ssh", "-F", str(machine.ssh_config), machine.name, command]
-        done = subprocess.run(line, stdin=source, capture_output=True, text=True, timeout=HEALTH_DEADLINE, check=False)
-    if done.returncode:
-        raise BoardllamaError(f"the model could not be brought: {done.stderr.strip()[-300:]}")
+    line = ("ssh", "-F", str(machine.ssh_config), machine.name, command)
+    output(*line, given=model.read_bytes(), deadline=HEALTH_DEADLINE, name="bringing a model")
 
 
 def await_health(machine: BoardMachine) -> None:
     """Returns when the server answers as it should. Raises BoardllamaError with its reason."""
     try:
-        wait(
-            lambda: Health.from_json(ssh(machine, "boardllama health --json || true")),
-            HEALTH_DEADLINE,
-            Progress(machine).say,
-        )
+        wait(lambda: health(machine), HEALTH_DEADLINE, Progress(machine).say)
     except Unhealthy as error:
         raise BoardllamaError(f"the server is not healthy after the first boot: {error}") from None
+
+
+def health(machine: BoardMachine) -> Health:
+    """What the board says of its server. Raises BoardllamaError with what it says instead."""
+    said = ssh(machine, "boardllama health --json 2>&1 || true").strip()
+    try:
+        return Health.from_json(said.splitlines()[-1])
+    except (ValueError, LookupError, TypeError):
+        raise BoardllamaError(f"`boardllama health` says: {said[-300:] or 'nothing'}") from None
 
 
 def power_off(machine: BoardMachine) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
 from deploy.image.boards import Board, Table
 from deploy.image.disk import BASIC_DATA, ESP, IDENTITY_BYTES, PARTITION_UUIDS, ROOT_ARM64, SECTOR, Layout
+from deploy.programs import output
 
 DEADLINE = 60.0
 
@@ -37,7 +37,7 @@ def missing(board: Board, boot_files: list[str]) -> list[str]:
 
 def wrong_table(tools: Tools, disk: Path, layout: Layout) -> list[str]:
     """How the partition table differs from the layout, as sfdisk reads it."""
-    table = json.loads(output([*tools.program("usr/sbin/sfdisk"), "--json", str(disk)]))["partitiontable"]
+    table = json.loads(told(tools, "usr/sbin/sfdisk", "--json", str(disk)))["partitiontable"]
     wanted = [
         (layout.board.first, layout.identity - layout.board.first, ESP, "boot"),
         (layout.identity, IDENTITY_BYTES, BASIC_DATA, "identity"),
@@ -95,7 +95,7 @@ def read_fat(tools: Tools, disk: Path, offset: int, name: str) -> str:
 
 def fat_file(tools: Tools, disk: Path, offset: int, name: str) -> bytes:
     """A file of the FAT file system at that byte of the disk."""
-    return output([*tools.program("usr/bin/mtype"), "-i", f"{disk}@@{offset}", f"::{name}"])
+    return told(tools, "usr/bin/mtype", "-i", f"{disk}@@{offset}", f"::{name}")
 
 
 def digest(path: Path) -> str:
@@ -103,9 +103,6 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def output(command: list[str]) -> bytes:
-    """Standard output of a short command. Raises BoardllamaError."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE, check=False)
-    if done.returncode:
-        raise BoardllamaError(f"{Path(command[-1]).name}: {done.stderr.decode(errors='replace').strip()[-300:]}")
-    return done.stdout
+def told(tools: Tools, path: str, *words: str) -> bytes:
+    """Standard output of one of the image tools. Raises BoardllamaError."""
+    return output(*tools.program(path), *words, deadline=DEADLINE, name=Path(path).name)

@@ -16,6 +16,8 @@ from deploy.debian.stage import SOURCE_DATE_EPOCH, Stage
 from deploy.debian.tools import Tools
 from deploy.image.boards import Board
 from deploy.image.root import Root
+from deploy.image.tree.sandbox import USER_NAMESPACE
+from deploy.interrupts import uninterrupted
 from deploy.paths import REPO
 
 HERE = Path(__file__).resolve().parent
@@ -23,12 +25,14 @@ LAYERS = (HERE / "common", HERE / "files")
 SWEPT = HERE / "swept.txt"
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 BOOT = "./boot/firmware"
+# It may build llama.cpp and fetch gigabytes over a slow line, each with deadlines of its own.
+DEPLOY_DEADLINE = 6 * 3600.0
 KEPT = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
 
 
 def as_owner(command: list[str]) -> list[str]:
     """The command as whoever owns the files of a tree."""
-    return command if os.geteuid() == 0 else ["unshare", "--map-root-user", "--map-auto", "--", *command]
+    return command if os.geteuid() == 0 else [*USER_NAMESPACE, *command]
 
 
 @contextmanager
@@ -47,8 +51,10 @@ def unpacked(stage: Stage, tools: Tools, root: Root) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder with whatever other user ids own in it, but nothing that is mounted there."""
-    subprocess.run(as_owner(["rm", "-rf", "--one-file-system", str(folder)]), check=False)
+    """Removes a folder with whatever other user ids own in it, but nothing that is mounted there; Ctrl-C waits."""
+    command = as_owner(["rm", "-rf", "--one-file-system", str(folder)])
+    with uninterrupted():
+        subprocess.run(command, check=False, start_new_session=True)
 
 
 def dress(stage: Stage, tools: Tools, tree: Path) -> None:
@@ -71,7 +77,7 @@ def dress(stage: Stage, tools: Tools, tree: Path) -> None:
 def converge(stage: Stage, board: Board, tree: Path, model: str) -> None:
     """Brings the tree where deploy.py brings any target: everything installed and enabled, nothing started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
-    stage.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told)
+    stage.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
 
 
 def pack_boot(stage: Stage, tools: Tools, tree: Path) -> tuple[list[str], Path]:

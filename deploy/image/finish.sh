@@ -11,8 +11,8 @@ rm -f "$tree/var/lib/dbus/machine-id" "$tree/var/lib/systemd/random-seed"
 # apt gives both to its user at each update; whose they are until then depends on who made the tree.
 chown 42:0 "$tree/var/lib/apt/lists/partial" "$tree/var/cache/apt/archives/partial"
 
-# Debian's own mirror (common/), whatever this tree was made from.
-rm -f "$tree/etc/apt/sources.list"
+# mmdebstrap's default list is where a board takes its updates; the maker's own mirror is nothing that a board may reach.
+[ -z "${BOARDLLAMA_MIRROR:-}" ] || rm -f "$tree/etc/apt/sources.list"
 ln -sfn ../run/systemd/resolve/stub-resolv.conf "$tree/etc/resolv.conf"
 
 # What an appliance without a screen has no use for; nobody has a password to log in on a console with. Each is a

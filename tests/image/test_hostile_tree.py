@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.image.tree.channel import Channel, get, put
-from deploy.image.tree.process import Late
 from deploy.paths import REPO
+from deploy.programs import Late
 from tests.image.runs import DEPLOY, PYINFRA, deploy, environment, untouched
 
 

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from deploy.files import alone
 from deploy.paths import cache_dir
 from deploy.vm import root_tree
 
@@ -14,14 +15,15 @@ def debian_tree() -> Path:
     root = root_tree.ensure()
     trees = cache_dir() / "test-trees"
     tree = trees / root.identity[:16]
-    if not tree.exists():
-        trees.mkdir(parents=True, exist_ok=True)
-        trees.chmod(0o755)
-        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=trees))
-        subprocess.run(["debugfs", "-R", f"rdump / {aside}", str(root.disk)], check=True, capture_output=True)
-        aside.chmod(0o755)
-        (aside / "tmp").chmod(0o1777)  # debugfs leaves out the sticky bit
-        aside.rename(tree)
+    trees.mkdir(parents=True, exist_ok=True)
+    with alone(trees, "tree for tests"):
+        if not tree.exists():
+            trees.chmod(0o755)
+            aside = Path(tempfile.mkdtemp(prefix=".new-", dir=trees))
+            subprocess.run(["debugfs", "-R", f"rdump / {aside}", str(root.disk)], check=True, capture_output=True)
+            aside.chmod(0o755)
+            (aside / "tmp").chmod(0o1777)  # debugfs leaves out the sticky bit
+            aside.rename(tree)
     return tree
 
 

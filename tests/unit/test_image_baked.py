@@ -51,6 +51,26 @@ def test_it_is_found_and_named(tmp_path: Path, name: str, content: bytes, why: s
         refuse_baked([tree(tmp_path, {name: content})], NOBODY)
 
 
+def test_a_link_to_a_path_of_the_controller_is_found(tmp_path: Path) -> None:
+    path = tree(tmp_path, {})
+    with tarfile.open(path, "a") as tar:
+        member = tarfile.TarInfo("./usr/lib/x")
+        member.type, member.linkname = tarfile.SYMTYPE, "/srv/made/here/x"
+        tar.addfile(member)
+    with pytest.raises(BoardllamaError, match="/usr/lib/x: it leads to /srv/made/here/x"):
+        refuse_baked([path], Traces(("/srv/made/here",), ()))
+
+
+@pytest.mark.parametrize(
+    "mirror", ["https://mirror.example/debian", "deb https://mirror.example/debian trixie main non-free-firmware"]
+)
+def test_the_mirror_is_searched_for_in_whatever_form_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: str
+) -> None:
+    monkeypatch.setenv("BOARDLLAMA_MIRROR", mirror)
+    assert "mirror.example" in Traces.of_this_controller(tmp_path).names
+
+
 def test_a_clean_tree_passes(tmp_path: Path) -> None:
     """Empty ones, locked passwords, the program of ssh itself."""
     clean = tree(

@@ -3,11 +3,7 @@
 import hashlib
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
-
-import pytest
 
 from deploy.image import bmap
 from deploy.image.bmap import BLOCK, Map, Range
@@ -57,13 +53,3 @@ def test_the_files_own_checksum_is_that_with_zeros_in_its_place() -> None:
     found = re.search(r"<BmapFileChecksum> ([0-9a-f]{64}) <", text)
     assert found
     assert hashlib.sha256(text.replace(found[1], "0" * 64).encode()).hexdigest() == found[1]
-
-
-@pytest.mark.skipif(not shutil.which("bmaptool"), reason="needs bmaptool (apt-get install bmap-tools)")
-def test_bmaptool_itself_takes_the_map(tmp_path: Path) -> None:
-    """Checksums and all."""
-    source = image(tmp_path, block(b"a"), bytes(40 * BLOCK), os.urandom(3 * BLOCK), bytes(BLOCK), block(b"b"))
-    (tmp_path / "disk.bmap").write_text(bmap.read(source).xml())
-    command = ["bmaptool", "-q", "copy", "--bmap", str(tmp_path / "disk.bmap"), str(source), str(tmp_path / "card")]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    assert (tmp_path / "card").read_bytes() == source.read_bytes()

@@ -1,6 +1,7 @@
 """How an image is started in QEMU, and what its first boot must have done."""
 
 import argparse
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,15 @@ def test_everything_that_the_first_boot_left_out_is_said(
         BoardllamaError, match=r"the host name is not the one of boardllama\.txt; somebody has a password"
     ):
         boot.check_first_boot(machine)
+
+
+@pytest.mark.parametrize("said", ["", "config.json: line 3: server.port is 0\n", "[1]"])
+def test_a_board_that_cannot_say_its_health_fails_with_what_it_says(
+    machine: BoardMachine, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(boot, "ssh", lambda machine, command: said)
+    with pytest.raises(BoardllamaError, match=re.escape(f"`boardllama health` says: {said.strip() or 'nothing'}")):
+        boot.await_health(machine)
 
 
 def test_a_board_that_does_not_power_off_fails(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.image import converged, root
+from deploy.image.__main__ import main
 from deploy.image.boards import BOARDS, MIB, Board, Table, named
 from deploy.image.disk import BOOT_BYTES, IDENTITY_BYTES, PARTITION_UUIDS, TABLE_BYTES, Layout, config, layout_for
 
@@ -23,6 +24,16 @@ LOADERS = (
 def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
     with pytest.raises(BoardllamaError, match=r"BOARD is 'rpi5': did you mean 'rpi[34]'"):
         named("rpi5")
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after the minutes of a root tree."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(BoardllamaError, match=r"MODEL is '/nowhere\.gguf': it must be smoke, hub, none"):
+        main(["rpi3", "--model", "/nowhere.gguf", "--dist", str(tmp_path / "dist")])
+    assert not (tmp_path / "dist").exists()
 
 
 @EVERY

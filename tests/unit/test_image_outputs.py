@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,11 +63,12 @@ def test_compressing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_the_manifest_says_what_the_contract_says(tmp_path: Path) -> None:
     """Which `make flash` reads."""
     out = Outputs(tmp_path, "qemu")
-    for path in (out.image, out.path(".bmap"), out.path(".spdx.json")):
+    for path in out.described:
         path.write_bytes(b"x")
+    files = [outputs.entry(path) for path in out.described]
     disk = bmap.Map(8192, "cd" * 32, (bmap.Range(0, 0, "ab" * 32),))
     more = {"packages": [], "pins": {}, "release": "r1"}
-    said = json.loads(outputs.manifest(out, Layout(named("qemu"), 400 * MIB), disk, {}, more))
+    said = json.loads(outputs.manifest("qemu", files, Layout(named("qemu"), 400 * MIB), disk, {}, more))
     assert said["image"] == {
         "name": "boardllama-qemu.img.zst",
         "size": 1,
@@ -98,6 +101,33 @@ def test_an_older_image_never_seems_signed_by_a_newer_signature(
     outputs.publish(made, dist)
     assert not any(signed for signed, _ in seen)
     assert seen[-1][1] == "boardllama-qemu.manifest.json.sig"
+
+
+def test_ctrl_c_while_publishing_comes_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dist/ has the image that it had, or all of the new one."""
+    made, dist = Outputs(tmp_path / "new", "qemu"), tmp_path / "dist"
+    for folder in (made.folder, dist):
+        folder.mkdir()
+        for path in Outputs(folder, "qemu").all:
+            path.write_text(folder.name)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        os.kill(os.getpid(), signal.SIGINT)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    # As a program has that compresses with several threads: the kernel gives a signal to any that takes it.
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            outputs.publish(made, dist)
+    finally:
+        done.set()
+        other.join()
+    assert {path.read_text() for path in dist.iterdir()} == {"new"}
     assert {path.read_text() for path in Outputs(dist, "qemu").all} == {"new"}
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.errors import BoardllamaError
 from deploy.image.tree import lines, lock
-from deploy.image.tree.channel import arriving, blocks, get, put
+from deploy.image.tree.channel import Channel, Talking, arriving, blocks, get, put
 from deploy.image.tree.lines import Lines, TooMuch
-from deploy.image.tree.process import Late, converse
+from deploy.image.tree.process import converse
+from deploy.image.tree.sandbox import Sandbox
+from deploy.programs import Late
 
 
 def shell(command: str, *source: bytes, patience: float = 30) -> tuple[int, bytes, bytes]:
@@ -56,6 +59,36 @@ def test_output_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MOST", 10)
     with pytest.raises(TooMuch):
         Lines(len).take(bytes(11))
+    with pytest.raises(TooMuch):  # a line is an object: many empty ones fill a memory too
+        Lines(len).take(b"\n")
+
+
+class Plain(Sandbox):
+    """No sandbox: the controller's own processes."""
+
+    def command(self, *words: str) -> list[str]:
+        return list(words)
+
+
+@pytest.mark.parametrize("command", ["tr '\\\\0' x </dev/zero", "yes wait"])
+def test_a_talk_has_lines_that_end_and_an_end(command: str, tmp_path: Path) -> None:
+    """What runs in a tree may be anything."""
+    talk = Talking(Channel(Plain(tmp_path, as_root=True), patience=20), f"exec {command}")
+    try:
+        with pytest.raises(TooMuch, match="more than a talk is long"):
+            while talk.line():
+                pass
+    finally:
+        talk.end()
+
+
+def test_a_talk_that_drips_is_late(tmp_path: Path) -> None:
+    talk = Talking(Channel(Plain(tmp_path, as_root=True), patience=0.5), "while printf x; do sleep 0.1; done")
+    try:
+        with pytest.raises(BoardllamaError, match="no answer"):
+            talk.line()
+    finally:
+        talk.end()
 
 
 def test_a_file_is_put_beside_its_place_with_mode_and_through_a_link(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from deploy.debian.packing import files_below, pack
 from deploy.onboard import places
 from deploy.onboard.identity import ERRORS, FILE, LABEL
 from deploy.paths import REPO
-from deploy.visit import packed
+from deploy.release import packed, programs
 from deploy.vm import life, power
 from deploy.vm.machine import Machine
 from deploy.vm.ready import ssh
@@ -99,7 +99,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
         made.run("cp /etc/ssh/sshd_config.d/50-boardllama.conf /etc/ssh/sshd_config.d/49-vm.conf")
         pack(folder / "files.tar", files_below(REPO / "deploy" / "image" / "files"))
         made.push((folder / "files.tar").read_bytes(), "tar -x -C /")
-        made.push(packed(), f"mkdir -p {RELEASE} && tar -x -C {RELEASE} && chmod 755 {RELEASE}/boardllama")
+        made.push(packed(programs()), f"mkdir -p {RELEASE} && tar -x -C {RELEASE} && chmod 755 {RELEASE}/boardllama")
         made.run(f"ln -s {RELEASE.relative_to(places.ROOT)} {places.CURRENT}")
         made.push(CARD.encode(), "cat > /etc/systemd/system/test-card.service; systemctl enable -q test-card.service")
         made.insert(TEXT.format(key=made.key.with_suffix(".pub").read_text().strip()))

@@ -3,6 +3,7 @@
 import os
 import select
 import shlex
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from pyinfra.api.util import get_file_io
 
 from deploy.errors import BoardllamaError
 from deploy.files import sync
-from deploy.image.tree.lines import Lines
+from deploy.image.tree.lines import Lines, TooMuch
 from deploy.image.tree.process import BLOCK, LONGEST, Sink, converse, end, start
 from deploy.image.tree.sandbox import Sandbox
 
+# Of a talk: bytes and lines.
+LONGEST_LINE, MOST_LINES = 1 << 16, 1000
 # Which of a command's two outputs, and a line of it.
 Hear = Callable[[str, str], object]
 
@@ -64,19 +67,22 @@ class Channel:
 
 
 class Talking:
-    """A command that runs until it is ended: a line from it, bytes to it."""
+    """A command that runs until it is ended: lines from it, as many as a talk has and none longer, and bytes to it."""
 
     def __init__(self, channel: Channel, command: str) -> None:
-        self.patience, self.command, self.rest = channel.patience, command, b""
+        self.patience, self.command, self.rest, self.lines = channel.patience, command, b"", 0
         self.process = start(channel.inside(command))
 
     def line(self) -> str:
-        """Its next line, or what is left at its end. Raises BoardllamaError when there is none in time."""
+        """Its next line, or what is left at its end. Raises BoardllamaError when there is none in time, TooMuch."""
         assert self.process.stdout
-        pipe = self.process.stdout.fileno()
+        pipe, last = self.process.stdout.fileno(), time.monotonic() + self.patience
+        self.lines += 1
         while b"\n" not in self.rest:
-            if not select.select([pipe], [], [], self.patience)[0]:
+            if not select.select([pipe], [], [], max(0, last - time.monotonic()))[0]:
                 raise BoardllamaError(f"no answer for {self.patience:.0f} s from {self.command[:80]}")
+            if len(self.rest) > LONGEST_LINE or self.lines > MOST_LINES:
+                raise TooMuch(f"more than a talk is long, and no answer in it, from {self.command[:80]}")
             if not (data := os.read(pipe, BLOCK)):
                 break
             self.rest += data

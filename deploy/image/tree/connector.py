@@ -19,12 +19,12 @@ from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
+from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.errors import BoardllamaError
 from deploy.image.tree import lock
 from deploy.image.tree.channel import Channel, Talking, arriving, blocks, get, put
 from deploy.image.tree.process import LONGEST
 from deploy.image.tree.sandbox import Sandbox, check_programs, check_tree
-from deploy.vm.binfmt import ensure_arm64_runs
 
 # Arguments that say how a command is run; the others are for the making of its text.
 CONTROL = {"_get_pty", "_timeout", "_stdin", "_success_exit_codes"}

@@ -6,6 +6,8 @@ from deploy.errors import BoardllamaError
 
 # A fact is a few kilobytes; a program of the tree that does not stop must not fill the controller's memory.
 MOST = 32 << 20
+# What a line takes beside its bytes, as the objects that hold it.
+OVERHEAD = 100
 
 
 class TooMuch(BoardllamaError):
@@ -21,7 +23,7 @@ class Lines:
 
     def take(self, data: bytes) -> None:
         """Some bytes."""
-        self.size += len(data)
+        self.size += len(data) + OVERHEAD * data.count(b"\n")
         if self.size > MOST:
             raise TooMuch(f"a command in the tree wrote more than {MOST >> 20} MiB; it was ended")
         *lines, rest = data.split(b"\n")

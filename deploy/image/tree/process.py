@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from deploy.errors import BoardllamaError
+from deploy.programs import Late
 
 BLOCK = 1 << 18
 # Seconds that any one command may take, however busy it seems.
 LONGEST = 7200.0
 Sink = Callable[[bytes], object]
-
-
-class Late(BoardllamaError):
-    """The process did nothing for too long, or went on for too long. It was ended."""
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:

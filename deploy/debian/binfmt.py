@@ -1,20 +1,20 @@
 """Lets the controller's kernel start arm64 programs through QEMU's user emulation (binfmt_misc).
 
-`python -m deploy.vm.binfmt` does it by hand, as root, and says nothing when there is nothing to do.
+`python -m deploy.debian.binfmt` does it by hand, as root, and says nothing when there is nothing to do.
 """
 
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
+from deploy.programs import output
 
 MOUNT_POINT = Path("/proc/sys/fs/binfmt_misc")
 CONFIGURATION = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
-BY_HAND = "run once as root: python3 -m deploy.vm.binfmt"
+BY_HAND = "run once as root: python3 -m deploy.debian.binfmt"
 
 
 def ensure_arm64_runs() -> None:
@@ -24,7 +24,7 @@ def ensure_arm64_runs() -> None:
     if os.geteuid() != 0:
         raise BoardllamaError(f"this kernel does not start arm64 programs (binfmt_misc has no qemu-aarch64): {BY_HAND}")
     if not (MOUNT_POINT / "register").exists():
-        run("mount", "-t", "binfmt_misc", "binfmt_misc", str(MOUNT_POINT))
+        output("mount", "-t", "binfmt_misc", "binfmt_misc", str(MOUNT_POINT))
     if not registered(MOUNT_POINT):
         register()
     if not registered(MOUNT_POINT):
@@ -48,16 +48,9 @@ def register() -> None:
     if CONFIGURATION.is_file():
         (MOUNT_POINT / "register").write_text(CONFIGURATION.read_text())
     elif shutil.which("update-binfmts"):
-        run("update-binfmts", "--enable", "qemu-aarch64")
+        output("update-binfmts", "--enable", "qemu-aarch64")
     else:
         raise BoardllamaError(f"{CONFIGURATION} is missing: apt-get install qemu-user-static")
-
-
-def run(*command: str) -> None:
-    """Runs a short command. Raises BoardllamaError with what it said."""
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    if result.returncode != 0:
-        raise BoardllamaError(f"{' '.join(command)}: {result.stderr.strip() or result.returncode}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,85 @@
+"""Root trees in the cache: each is made once, aside, and is there whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.debian import tools
+from deploy.debian.binfmt import ensure_arm64_runs
+from deploy.debian.stage import Stage, check_controller
+from deploy.errors import BoardllamaError
+from deploy.files import alone
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a tree is made. `title` stands before its progress; `room`: bytes of disk that the making takes.
+
+    `make` leaves `results`, names of files, in the stage's folder; what it returns goes into the manifest.
+    """
+
+    title: str
+    room: int
+    results: tuple[str, ...]
+    make: Callable[[Stage], dict[str, object]]
+
+
+def ensure(folder: Path, recipe: Recipe) -> None:
+    """Makes the folder unless it is there: 2 minutes on 2 cores. Raises BoardllamaError."""
+    if is_made(folder):
+        return
+    check_controller()
+    ensure_arm64_runs()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.parent, "root tree"):
+        if not is_made(folder):
+            check_space(folder.parent, recipe)
+            build(folder, recipe)
+
+
+def is_made(folder: Path) -> bool:
+    """The folder gets its name last, with its manifest in it."""
+    return (folder / MANIFEST).exists()
+
+
+def check_space(roots: Path, recipe: Recipe) -> None:
+    """Raises BoardllamaError before anything is fetched when the disk is too full to hold the result."""
+    free = shutil.disk_usage(roots).free
+    if free < recipe.room:
+        raise BoardllamaError(
+            f"{roots} has {free >> 20} MiB free and the {recipe.title} needs {recipe.room >> 20} MiB: make room, "
+            "or set BOARDLLAMA_CACHE to a folder on a larger disk"
+        )
+
+
+def build(folder: Path, recipe: Recipe) -> None:
+    """Makes everything aside, then renames it into place. What an interrupted build left is removed first."""
+    for left_over in folder.parent.glob(".new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    (folder.parent / "build.log").unlink(missing_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    aside.chmod(0o755)
+    stage = Stage(aside, tools.SUITE, recipe.title)
+    said = recipe.make(stage)
+    (aside / MANIFEST).write_text(json.dumps({"seconds": stage.seconds, **said}, indent=1) + "\n")
+    put_in_place(aside, folder, (*recipe.results, MANIFEST))
+
+
+def put_in_place(aside: Path, folder: Path, results: tuple[str, ...]) -> None:
+    """Removes what only the build needed, brings the rest to the disk, and gives it its name in one step."""
+    for path in aside.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in results:
+            path.unlink()
+    os.sync()
+    if folder.exists():
+        shutil.rmtree(folder)
+    aside.rename(folder)
+    os.sync()

@@ -1,0 +1,40 @@
+"""Debian's minbase with packages and files of ours: the step that makes every root tree."""
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from deploy.debian.native import with_stand_ins
+from deploy.debian.packing import pack, refuse_foreign_programs, words
+from deploy.debian.stage import Stage
+from deploy.debian.tools import HERE, Tools
+
+
+def install(
+    stage: Stage,
+    tools: Tools,
+    packages: Iterable[str],
+    files: Iterable[tuple[Path, str]],
+    hooks: Iterable[str],
+    *options: str,
+) -> Path:
+    """folder/root.tar: the packages set up, then `files` (path, name in the tree) put in, then mmdebstrap's `hooks`.
+
+    Scripts go in as text and files as tar: the other user ids of an ordinary user's build need not read the cache.
+    Raises BoardllamaError, also when an x86 program was left in the tree.
+    """
+    tree, added = stage.folder / "root.tar", stage.folder / "added.tar"
+    pack(added, files)
+    ours = [f"--customize-hook=tar-in {shlex.quote(str(added))} /", *hooks]
+    stage.mmdebstrap(
+        "packages",
+        tree,
+        "--variant=minbase",
+        "--architectures=arm64",
+        f"--include={','.join(packages)}",
+        *options,
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in words(HERE / "excluded.txt")),
+        *with_stand_ins(stage.folder, tools, ours),
+    )
+    refuse_foreign_programs(tree)
+    return tree

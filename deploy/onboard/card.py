@@ -133,11 +133,28 @@ def find() -> Path | None:
     # The disk is there: the root file system lies on it. Only its names may be on their way.
     with suppress(CommandFailed):
         run("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", deadline=2 * SETTLE_SECONDS)
-    for folder in ("by-label", "by-partlabel"):
-        device = Path("/dev/disk") / folder / LABEL
-        if device.exists() and on_disk_of_root(device.stat().st_rdev):
-            return device
-    return None
+    device = Path("/dev/disk/by-label") / LABEL
+    if device.exists() and on_disk_of_root(device.stat().st_rdev):
+        return device
+    # Another board's card, in a reader, may have taken the name.
+    return next((device for device in neighbours_of_root() if label(device) == LABEL), None)
+
+
+def label(device: Path) -> str:
+    """Of a file system; empty without one."""
+    try:
+        return run("blkid", "--output", "value", "--match-tag", "LABEL", str(device)).strip()
+    except CommandFailed:
+        return ""
+
+
+def neighbours_of_root(sys: Path = Path("/sys/dev/block")) -> list[Path]:
+    """The partitions of the disk of the root file system; none where it is a disk of its own."""
+    device = Path("/").stat().st_dev
+    root = (sys / f"{os.major(device)}:{os.minor(device)}").resolve()
+    if not (root / "partition").exists():
+        return []
+    return [Path("/dev") / part.name for part in sorted(root.parent.iterdir()) if (part / "partition").exists()]
 
 
 def on_disk_of_root(device: int, sys: Path = Path("/sys/dev/block")) -> bool:

@@ -6,7 +6,7 @@ The rules of single values are in identity_rules.py. Lines are `name = value`; `
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .identity_rules import NAMES, Rule, Wrong, conflicts
@@ -17,9 +17,10 @@ LABEL = "BOARDLLAMA"
 HEADING = """\
 # boardllama: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take the # away
 # before a name to use it. Read at every start of the board; what is wrong stands in boardllama-errors.txt beside it."""
-# What stands in the place of a secret that the board has taken over.
+# What stands in the place of a secret: one that the board has taken over, and one that it could not use.
 APPLIED = '# {name}: applied, and kept on the board alone; a line "{name} = ..." changes it'
-APPLIED_LINE = re.compile(r"#\s*([a-z_]+): applied\b")
+REFUSED = '# {name}: wrong, and taken out; write a line "{name} = ..." again'
+MARK = re.compile(r"#\s*([a-z_]+): (applied|wrong)\b")
 
 
 class Problem(NamedTuple):
@@ -50,10 +51,14 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Identity:
-    """What one board is told; None leaves it as it is. `kept` names secrets that the board has taken over before."""
+    """What one board is told; None leaves it as it is. `kept` names secrets that the board has taken over before.
+
+    `unclear`: the names of lines that could not be used, as they stand there; "" for a line without one.
+    """
 
     entries: tuple[tuple[str, str], ...] = ()
     kept: frozenset[str] = frozenset()
+    unclear: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __repr__(self) -> str:
         shown = ((name, "…" if NAMES[name].secret else value) for name, value in self.entries)
@@ -158,11 +163,11 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
     """What is valid in the file, and what is not."""
     if text.startswith("{\\rtf"):
         return Identity(), [Problem(0, f"{FILE} is formatted text (RTF): save it as plain text")]
-    entries, problems, kept = [], [], set()
+    entries, problems, marks = [], [], dict[str, tuple[str, int]]()
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = line.strip()
-        if found := APPLIED_LINE.match(line):
-            kept.add(found[1])
+        if (found := MARK.match(line)) and is_secret(found[1]):
+            marks[found[1]] = found[2], number
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")
@@ -171,15 +176,22 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
         else:
             # Not more of it: it may be a password.
             problems.append(Problem(number, f"{line.split()[0][:20]!r}… has no =: write name = value"))
-    secrets = frozenset(name for name in kept if name in NAMES and NAMES[name].secret)
-    identity, more = checked(entries, secrets)
+    kept = frozenset(name for name, (mark, _) in marks.items() if mark == "applied")
+    named = {entry.name for entry in entries}
+    refused = {name: line for name, (_, line) in marks.items() if name not in kept | named}
+    identity, more = checked(entries, kept, {*refused, *([""] if problems else [])})
+    problems += [Problem(line, f"{name} was wrong and was taken out: write it again") for name, line in refused.items()]
     return identity, sorted([*problems, *more])
 
 
-def checked(entries: Iterable[Entry], kept: frozenset[str] = frozenset()) -> tuple[Identity, list[Problem]]:
-    """The entries that obey their rules, alone and together, and what is wrong with the others."""
+def checked(
+    entries: Iterable[Entry], kept: frozenset[str] = frozenset(), unclear: Iterable[str] = ()
+) -> tuple[Identity, list[Problem]]:
+    """The entries that obey their rules, alone and together, and what is wrong with the others; `unclear`: names that
+    are known to be wrong.
+    """
     good: list[Entry] = []
-    problems, spoiled = [], set()
+    problems, spoiled = list[Problem](), set(unclear)
     for entry in entries:
         try:
             good.append(entry._replace(value=accepted(entry, good)))
@@ -190,13 +202,9 @@ def checked(entries: Iterable[Entry], kept: frozenset[str] = frozenset()) -> tup
     for name, partner, text in conflicts({entry.name: entry.value for entry in good}, kept):
         if partner not in spoiled:  # else the cause has been said
             problems.append(Problem(lines[name], text))
+        spoiled.add(name)
         good = [entry for entry in good if entry.name != name]
-    return identity_of(good, kept), problems
-
-
-def identity_of(entries: Iterable[Entry], kept: frozenset[str]) -> Identity:
-    """Without the lines' numbers."""
-    return Identity(tuple((entry.name, entry.value) for entry in entries), kept)
+    return Identity(tuple((entry.name, entry.value) for entry in good), kept, frozenset(spoiled)), problems
 
 
 def accepted(entry: Entry, before: Iterable[Entry]) -> str:
@@ -221,15 +229,9 @@ def accepted(entry: Entry, before: Iterable[Entry]) -> str:
         raise Wrong(f"{entry.name}{seen}: {error}") from None
 
 
-def without_secrets(text: str) -> str:
-    """The same text, where each line with a secret says instead that it was applied."""
-    lines = []
-    for line in text.split("\n"):
-        name = line.partition("=")[0].strip().lstrip("\ufeff").lower()
-        if "=" in line and name in NAMES and NAMES[name].secret:
-            line = APPLIED.format(name=name) + ("\r" if line.endswith("\r") else "")
-        lines.append(line)
-    return "\n".join(lines)
+def is_secret(name: str) -> bool:
+    """Whether values of that name do not stay in the file."""
+    return name in NAMES and NAMES[name].secret
 
 
 def quoted(value: str) -> str:

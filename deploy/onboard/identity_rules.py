@@ -110,18 +110,26 @@ def address(value: str) -> str:
         raise Wrong(f"{advice} ({error})") from None
     if own.is_loopback or own.is_multicast or own.is_unspecified:
         raise Wrong("no board can have this address: take one of your network")
-    ends = (own.network.network_address, own.network.broadcast_address) if own.version == 4 else ()
-    if own.network.prefixlen < 31 and own.ip in ends:
+    if own.ip in ends(own.network):
         raise Wrong(f"this is the first or last address of {own.network}, which no board can have")
     return str(own)
+
+
+def ends(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[object, ...]:
+    """Its first and last address, which no machine can have; of two addresses or one, both may be used."""
+    few = network.version == 6 or network.prefixlen > 30
+    return () if few else (network.network_address, network.broadcast_address)
 
 
 def ip(value: str) -> str:
     """One address of a machine."""
     try:
-        return str(ipaddress.ip_address(value))
+        found = ipaddress.ip_address(value)
     except ValueError:
         raise Wrong("must be an IP address, such as 192.168.1.1") from None
+    if found.is_unspecified or found.is_multicast:
+        raise Wrong("no machine can have this address")
+    return str(found)
 
 
 def api_key(value: str) -> str:
@@ -138,6 +146,8 @@ def timezone(value: str) -> str:
     import zoneinfo  # no boot without a time zone waits for it
 
     try:
+        if value == "localtime":  # the board's own setting, where Debian has it among the names
+            raise ValueError(value)
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         import difflib
@@ -192,4 +202,4 @@ def is_neighbour(gateway: str, own: str) -> bool:
     """Whether a board with the address `own` reaches the gateway without another."""
     board, router = ipaddress.ip_interface(own), ipaddress.ip_address(gateway)
     local = router.version == board.version == 6 and router.is_link_local
-    return local or (router in board.network and router != board.ip)
+    return local or (router in board.network and router not in (board.ip, *ends(board.network)))

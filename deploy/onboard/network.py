@@ -19,10 +19,11 @@ def networkd(identity: Identity) -> str | None:
     lines += [f"Gateway={identity.gateway}"] if identity.gateway else []
     lines += [f"DNS={server}" for server in identity.dns]
     lines += ["MulticastDNS=yes", ""]
-    # A server that DHCP names would be asked beside those that were chosen.
-    lines += (
-        [] if address else ["[DHCPv4]", "UseDNS=no", "", "[DHCPv6]", "UseDNS=no", "", "[IPv6AcceptRA]", "UseDNS=no", ""]
-    )
+    if not address:
+        # A server that DHCP names would be asked beside those that were chosen; a cable is faster than Wi-Fi.
+        metric = ["RouteMetric=2048"] if identity.wifi_ssid else []
+        lines += ["[DHCPv4]", "UseDNS=no", *metric, "", "[DHCPv6]", "UseDNS=no", ""]
+        lines += ["[IPv6AcceptRA]", "UseDNS=no", *metric, ""]
     return "\n".join(lines)
 
 

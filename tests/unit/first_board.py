@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import first_boot, places
+from deploy.onboard import first_boot, identity_steps, places
 from deploy.onboard.card import Card
 from deploy.onboard.identity import ERRORS, FILE
 
@@ -82,7 +82,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     places.HOSTNAME.write_text("boardllama\n")
     monkeypatch.setattr(socket, "sethostname", lambda name: setattr(made, "kernel_name", name))
     monkeypatch.setattr(first_boot, "account", lambda: None)
-    monkeypatch.setattr(first_boot, "default_name", lambda: "boardllama-1a2b3c")
+    monkeypatch.setattr(identity_steps, "default_name", lambda: "boardllama-1a2b3c")
     monkeypatch.setattr(shutil, "chown", lambda path, group: None)
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a cut here loses nothing that was written
     for owner, name in ((Path, "replace"), (Path, "unlink"), (Path, "touch"), (os, "fsync"), (os, "ftruncate")):

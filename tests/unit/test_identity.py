@@ -5,7 +5,8 @@ import random
 import pytest
 
 from deploy.onboard import identity_rules
-from deploy.onboard.identity import Identity, IdentityError, decode, made_of, parse, read, without_secrets
+from deploy.onboard.identity import Identity, IdentityError, decode, made_of, parse, read
+from deploy.onboard.identity_secrets import without_secrets
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBJH5h5GJlVZ0iCMoh2KR3cCZ2nmVbiFcT5iZ7nq0AGv tech@laptop"
 RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAAgEj"
@@ -130,6 +131,10 @@ def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -
         ("address = dhcp\ngateway = 192.168.1.1", "line 2: gateway is for a fixed address"),
         ("address = 10.0.0.2/24\ngateway = 10.0.1.1", "gateway is 10.0.1.1: must be another address of 10.0.0.0/24"),
         ("address = 10.0.0.2/24\ngateway = 10.0.0.2", "another address of"),
+        ("address = 10.0.0.2/24\ngateway = 10.0.0.255", "another address of"),
+        ("address = 10.0.0.2/24\ngateway = 10.0.0.0", "another address of"),
+        ("dns = 0.0.0.0", "no machine can have this address"),
+        ("timezone = localtime", "must be a name like"),
         ("address = 10.0.0.2/24\ngateway = fe80::1", "another address of"),
         ("dns = router", "dns is 'router': must be an IP address"),
         ("timezone = Europe/Berlim", "must be a name like Europe/Berlin"),
@@ -169,19 +174,33 @@ def test_a_secret_is_never_repeated(line: str) -> None:
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_applied_secrets_leave_the_file_and_the_rest_stays_as_it_was(newline: str) -> None:
     text = ("# mine\n\n" + FULL.replace("api_key =", "API_KEY=")).replace("\n", newline)
-    clean = without_secrets(text)
+    clean = without_secrets(text, parse(text))
     assert "battery" not in clean and "sk-01" not in clean
     before, after = text.split(newline), clean.split(newline)
     assert [old for old, new in zip(before, after, strict=True) if old != new and "_" not in old] == []
     identity = parse(clean)
     assert identity.kept == {"wifi_password", "api_key"}
     assert identity.wifi_ssid == parse(FULL).wifi_ssid, "its password is kept on the board"
-    assert without_secrets(clean) == clean
+    assert without_secrets(clean, parse(clean)) == clean
     assert parse(identity.render()).kept == identity.kept
 
 
-def test_a_secret_that_is_wrong_leaves_the_file_too() -> None:
-    assert "hünter2" not in without_secrets("api_key = hünter2")
+def test_a_secret_that_is_wrong_leaves_the_file_too_and_is_asked_for_until_it_is_there() -> None:
+    text = "api_key = hünter2\nhostname = kitchen"
+    for _ in range(2):
+        identity, problems = read(text)
+        assert [problem.line for problem in problems] == [1]
+        assert "api_key" in identity.unclear
+        text = without_secrets(text, identity)
+        assert "hünter2" not in text and "applied" not in text
+    assert parse(f"{text}\napi_key = sk-0123456789").api_key == "sk-0123456789"
+
+
+def test_a_secret_that_is_right_waits_in_the_file_for_the_line_that_it_needs() -> None:
+    text = f"wifi_ssid = {'x' * 33}\nwifi_password = correct horse\n"
+    identity, problems = read(text)
+    assert len(problems) == 1
+    assert without_secrets(text, identity) == text
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -190,4 +209,4 @@ def test_no_text_breaks_the_parser_and_what_is_good_is_good_again(seed: int) -> 
     text = "".join(chance.choice(ANYTHING) for _ in range(chance.randrange(60)))
     identity, _ = read(text)
     assert dict(parse(identity.render()).entries) == dict(identity.entries)
-    read(without_secrets(text))
+    read(without_secrets(text, identity))

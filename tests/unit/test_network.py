@@ -35,6 +35,13 @@ def test_chosen_name_servers_are_the_only_ones() -> None:
     assert text.count("UseDNS=no") == 3
 
 
+def test_a_cable_is_taken_before_the_wifi() -> None:
+    """As 80-boardllama-wifi.network says where no name server was chosen."""
+    text = networkd(made_of(("dns", "9.9.9.9"), ("wifi_ssid", "Home"), ("wifi_password", "none"))) or ""
+    assert text.count("RouteMetric=2048") == 2
+    assert "RouteMetric" not in (networkd(made_of(("dns", "9.9.9.9"))) or "")
+
+
 def test_the_address_is_the_wifis_where_there_is_one() -> None:
     values = (("address", "10.0.0.2/24"), ("wifi_ssid", "Home"), ("wifi_password", "none"))
     text = networkd(made_of(*values)) or ""

@@ -12,6 +12,7 @@ from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
 from deploy.facts import Status, StatusInfo
 from deploy.lock import TargetStep
+from deploy.onboard.follow import Listener
 from deploy.onboard.places import CURRENT, SWITCH_UNIT, VERDICT
 from deploy.onboard.releases import as_table
 from deploy.onboard.switch import Outcome
@@ -84,18 +85,14 @@ def switch(remote: Remote, release: Release) -> None:
 
 def follow(remote: Remote) -> None:
     """Asks every two seconds at most; the target goes on by itself when the connection breaks."""
-    said = 0
+    listener = Listener(remote.say)
     ask = (
         f"for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
         f" systemctl is-active {SWITCH_UNIT}; cat {VERDICT} 2>/dev/null; true"
     )
     while True:
         alive, _, text = remote.run(ask).partition("\n")
-        verdict = json.loads(text or '{"lines": []}')
-        for line in verdict["lines"][said:]:
-            remote.say(line)
-        said = len(verdict["lines"])
-        if "outcome" in verdict:
+        if verdict := listener.hear(text):
             return judge(Outcome[verdict["outcome"]], verdict)
         if alive in ("inactive", "failed"):
             raise NotServed(f"the switch ended without a verdict: see journalctl -u {SWITCH_UNIT} there, and run again")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 
 from deploy.errors import BoardllamaError
-from deploy.onboard.doctor import lines_of, screen, status
+from deploy.onboard.doctor import lines_of, screen, status, values
 from deploy.onboard.lights import Light, Line, bad
 from deploy.outside import Board, board_of, login, name, ping, port
 from deploy.visit import visit
@@ -50,7 +50,7 @@ def doctor(host: str, as_json: bool) -> int:
         except (ValueError, KeyError):
             outside.append(Line("board", *bad("its answer cannot be read", "run this again; is its disk full?")))
     if as_json:
-        print(json.dumps({"host": host, "outside": told(outside), "lines": told(inside)}))
+        print(json.dumps({"host": host, "outside": values(outside), "lines": values(inside)}))
     else:
         print(screen(f"{host}, seen from here", outside, sys.stdout.isatty()))
         print(screen(f"\n{title}", inside, sys.stdout.isatty()) if inside else unreached(outside))
@@ -73,11 +73,6 @@ def unreached(outside: Iterable[Line]) -> str:
     )
 
 
-def told(lines: Iterable[Line]) -> list[dict[str, str]]:
-    """For JSON."""
-    return [{"name": line.name, "light": line.light.name, "text": line.text, "advice": line.advice} for line in lines]
-
-
 def main(words: list[str]) -> int:
     """Runs it. Raises BoardllamaError when there is no such host to ask about."""
     options = arguments().parse_args(words)
@@ -87,7 +82,7 @@ def main(words: list[str]) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except BoardllamaError as error:
+    except (BoardllamaError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("interrupted; nothing was changed")

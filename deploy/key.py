@@ -65,6 +65,7 @@ def key_of_first_start(key: SecretStr) -> Commands:
             "api_key=generate, and name a card's own key in its identity file"
         )
         return
+    # The name that pyinfra gives to an operation inside of another one.
     yield from text_files._inner((TextFile(KEY_UNIT_FILE, key_unit()),))
     if host.get_fact(Links, paths=(ENABLED,)).get(ENABLED) != KEY_UNIT_FILE:
         yield TargetStep(enable)

@@ -4,10 +4,10 @@ import getpass
 import re
 import shutil
 import socket
-import subprocess
 from dataclasses import dataclass
 
 from deploy.errors import BoardllamaError
+from deploy.onboard.commands import end_of
 from deploy.onboard.lights import Verdict, bad, good, unknown
 from deploy.vm.machine import Machine
 
@@ -78,31 +78,15 @@ def board_of(host: str) -> Board:
 
 def configured(words: list[str]) -> dict[str, str]:
     """What ssh would do: its options by name."""
-    done = said("ssh", "-G", *words, deadline=NAME_SECONDS)
+    done = end_of("ssh", "-G", *words, deadline=NAME_SECONDS)
     if done is None or done.returncode:
         raise BoardllamaError(f"ssh does not take {words[-1]}: {done.stderr.strip() if done else 'no answer'}")
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
 
 
-def said(*words: str, deadline: float) -> subprocess.CompletedProcess[str] | None:
-    """A program's end, its words in English; None when it does not come in time."""
-    try:
-        return subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=deadline,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None
-
-
 def name(board: Board) -> Verdict:
     """Whether it leads to an address."""
-    done = said("getent", "ahosts", board.address, deadline=NAME_SECONDS)
+    done = end_of("getent", "ahosts", board.address, deadline=NAME_SECONDS)
     if done and done.returncode == 0:
         found = done.stdout.split()[0]
         return good(found if found == board.address else f"{board.address} is {found}")
@@ -115,7 +99,7 @@ def ping(board: Board) -> Verdict:
     """A hint only: some networks let no ping through."""
     if not shutil.which("ping"):
         return unknown("this computer has no ping")
-    done = said("ping", "-c", "1", "-W", str(PING_SECONDS), board.address, deadline=PING_SECONDS + 5)
+    done = end_of("ping", "-c", "1", "-W", str(PING_SECONDS), board.address, deadline=PING_SECONDS + 5)
     return good("answers") if done and done.returncode == 0 else unknown("no answer")
 
 
@@ -140,7 +124,7 @@ def port(board: Board) -> Verdict:
 
 def login(board: Board) -> Verdict:
     """Whether a key of this computer opens it."""
-    done = said(*board.ssh, "true", deadline=LOGIN_SECONDS)
+    done = end_of(*board.ssh, "true", deadline=LOGIN_SECONDS)
     if done is None:
         return bad(
             f"no login within {LOGIN_SECONDS} s",

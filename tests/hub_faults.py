@@ -13,6 +13,7 @@ class Fault(Enum):
     LONG_BODY = auto()  # a GET answers with 64 MiB more than announced
     CLOSE = auto()  # every connection breaks within the body
     CLOSE_ONCE = auto()  # only the first one does
+    CLOSE_THEN_ALL = auto()  # the first one does, and from then on IGNORE_RANGE
     STALL = auto()  # the body stops, the connection stays
     SILENT = auto()  # accepts, never answers
     SLOW = auto()  # 64 KiB every 0.2 s

@@ -25,8 +25,8 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 _BLOCK = 1 << 16
 _STORAGE = "/storage"
 
-
-_PACE = {Fault.SLOW: (_BLOCK, 0.2), Fault.TRICKLE: (1, 1.0)}  # bytes, then a pause in seconds
+_AFTER_A_CLOSE = {Fault.CLOSE_ONCE: Fault.NONE, Fault.CLOSE_THEN_ALL: Fault.IGNORE_RANGE}
+PACE = {Fault.SLOW: (_BLOCK, 0.2), Fault.TRICKLE: (1, 1.0)}  # bytes, then a pause in seconds
 
 
 @dataclass
@@ -211,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
         if request.method == "HEAD":
             return
         end = self._cut(len(body))
-        size, pause = _PACE.get(self.server.hub.fault, (_BLOCK, 0.0))
+        size, pause = PACE.get(self.server.hub.fault, (_BLOCK, 0.0))
         for at in range(0, end, size):
             block = body[at : min(at + size, end)]
             request.sent += len(block)
@@ -223,13 +223,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _cut(self, length: int) -> int:
         hub = self.server.hub
-        return min(hub.after, length) if hub.fault in (Fault.CLOSE, Fault.CLOSE_ONCE, Fault.STALL) else length
+        return min(hub.after, length) if hub.fault in (*_AFTER_A_CLOSE, Fault.CLOSE, Fault.STALL) else length
 
     def _break_off(self) -> None:
         hub = self.server.hub
         if hub.fault is Fault.STALL:
             hub.wait(60)
-        if hub.fault is Fault.CLOSE_ONCE:
-            hub.fault = Fault.NONE
+        hub.fault = _AFTER_A_CLOSE.get(hub.fault, hub.fault)
         self.wfile.flush()
         self.close_connection = True

@@ -16,7 +16,7 @@ from huggingface_hub import get_session, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_header import check_start
+from deploy.models.gguf_header import MAGIC, check_start
 
 Say = Callable[[str], object]
 
@@ -84,9 +84,7 @@ class Download:
     def _write(self, chunks: Iterator[bytes], meter: "Meter") -> None:
         have = self.have
         with self.part.open("ab") as file:
-            for chunk in chunks:
-                if have == 0:
-                    check_start(chunk[:16], f"what the hub sends as {self.name}")
+            for chunk in chunks if have else self._begun(chunks):
                 have += len(chunk)
                 if have > self.size:
                     break
@@ -97,6 +95,16 @@ class Download:
             raise BoardllamaError(f"{self.name}: the hub sends more than the pinned {self.size} bytes: check the pin")
         if have < self.size:
             raise httpx2.RemoteProtocolError(f"the answer ended at byte {have}")
+
+    def _begun(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Them, the first ones as one: packets may be as small as a byte, and all of MAGIC tells a file's kind."""
+        first = b""
+        for chunk in chunks:
+            first += chunk
+            if len(first) >= len(MAGIC):
+                check_start(first[:16], f"what the hub sends as {self.name}")
+                yield first
+                yield from chunks
 
 
 def _reraise_unless_transient(exc: httpx2.TransportError | HfHubHTTPError) -> None:

@@ -1,10 +1,10 @@
 """What is checked of a release before it may be tried: nothing that is served has changed yet."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import places
+from .commands import end_of
 from .config import configuration
 from .files import sha256_of, write
 from .launch import SERVER, command, is_waiting
@@ -47,10 +47,9 @@ def hashes(release: Release) -> Iterator[tuple[str, str]]:
 
 def said_yes(*words: str, about: str = "") -> None:
     """Runs a command that must succeed, or else say nothing `about` this. Raises CheckError with its words."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=DEADLINE, check=False)
-    except subprocess.TimeoutExpired:
-        raise CheckError(f"{words[0]} did not end within {DEADLINE} s") from None
+    done = end_of(*words, deadline=DEADLINE)
+    if done is None:
+        raise CheckError(f"{words[0]} did not end within {DEADLINE} s")
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
         if ours := [line for line in said if about in line]:

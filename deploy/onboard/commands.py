@@ -1,4 +1,4 @@
-"""Programs of the target's system, each with a deadline."""
+"""Programs of the system, each with a deadline."""
 
 import subprocess
 
@@ -9,10 +9,10 @@ class CommandFailed(OSError):
     """A program ended badly, or not in time. The message has its last words."""
 
 
-def run(*words: str, deadline: float = DEADLINE) -> str:
-    """Standard output of a program that must succeed within `deadline` seconds. Raises CommandFailed, OSError."""
+def end_of(*words: str, deadline: float = DEADLINE) -> subprocess.CompletedProcess[str] | None:
+    """How a program ended and what it said; None when it does not end within `deadline` seconds. Raises OSError."""
     try:
-        done = subprocess.run(
+        return subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -22,7 +22,14 @@ def run(*words: str, deadline: float = DEADLINE) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise CommandFailed(f"{words[0]} did not end within {deadline:.0f} s") from None
+        return None
+
+
+def run(*words: str, deadline: float = DEADLINE) -> str:
+    """Standard output of a program that must succeed within `deadline` seconds. Raises CommandFailed, OSError."""
+    done = end_of(*words, deadline=deadline)
+    if done is None:
+        raise CommandFailed(f"{words[0]} did not end within {deadline:.0f} s")
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
         raise CommandFailed(f"{words[0]}: {said}")

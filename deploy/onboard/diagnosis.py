@@ -40,7 +40,8 @@ def memory(facts: Facts) -> Verdict:
 def service(facts: Facts) -> Verdict:
     """What the board is for."""
     if facts.unit is None:
-        return unknown()
+        silent = bad("systemd does not answer", "start the board again; if it stays so, flash a new card")
+        return silent if facts.systemd else unknown()
     if facts.unit.get("LoadState") == "not-found":
         return bad("is not installed", "deploy to this board, or flash an image")
     if facts.config_error:
@@ -98,9 +99,9 @@ def ssh(facts: Facts) -> Verdict:
     if facts.ssh is None:
         return unknown()
     return (
-        good("listens on port 22")
+        good("listens")
         if facts.ssh
-        else bad("nothing listens on port 22", "`systemctl status ssh`; a missing host key is made at the next start")
+        else bad("nothing listens on its port", "`systemctl status ssh`; a missing host key is made at the next start")
     )
 
 

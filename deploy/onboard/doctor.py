@@ -66,8 +66,12 @@ def painted(text: str, light: Light, colour: bool) -> str:
 def to_json(facts: Facts, lines: Iterable[Line]) -> str:
     """One line: {"host": …, "lines": [{"name", "light", "text", "advice"}], "facts": {…}}."""
     told = asdict(facts) | {"health": facts.health.state.name if facts.health else None}
-    shown = [{**asdict(line), "light": line.light.name} for line in lines]
-    return json.dumps({"host": facts.host, "board": facts.board, "lines": shown, "facts": told})
+    return json.dumps({"host": facts.host, "board": facts.board, "lines": values(lines), "facts": told})
+
+
+def values(lines: Iterable[Line]) -> list[dict[str, str]]:
+    """For JSON."""
+    return [{**asdict(line), "light": line.light.name} for line in lines]
 
 
 def lines_of(text: str) -> tuple[str, tuple[Line, ...]]:

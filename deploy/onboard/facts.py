@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 from . import places
 from .commands import run
 from .config import ConfigError, configuration, url_of
-from .health import Health, State, look_at
+from .health import Health, State, look_at, unit_facts
 from .launch import find_model
 from .reach import answers_arp, answers_dns, gateway, interfaces
 from .releases import current, table
+from .switch import SYSTEMD
 
 Found = TypeVar("Found")
 DEADLINE = 10.0
@@ -62,6 +63,7 @@ class Facts:
     gateway_answers: bool | None = None
     dns: tuple[str, ...] = ()
     dns_answers: bool | None = None
+    systemd: bool = False  # whether it runs this machine
     unit: dict[str, str] | None = None
     health: Health | None = None
     config_error: str = ""
@@ -87,7 +89,7 @@ def collect() -> Facts:
     """Half a minute at most, where everything hangs."""
     way, servers = known(gateway), known(name_servers) or ()
     total, available = known(memory) or (None, None)
-    unit = known(unit_facts)
+    unit = known(lambda: unit_facts(UNIT_PROPERTIES, DEADLINE)) or None
     seen, wrong = service(unit or {})
     model = known(lambda: model_file(configuration()))
     release = current()
@@ -100,6 +102,7 @@ def collect() -> Facts:
         gateway_answers=known(lambda: answers_arp(way)) if way else None,
         dns=servers,
         dns_answers=any(answers_dns(server) for server in servers[:3]) if servers else None,
+        systemd=SYSTEMD.is_dir(),
         unit=unit,
         health=seen,
         config_error=wrong,
@@ -116,7 +119,7 @@ def collect() -> Facts:
         synchronized=known(synchronized),
         releases=tuple((row["id"], row["state"]) for row in known(table) or ()),
         switching=known(lambda: is_active(places.SWITCH_UNIT)) or False,
-        ssh=known(listens),
+        ssh=known(ssh_listens),
         failed_units=known(failed_units),
         identity=known(lambda: tuple(json.loads(places.APPLIED.read_text())["problems"])),
     )
@@ -135,12 +138,6 @@ def board(root: Path = Path("/")) -> str:
         with suppress(OSError):
             return (root / name).read_text(errors="replace").strip("\0\n ")
     raise LookupError(name)
-
-
-def unit_facts() -> dict[str, str]:
-    """What systemd knows of the service."""
-    shown = run("systemctl", "show", "--property", UNIT_PROPERTIES, places.UNIT, deadline=DEADLINE)
-    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
 def last_words() -> tuple[str, ...]:
@@ -227,10 +224,19 @@ def is_active(unit: str) -> bool:
     )
 
 
-def listens(port: int = 22, net: Path = Path("/proc/net")) -> bool:
+def listens(port: int, net: Path = Path("/proc/net")) -> bool:
     """Whether something does on that TCP port: state 0A of proc_net_tcp(5)."""
     rows = [line.split() for name in ("tcp", "tcp6") for line in (net / name).read_text().splitlines()[1:]]
     return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+
+
+def ssh_listens() -> bool:
+    """Whether a port of the SSH server's own settings is open; of 22 where it cannot say them (OpenSSH before 9.3)."""
+    settings = ""
+    with suppress(OSError):
+        settings = run("/usr/sbin/sshd", "-G", deadline=DEADLINE)
+    ports = [int(line.split()[1]) for line in settings.splitlines() if line.startswith("port ")]
+    return any(listens(port) for port in ports or [22])
 
 
 def failed_units() -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from . import places
 from .health import Unhealthy
@@ -33,16 +35,28 @@ def unit_command(release: Release) -> list[str]:
     return ["systemd-run", "--quiet", "--collect", f"--unit={places.SWITCH_UNIT}", *options, *program]
 
 
+@dataclass
+class Listener:
+    """Repeats what a switch has written to its verdict file, each line once."""
+
+    say: Callable[[str], None]
+    said: int = 0
+
+    def hear(self, text: str) -> dict[str, Any] | None:
+        """Says what is new in the file's text. The verdict once it has an outcome."""
+        verdict: dict[str, Any] = json.loads(text or '{"lines": []}')
+        for line in verdict["lines"][self.said :]:
+            self.say(line)
+        self.said = len(verdict["lines"])
+        return verdict if "outcome" in verdict else None
+
+
 def follow(say: Callable[[str], None]) -> bool:
     """Says what the switch says until its verdict. True when that is good."""
-    said = 0
+    listener = Listener(say)
     while True:
         alive = subprocess.run(["systemctl", "is-active", places.SWITCH_UNIT], capture_output=True, check=False)
-        verdict = json.loads(places.VERDICT.read_text()) if places.VERDICT.exists() else {"lines": []}
-        for line in verdict["lines"][said:]:
-            say(line)
-        said = len(verdict["lines"])
-        if "outcome" in verdict:
+        if verdict := listener.hear(places.VERDICT.read_text() if places.VERDICT.exists() else ""):
             outcome = Outcome[verdict["outcome"]]
             say(f"{outcome.value} {verdict['reason']}".strip())
             return outcome.is_good

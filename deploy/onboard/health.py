@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import places
+from .commands import end_of
 from .config import first_key
 
 POLL_SECONDS = 0.5
@@ -65,9 +65,9 @@ def look_at(facts: dict[str, str], url: str) -> Health:
     return Health(State.EXITED, gone(facts))
 
 
-def unit_facts() -> dict[str, str]:
-    """What systemd knows of the unit."""
-    shown = said_by("systemctl", "show", "--property", PROPERTIES, places.UNIT)
+def unit_facts(properties: str = PROPERTIES, deadline: float = SYSTEM_DEADLINE) -> dict[str, str]:
+    """What systemd knows of the unit; nothing when it does not answer in time."""
+    shown = said_by("systemctl", "show", "--property", properties, places.UNIT, deadline=deadline)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
@@ -88,14 +88,10 @@ def last_words(count: int) -> list[str]:
     return [line.strip() for line in said.splitlines() if line.strip()]
 
 
-def said_by(*words: str) -> str:
+def said_by(*words: str, deadline: float = SYSTEM_DEADLINE) -> str:
     """Standard output, whatever the exit status; nothing of a program that does not end, as on a card that is dying."""
-    try:
-        return subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=SYSTEM_DEADLINE, check=False
-        ).stdout
-    except subprocess.TimeoutExpired:
-        return ""
+    done = end_of(*words, deadline=deadline)
+    return done.stdout if done else ""
 
 
 def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10) -> tuple[int, Any]:

@@ -5,17 +5,20 @@ import json
 import os
 import socket
 import struct
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from .commands import run
 
 DEADLINE = 10.0
-# The kernel gives a neighbour up after three seconds without an answer.
+# The kernel gives up a neighbour that it never heard of after three seconds, one that it knew after eight.
 NEIGHBOUR_SECONDS = 4.0
+KNOWN_SECONDS = 6.0
 DNS_SECONDS = 2.0
 DNS_PORT, WEB_PORT = 53, 80
-ANSWERED = {"REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT", "NOARP"}
+ANSWERED = {"REACHABLE", "PERMANENT", "NOARP"}
+ASKED = {"STALE", "DELAY", "PROBE"}
 
 
 def interfaces(sys: Path = Path("/sys/class/net")) -> list[tuple[str, bool, bool, tuple[str, ...]]]:
@@ -54,11 +57,20 @@ def answers_arp(address: str) -> bool:
             except ConnectionRefusedError:
                 return True
             except OSError as error:
+                # So answers a firewall, too.
                 if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-                    return False
+                    break
                 raise
+    end = time.monotonic() + KNOWN_SECONDS
+    while (states := neighbour(address)) & ASKED and time.monotonic() < end:
+        time.sleep(0.5)
+    return bool(states & ANSWERED)
+
+
+def neighbour(address: str) -> set[str]:
+    """What the kernel knows of a machine on the same wire."""
     shown = json.loads(run("ip", "-json", "neighbour", "show", "to", address, deadline=DEADLINE) or "[]")
-    return any(ANSWERED & set(row.get("state", ())) for row in shown)
+    return {state for row in shown for state in row.get("state", ())}
 
 
 def answers_dns(server: str) -> bool:

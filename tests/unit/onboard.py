@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import launch, places, switch
+from deploy.onboard import launch, places, releases, switch
 from deploy.onboard.config import with_defaults
 from deploy.onboard.health import Unhealthy
-from deploy.onboard.releases import Release
+from deploy.onboard.releases import Release, current
 
-__all__ = ["Target", "argument", "command", "config", "models", "target"]
+__all__ = ["Target", "argument", "command", "config", "consistent", "models", "target"]
 
 
 @pytest.fixture
@@ -112,3 +112,16 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     monkeypatch.setattr(switch, "systemctl", lambda *words: None)
     monkeypatch.setattr(switch, "last_words", lambda count: ["its last line"])
     return made
+
+
+def consistent(target: Target) -> str:
+    """The release that all public names lead to; fails when they lead to two."""
+    release = current()
+    assert release
+    for path in release.public_names():
+        assert path.resolve().exists(), path
+        inside = path.resolve().is_relative_to(release.folder)
+        stored = path.resolve().parent in releases.stored(release)
+        assert inside or stored, path
+    assert target.served() == release
+    return str(release.id)

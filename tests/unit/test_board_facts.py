@@ -1,9 +1,11 @@
 """The doctor's facts, out of what boards' files and programs say."""
 
+import errno
 import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,16 +70,36 @@ def test_a_router_that_refuses_is_there(monkeypatch: pytest.MonkeyPatch) -> None
     assert reach.answers_arp("127.0.0.1")
 
 
-@pytest.mark.parametrize(("state", "there"), [(["STALE"], True), (["FAILED"], False), (None, False)])
+@pytest.mark.parametrize(
+    "error", [TimeoutError(), OSError(errno.EHOSTUNREACH, ""), OSError(errno.ENETUNREACH, "")], ids=repr
+)
+@pytest.mark.parametrize(
+    ("states", "there"),
+    [
+        (["DELAY", "REACHABLE"], True),
+        (["DELAY", "PROBE", "FAILED"], False),
+        (["PROBE"] * 9, False),
+        (["FAILED"], False),
+        (["PERMANENT"], True),
+        ([None], False),
+    ],
+)
 def test_a_silent_router_is_judged_by_the_wire(
-    monkeypatch: pytest.MonkeyPatch, state: list[str] | None, there: bool
+    monkeypatch: pytest.MonkeyPatch, states: list[str | None], there: bool, error: OSError
 ) -> None:
+    """One that was there a minute ago is asked again by the kernel, and no answer until it has given up.
+
+    "Unreachable" is said by the kernel of a machine that is not there, and by the firewall of one that is.
+    """
+
     def silent(place: object, timeout: float) -> socket.socket:
-        raise TimeoutError
+        raise error
 
     monkeypatch.setattr(socket, "create_connection", silent)
-    shown = json.dumps([{"dst": "192.0.2.1", "state": state}] if state else [])
-    monkeypatch.setattr(reach, "run", lambda *words, deadline: shown)
+    shown = [json.dumps([{"dst": "192.0.2.1", "state": [state]}] if state else []) for state in states]
+    monkeypatch.setattr(reach, "run", lambda *words, deadline: shown.pop(0) if len(shown) > 1 else shown[0])
+    monkeypatch.setattr(reach, "KNOWN_SECONDS", 0.3)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     assert reach.answers_arp("192.0.2.1") == there
 
 
@@ -142,6 +164,20 @@ def test_a_connection_is_not_a_listener(tmp_path: Path, state: str, listens: boo
     write(tmp_path / "tcp", TCP.format(state=state))
     write(tmp_path / "tcp6", "heading\n")
     assert facts.listens(22, tmp_path) is listens
+
+
+@pytest.mark.parametrize(("settings", "there"), [("port 22\nport 2222\n", True), ("port 2200\n", False), ("", False)])
+def test_the_ssh_server_may_listen_elsewhere(monkeypatch: pytest.MonkeyPatch, settings: str, there: bool) -> None:
+    """An old OpenSSH does not say its settings: then it is port 22."""
+
+    def said(*words: str, deadline: float) -> str:
+        if not settings:
+            raise CommandFailed("unknown option -- G")
+        return settings
+
+    monkeypatch.setattr(facts, "run", said)
+    monkeypatch.setattr(facts, "listens", lambda port: port == 2222)
+    assert facts.ssh_listens() is there
 
 
 def test_one_file_system_is_one_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("memory", {"model_size": 3_500_000_000}, "tinyllama.gguf alone has 3500 MB", "smaller model"),
     ("memory", {"unit": STOPPED, "memory_available": 1_000_000}, "tinyllama.gguf has 668 MB", "ps aux"),
     ("memory", {"unit": {**STOPPED, "Result": "oom-kill"}}, "for want of memory", "smaller context_size"),
+    ("service", {"unit": None, "systemd": True}, "systemd does not answer", "start the board again"),
     ("service", {"unit": {"LoadState": "not-found"}}, "not installed", "deploy to this board"),
     ("service", {"config_error": "server.port is 0"}, "server.port is 0", "boardllama check-config"),
     ("service", {"health": Health(State.WRONG, "/health answers 418")}, "answers 418", "restart"),

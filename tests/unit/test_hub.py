@@ -15,6 +15,7 @@ from deploy.models import receipt, transfer
 from deploy.models.hub import HubModel, fetch
 from deploy.models.transfer import Meter
 from deploy.paths import REPO
+from tests import hub_server
 from tests.hub_case import CONTENT, failure, hub_environment, silent
 from tests.hub_server import REVISION, Fault, HubServer
 
@@ -78,6 +79,13 @@ def test_a_line_that_breaks_often_still_gets_there(hub: HubServer, model: HubMod
     hub.fault, hub.after = Fault.CLOSE, 30_000
     assert fetch(model, silent).read_bytes() == CONTENT
     assert hub.sent() == len(CONTENT)
+
+
+def test_a_hub_that_sends_byte_by_byte_is_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(hub_server.PACE, Fault.TRICKLE, (1, 0.2))
+    hub.fault = Fault.TRICKLE
+    small = hub.publish("owner/name", "small.gguf", CONTENT[:8])
+    assert fetch(small, silent).read_bytes() == CONTENT[:8]
 
 
 def test_a_killed_download_goes_on_in_the_next_process(hub: HubServer, model: HubModel) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from deploy import doctor, outside, visit
 from deploy.errors import BoardllamaError
+from deploy.onboard.commands import end_of
 from deploy.onboard.lights import Light
 from deploy.outside import Board, board_of, login, name, port
 from deploy.paths import REPO
@@ -174,6 +175,6 @@ def test_an_unreachable_board_is_a_list_of_things_to_look_at(
 
 
 def test_make_says_what_is_missing() -> None:
-    done = outside.said("make", "-C", str(REPO), "--no-print-directory", "doctor", "-n", "HOST=", deadline=30)
+    done = end_of("make", "-C", str(REPO), "--no-print-directory", "doctor", "-n", "HOST=", deadline=30)
     assert done and done.returncode == 2
     assert "make doctor HOST=" in done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import watch
+from deploy.onboard import lease, places, watch
 
 SERVER = """
 import http.server, os, subprocess, sys
@@ -95,3 +95,9 @@ def test_nothing_answers_where_nothing_was_started(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(watch, "STARTED", str(tmp_path / "started"))
         monkeypatch.setattr(watch, "ANSWER_SECONDS", 0.2)
         assert not watch.answers()
+
+
+def test_programs_that_import_nothing_name_the_same_places() -> None:
+    """The watcher and the lease are small because they load no other file of ours."""
+    assert str(places.STARTED) == watch.STARTED
+    assert places.SWITCH_UNIT == lease.SWITCH

@@ -1,0 +1,78 @@
+"""A switch ends with a release that is good, whenever the power goes."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onboard import places, switch
+from deploy.onboard.releases import Release, current
+from tests.unit.onboard import Target, consistent, target
+
+__all__ = ["target"]
+
+
+class PowerCut(BaseException):
+    """Nothing of the program runs after it."""
+
+
+def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power goes before the `step`-th change of the disk."""
+    steps = itertools.count()
+
+    def counted(function: Any) -> Any:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            if next(steps) == step:
+                raise PowerCut
+            return function(*args, **kwargs)
+
+        return called
+
+    for name in ("replace", "unlink", "symlink_to", "write_bytes", "mkdir"):
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+
+
+def boots(target: Target) -> None:
+    """What a boot does: /run is empty."""
+    for path in sorted((target.root / "run").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (target.root / "run/systemd/system").mkdir(parents=True)
+
+
+def every_cut(target: Target, new: Release) -> Iterator[tuple[int, bool]]:
+    """Cuts the switch to `new` before every change of the disk; the last time it runs to its end."""
+    for step in itertools.count():
+        with pytest.MonkeyPatch.context() as patch:
+            cut_at(step, patch)
+            try:
+                switch.switch(new)
+                yield step, False
+                return
+            except PowerCut:
+                pass
+        boots(target)
+        yield step, True
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_after_a_cut_at_any_step_the_target_boots_into_one_whole_release(target: Target, bad: bool) -> None:
+    old = target.add("r1")
+    switch.switch(old)
+    new = target.add("r2", model="n.gguf", content=b"GGUF other")
+    places.CONFIG.unlink()
+    places.CONFIG.write_text((old.folder / "config.json").read_text())
+    target.bad = {"r2"} if bad else set()
+    seen = set()
+    for _step, was_cut in every_cut(target, new):
+        release = current()
+        assert release
+        seen.add(release.id)
+        assert target.served() == release
+        assert (places.CONFIG.read_text() == (release.folder / "config.json").read_text()) or release.id == "r1"
+        assert (places.PUBLIC_BIN / "llama-server").read_text() == release.id
+        if was_cut and release.id == "r2":
+            switch.switch(old)  # begin again from the old one
+    assert seen == ({"r1"} if bad else {"r1", "r2"})
+    assert consistent(target) == ("r1" if bad else "r2")

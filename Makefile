@@ -29,7 +29,7 @@ deploy: inventory ## Converge INVENTORY (default: the VM)
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
 releases: inventory ## Show the releases of every target of INVENTORY
-	@said=$$(mktemp); $(PYINFRA) $(INVENTORY) deploy.activate.releases 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
+	@said=$$(mktemp); $(PYINFRA) -y $(INVENTORY) deploy.activate.releases 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
 
 rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(PYINFRA) -y $(INVENTORY) deploy.activate.rollback $(if $(TO),to=$(TO))
@@ -42,7 +42,7 @@ doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, o
 
 image: setup ## Make BOARD's disk image (MODEL=, SIZE=), boot it, sign it: dist/
 	@test -n "$(BOARD)" || { echo "say which board: make image BOARD=qemu|rpi4|rpi3|rockpro64" >&2; exit 1; }
-	$(PYTHON) -m deploy.image $(BOARD) $(if $(MODEL),--model $(MODEL)) $(if $(SIZE),--size $(SIZE))
+	$(PYTHON) -m deploy.image $(BOARD) $(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(SIZE),--size $(call quoted,$(SIZE)))
 
 down: ## Stop the VM; nothing is left running
 	@if test -e $(VENV)/ready; then $(VM) down; fi
@@ -56,12 +56,18 @@ log: $(VENV)/ready ## Show the VM's console log
 status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 	@$(VM) status
 
+# Two workers, to each of which a file belongs as a whole: the longest come first, so that none is left for the end.
+SPREAD = -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+first = $(1) $(filter-out $(1),$(wildcard $(2)))
+VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,releases deploy service),tests/vm/test_*.py tests/board)
+IMAGE_TESTS = $(call first,tests/image/test_interrupted.py tests/image/test_reproducible.py,tests/image/test_*.py tests/flash)
+
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types
 	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
 	$(PYTHON) -m pytest tests/build
-	$(PYTHON) -m pytest -n 2 --dist loadfile --durations=10 tests/board tests/vm tests/faults
-	$(AS_ROOT) $(PYTHON) -m pytest --durations=10 tests/flash tests/image
+	$(PYTHON) -m pytest $(SPREAD) $(VM_TESTS)
+	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
 
 faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
@@ -84,16 +90,23 @@ setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinne
 # Only what stands on the command line counts: shells export a HOSTNAME of their own.
 quoted = '$(subst ','\'',$(1))'
 given = $(if $(filter command,$(firstword $(origin $(1)))),--$(2) $(call quoted,$($(1))))
-AS_ROOT = $(if $(or $(TO_FILE),$(filter 0,$(shell id -u))),,sudo --preserve-env=HOME,BOARDLLAMA_KEYS,PYTHONDONTWRITEBYTECODE)
+# make gives these to its programs as variables, by whichever way it got them: sudo logs words, and `ps` shows them.
+hidden = $(if $(filter command environment,$(firstword $(origin $(1)))),--from-environment $(2))
+AS_ROOT = $(if $(or $(TO_FILE),$(filter 0,$(shell id -u))),,sudo --preserve-env=$(KEPT))
+KEPT = WIFI_PASSWORD,API_KEY,HOME,BOARDLLAMA_KEYS,BOARDLLAMA_CACHE,BOARDLLAMA_MIRROR,PYTHONDONTWRITEBYTECODE
+# What root made in the user's cache becomes the user's; the trees of tests/image hold root's own files.
+GIVE_BACK = $(if $(AS_ROOT),sudo find "$${BOARDLLAMA_CACHE:-$$HOME/.cache/boardllama}" .pytest_cache -name test-trees \
+    -prune -o -user root -exec chown -h "$$(id -u):$$(id -g)" {} +,true)
 
 flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVICE=, HOSTNAME=, SSH_KEY=): docs/technician.md
 	@$(AS_ROOT) $(PYTHON) -m deploy.flash $(if $(IMAGE),$(call quoted,$(IMAGE))) $(call given,DEVICE,device) \
 	    $(call given,DEVICES,devices) $(call given,TO_FILE,to-file) $(if $(YES),--yes) $(if $(EVERYTHING),--everything) \
-	    $(foreach serial,$(SERIAL),--serial $(call quoted,$(serial))) $(call given,CSV,csv) $(call given,RESULTS,results) \
+	    $(foreach serial,$(SERIAL),--serial $(call quoted,$(serial))) \
+	    $(if $(word 2,$(SERIAL)),--serial $(call quoted,$(SERIAL))) $(call given,CSV,csv) $(call given,RESULTS,results) \
 	    $(call given,ALLOWED_SIGNERS,signers) $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) \
-	    $(call given,WIFI_SSID,wifi-ssid) $(call given,WIFI_PASSWORD,wifi-password) \
+	    $(call given,WIFI_SSID,wifi-ssid) $(call hidden,WIFI_PASSWORD,wifi_password) \
 	    $(call given,WIFI_COUNTRY,wifi-country) $(call given,ADDRESS,address) $(call given,GATEWAY,gateway) \
-	    $(call given,DNS,dns) $(call given,API_KEY,api-key) $(call given,TIMEZONE,timezone)
+	    $(call given,DNS,dns) $(call hidden,API_KEY,api_key) $(call given,TIMEZONE,timezone)
 
 $(VENV)/ready: pyproject.toml
 	@sh deploy/setup.sh venv $(VENV)

@@ -15,10 +15,10 @@ from deploy.flash.archive import Archive
 from deploy.flash.batch import Batch, Job, job_for, job_for_file, summary
 from deploy.flash.choice import Choice
 from deploy.flash.devices import Device
-from deploy.flash.identities import Value, one, rows, with_keys_read
-from deploy.flash.identity_file import changes, name_on, partition
+from deploy.flash.identities import one, rows, with_keys_read
+from deploy.flash.identity_file import changes, name_on, partition, text_for
 from deploy.flash.progress import say
-from deploy.flash.results import Verdict, check_place, passed, public
+from deploy.flash.results import Public, Verdict, check_place, has_secret, passed, public
 from deploy.flash.words import amount
 from deploy.flash.write import Change
 from deploy.onboard.identity import Identity
@@ -26,6 +26,8 @@ from deploy.onboard.identity_rules import NAMES
 from deploy.paths import REPO
 
 RESULTS = "results.jsonl"
+# A changed password is not seen in the results, which hold none.
+AGAIN = "RESULTS=… with a new file's name begins again, as for another password"
 Who = Sequence[Identity | None]
 
 
@@ -45,6 +47,14 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--results", type=Path, help="where a line for each card goes (results.jsonl beside the image)")
     parser.add_argument("--signers", type=Path, help="who may have signed the image (allowed_signers of ssh-keygen)")
+    parser.add_argument(
+        "--from-environment",
+        action="append",
+        default=[],
+        choices=NAMES,
+        metavar="NAME",
+        help="take that value from the variable of its name in capitals: a command line is no place for a secret",
+    )
     for name, rule in NAMES.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, action="append", default=[], help=rule.about, metavar="…")
@@ -55,7 +65,9 @@ def main(words: list[str]) -> int:
     """Flashes; the exit status. Raises BoardllamaError."""
     options = arguments().parse_args(words)
     given = [(name, value) for name in NAMES for value in getattr(options, name)]
+    given += [(name, of_environment(name)) for name in options.from_environment]
     values = with_keys_read(given)
+    every: Who = rows(options.csv, values) if options.csv else [one(values)]
     image = options.image or only_image()
     results = options.results or image.with_name(RESULTS)
     with archives.opened(image, options.signers) as archive:
@@ -64,11 +76,12 @@ def main(words: list[str]) -> int:
             f"{amount(sum(span.size for span in archive.blocks.mapped))} are written"
         )
         check_place(results)
-        who = identities(options.csv, values, results, archive)
+        done = passed(results, archive.manifest.image.sha256) if options.csv else ()
+        who, finished = unfinished(every, done)
         if options.csv and not who:
-            say(f"every row of {options.csv} has passed: nothing is left to do")
+            say(f"every row of {options.csv} has passed: nothing is left to do; {AGAIN}")
             return 0
-        jobs = file_job(options, archive, who) if options.to_file else disk_jobs(options, archive, who)
+        jobs = file_job(options, archive, who) if options.to_file else disk_jobs(options, archive, who, finished)
         found = Batch(archive, results, options.everything).run(jobs)
     for result in found:
         with suppress(OSError):  # of a terminal that is gone
@@ -80,6 +93,16 @@ def main(words: list[str]) -> int:
     return 0 if all(result.verdict is Verdict.PASS for result in found) else 1
 
 
+def of_environment(name: str) -> str:
+    """The value of a variable. Raises BoardllamaError without it."""
+    try:
+        value = os.environ[name.upper()]
+    except KeyError:
+        raise BoardllamaError(f"--from-environment {name}: there is no variable {name.upper()}") from None
+    say(f"{name} is the one of the variable {name.upper()}")
+    return value
+
+
 def only_image() -> Path:
     """The one in dist/. Raises BoardllamaError when there is none, or a choice."""
     found = sorted((REPO / "dist").glob(f"*{archives.SUFFIX}"))
@@ -89,25 +112,21 @@ def only_image() -> Path:
     return found[0]
 
 
-def identities(csv: Path | None, values: Sequence[Value], results: Path, archive: Archive) -> Who:
-    """One for each card: of the rows of a CSV those that have not passed; else what the options say, for all alike."""
-    if csv is None:
-        return [one(values)]
-    done = passed(results, archive.manifest.image.sha256)
-    every = rows(csv, values)
+def unfinished(every: Who, done: Sequence[Public]) -> tuple[Who, frozenset[str]]:
+    """Of the rows those that are not `done`, and the host names of the others. A row that has changed is not done."""
     left = [identity for identity in every if public(identity) not in done]
     if len(left) < len(every):
-        say(f"{len(every) - len(left)} of {len(every)} rows have passed already")
-    return left
+        say(f"{len(every) - len(left)} of {len(every)} rows have passed already; {AGAIN}")
+    return left, frozenset(identity.hostname or "" for identity in every if identity and identity not in left)
 
 
-def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who) -> list[Job]:
+def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who, finished: frozenset[str]) -> list[Job]:
     """Asks which disks, and whether. Raises BoardllamaError."""
     words = [options.device] if options.device else [word for word in (options.devices or "").split(",") if word]
     choice = Choice(words, options.serial, options.yes)
     chosen = choice.disks(archive.manifest.disk_size)
     if options.csv:
-        chosen = without_finished(chosen, archive, options.results or archive.path.with_name(RESULTS))
+        chosen = without_finished(chosen, archive, finished)
     else:
         refuse_twins(who[0], len(chosen))
         who = [who[0]] * len(chosen)
@@ -121,14 +140,11 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who) -> list[J
     return [job_for(device, *both) for device, both in zip(chosen, prepared, strict=True)]
 
 
-def without_finished(chosen: Sequence[Device], archive: Archive, results: Path) -> list[Device]:
+def without_finished(chosen: Sequence[Device], archive: Archive, finished: frozenset[str]) -> list[Device]:
     """The cards that were not made in this batch: somebody who runs it again may not have changed all of them.
 
     Raises BoardllamaError when none is left.
     """
-    finished = {
-        name for identity in passed(results, archive.manifest.image.sha256) for name in identity.get("hostname", ())
-    }
     left = []
     for device in chosen:
         if (name := name_on(device.path, archive)) in finished:
@@ -145,6 +161,8 @@ def file_job(options: argparse.Namespace, archive: Archive, who: Who) -> list[Jo
     path: Path = options.to_file
     if path.exists() and (path.is_symlink() or not path.is_file()):
         raise BoardllamaError(f"{path} is no regular file: DEVICE={path} writes to a disk")
+    if path.exists() and path.stat().st_mode & 0o077 and has_secret(who[0]):
+        raise BoardllamaError(f"others may read {path}, which would hold a password or a key: chmod 600 {path}")
     ((identity, changed),) = prepare(archive, who[:1])
     if path.exists() and path.stat().st_size and not options.yes:
         say(f"{path} is there, {amount(path.stat().st_size)}: its content will be lost.")
@@ -164,7 +182,7 @@ def prepare(archive: Archive, who: Who) -> list[tuple[Identity | None, Sequence[
     if not any(who):
         return [(identity, ()) for identity in who]
     original = partition(archive)
-    return [(identity, changes(archive, original, identity.render()) if identity else ()) for identity in who]
+    return [(identity, changes(archive, original, text_for(identity, archive)) if identity else ()) for identity in who]
 
 
 def interrupt(*_: object) -> None:
@@ -180,4 +198,6 @@ if __name__ == "__main__":
     except BoardllamaError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was written")
+        sys.exit("interrupted: a card that was written to has a line in the results, any other is as it was")
+    except OSError as error:
+        sys.exit(f"FAIL: {error}")

@@ -54,8 +54,8 @@ class Batch:
                     running.append(pool.submit(self.one, job, line, stop))
                 wait(running)
             except KeyboardInterrupt:
-                say("stopping: what is under way is brought to its end first")
                 stop.set()
+                say("stopping: what is under way is brought to its end first")
                 wait_again(running)
         return [future.result() for future in running]
 
@@ -75,7 +75,7 @@ class Batch:
             reason = (
                 f"interrupted. {job.name} does not boot now: run the same command again" if written else "interrupted"
             )
-        except BoardllamaError as error:
+        except (BoardllamaError, OSError) as error:
             reason = str(error)
         progress.begin(verdict.value)
         result = Result(

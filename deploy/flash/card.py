@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_ISBLK
+from stat import S_ISBLK, S_ISREG
 
 from deploy.errors import BoardllamaError
 from deploy.flash.spans import BLOCK, Span
@@ -21,6 +21,7 @@ BLKRRPART, BLKSSZGET, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1268, 0x1277, 0x80081
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 DISCARD_STEP = 1 << 30  # bytes at once, so that Ctrl-C is heard in between
 ALIGNMENT = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
 GONE = (errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM)
 AGAIN = "It does not boot now. Put it in again and run the same command"
 
@@ -71,7 +72,7 @@ class Card:
             done += count
 
     def write(self, view: memoryview, offset: int) -> None:
-        """Writes all of it. Raises CardError, Interrupted."""
+        """Writes all of it. Raises CardError, Interrupted; BoardllamaError where the disk under a file is full."""
         done = 0
         while done < len(view):
             self.go_on()
@@ -117,8 +118,10 @@ class Card:
         if self.stop.is_set():
             raise Interrupted
 
-    def failed(self, what: str, offset: int, error: OSError) -> CardError:
-        """The error in words: a card that is gone, or one that is bad."""
+    def failed(self, what: str, offset: int, error: OSError) -> BoardllamaError:
+        """The error in words: a card that is gone, one that is bad, or a full disk under a file."""
+        if error.errno in FULL and S_ISREG(os.fstat(self.descriptor).st_mode):
+            return BoardllamaError(f"the disk that {self.name} lies on is full ({error.strerror}): make room")
         if error.errno in GONE or self.is_gone():
             return CardError(f"{self.name} was pulled out, or its reader gave up. {AGAIN}")
         return CardError(
@@ -187,8 +190,7 @@ def opened_file(path: Path, size: int, stop: threading.Event | None = None) -> I
         raise BoardllamaError(f"{path} cannot be opened: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if size_of(descriptor) < size:
-            os.ftruncate(descriptor, size)
+        lengthen(path, descriptor, size)
         yield Card(str(path), descriptor, size_of(descriptor), stop or threading.Event())
     except BlockingIOError:
         raise BoardllamaError(f"{path} is being written to by another program: wait for it") from None
@@ -196,12 +198,24 @@ def opened_file(path: Path, size: int, stop: threading.Event | None = None) -> I
         os.close(descriptor)
 
 
+def lengthen(path: Path, descriptor: int, size: int) -> None:
+    """Raises BoardllamaError where no file may be so long, as on FAT beyond 4 GiB."""
+    try:
+        if size_of(descriptor) < size:
+            os.ftruncate(descriptor, size)
+    except OSError as error:
+        raise BoardllamaError(f"{path} cannot have {amount(size)} ({error.strerror}): name another place") from None
+
+
 def open_direct(path: Path) -> int:
-    """A file system that knows no O_DIRECT gets its reads from memory. Raises OSError."""
+    """A file system that knows no O_DIRECT gets its reads from memory. Raises OSError.
+
+    A new file is its owner's alone: it may get keys and passwords.
+    """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        return os.open(path, flags | os.O_DIRECT, 0o644)
+        return os.open(path, flags | os.O_DIRECT, 0o600)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        return os.open(path, flags, 0o644)
+        return os.open(path, flags, 0o600)

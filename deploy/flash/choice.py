@@ -103,4 +103,4 @@ def without_twins(chosen: Sequence[Device]) -> list[Device]:
 def need_root() -> None:
     """Raises BoardllamaError for who may not read disks."""
     if os.geteuid() != 0:
-        raise BoardllamaError("only root may write to disks: sudo make flash …, or TO_FILE=… for a file")
+        raise BoardllamaError("only root may write to disks: `make flash` asks sudo for it; TO_FILE=… writes to a file")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from deploy.flash.devices import SEVERAL, Device, member, output
+from deploy.flash.devices import SEVERAL, Device, asked, member
 from deploy.flash.words import amount
 
 
@@ -42,7 +42,7 @@ def contents(device: Device) -> list[Content]:
 
 def partition_table(path: Path) -> dict[str, object] | None:
     """As sfdisk tells; None without one."""
-    said = output("sfdisk", "--json", str(path), good=(0, 1))
+    said = asked("sfdisk", "--json", str(path), good=(0, 1))
     return dict(json.loads(said)["partitiontable"]) if said.strip() else None
 
 
@@ -58,7 +58,7 @@ def partitions(device: Device, table: dict[str, object]) -> Iterator[Content]:
 def file_system_at(path: Path, offset: int, size: int) -> tuple[str, str]:
     """Type and label of what begins there, in bytes; empty when nothing known does, SEVERAL when that is not clear."""
     where = ("--probe", "--offset", str(offset), "--size", str(size), "--output", "udev")
-    said = output("blkid", *where, str(path), good=(0, 2, 8))
+    said = asked("blkid", *where, str(path), good=(0, 2, 8))
     values = dict(line.partition("=")[::2] for line in said.splitlines())
     if "ID_FS_AMBIVALENT" in values:
         return SEVERAL, ""

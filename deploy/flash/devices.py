@@ -1,7 +1,6 @@
 """The disks of this machine, as lsblk tells, and why one of them may not be written."""
 
 import json
-import subprocess
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 
 from deploy.errors import BoardllamaError
 from deploy.flash.words import amount
+from deploy.programs import Late, output
 
 COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
 SYS = Path("/sys/class/block")
 SYSTEM = ("/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home")
-DEADLINE = 30
 # Types of lsblk for what is built on top of a disk, and for what is a disk.
 BUILT_ON = {"lvm": "LVM", "crypt": "LUKS", "dm": "the device mapper", "mpath": "multipath"}
 WHOLE = ("disk", "loop")
@@ -58,7 +57,7 @@ class Device:
 
 def devices() -> list[Device]:
     """All whole disks. Raises BoardllamaError."""
-    found = json.loads(output("lsblk", "--json", "--bytes", "--output", COLUMNS))
+    found = json.loads(asked("lsblk", "--json", "--bytes", "--output", COLUMNS))
     return [device(node) for node in found["blockdevices"] if node["type"] in WHOLE]
 
 
@@ -161,14 +160,9 @@ def member(file_system: str, name: str) -> str | None:
     return None
 
 
-def output(*words: str, good: Collection[int] = (0,)) -> str:
-    """Standard output of a program. Raises BoardllamaError."""
+def asked(*words: str, good: Collection[int] = (0,)) -> str:
+    """What a program says that looks at disks. Raises BoardllamaError."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=DEADLINE, check=False)
-    except FileNotFoundError:
-        raise BoardllamaError(f"{words[0]} is missing: apt-get install util-linux fdisk") from None
-    except subprocess.TimeoutExpired:
-        raise BoardllamaError(f"{words[0]} did not end within {DEADLINE} s: pull the card, put it in again") from None
-    if done.returncode not in good:
-        raise BoardllamaError(f"{words[0]}: {(done.stderr.strip() or f'status {done.returncode}').splitlines()[-1]}")
-    return done.stdout
+        return output(*words, good=good, package="util-linux fdisk").decode(errors="replace")
+    except Late as error:
+        raise BoardllamaError(f"{error}: pull the card, put it in again") from None

@@ -1,12 +1,13 @@
 """Who the cards become: from options, or one row of a CSV file each."""
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.identity import Identity, IdentityError, made_of
-from deploy.onboard.identity_rules import NAMES
+from deploy.onboard.identity_rules import DHCP, NAMES
 
 Value = tuple[str, str]
 
@@ -23,23 +24,24 @@ def with_keys_read(values: Sequence[Value]) -> list[Value]:
     """The same, where an ssh_key that names a file is that file's keys. Raises BoardllamaError."""
     found: list[Value] = []
     for name, value in values:
-        path = Path(value).expanduser()
         if name == "ssh_key" and " " not in value.strip():
-            found += [(name, key) for key in keys_in(path)]
+            found += [(name, key) for key in keys_in(value)]
         else:
             found.append((name, value))
     return found
 
 
-def keys_in(path: Path) -> list[str]:
-    """The public keys of a file. Raises BoardllamaError."""
+def keys_in(path: str) -> list[str]:
+    """The public keys of a file, whose path may begin with ~. Raises BoardllamaError."""
     try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line.strip() for line in Path(path).expanduser().read_text().splitlines()]
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise BoardllamaError(f"SSH_KEY={path} is no key and no file with one ({error})") from None
     if any("PRIVATE KEY" in line for line in lines):
         raise BoardllamaError(f"SSH_KEY={path} is a private key: give the public one, {path}.pub")
-    return [line for line in lines if line and not line.startswith("#")]
+    if not (keys := [line for line in lines if line and not line.startswith("#")]):
+        raise BoardllamaError(f"SSH_KEY={path} holds no key: nobody could log in with it")
+    return keys
 
 
 def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
@@ -48,10 +50,9 @@ def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
     Raises BoardllamaError with every wrong row: nothing is written before all are right.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        table = cells_of(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BoardllamaError(f"CSV={path} cannot be read ({error})") from None
-    table = list(csv.reader(lines, delimiter=";" if lines and ";" in lines[0] else ","))
     if len(table) < 2 or "hostname" not in [name.strip() for name in table[0]]:
         raise BoardllamaError(
             f"CSV={path}: the first line names the columns ({', '.join(NAMES)}); hostname must be one"
@@ -67,8 +68,22 @@ def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
     problems += [
         f"{name} is there {names.count(name)} times" for name in sorted({n or "" for n in names if names.count(n) > 1})
     ]
+    fixed = Counter(identity.address for identity in found if identity.address not in (None, DHCP))
+    problems += [f"{count} cards have the address {own}" for own, count in fixed.items() if count > 1]
     if problems:
         raise BoardllamaError(f"CSV={path}: {'; '.join(problems)}")
+    return found
+
+
+def cells_of(text: str) -> list[list[str]]:
+    """The rows, of one line each: a quotation mark too many would make many boards one. Raises csv.Error."""
+    lines = text.splitlines()
+    found: list[list[str]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found += csv.reader([line], delimiter=";" if ";" in lines[0] else ",", strict=True) if line else [[]]
+        except csv.Error as error:
+            raise csv.Error(f"line {number}: {error}; a quotation mark in a value is written twice") from None
     return found
 
 

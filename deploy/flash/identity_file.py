@@ -5,7 +5,6 @@ everything else and before the boot sectors: no card boots without its identity,
 """
 
 import os
-import subprocess
 import tempfile
 from contextlib import closing
 from datetime import datetime
@@ -16,7 +15,8 @@ from deploy.flash.archive import Archive
 from deploy.flash.layout import Kept
 from deploy.flash.spans import BLOCK, Span
 from deploy.flash.stream import decompressed
-from deploy.onboard.identity import FILE, decode, read
+from deploy.onboard.identity import FILE, Identity, decode, read
+from deploy.programs import output
 
 DEADLINE = 60
 
@@ -63,8 +63,18 @@ def with_file(fat: bytes, text: str, created: str) -> bytes:
         return disk.read_bytes()
 
 
+def text_for(identity: Identity, archive: Archive) -> str:
+    """boardllama.txt of a card with this image. A comment says which: another image has its partition there too."""
+    return f"{identity.render()}{mark(archive)}\n"
+
+
+def mark(archive: Archive) -> str:
+    """The line that only a card with this image has."""
+    return f"# Written with the image {archive.manifest.image.sha256}"
+
+
 def name_on(disk: Path, archive: Archive) -> str | None:
-    """The host name of a card that holds this image; None without one."""
+    """The host name of a card that was written with this image; None without one."""
     span = archive.manifest.identity
     if span is None:
         return None
@@ -72,23 +82,15 @@ def name_on(disk: Path, archive: Archive) -> str | None:
         said = run("mtype", "-i", f"{disk}@@{span.start}", f"::{FILE}", created=archive.manifest.created)
     except BoardllamaError:
         return None
-    return read(decode(said))[0].hostname
+    text = decode(said)
+    return read(text)[0].hostname if mark(archive) in text.splitlines() else None
 
 
 def run(*words: str, created: str) -> bytes:
     """Standard output of one of mtools. Raises BoardllamaError."""
     epoch = str(int(epoch_of(created)))
     environment = {**os.environ, "MTOOLSRC": "/dev/null", "SOURCE_DATE_EPOCH": epoch, "TZ": "UTC"}
-    try:
-        done = subprocess.run(words, capture_output=True, env=environment, timeout=DEADLINE, check=False)
-    except FileNotFoundError:
-        raise BoardllamaError(f"{words[0]} is missing: apt-get install mtools") from None
-    except subprocess.TimeoutExpired:
-        raise BoardllamaError(f"{words[0]} did not end within {DEADLINE} s") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip() or f"status {done.returncode}"
-        raise BoardllamaError(f"the identity cannot be written: {words[0]}: {said.splitlines()[-1]}")
-    return done.stdout
+    return output(*words, env=environment, deadline=DEADLINE, package="mtools", name=f"{FILE} of the card: {words[0]}")
 
 
 def epoch_of(created: str) -> float:

@@ -53,6 +53,11 @@ def public(identity: Identity | None) -> Public:
     return found
 
 
+def has_secret(identity: Identity | None) -> bool:
+    """Whether something of it is left out in public."""
+    return any(NAMES[name].secret for name, _ in (identity.entries if identity else ()))
+
+
 def check_place(path: Path) -> None:
     """Raises BoardllamaError when no results can be written there: better before a card is written than after."""
     try:
@@ -72,13 +77,14 @@ def append(path: Path, result: Result) -> None:
 
 
 def passed(path: Path, image_sha256: str) -> list[Public]:
-    """Identities of the cards that have passed with this image. Lines that cannot be read do not count."""
-    found = []
+    """Identities whose last card with this image has passed. Lines that cannot be read do not count."""
+    found: dict[str, Public | None] = {}
     for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:
             data = json.loads(line)
-            if data["verdict"] == Verdict.PASS.value and data["image_sha256"] == image_sha256:
-                found.append(dict(data["identity"]))
+            if data["image_sha256"] == image_sha256:
+                identity, good = dict(data["identity"]), data["verdict"] == Verdict.PASS.value
+                found[json.dumps(identity, sort_keys=True)] = identity if good else None
         except (ValueError, KeyError, TypeError):
             continue
-    return found
+    return [identity for identity in found.values() if identity is not None]

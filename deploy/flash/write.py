@@ -1,7 +1,8 @@
 """One card from an image: probe, clear, write, read everything back, and only then let it boot."""
 
+import threading
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, CardError
@@ -42,9 +43,11 @@ def flash(
     read_back(card, archive, layout, kept, progress)
     try:
         finish(card, [*changes, *ordered(kept, layout)], progress)
-    except CardError:
-        with suppress(CardError):
+    except CardError as error:
+        try:
             unboot(card, layout)
+        except CardError:
+            raise CardError(f"{error}. It may boot, and nothing vouches for it: do not use it before a PASS") from None
         raise
     return compare
 
@@ -74,7 +77,11 @@ def ordered(kept: Kept, layout: Layout) -> list[Change]:
 
 
 def finish(card: Card, changes: Sequence[Change], progress: Progress) -> None:
-    """Writes these blocks in order, the last one after all others rest, and reads them back. Raises CardError."""
+    """Writes these blocks in order, the last one after all others rest, and reads them back. Raises CardError.
+
+    From here on it is seconds, and Ctrl-C is not heard: a card that may boot is proven, or made not to.
+    """
+    card.stop = threading.Event()
     progress.begin("making it boot", 2 * sum(span.size for span, _ in changes))
     for number, (span, content) in enumerate(changes, 1):
         if number == len(changes):

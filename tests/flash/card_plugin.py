@@ -1,10 +1,11 @@
 """A card that fails in a way that is told, for nbdkit's Python plugin.
 
     nbdkit python card_plugin.py file=MEMORY size=BYTES [real=BYTES] [mode=wrap|drop|error|rot] [at=BYTE]
-                                 [delay=SECONDS] [pull=BYTES] [log=FILE]
+                                 [delay=SECONDS] [read_delay=SECONDS] [boot_delay=SECONDS] [pull=BYTES] [log=FILE]
 
 `size` is what it says, `real` what it has: behind that it wraps around, drops what is written, or gives an error.
-`rot` changes what is written at `at`. `pull`: after so many written bytes everything is an error. Writes wait `delay`.
+`rot` changes what is written at `at`. `pull`: after so many written bytes everything is an error. Writes wait `delay`,
+reads of the block at `at` `read_delay`, and what makes a card boot (data to its first block) `boot_delay`.
 """
 
 import errno
@@ -76,6 +77,8 @@ def place(offset: int) -> "int | None":
 def pread(handle: int, view: "bytearray | memoryview", offset: int, flags: int) -> None:
     """Reads by blocks: each may be somewhere else."""
     note("read", offset, len(view))
+    if offset <= int(options.get("at", -1)) < offset + len(view):
+        time.sleep(float(options.get("read_delay", 0)))
     if is_pulled():
         fail()
     for start in range(0, len(view), 4096):
@@ -89,7 +92,8 @@ def pwrite(handle: int, view: "bytes | memoryview", offset: int, flags: int) -> 
     global written
     data = bytes(view)
     note("write", offset, len(data), not any(data))
-    time.sleep(float(options.get("delay", 0)))
+    boots = offset == 0 and any(data[:4096])
+    time.sleep(float(options.get("boot_delay" if boots else "delay", 0)))
     for start in range(0, len(data), 4096):
         if is_pulled():
             fail()

@@ -42,10 +42,11 @@ def tmp_path() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[Path]:
-    """A folder with the image `old`, and the keys that signed it."""
+    """A folder with the images `old` and `new`, and the keys that signed them."""
     with memory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOARDLLAMA_KEYS", str(folder / "keys"))
         make(folder / "old", Recipe())
+        make(folder / "new", Recipe(config=b"threads = 3"))
         yield folder
 
 

@@ -150,6 +150,33 @@ def test_two_cards_at_once_get_a_row_each_and_a_batch_goes_on(flashing: Flashing
     assert sorted(line["identity"]["hostname"][0] for line in flashing.lines()) == ["one", "three", "two"]
 
 
+def test_a_row_that_changed_is_written_again_and_another_image_is_not_taken_for_done(
+    flashing: Flashing, tmp_path: Path
+) -> None:
+    table, memory = tmp_path / "boards.csv", card_file(tmp_path / "card", CARD)
+    with loop(memory) as card:
+        words = [*several((card,)), "--csv", str(table)]
+        table.write_text("hostname,timezone\nkitchen,UTC\nhall,UTC\n")
+        assert flashing.run("old", *words).returncode == 0
+        table.write_text("hostname,timezone\nkitchen,Europe/Berlin\n")
+        done = flashing.run("old", *words)
+        assert done.returncode == 0, done.stderr
+        assert parse(text_on(memory)).timezone == "Europe/Berlin"
+        for more in ((), ("--everything",)):
+            assert "nothing is left to do; RESULTS=" in flashing.run("old", *words, *more).stderr
+        again = ("--results", str(tmp_path / "again.jsonl"), "--everything")
+        assert flashing.run("old", *words, *again).returncode == 0
+        assert "nothing is left to do" in flashing.run("old", *words, *again).stderr
+        table.write_text("hostname,timezone\nkitchen,Europe/Berlin\nhall,UTC\n")
+        new = loop(card_file(tmp_path / "other", CARD))
+        with new as other:
+            assert flashing.run("new", *several((other,)), "--csv", str(table)).returncode == 0
+        done = flashing.run("new", *words)
+        assert done.returncode == 0, done.stderr
+    assert parse(text_on(memory)).hostname == "hall", "it was kitchen with the other image"
+    assert parse(text_on(tmp_path / "other")).hostname == "kitchen"
+
+
 def test_a_bad_card_does_not_stop_the_good_one_beside_it(flashing: Flashing, tmp_path: Path) -> None:
     first, second = two(tmp_path)
     with loop(first) as good, faulty(second, real=16 * MIB, mode="drop") as bad:
@@ -170,3 +197,7 @@ def test_a_file_takes_the_place_of_a_card_only_when_asked_so(flashing: Flashing,
     assert "TO_FILE" in done.stderr
     done = flashing.run("old", "--to-file", str(file))
     assert "there is no terminal to ask on" in done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o644)
+    done = flashing.run("old", "--to-file", str(file), "--yes", "--api-key", "sk-0123456789")
+    assert done.returncode == 1 and f"chmod 600 {file}" in done.stderr

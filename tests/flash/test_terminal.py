@@ -9,7 +9,7 @@ import pytest
 
 from tests.flash.faulty import faulty
 from tests.flash.flashing import Flashing, holds, may_boot
-from tests.flash.images import MIB
+from tests.flash.images import MIB, ROOT
 from tests.flash.loops import Loop, card_file, loop
 from tests.flash.terminal import Terminal, terminal
 
@@ -63,6 +63,28 @@ def test_without_a_device_it_lists_all_disks_and_asks(flashing: Flashing, tmp_pa
     assert holds(memory, flashing.image("old"))
 
 
+@pytest.mark.parametrize(
+    ("phase", "slow"),
+    [
+        ("looking for the card's real size", {"delay": 0.1}),
+        ("clearing", {"delay": 0.1}),
+        ("reading back", {"read_delay": 3, "at": ROOT}),
+    ],
+    ids=["probing", "clearing", "reading back"],
+)
+def test_ctrl_c_in_any_phase_leaves_a_card_that_does_not_boot(
+    flashing: Flashing, tmp_path: Path, phase: str, slow: dict[str, float]
+) -> None:
+    memory = card_file(tmp_path / "memory", CARD)
+    with faulty(memory, **slow) as card:
+        with asked(flashing, card, "--device", str(card.path), "--yes") as person:
+            person.until(phase)
+            person.type("\x03")
+            assert person.ended() == 130, person.said
+        assert flashing.lines()[-1]["verdict"] == "INTERRUPTED"
+        assert not may_boot(memory, 24 * MIB)
+
+
 @pytest.mark.parametrize("how", ["Ctrl-C", "hang-up", "SIGTERM", "SIGKILL"])
 def test_a_run_that_is_ended_leaves_no_half_image_that_boots(flashing: Flashing, tmp_path: Path, how: str) -> None:
     memory = card_file(tmp_path / "memory", CARD)
@@ -86,3 +108,44 @@ def test_a_run_that_is_ended_leaves_no_half_image_that_boots(flashing: Flashing,
         done = flashing.flash("old", card)
     assert done.returncode == 0, done.stderr
     assert holds(memory, flashing.image("old"))
+
+
+def test_ctrl_c_while_it_is_made_to_boot_comes_after_the_proof(flashing: Flashing, tmp_path: Path) -> None:
+    """A card that may boot is proven, or made not to."""
+    memory = card_file(tmp_path / "memory", CARD)
+    with faulty(memory, boot_delay=2) as card, asked(flashing, card, "--device", str(card.path), "--yes") as person:
+        person.until("making it boot")
+        person.type("\x03")
+        person.ended()
+    assert f"PASS {card.path}" in person.said
+    assert flashing.lines()[-1]["verdict"] == "PASS"
+    assert holds(memory, flashing.image("old"))
+
+
+def test_a_fake_that_was_interrupted_is_still_found_the_next_time(flashing: Flashing, tmp_path: Path) -> None:
+    memory = card_file(tmp_path / "memory", CARD)
+    with faulty(memory, size=256 * MIB, real=CARD, mode="wrap", delay=0.1) as card:
+        words = ("--device", str(card.path), "--yes")
+        with asked(flashing, card, *words) as person:
+            person.until("looking for the card's real size")
+            person.type("\x03")
+            assert person.ended() == 130, person.said
+        assert not may_boot(memory, 24 * MIB)
+        with asked(flashing, card, *words) as person:
+            assert person.ended() == 1
+    assert "this card says 268 MB and holds 42 MB" in person.said
+    assert [line["verdict"] for line in flashing.lines()] == ["INTERRUPTED", "FAIL"]
+    assert not may_boot(memory, 24 * MIB)
+
+
+def test_ctrl_c_beside_a_card_that_has_failed_gives_each_its_own_verdict(flashing: Flashing, tmp_path: Path) -> None:
+    slow, broken = (card_file(tmp_path / name, CARD) for name in ("slow", "broken"))
+    with faulty(slow, delay=0.1) as first, faulty(broken, pull=3 * MIB) as second:
+        words = ("--devices", f"{first.path},{second.path}", "--yes", "--serial", str(second.file))
+        with asked(flashing, first, *words) as person:
+            person.until(f"{second.path}: FAIL")
+            person.type("\x03")
+            assert person.ended() == 130, person.said
+    said = {line["device"]: line["verdict"] for line in flashing.lines()}
+    assert said == {str(first.path): "INTERRUPTED", str(second.path): "FAIL"}
+    assert not may_boot(slow, 24 * MIB) and not may_boot(broken, 24 * MIB)

@@ -1,13 +1,15 @@
 """Who the cards become: options and CSV files; and how a batch goes on."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.flash.__main__ import refuse_twins
+from deploy.flash.__main__ import main, refuse_twins
 from deploy.flash.identities import one, rows, with_keys_read
 from deploy.flash.results import Result, Verdict, append, passed, public
+from deploy.paths import REPO
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINq+JwvWvQl44f5sMKerhcg4F613tQeIMFxbu2vEz4lo me"
 SHA256 = "ab" * 32
@@ -42,6 +44,9 @@ def test_a_spreadsheet_may_write_semicolons_and_a_mark(tmp_path: Path, encoding:
         ("hostname\nkitchen\nkitchen\n", "kitchen is there 2 times"),
         ("hostname,dns\n,1.1.1.1\n", "line 2: hostname is empty"),
         ("hostname\nkitchen,1.1.1.1\n", "2 cells and the first line 1"),
+        ('hostname,wifi_password\na,"horse battery\nb,cellar-pw\nc,attic-pw"\n', "line 2: unexpected end of data"),
+        ('hostname,wifi_password\na,"horse" battery\n', "line 2: "),
+        ("hostname,ssh_key\na,/dev/null\n", "line 2: SSH_KEY=/dev/null holds no key"),
         ("hostname,address\none,nonsense\ntwo,dhcp\nthree,10.0.0.1\n", "line 4: "),
     ],
 )
@@ -49,6 +54,38 @@ def test_all_that_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, word
     with pytest.raises(BoardllamaError) as caught:
         rows(table(tmp_path, text), [])
     assert words in str(caught.value)
+
+
+def test_a_secret_may_come_by_the_environment_where_no_log_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `make flash API_KEY=…` gives it: sudo logs command lines, and `ps` shows them."""
+    said = subprocess.run(
+        ["make", "-C", str(REPO), "-n", "flash", "IMAGE=x", "API_KEY=sk-0123456789", "WIFI_PASSWORD=correct horse"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "sk-01" not in said and "correct" not in said
+    assert "--from-environment wifi_password" in said and "--from-environment api_key" in said
+    monkeypatch.setenv("API_KEY", "sk-0123456789")
+    words = ["make", "-C", str(REPO), "-n", "flash", "IMAGE=x", "SERIAL=/var/my card"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "--from-environment api_key" in said, "given before the command, where ps does not show it"
+    assert "--serial '/var/my card'" in said, "one serial with a blank, or two"
+    monkeypatch.delenv("API_KEY")
+    with pytest.raises(BoardllamaError, match="there is no variable API_KEY"):
+        main([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
+    monkeypatch.setenv("API_KEY", "short")
+    with pytest.raises(BoardllamaError, match="api_key: must be"):
+        main([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
+
+
+def test_only_a_key_may_be_a_file_and_a_password_may_begin_with_a_tilde() -> None:
+    values = [("wifi_ssid", "~home"), ("wifi_password", "~secret123"), ("api_key", "~abcdefgh")]
+    assert with_keys_read(values) == values
+    with pytest.raises(BoardllamaError, match="SSH_KEY=~nobody-of-this-name/key is no"):
+        with_keys_read([("ssh_key", "~nobody-of-this-name/key")])
 
 
 def test_a_key_may_be_a_file_and_never_a_private_one(tmp_path: Path) -> None:
@@ -88,6 +125,8 @@ def test_only_what_passed_with_this_image_is_done(tmp_path: Path) -> None:
         result("bad", Verdict.FAIL),
         result("cut", Verdict.INTERRUPTED),
         result("older", sha256="cd" * 32),
+        result("again"),
+        result("again", Verdict.FAIL),
     ):
         append(path, one_result)
     assert passed(path, SHA256) == [{"hostname": ["good"], "wifi_ssid": ["home"]}]

@@ -1,8 +1,13 @@
 """Fake cards of real sizes: what is found, and what is said."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
-from deploy.flash.card import CardError
+from deploy.errors import BoardllamaError
+from deploy.flash.card import Card, CardError
 from deploy.flash.probe import Probe
 from deploy.flash.progress import Progress
 from tests.unit.memory_card import MemoryCard
@@ -22,6 +27,23 @@ def test_a_good_card_passes_and_little_is_written(size: int) -> None:
     card = MemoryCard("/dev/sdz", -1, size)
     probe(card)
     assert card.written <= max(size // 1000, 400 << 10)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_under_a_file_is_not_called_a_fake_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As `make flash TO_FILE=…` meets it."""
+
+    def full(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pwritev", full)
+    with (tmp_path / "card.img").open("wb+") as file:
+        file.truncate(4 * MIB)
+        with pytest.raises(BoardllamaError, match=r"the disk that card\.img lies on is full") as caught:
+            Probe(Card("card.img", file.fileno(), 4 * MIB), Progress("card")).run()
+    assert not isinstance(caught.value, CardError)
 
 
 @pytest.mark.parametrize("how", ["wrap", "drop", "error"])

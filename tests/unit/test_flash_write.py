@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from deploy.flash.manifest import Manifest, Part
 from deploy.flash.progress import Progress
 from deploy.flash.spans import BLOCK, Span, total
 from deploy.flash.stream import ahead, buffer
+from deploy.flash.write import finish
 from tests.unit.memory_card import MemoryCard
 
 MIB = 1 << 20
@@ -121,3 +123,18 @@ def test_a_card_hears_of_the_end_before_its_next_write() -> None:
     for method in (card.write, card.read):
         with pytest.raises(Interrupted):
             method(buffer(BLOCK), 0)
+
+
+def test_ctrl_c_comes_too_late_for_a_card_that_is_about_to_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is finished, and proven; its result does not say that it does not boot."""
+    (tmp_path / "card").write_bytes(bytes(MIB))
+    descriptor = os.open(tmp_path / "card", os.O_RDWR)
+    card = Card("card", descriptor, MIB)
+    ended = card.stop
+    monkeypatch.setattr(Progress, "add", lambda *_: ended.set())  # after the first of two blocks
+    finish(card, [(Span(8192, 12288), b"a" * BLOCK), (Span(0, 4096), b"b" * BLOCK)], Progress("card"))
+    os.close(descriptor)
+    assert ended.is_set()
+    assert (tmp_path / "card").read_bytes()[:BLOCK] == b"b" * BLOCK

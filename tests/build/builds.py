@@ -3,14 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.build.artifact import Build
 from deploy.build.compile import job_files
 from deploy.build.source import source_of
 from deploy.cpu import named
-from deploy.paths import REPO
+from deploy.paths import REPO, cache_dir
 
+Make = Callable[[str], Build]
+CPU = "cortex-a76"
 STORY = """
 import os, sys
 sys.path.insert(0, os.environ["REPO"])
@@ -27,6 +31,11 @@ def wanted(cpu: str) -> Build:
     return Build(source_of(pins), named(cpu))
 
 
+def workspace(build: Build) -> Path:
+    """Where the builder unpacked the source and compiled, for all CPUs of one base."""
+    return cache_dir() / "builder" / "work" / build.base
+
+
 def pyinfra(folder: Path, cpu: str) -> None:
     """Makes the build for that cpu as the deploy does: pyinfra, @local, the real recipe. Its lines go to stderr."""
     (folder / "inventory.py").write_text('builders = ["@local"]\n')
@@ -37,9 +46,20 @@ def pyinfra(folder: Path, cpu: str) -> None:
 
 
 def job(build: Build, cache: Path) -> list[str]:
-    """The command that runs the recipe for that build in another cache folder."""
+    """The command that runs the recipe for that build in that cache folder."""
     folder = cache / "jobs" / build.name
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in job_files(build).items():
         (folder / name).write_bytes(content)
     return ["sh", str(folder / "recipe.sh"), str(folder)]
+
+
+@contextmanager
+def recipe(build: Build, cache: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The recipe at work in that cache folder, its lines on stderr. CCACHE_DISABLE is ccache's own switch."""
+    environment = os.environ | {"CCACHE_DISABLE": "1"}
+    with subprocess.Popen(job(build, cache), env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()

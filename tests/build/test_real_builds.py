@@ -1,4 +1,4 @@
-"""What comes out of the real compiler. Cold, this compiles llama.cpp twice: some 20 minutes on 2 cores."""
+"""What comes out of the real compiler. Cold, this compiles llama.cpp: some 10 minutes on 2 cores."""
 
 import json
 import os
@@ -7,10 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,10 +18,8 @@ from deploy.cpu import named
 from deploy.models.smoke import smoke_model
 from deploy.onboard.places import PROGRAMS
 from deploy.paths import cache_dir
-from tests.build.builds import job
-
-Make = Callable[[str], Build]
-CPU = "cortex-a76"
+from tests.build.builds import CPU, Make, recipe, wanted, workspace
+from tests.build.record import RECORDED, recorded
 
 
 def test_the_build_is_proven_and_says_what_it_is(built: Make) -> None:
@@ -48,9 +43,7 @@ def test_no_path_of_the_builder_is_in_a_binary(built: Make) -> None:
 def test_only_the_kernels_are_compiled_for_a_cpu(built: Make) -> None:
     """So that another CPU recompiles ggml-cpu and links, and takes the other 200 objects as they are."""
     build = built(CPU)
-    commands = cache_dir() / "builder" / "work" / build.base / "build" / "compile_commands.json"
-    if not commands.exists():
-        pytest.skip("the artifact is older than the builder's work folder: nothing was compiled here")
+    commands = workspace(build) / "build" / "compile_commands.json"
     tuned = [entry["output"] for entry in json.loads(commands.read_text()) if "-mcpu=" in entry["command"]]
     assert 10 < len(tuned) < 40
     assert all("/ggml-cpu.dir/" in output for output in tuned)
@@ -83,34 +76,36 @@ def on(cpu: str, build: Build, program: str, *arguments: str | Path) -> int:
     return subprocess.run(command, capture_output=True, check=False, timeout=300).returncode
 
 
-def test_two_builds_in_two_folders_give_the_same_bytes(built: Make, request: pytest.FixtureRequest) -> None:
-    """The second one has its own folder, toolchain, source, web UI and no ccache, and is killed once on its way.
-
-    It takes as long as a cold build, so its hashes are kept under the cache, named by the build's key: with the same
-    inputs the next run compares the artifact with those kept hashes and compiles nothing.
-    """
-    build = built(CPU)
-    kept = cache_dir() / "second-build" / f"{build.name}.SHA256SUMS"
-    if not kept.exists():
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            build_elsewhere(build, kept)
+@pytest.mark.parametrize("cpu", RECORDED)
+def test_a_build_has_the_bytes_that_every_machine_makes(built: Make, cpu: str) -> None:
+    """Those that were made in other folders, at another time, by another toolchain folder and without ccache."""
+    build = built(cpu)
     manifest = require_artifact(build)
-    first = "".join(f"{manifest.files[name].sha256}  {name}\n" for name in sorted(PROGRAMS))
-    assert kept.read_text() == first, f"the second build's files are in {elsewhere(kept)}"
-    shutil.rmtree(elsewhere(kept), ignore_errors=True)
+    assert recorded(build) == {name: manifest.files[name].sha256 for name in PROGRAMS}
 
 
-def elsewhere(kept: Path) -> Path:
-    """The second builder's cache folder: at another depth, under other names."""
-    return kept.parent / "quite" / "another" / "folder"
+def test_a_killed_build_leaves_no_result_and_the_next_goes_on_where_it_was(
+    built: Make, request: pytest.FixtureRequest
+) -> None:
+    """Another CPU than the other tests', and without ccache: some twenty objects."""
+    built(CPU)  # brings toolchain, source and web UI
+    build, cache = wanted("cortex-a55"), cache_dir() / "builder"
+    result, log = cache / "out" / build.name, cache / "log" / f"{build.name}.log"
+    forget(build, result, log)
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        with recipe(build, cache) as first_go:
+            done, total = kill_after(12, first_go, log.with_name(f"{log.name}.step"))
+        assert not result.exists(), "a build that was killed left a result"
+        with recipe(build, cache) as second_go:
+            assert second_go.wait() == 0
+    left = re.findall(r"^\[\d+/(\d+)\] ", log.read_text(errors="replace"), re.MULTILINE)[-1]
+    assert int(left) <= total - done + 4, "the second go began from the start"
 
 
 def test_ccache_changes_no_byte(built: Make, tmp_path: Path) -> None:
     """What ccache does to paths must not show in __FILE__: four objects, compiled both ways."""
     build = built(CPU)
-    work = cache_dir() / "builder" / "work" / build.base
-    if not shutil.which("ccache") or not work.exists():
-        pytest.skip("no ccache here, or the artifact is older than the builder's work folder")
+    work = workspace(build)
     ninja = next((cache_dir() / "builder" / "toolchain").glob("*/bin/ninja"))
     listing = subprocess.run(
         [ninja, "-C", work / "build", "-t", "commands", "llama-server"], capture_output=True, text=True
@@ -134,30 +129,17 @@ def compiled(words: list[str], work: Path, scratch: Path) -> bytes:
     return (scratch / "object.o").read_bytes()
 
 
-def build_elsewhere(build: Build, kept: Path) -> None:
-    """Builds in a fresh folder in two goes, the first one cut by SIGKILL, and keeps the hashes of the result."""
-    second = elsewhere(kept)
-    shutil.rmtree(second, ignore_errors=True)
-    with recipe(build, second) as first_go:
-        killed_at = kill_after(30, first_go, second / "log" / f"{build.name}.log.step")
-    assert not (second / "out" / build.name).exists(), "a build that was killed left a result"
-    with recipe(build, second) as second_go:
-        assert second_go.wait() == 0
-    log = (second / "log" / f"{build.name}.log").read_text(errors="replace")
-    totals = [int(total) for total in re.findall(r"^\[\d+/(\d+)\] ", log, re.MULTILINE)]
-    assert totals[-1] <= killed_at[1] - killed_at[0] + 10, "the second go began from the start"
-    shutil.copyfile(second / "out" / build.name / "SHA256SUMS", kept)
+def forget(build: Build, result: Path, log: Path) -> None:
+    """An earlier run of these tests may have left that CPU's objects, result and log: then nothing is compiled."""
+    shutil.rmtree(result, ignore_errors=True)
+    for compiled_file in (workspace(build) / "build" / "ggml" / "src" / "CMakeFiles" / "ggml-cpu.dir").rglob("*.o"):
+        compiled_file.unlink()
+    step_log(log).unlink(missing_ok=True)
 
 
-@contextmanager
-def recipe(build: Build, cache: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The recipe at work in that cache folder, its lines on stderr. CCACHE_DISABLE is ccache's own switch."""
-    environment = os.environ | {"CCACHE_DISABLE": "1"}
-    with subprocess.Popen(job(build, cache), env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr) as running:
-        try:
-            yield running
-        finally:
-            running.terminate()
+def step_log(log: Path) -> Path:
+    """What the step at work has printed, as steps.sh names it."""
+    return log.with_name(f"{log.name}.step")
 
 
 def kill_after(objects: int, running: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:

@@ -1,10 +1,8 @@
 """Builds: named by everything that goes in, made on any host, and there only when they are whole and proven."""
 
 import io
-import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,13 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from deploy.build import artifact
 from deploy.build import compile as build
-from deploy.build.artifact import Build, Manifest, require_artifact
+from deploy.build.artifact import Build, require_artifact
 from deploy.build.builder import Builder
 from deploy.build.proof import Proof
 from deploy.build.source import ArchiveSource, content_hash, source_of
 from deploy.cpu import Cpu, named
 from deploy.errors import BoardllamaError
 from deploy.onboard.places import PROGRAMS
-from deploy.paths import REPO
 
 SOURCE = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
 VERSION = "version: 0.5.0-dev (build 0, commit abababababab) built with Clang"
@@ -213,50 +210,3 @@ def test_a_source_folder_travels_to_the_builder(cache: Path, tmp_path: Path, con
     carried = (wanted.artifact / "llama-server").read_text().split(maxsplit=2)[2].strip()
     listing = subprocess.run(["tar", "-tf", carried], capture_output=True, text=True, check=True).stdout
     assert listing == "ggml/CMakeLists.txt\n"
-
-
-DEPLOY = """
-import sys; sys.path.insert(0, {repo!r})
-from deploy.build.compile import Build, llama_builds
-from deploy.cpu import named
-from deploy.build.source import ArchiveSource
-source = ArchiveSource(kind="archive", url={url!r}, sha256="ab" * 32)
-llama_builds([Build(source, named(name)) for name in ("generic", "cortex-a72")])
-"""
-
-
-def pyinfra(folder: Path, url: str) -> subprocess.CompletedProcess[str]:
-    (folder / "inventory.py").write_text('builders = ["@local"]\n')
-    (folder / "story.py").write_text(DEPLOY.format(repo=str(REPO), url=url))
-    return subprocess.run(
-        [Path(sys.executable).with_name("pyinfra"), "-y", "inventory.py", "story.py"],
-        cwd=folder, env=os.environ | {"BOARDLLAMA_CACHE": str(folder / "cache")},
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-
-
-def test_with_a_wrong_hash_nothing_is_unpacked_and_the_other_builds_still_run(tmp_path: Path) -> None:
-    """The real recipe under the real pyinfra: each build says its one line."""
-    archive = tmp_path / "llama.tar.gz"
-    archive.write_bytes(b"anything")
-    done = pyinfra(tmp_path, archive.as_uri())
-    for cpu in ("generic", "cortex-a72"):
-        assert f"{cpu}: fetching the source (log: " in done.stderr
-    assert "pinned is abab" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("cache/builder/work/*/src"))
-
-
-def test_unchanged_inputs_are_no_change_and_start_nothing(tmp_path: Path) -> None:
-    for cpu in ("generic", "cortex-a72"):
-        wanted = Build(SOURCE.model_copy(update={"url": "file:///nowhere"}), named(cpu))
-        folder = tmp_path / "cache" / "builds" / wanted.name
-        folder.mkdir(parents=True)
-        manifest = Manifest(
-            name=wanted.name, key=wanted.key, inputs={}, build_info="", files={}, proof=approve(folder, wanted.cpu)
-        )
-        (folder / "manifest.json").write_text(json.dumps(manifest.model_dump()))
-    done = pyinfra(tmp_path, "file:///nowhere")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("No changes") == 2
-    assert not (tmp_path / "cache" / "builder").exists()

@@ -51,7 +51,7 @@ def run(lab: Lab, results: Results, rows: list[Row], seed: int | None, count: in
     """Makes the tries; the number of boards lost."""
     tries = [(row, (seed or FIRST_SEED) + number) for row in rows for number in range(count or row.count)]
     if seed is None:
-        tries = [(row, number) for row, number in tries if not results.has(row.name, number, lab.key)]
+        tries = [(row, number) for row, number in tries if not results.has(row, number)]
     lost = failures = 0
     for done, (row, number) in enumerate(tries, 1):
         try:
@@ -87,8 +87,8 @@ def main(words: list[str]) -> int:
                 lab.wipe()
     finally:
         # After an interruption the snapshots stay, so that the next run goes on at once.
-        planned = sum(row.count for row in table())
-        PAGE.write_text(page((result for result in results if result.code == lab.key), planned, lab.key))
+        every = list(table())
+        PAGE.write_text(page(results.present(every), sum(row.count for row in every)))
         if not options.report and not options.keep:
             lab.off()
     return 1 if lost else 0

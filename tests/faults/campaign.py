@@ -4,7 +4,7 @@ import json
 import random
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def attempt(lab: Lab, row: Row, seed: int) -> Result:
         Controller.kill_all()
     seconds = time.monotonic() - began
     return Result(
-        row.name, seed, verdict.outcome.value, struck.where, verdict.reason, struck.serve, round(seconds, 1), lab.key
+        row.name, seed, verdict.outcome.value, struck.where, verdict.reason, struck.serve, round(seconds, 1), row.code
     )
 
 
@@ -151,6 +151,11 @@ class Results:
         found = [Result(**json.loads(line)) for line in lines if line.endswith("}")]
         yield from {(result.row, result.seed, result.code): result for result in found}.values()
 
-    def has(self, row: str, seed: int, code: str) -> bool:
-        """Whether that try was made with that code."""
-        return any((result.row, result.seed, result.code) == (row, seed, code) for result in self)
+    def has(self, row: Row, seed: int) -> bool:
+        """Whether that try was made with the code as it is."""
+        return any((result.row, result.seed, result.code) == (row.name, seed, row.code) for result in self)
+
+    def present(self, rows: Iterable[Row]) -> list[Result]:
+        """Those of these rows and of the code as it is."""
+        codes = {row.name: row.code for row in rows}
+        return [result for result in self if codes.get(result.row) == result.code]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from tests.faults.changes import Change
 from tests.faults.controller import Controller, Ended
-from tests.faults.judge import Outcome, Reference
+from tests.faults.judge import Outcome, Reference, last_line
 from tests.faults.lab import Lab
 
 EITHER = frozenset({Outcome.OLD, Outcome.NEW})
@@ -45,15 +47,16 @@ class Struck:
     complaint: str = ""
 
 
-class Fault:
-    """`allowed`: what may be served afterwards. `name` is that of its rows."""
+class Fault(ABC):
+    """`allowed`: what may be served afterwards. `name` is that of its rows. `fetches`: a model, from a hub."""
 
     name: str
     allowed: frozenset[Outcome] = EITHER
+    fetches: ClassVar[bool] = False
 
+    @abstractmethod
     def strike(self, trial: Trial) -> Struck:
         """Begins the change, lets the fault happen, and leaves the target up and alone."""
-        raise NotImplementedError
 
     def prepare(self, trial: Trial) -> None:
         """Brings up the target in the state that the change starts on."""
@@ -61,7 +64,8 @@ class Fault:
         trial.lab.up()
 
     def heal(self, trial: Trial) -> None:
-        """Takes the cause away, as an operator would: frees the disk, plugs the cable in."""
+        """Takes the cause away, as an operator would: frees the disk, plugs the cable in. Most go by themselves."""
+        return
 
 
 @dataclass
@@ -85,3 +89,8 @@ def must_fail(ended: Ended, *words: str) -> str:
         return "the deploy failed with a traceback"
     missing = [word for word in words if word not in ended.said]
     return f"the deploy failed without saying {missing[0]!r}" if missing else ""
+
+
+def must_succeed(ended: Ended) -> str:
+    """A complaint unless the run did what it was told to."""
+    return f"the deploy failed: {last_line(ended.said)}" if ended.returncode else ""

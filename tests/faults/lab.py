@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
@@ -18,18 +20,33 @@ from tests.faults.observed import Seen
 from tests.faults.target_layout import LAYOUT
 
 # What decides the result of a deploy; a snapshot or a result of other content is not used again.
-CODE = ("deploy", "templates", "inventory", "deploy.py")
+CODE = ("deploy", "templates", "inventory/qemu.py", "deploy.py")
+# What no deploy to a target runs: images, cards, a first boot, the doctor, and what makes the VM.
+APART = re.compile(
+    r"deploy/((debian|flash|image|vm)/|(doctor|interrupts|outside|programs|signing|visit)\.py)"
+    r"|deploy/onboard/(card|diagnosis|doctor|facts|first_boot|identity(_\w+)?|lights|naming|network|reach"
+    r"|surroundings)\.py"
+)
+# What runs only where a model comes from a hub.
+FETCHING = re.compile(r"deploy/models/(hub|transfer)\.py")
 OBSERVE = Path(__file__).resolve().parent / "on_target" / "observe.py"
 
 
-def code_key() -> str:
-    """12 digits over the code that is tried."""
+@cache
+def code_key(fetching: bool = False) -> str:
+    """12 digits over the code that is tried; `fetching`: with a model from a hub."""
     digest = hashlib.sha256()
-    for name in CODE:
-        top = REPO / name
+    for part in CODE:
+        top = REPO / part
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.is_file() and path.suffix != ".pyc":
-                digest.update(f"{path.relative_to(REPO)}\0".encode() + path.read_bytes())
+            name = str(path.relative_to(REPO))
+            if (
+                path.is_file()
+                and path.suffix != ".pyc"
+                and not APART.match(name)
+                and (fetching or not FETCHING.match(name))
+            ):
+                digest.update(f"{name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 

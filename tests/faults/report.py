@@ -21,14 +21,16 @@ For seeds 1, 5, 9 and so on it is made once more, and must change nothing. **LOS
 
 "power-cut" kills the machine; "power-cut-unflushed" also takes away what its disk was not told to flush, by replaying
 a log of its writes. Seconds are from power to the first healthy answer, on an emulated machine: its boot is most of it.
+A code names the content of all that a row runs; rows of hubs also run what fetches, and have one of their own.
 """
 
 
-def page(results: Iterable[Result], planned: int, code: str) -> str:
-    """The whole page; `planned` is how many tries a whole campaign has, `code` what was tried (tests/faults/lab.py)."""
+def page(results: Iterable[Result], planned: int) -> str:
+    """The whole page; `planned` is how many tries a whole campaign has."""
     found = sorted(results, key=lambda result: (result.row.partition("/")[0], result.row, result.seed))
     counts = Counter(result.outcome for result in found)
-    parts = [HEAD, f"\nOf code {code}, {len(found)} tries of {planned}: {counted(counts)}.\n", table(found)]
+    codes = " and ".join(code for code, _ in Counter(result.code for result in found).most_common())
+    parts = [HEAD, f"\nOf code {codes}: {len(found)} tries of {planned}, {counted(counts)}.\n", table(found)]
     failures = [result for result in found if result.outcome == Outcome.LOST.value]
     if failures:
         parts.append("\n## Lost\n\n" + "".join(f"- `{one.row}` seed {one.seed}, {tell(one)}\n" for one in failures))

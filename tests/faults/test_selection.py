@@ -17,7 +17,7 @@ SELECTION = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A VM of its own, gone afterwards."""
     lab = Lab("faults-test")

@@ -1,6 +1,7 @@
 """The fault campaign's own judgement, on made-up targets: what counts as old, new and lost."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,15 +150,23 @@ class TestResults:
         with path.open("a") as file:
             file.write('{"row": "half a li')
         assert list(Results(path)) == [self.RESULT]
-        assert Results(path).has("power-cut/upgrade", 3, "code")
-        assert not Results(path).has("power-cut/upgrade", 3, "other code")
+
+    def test_a_result_of_other_code_or_of_a_row_that_is_gone_is_none(self, tmp_path: Path) -> None:
+        row, hub = next(table()), next(row for row in table() if row.fault.fetches)
+        results = Results(tmp_path / "results.jsonl")
+        made = replace(self.RESULT, row=row.name, code=row.code)
+        others = {"row": "gone/upgrade"}, {"row": hub.name}, {"seed": 4, "code": "c0de"}
+        for result in (made, *(replace(made, **changed) for changed in others)):
+            results.add(result)
+        assert results.present(table()) == [made]
+        assert results.has(row, 3) and not results.has(row, 4) and not results.has(hub, 3)
 
     def test_the_page_counts_outcomes_and_names_what_is_lost(self) -> None:
         bad = replace(self.RESULT, seed=4, outcome="LOST", reason="a | b", serve=None)
-        text = page([bad, self.RESULT], 9, "c0de")
+        text = page([bad, self.RESULT], 9)
         assert "| power-cut | upgrade | 2 | 1 |  | 1 | 14 (at most 14) | 3-4 |" in text
         assert "- `power-cut/upgrade` seed 4, 2.00 s: a / b\n" in text
-        assert "Of code c0de, 2 tries of 9: 1 old, 0 new, 1 LOST." in text
+        assert "Of code code: 2 tries of 9, 1 old, 0 new, 1 LOST." in text
 
     def test_seeds_are_drawn_together(self) -> None:
         assert spans([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"

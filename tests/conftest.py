@@ -1,6 +1,7 @@
 """What all tests share: the option that names an inventory, and the VM that board and VM tests run against."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tests never touch the VM of `make up`, unless --inventory says so: theirs has its own name, disk, key, ports."""
+    # What starts pytest in the background has it ignore Ctrl-C (a shell) or the end of the terminal (nohup), and so
+    # every program that a test interrupts: an ignored signal stays ignored at exec, a handled one does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
     inventory = config.getoption("--inventory")
     if inventory:
         targets(inventory)  # asked here, so that one that is not there is one line
@@ -32,11 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def booted_vm(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
-    """A VM with an empty disk, booted for this run of the tests, and gone after it."""
+    """A VM with an empty disk, booted for this run of the tests, and gone after it.
+
+    It has one CPU: two of them wait for each other in every cache flush and every barrier of llama.cpp, and the
+    controller's cores are shared with another worker's VM. Figures: docs/benchmarks.md.
+    """
     show = request.config.pluginmanager.getplugin("capturemanager")
     with show.global_and_fixture_disabled():  # minutes may pass: whoever waits sees what for
         subprocess.run([sys.executable, "-m", "deploy.vm", "down", "--wipe"], cwd=REPO, check=True)
-        subprocess.run([sys.executable, "-m", "deploy.vm", "up"], cwd=REPO, check=True)
+        subprocess.run([sys.executable, "-m", "deploy.vm", "up", "--cores", "1"], cwd=REPO, check=True)
     try:
         with TemporaryDirectory(prefix="bl-", dir="/tmp") as folder:
             yield VirtualBoard(Path(folder))

@@ -30,7 +30,7 @@ PROBLEMS = {
     f"echo '<!DOCTYPE html>' > {MODELS}/{FILE}": (
         f"{MODELS}/{FILE} is no GGUF file: it begins with b'<!DO'; fetch it again"
     ),
-    SPOIL % ('"default_threads": 1', "& // more"): (
+    SPOIL % ('"default_threads": 2', "& // more"): (
         f"{CONFIG}: line 12, column 26: Expecting ',' delimiter; JSON has no comments and no trailing comma"
     ),
     SPOIL % ("default_threads", "threads"): (
@@ -51,10 +51,12 @@ PROBLEMS = {
 class Expected:
     """What a block does. `says`: regular expressions, each found in what it prints; `then`: what holds afterwards.
 
-    `typed` is what the user types while it runs; `endless` until Ctrl-C; `serves` the port that it must answer on.
+    `after` has happened on the target before it is typed; `typed` is what the user types while it runs; `endless` until
+    Ctrl-C; `serves` the port that it must answer on.
     """
 
     says: tuple[str, ...] = ()
+    after: str = ""
     typed: str = ""
     endless: bool = False
     serves: int = 0

@@ -29,6 +29,14 @@ class Deploy:
     failed: list[str] = field(default_factory=list)
 
 
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    """`make` as whoever types it or a script runs it: nobody answers a question."""
+    line = ["make", "--no-print-directory", *words]
+    return subprocess.run(
+        line, cwd=REPO, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+
+
 class VirtualBoard:
     """The booted VM. `folder` takes what SSH needs; its path is short."""
 
@@ -48,7 +56,7 @@ class VirtualBoard:
     def start(
         self, *options: str, env: dict[str, str] | None = None, inventory: Path = INVENTORY
     ) -> subprocess.Popen[str]:
-        """`pyinfra --json inventory/qemu.py deploy.py` with options such as `--data`, `threads=1`."""
+        """`pyinfra --json inventory/qemu.py deploy.py` with options such as `--data`, `top_k=7`."""
         return subprocess.Popen(
             [str(PYINFRA), "--json", *options, str(inventory), "deploy.py"],
             cwd=REPO,
@@ -58,12 +66,6 @@ class VirtualBoard:
             stderr=subprocess.PIPE,
             text=True,
         )
-
-    def operate(self, function: str, *options: str) -> Deploy:
-        """`pyinfra -y inventory/qemu.py deploy.activate.…`."""
-        command = [str(PYINFRA), "-y", *options, str(INVENTORY), function]
-        done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=DEADLINE, check=False)
-        return Deploy(done.returncode, done.stderr, done.stdout)
 
     def deploy(self, *options: str, env: dict[str, str] | None = None, inventory: Path = INVENTORY) -> Deploy:
         """The same with `-y`, unless it is a dry run, to its end."""

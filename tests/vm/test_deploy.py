@@ -28,10 +28,10 @@ def vm(deployed_vm: VirtualBoard) -> Iterator[VirtualBoard]:
     assert restored.returncode == 0, restored.said
 
 
-def threads(vm: VirtualBoard) -> str:
-    """How many threads the running server was given."""
+def top_k(vm: VirtualBoard) -> str:
+    """The setting that these tests change, as the running server was given it; 40 when nobody set it."""
     arguments = vm.board.arguments
-    return arguments[arguments.index("--threads") + 1]
+    return arguments[arguments.index("--top-k") + 1]
 
 
 def test_the_second_run_reports_no_change_and_touches_nothing(vm: VirtualBoard) -> None:
@@ -44,18 +44,18 @@ def test_the_second_run_reports_no_change_and_touches_nothing(vm: VirtualBoard) 
 def test_a_changed_setting_restarts_once(vm: VirtualBoard) -> None:
     started = f"journalctl -b -o cat -u {UNIT} | grep -c '^Started '"
     before = int(vm.run(started))
-    done = vm.deploy("--data", "threads=1")
+    done = vm.deploy("--data", "top_k=7")
     assert done.changed == RELEASE
     assert int(vm.run(started)) == before + 1
-    assert threads(vm) == "1"
-    assert vm.deploy("--data", "threads=1").changed == []
+    assert top_k(vm) == "7"
+    assert vm.deploy("--data", "top_k=7").changed == []
 
 
 def test_a_dry_run_shows_the_difference_and_changes_nothing(vm: VirtualBoard) -> None:
     before = vm.run(TOUCHED)
-    done = vm.deploy("--dry", "--diff", "--data", "threads=1")
+    done = vm.deploy("--dry", "--diff", "--data", "top_k=7")
     assert done.returncode == 0, done.said
-    assert '+    "default_threads": 1' in done.said
+    assert '+    "top_k": 7' in done.said
     assert vm.run(TOUCHED) == before
 
 
@@ -88,7 +88,7 @@ def test_an_operators_edit_survives_until_told_otherwise(vm: VirtualBoard) -> No
 def test_a_drop_in_of_the_operator_is_never_touched(vm: VirtualBoard) -> None:
     drop_in = f"/etc/systemd/system/{UNIT}.d/mine.conf"
     vm.run(f"mkdir -p $(dirname {drop_in}) && printf '[Service]\\nNice=5\\n' > {drop_in}")
-    vm.deploy("--data", "threads=1")
+    vm.deploy("--data", "top_k=7")
     assert vm.run(f"cat {drop_in}") == "[Service]\nNice=5"
     assert vm.run(f"ps -o ni= -p {vm.board.process}") == "5"
     vm.run(f"rm -r $(dirname {drop_in}); systemctl daemon-reload")
@@ -122,11 +122,11 @@ def test_an_ordinary_user_with_sudo_is_enough(vm: VirtualBoard) -> None:
         " install -D -o pi -m 600 /root/.ssh/authorized_keys /home/pi/.ssh/authorized_keys; chown pi /home/pi/.ssh"
     )
     as_pi = ("--data", "ssh_user=pi", "--data", "_sudo=true")
-    done = vm.deploy(*as_pi, "--data", "threads=1", "--data", "cpu=generic", "--data", "api_key=generate")
+    done = vm.deploy(*as_pi, "--data", "top_k=7", "--data", "cpu=generic", "--data", "api_key=generate")
     assert done.returncode == 0, done.said
-    assert threads(vm) == "1"
+    assert top_k(vm) == "7"
     assert "/generic-" in vm.run("readlink -f /usr/bin/llama-server")
-    assert vm.deploy(*as_pi, "--data", "threads=1", "--data", "cpu=generic", "--data", "api_key=generate").changed == []
+    assert vm.deploy(*as_pi, "--data", "top_k=7", "--data", "cpu=generic", "--data", "api_key=generate").changed == []
     vm.run("rm /etc/ollama-cpp/api-key")
 
 
@@ -138,5 +138,5 @@ def test_the_controllers_clock_does_not_matter(vm: VirtualBoard) -> None:
         "import time\nnow = time.time\ntime.time = lambda: now() - 365 * 86400\n"
     )
     assert vm.deploy(env={"PYTHONPATH": clock}).changed == []
-    assert vm.deploy("--data", "threads=1", env={"PYTHONPATH": clock}).returncode == 0
-    assert threads(vm) == "1"
+    assert vm.deploy("--data", "top_k=7", env={"PYTHONPATH": clock}).returncode == 0
+    assert top_k(vm) == "7"

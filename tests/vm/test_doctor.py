@@ -6,17 +6,15 @@ import subprocess
 import pytest
 
 from deploy.onboard.places import UNIT
-from deploy.paths import REPO
-from tests.vm.machine import VirtualBoard
+from tests.vm.machine import VirtualBoard, make
 from tests.vm.test_deploy import vm
 
 __all__ = ["vm"]
 
 
-def doctor(*words: str) -> subprocess.CompletedProcess[str]:
-    """As `make` runs it."""
-    line = ["make", "--no-print-directory", "doctor", "HOST=qemu"]
-    return subprocess.run([*line, *words], cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
+def doctor() -> subprocess.CompletedProcess[str]:
+    """Of the VM, as an operator types it."""
+    return make("doctor", "HOST=qemu")
 
 
 def lights(vm: VirtualBoard) -> dict[str, str]:

@@ -8,8 +8,8 @@ import pytest
 
 from deploy.models import smoke
 from deploy.onboard.places import CONFIG, UNIT
-from tests.vm.machine import INVENTORY, VirtualBoard
-from tests.vm.test_deploy import threads, vm
+from tests.vm.machine import INVENTORY, VirtualBoard, make
+from tests.vm.test_deploy import top_k, vm
 
 __all__ = ["vm"]
 
@@ -37,21 +37,22 @@ def other_model(tmp_path: Path) -> Path:
 
 def test_going_back_needs_no_setting_and_no_controller(vm: VirtualBoard) -> None:
     first = current(vm)
-    assert vm.deploy("--data", "threads=1").returncode == 0
+    assert vm.deploy("--data", "top_k=7").returncode == 0
     assert releases(vm)[first] == "previous"
-    done = vm.operate("deploy.activate.rollback")
-    assert done.returncode == 0, done.said
-    assert (current(vm), threads(vm)) == (first, "2")
+    done = make("rollback")
+    assert done.returncode == 0, done.stderr
+    assert (current(vm), top_k(vm)) == (first, "40")
     vm.run("boardllama rollback")
-    assert threads(vm) == "1"
+    assert top_k(vm) == "7"
     vm.run(f"boardllama rollback {first[:6]}")
-    assert (current(vm), threads(vm)) == (first, "2")
+    assert (current(vm), top_k(vm)) == (first, "40")
     assert vm.deploy().changed == []
 
 
 def test_the_table_of_releases_is_on_standard_output(vm: VirtualBoard) -> None:
-    printed = vm.operate("deploy.activate.releases", "-y").printed
-    heading, row, *_ = printed.splitlines()
+    done = make("releases")
+    assert (done.returncode, done.stderr) == (0, "")
+    heading, row, *_ = done.stdout.splitlines()
     assert heading.split() == ["host", "id", "when", "build", "model", "state"]
     assert row.split()[1] == current(vm)
     assert row.endswith("current")
@@ -59,7 +60,7 @@ def test_the_table_of_releases_is_on_standard_output(vm: VirtualBoard) -> None:
 
 def test_a_release_below_the_floor_is_taken_back_with_both_facts_and_its_last_lines(vm: VirtualBoard) -> None:
     before, process = current(vm), vm.board.process
-    done = vm.deploy("--data", "min_tokens_per_second=9999", "--data", "threads=1")
+    done = vm.deploy("--data", "min_tokens_per_second=9999", "--data", "top_k=7")
     assert done.returncode == 1
     assert "min_tokens_per_second is 9999" in done.said
     assert f"{before} serves again" in done.said
@@ -68,7 +69,7 @@ def test_a_release_below_the_floor_is_taken_back_with_both_facts_and_its_last_li
     assert current(vm) == before
     assert any(state.startswith("rejected") for state in releases(vm).values())
     assert vm.board.process != process
-    assert threads(vm) == "2"
+    assert top_k(vm) == "40"
     assert vm.deploy().returncode == 0
     assert set(releases(vm).values()) <= {"current", "previous"}, "what was rejected is gone with the next deploy"
 
@@ -85,9 +86,9 @@ def test_two_models_of_one_name_are_two_releases(vm: VirtualBoard, other_model: 
 
 
 def test_an_operators_edit_becomes_a_release_that_can_be_gone_back_from(vm: VirtualBoard) -> None:
-    vm.run(f'sed -i \'s/"default_threads": 0/"default_threads": 1/\' {CONFIG}')
+    vm.run(f'sed -i \'s/"top_k": 40/"top_k": 7/\' {CONFIG}')
     assert vm.deploy().returncode == 0
-    assert threads(vm) == "1"
+    assert top_k(vm) == "7"
     assert vm.run(f"test -L {CONFIG} && echo link") == "link"
     assert vm.deploy().changed == []
 
@@ -102,23 +103,23 @@ class TestTwoAtOnce:
 
     @pytest.mark.usefixtures("slow_start")
     def test_the_second_deploy_is_refused_with_the_name_of_the_first(self, vm: VirtualBoard) -> None:
-        first = vm.start("-y", "--data", "threads=1")
+        first = vm.start("-y", "--data", "top_k=7")
         vm.run("timeout 60 sh -c 'until test -s /run/boardllama/lock; do sleep 0.1; done'; sleep 1")
-        second = vm.deploy("--data", "threads=2")
+        second = vm.deploy("--data", "top_k=8")
         first.communicate(timeout=300)
         assert first.returncode == 0
         assert second.returncode == 1
         assert "is deploying to this target: wait for it, then run again" in second.said
-        assert threads(vm) == "1"
+        assert top_k(vm) == "7"
 
     def test_a_controller_that_is_killed_leaves_a_target_that_finishes_and_no_lock(self, vm: VirtualBoard) -> None:
-        running = vm.start("-y", "--data", "threads=1")
+        running = vm.start("-y", "--data", "top_k=7")
         vm.run("timeout 120 sh -c 'until systemctl is-active --quiet boardllama-switch; do sleep 0.1; done'")
         running.kill()
         running.communicate(timeout=60)
         vm.run("timeout 120 sh -c 'while systemctl is-active --quiet boardllama-switch; do sleep 0.2; done'")
-        assert threads(vm) == "1"
-        assert vm.deploy("--data", "threads=1").changed == []
+        assert top_k(vm) == "7"
+        assert vm.deploy("--data", "top_k=7").changed == []
 
 
 # pyinfra looks for hosts' data beside the inventory, and where it is told to.
@@ -143,10 +144,10 @@ class TestCanary:
         assert current(vm) == before
 
     def test_when_it_passes_the_others_follow(self, vm: VirtualBoard, two: Path) -> None:
-        changed = (*DATA, "--data", "canary=1", "--data", "threads=1")
+        changed = (*DATA, "--data", "canary=1", "--data", "top_k=7")
         done = vm.deploy(*changed, inventory=two)
         assert "Activate | Switch the canary to its release" in done.said
-        assert threads(vm) == "1"
+        assert top_k(vm) == "7"
         assert "did not pass" not in done.said
         done = vm.deploy(*changed, inventory=two)
         assert done.returncode == 0, done.said

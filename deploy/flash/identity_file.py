@@ -15,7 +15,8 @@ from deploy.flash.archive import Archive
 from deploy.flash.layout import Kept
 from deploy.flash.spans import BLOCK, Span
 from deploy.flash.stream import decompressed
-from deploy.onboard.identity import FILE, Identity, decode, read
+from deploy.onboard.identity import FILE, Identity, read
+from deploy.onboard.identity_lines import decode
 from deploy.programs import output
 
 DEADLINE = 60

@@ -15,8 +15,12 @@ from deploy.paths import REPO, cache_dir
 
 # A larger file is searched in pieces that overlap by so much, so that nothing hides at a border.
 PIECE, OVERLAP = 1 << 24, 4096
-PRIVATE_KEY = re.compile(rb"^-----BEGIN [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
-WIFI_SECRET = re.compile(rb"^\s*(psk|wifi_password|api_key)\s*=", re.MULTILINE)
+PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File")
+# A name and its value as JSON, units, shells and configurations write them; what stands in a comment is no secret.
+SECRET = re.compile(
+    rb"""^[^#\n]*(?<![^\W_])(psk|wifi_password|api_?key|hf_token)["']?\s*[=:]\s*["']?[^\s"'$%]""",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 # What Debian's tools make of what the packages brought.
@@ -39,6 +43,7 @@ RULES = (
     Rule("the id of one machine", ("etc/machine-id", "var/lib/dbus/machine-id")),
     Rule("a random seed", ("var/lib/systemd/random-seed", "boot/*random-seed", "var/lib/urandom/*")),
     Rule("an API key, which the first boot makes", ("etc/ollama-cpp/api-key*",), empty=True),
+    Rule("somebody's login", ("*/.netrc", "*/.git-credentials", "etc/apt/auth.conf*", "*/huggingface/token")),
     Rule("a history", ("*/.*_history", "*/.lesshst", "*/.viminfo", "*/.wget-hsts"), empty=True),
     Rule("a package list or cache", ("var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/*")),
     Rule("a log", ("var/log/*",)),
@@ -108,7 +113,7 @@ def judge_content(name: str, content: bytes, text: bool, traces: "Traces") -> It
     """What is wrong with the bytes of a file, which is a text or a program."""
     if text and PRIVATE_KEY.search(content):
         yield "it holds a private key"
-    if text and name.startswith("etc/") and WIFI_SECRET.search(content):
+    if text and name.startswith("etc/") and SECRET.search(content):
         yield "it holds a secret"
     if name == "etc/shadow" and (users := passwords(content)):
         yield f"{', '.join(users)} has a password"

@@ -15,7 +15,8 @@ from pathlib import Path
 from . import places
 from .commands import CommandFailed, run
 from .files import sync
-from .identity import ERRORS, FILE, LABEL, decode
+from .identity import ERRORS, FILE, LABEL
+from .identity_lines import decode
 
 COPY = "boardllama.new"
 SETTLE_SECONDS = 15

@@ -18,7 +18,7 @@ from .commands import run
 from .files import sync, write
 from .identity import FILE, Identity, read
 from .identity_secrets import without_secrets
-from .identity_steps import STEPS, applied, left_out
+from .identity_steps import STEPS, applied, left_out, usable
 
 ACCOUNT = "board"
 
@@ -55,8 +55,9 @@ def obey(card: Card, text: str, failed: list[str]) -> int:
     if before.get("sha256") == hash_of(text) and not failed:
         return tell(card, [*before["problems"], *others], failed)
     identity, problems = read(text)
-    clean = without_secrets(text, identity)
     said = [*map(str, problems), *left_out(identity)]
+    identity = usable(identity)
+    clean = without_secrets(text, identity)
     failed = [*failed, *apply(identity, whole=not said)]
 
     def settle() -> None:

@@ -1,14 +1,14 @@
 """boardllama.txt: what a technician tells one board, in a file that any system can edit. Read, checked, written; pure.
 
-The rules of single values are in identity_rules.py. Lines are `name = value`; `#` begins a comment.
+The rules of single values are in identity_rules.py. How a line is written is in identity_lines.py.
 """
 
-import codecs
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from .identity_lines import Entry, entry, named, quoted
 from .identity_rules import NAMES, Rule, Wrong, conflicts
 
 FILE = "boardllama.txt"
@@ -41,14 +41,6 @@ class IdentityError(Exception):
         super().__init__("; ".join(map(str, self.problems)))
 
 
-class Entry(NamedTuple):
-    """A name with its value, and the line that it stands in, from 1; 0 when it comes from no file."""
-
-    line: int
-    name: str
-    value: str
-
-
 @dataclass(frozen=True)
 class Identity:
     """What one board is told; None leaves it as it is. `kept` names secrets that the board has taken over before.
@@ -71,6 +63,10 @@ class Identity:
     def first(self, name: str) -> str | None:
         """The value of a name."""
         return next(iter(self.all(name)), None)
+
+    def without(self, names: Collection[str]) -> "Identity":
+        """The same, but silent about these names."""
+        return replace(self, entries=tuple(entry for entry in self.entries if entry[0] not in names))
 
     @property
     def hostname(self) -> str | None:
@@ -136,13 +132,6 @@ class Identity:
             yield f"# {name} = {rule.example}"
 
 
-def decode(content: bytes) -> str:
-    """The text of a file as editors save it. Bytes that are no UTF-8 become U+FFFD, which no value may hold."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace")
-    return content.decode("utf-8-sig", errors="replace")
-
-
 def parse(text: str) -> Identity:
     """The identity in the file. Raises IdentityError with every problem."""
     identity, problems = read(text)
@@ -170,12 +159,10 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
             marks[found[1]] = found[2], number
         if not line or line.startswith("#"):
             continue
-        name, equals, value = line.partition("=")
-        if equals:
-            entries.append(Entry(number, name.strip().lower(), unquoted(value.strip())))
-        else:
-            # Not more of it: it may be a password.
-            problems.append(Problem(number, f"{line.split()[0][:20]!r}… has no =: write name = value"))
+        try:
+            entries.append(entry(number, line))
+        except Wrong as error:
+            problems.append(Problem(number, str(error)))
     kept = frozenset(name for name, (mark, _) in marks.items() if mark == "applied")
     named = {entry.name for entry in entries}
     refused = {name: line for name, (_, line) in marks.items() if name not in kept | named}
@@ -192,19 +179,21 @@ def checked(
     """
     good: list[Entry] = []
     problems, spoiled = list[Problem](), set(unclear)
-    for entry in entries:
+    for one in entries:
         try:
-            good.append(entry._replace(value=accepted(entry, good)))
+            good.append(one._replace(value=accepted(one, good)))
         except Wrong as error:
-            problems.append(Problem(entry.line, str(error)))
-            spoiled.add(entry.name)
-    lines = {entry.name: entry.line for entry in good}
-    for name, partner, text in conflicts({entry.name: entry.value for entry in good}, kept):
+            problems.append(Problem(one.line, str(error)))
+            spoiled.add(one.name)
+    # Of two secrets nobody knows which one is meant, and what is used leaves the file.
+    good = [one for one in good if not (is_secret(one.name) and one.name in spoiled)]
+    lines = {one.name: one.line for one in good}
+    for name, partner, text in conflicts({one.name: one.value for one in good}, kept):
         if partner not in spoiled:  # else the cause has been said
             problems.append(Problem(lines[name], text))
         spoiled.add(name)
-        good = [entry for entry in good if entry.name != name]
-    return Identity(tuple((entry.name, entry.value) for entry in good), kept, frozenset(spoiled)), problems
+        good = [one for one in good if one.name != name]
+    return Identity(tuple((one.name, one.value) for one in good), kept, frozenset(spoiled)), problems
 
 
 def accepted(entry: Entry, before: Iterable[Entry]) -> str:
@@ -215,7 +204,7 @@ def accepted(entry: Entry, before: Iterable[Entry]) -> str:
 
         near = difflib.get_close_matches(entry.name, NAMES, n=1)
         advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(NAMES)}"
-        raise Wrong(f"{entry.name[:40]!r} is unknown: {advice}")
+        raise Wrong(f"{named(entry.name)!r} is unknown: {advice}")
     if earlier := [one for one in before if one.name == entry.name and not rule.repeats]:
         raise Wrong(f"{entry.name} is there a second time, first in line {earlier[0].line}: take one of them away")
     if "\ufffd" in entry.value:
@@ -232,13 +221,3 @@ def accepted(entry: Entry, before: Iterable[Entry]) -> str:
 def is_secret(name: str) -> bool:
     """Whether values of that name do not stay in the file."""
     return name in NAMES and NAMES[name].secret
-
-
-def quoted(value: str) -> str:
-    """Quotation marks where blanks at an end, or marks of its own, would be lost."""
-    return f'"{value}"' if value != value.strip() or unquoted(value) != value else value
-
-
-def unquoted(value: str) -> str:
-    """Without the quotation marks around it."""
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value

@@ -1,6 +1,7 @@
 """Secrets leave boardllama.txt when the board has read them; a line says what became of each. Pure."""
 
-from .identity import APPLIED, REFUSED, Entry, Identity, accepted, is_secret, unquoted
+from .identity import APPLIED, REFUSED, Identity, accepted, is_secret
+from .identity_lines import Entry, unquoted
 from .identity_rules import Wrong
 
 

@@ -21,8 +21,9 @@ from .network import networkd, supplicant
 SERVICE_GROUP = "ollama"
 # What an image is called before it is anyone's board.
 NAMELESS = ("", "boardllama", "localhost", "debian")
+NETWORK = frozenset({"address", "gateway", "dns", "wifi_ssid", "wifi_password"})
 # Names that say nothing about the network. One that nobody knows may be meant for it.
-ELSEWHERE = frozenset(NAMES) - {"address", "gateway", "dns", "wifi_ssid", "wifi_password"}
+ELSEWHERE = frozenset(NAMES) - NETWORK
 ZONES = Path("/usr/share/zoneinfo")
 # The identity, and whether it is all that the file was to say. Of a file with mistakes nothing is taken to be absent on
 # purpose: what it does not say stays as it is.
@@ -49,6 +50,16 @@ def left_out(identity: Identity) -> list[str]:
     return []
 
 
+def usable(identity: Identity) -> Identity:
+    """Without the network, when there is a mistake in a line of it, or in a name: it is one thing.
+
+    The address of one network is of no use in another. A password that waits for the mending of another line stays in
+    the file. On a board to which no file has been applied yet, what is right is better than nothing.
+    """
+    torn = left_out(identity) or (identity.unclear - ELSEWHERE and applied())
+    return identity.without(NETWORK) if torn else identity
+
+
 def hostname(identity: Identity, _whole: bool) -> None:
     """The name that was chosen; or the default one, on a board that has none yet."""
     now = places.HOSTNAME.read_text().strip() if places.HOSTNAME.exists() else ""
@@ -72,17 +83,9 @@ def ssh_keys(identity: Identity, whole: bool) -> None:
 
 
 def network(identity: Identity, whole: bool) -> None:
-    """Address, gateway, name servers, Wi-Fi: one thing. A mistake in a line of it, or in a name, leaves all as it was.
-
-    The address of one network is of no use in another. On a board to which no file has been applied yet, what is right
-    is better than nothing. What is said of a Wi-Fi is harmless without one: nothing starts that would read it.
-    """
-    try:
-        parts = ((places.NETWORK, networkd(identity), 0o644), (places.WIFI, wireless(identity), 0o600))
-    except Wrong:  # which left_out has said
-        return
-    said, clear = any(text for _, text, _ in parts), not identity.unclear - ELSEWHERE
-    if whole or (said and (clear or not applied())):
+    """Address, gateway, name servers, Wi-Fi. What is said of a Wi-Fi is harmless without one: nothing reads it."""
+    parts = ((places.NETWORK, networkd(identity), 0o644), (places.WIFI, wireless(identity), 0o600))
+    if whole or any(text for _, text, _ in parts):
         for path, text, mode in parts:
             put(path, text, mode)
 

@@ -64,6 +64,42 @@ def test_a_mistake_in_one_line_leaves_the_network_as_it_was(board: Board, right:
 
 
 @pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("gateway = 192.168.1.1", "gatway = 192.168.1.1"),
+        ("192.168.1.20/24", "192.168.1.20"),
+        ("wifi_ssid = Home", "wifi_ssid = 'Home'"),
+    ],
+)
+def test_a_new_password_beside_a_mistake_waits_on_the_card_until_that_is_mended(
+    board: Board, right: str, wrong: str
+) -> None:
+    board.insert(TEXT)
+    board.boot()
+    before = places.WIFI.read_text()
+    board.insert(TEXT.replace("correct horse", "battery staple").replace(right, wrong))
+    board.boot()
+    assert places.WIFI.read_text() == before
+    assert "wifi_password = battery staple" in board.file
+    board.insert(board.file.replace(wrong, right))
+    assert board.boot() == 0
+    assert 'psk="battery staple"' in places.WIFI.read_text()
+    assert "battery" not in board.file
+    assert board.errors == ""
+
+
+def test_a_file_whose_lines_end_in_another_way_says_the_same(board: Board) -> None:
+    board.insert(TEXT)
+    board.boot()
+    board.insert(TEXT.replace("kitchen", "cellar").replace("\n", "\r"))
+    assert board.boot() == 0
+    assert board.errors == ""
+    assert places.HOSTNAME.read_text() == "cellar\n"
+    assert places.AUTHORIZED_KEYS.read_text() and places.WIFI.exists() and places.NETWORK.exists()
+    assert "correct horse" not in board.file
+
+
+@pytest.mark.parametrize(
     ("password", "address"),
     [
         ("wifi_password = battery staple", "10.0.0.5"),

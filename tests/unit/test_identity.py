@@ -5,7 +5,8 @@ import random
 import pytest
 
 from deploy.onboard import identity_rules
-from deploy.onboard.identity import Identity, IdentityError, decode, made_of, parse, read
+from deploy.onboard.identity import Identity, IdentityError, made_of, parse, read
+from deploy.onboard.identity_lines import decode
 from deploy.onboard.identity_secrets import without_secrets
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBJH5h5GJlVZ0iCMoh2KR3cCZ2nmVbiFcT5iZ7nq0AGv tech@laptop"
@@ -62,7 +63,14 @@ def test_every_name_reaches_its_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", FULL, 'wifi_ssid = " \\" "\nwifi_password = none', 'wifi_ssid=""a""\nwifi_password="none"']
+    "text",
+    [
+        "",
+        FULL,
+        'wifi_ssid = " \\" "\nwifi_password = none',
+        'wifi_ssid=""a""\nwifi_password="none"',
+        "wifi_ssid = \"'a'\"\nwifi_password = none",
+    ],
 )
 def test_what_is_written_is_read_back(text: str) -> None:
     assert parse(parse(text).render()) == Identity(tuple(sorted(parse(text).entries, key=order)))
@@ -88,6 +96,12 @@ def test_any_editor_may_save_it(save: str, newline: str) -> None:
     assert parse(decode(FULL.replace("\n", newline).encode(save))) == parse(FULL)
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\r\n", "\u2028", "\x85"])
+def test_a_line_ends_however_an_editor_ends_it(end: str) -> None:
+    """Else all of it would be one comment, which takes away who may log in."""
+    assert parse(decode(FULL.replace("\n", end).encode())) == parse(FULL)
+
+
 def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -> None:
     identity, problems = read("hostname = my board\n\nhostnam = x\ntimezone = Europe/Berlin\njust words\n")
     assert identity == made_of(("timezone", "Europe/Berlin"))
@@ -102,8 +116,10 @@ def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -
         ("{\\rtf1\\ansi\nhostname = x\n}", "save it as plain text"),
         ("hostnme = x", "line 1: 'hostnme' is unknown: did you mean hostname?"),
         ("wifi-ssid = x", "did you mean wifi_ssid?"),
+        ("wifi_ssid = \u201cWorkshop\u201d", "line 1: wifi_ssid stands between \u201c and \u201d"),
+        ("wifi_ssid = 'Workshop'", "take them away"),
         ("xyzzy = 1", "must be one of hostname, ssh_key"),
-        ("hostname: x", "line 1: 'hostname:'… has no =: write name = value"),
+        ("hostname: x", "line 1: hostname has no =: write name = value"),
         ("hostname = -x", "1 to 63 letters"),
         ("hostname = localhost", "1 to 63 letters"),
         (f"hostname = {'a' * 64}", "1 to 63 letters"),
@@ -162,7 +178,18 @@ def test_a_value_that_needs_a_wrong_one_is_not_used_and_not_said(text: str) -> N
 
 
 @pytest.mark.parametrize(
-    "line", ["wifi_password = hünter2", "api_key = hünter2", "wifi_pasword = hünter2", "api_key: hünter2"]
+    "line",
+    [
+        "wifi_password = hünter2",
+        "api_key = hünter2",
+        "wifi_pasword = hünter2",
+        "api_key: hünter2",
+        "wifi_password: hünter2=x",
+        "wifi_password:hünter2=x",
+        "wifi_password:hünter2",
+        "hünter2geheim",
+        "wifi_password = \u201chünter22\u201d",
+    ],
 )
 def test_a_secret_is_never_repeated(line: str) -> None:
     text = f"wifi_ssid = Home\n{line}"
@@ -200,6 +227,15 @@ def test_a_secret_that_is_right_waits_in_the_file_for_the_line_that_it_needs() -
     text = f"wifi_ssid = {'x' * 33}\nwifi_password = correct horse\n"
     identity, problems = read(text)
     assert len(problems) == 1
+    assert without_secrets(text, identity) == text
+
+
+@pytest.mark.parametrize("name", ["wifi_password", "api_key"])
+def test_of_two_secrets_of_one_name_none_is_used_and_none_is_lost(name: str) -> None:
+    text = f"wifi_ssid = Home\n{name} = correct-horse\n{name} = battery-staple\n"
+    identity, problems = read(text)
+    assert identity.first(name) is None
+    assert any("line 3" in str(problem) and "take one of them away" in problem.text for problem in problems)
     assert without_secrets(text, identity) == text
 
 

@@ -90,17 +90,25 @@ setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinne
 # Only what stands on the command line counts: shells export a HOSTNAME of their own.
 quoted = '$(subst ','\'',$(1))'
 given = $(if $(filter command,$(firstword $(origin $(1)))),--$(2) $(call quoted,$($(1))))
-# make gives these to its programs as variables, by whichever way it got them: sudo logs words, and `ps` shows them.
-hidden = $(if $(filter command environment,$(firstword $(origin $(1)))),--from-environment $(2))
+# YES=0 and YES=no say no.
+agreed = $(if $(filter 1 y yes true,$($(1))),--$(2))
+# Secrets go as variables: sudo logs words, and `ps` shows them. Others export an API_KEY, so ours have a name of ours.
+hidden = $(if $(filter command environment file,$(firstword $(origin BOARDLLAMA_$(1)))),--from-environment $(2))
+ifneq ($(filter command,$(origin WIFI_PASSWORD)),)
+export BOARDLLAMA_WIFI_PASSWORD = $(WIFI_PASSWORD)
+endif
+ifneq ($(filter command,$(origin API_KEY)),)
+export BOARDLLAMA_API_KEY = $(API_KEY)
+endif
 AS_ROOT = $(if $(or $(TO_FILE),$(filter 0,$(shell id -u))),,sudo --preserve-env=$(KEPT))
-KEPT = WIFI_PASSWORD,API_KEY,HOME,BOARDLLAMA_KEYS,BOARDLLAMA_CACHE,BOARDLLAMA_MIRROR,PYTHONDONTWRITEBYTECODE
+KEPT = BOARDLLAMA_WIFI_PASSWORD,BOARDLLAMA_API_KEY,HOME,BOARDLLAMA_KEYS,BOARDLLAMA_CACHE,BOARDLLAMA_MIRROR,PYTHONDONTWRITEBYTECODE
 # What root made in the user's cache becomes the user's; the trees of tests/image hold root's own files.
 GIVE_BACK = $(if $(AS_ROOT),sudo find "$${BOARDLLAMA_CACHE:-$$HOME/.cache/boardllama}" .pytest_cache -name test-trees \
     -prune -o -user root -exec chown -h "$$(id -u):$$(id -g)" {} +,true)
 
 flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVICE=, HOSTNAME=, SSH_KEY=): docs/technician.md
 	@$(AS_ROOT) $(PYTHON) -m deploy.flash $(if $(IMAGE),$(call quoted,$(IMAGE))) $(call given,DEVICE,device) \
-	    $(call given,DEVICES,devices) $(call given,TO_FILE,to-file) $(if $(YES),--yes) $(if $(EVERYTHING),--everything) \
+	    $(call given,DEVICES,devices) $(call given,TO_FILE,to-file) $(call agreed,YES,yes) $(call agreed,EVERYTHING,everything) \
 	    $(foreach serial,$(SERIAL),--serial $(call quoted,$(serial))) \
 	    $(if $(word 2,$(SERIAL)),--serial $(call quoted,$(SERIAL))) $(call given,CSV,csv) $(call given,RESULTS,results) \
 	    $(call given,ALLOWED_SIGNERS,signers) $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) \

@@ -53,7 +53,7 @@ def arguments() -> argparse.ArgumentParser:
         default=[],
         choices=NAMES,
         metavar="NAME",
-        help="take that value from the variable of its name in capitals: a command line is no place for a secret",
+        help="take that value from the variable BOARDLLAMA_NAME: a command line is no place for a secret",
     )
     for name, rule in NAMES.items():
         option = f"--{name.replace('_', '-')}"
@@ -94,13 +94,12 @@ def main(words: list[str]) -> int:
 
 
 def of_environment(name: str) -> str:
-    """The value of a variable. Raises BoardllamaError without it."""
-    try:
-        value = os.environ[name.upper()]
-    except KeyError:
-        raise BoardllamaError(f"--from-environment {name}: there is no variable {name.upper()}") from None
-    say(f"{name} is the one of the variable {name.upper()}")
-    return value
+    """The value of a variable of ours: others export an API_KEY. Raises BoardllamaError without it."""
+    variable = f"BOARDLLAMA_{name.upper()}"
+    if variable not in os.environ:
+        raise BoardllamaError(f"--from-environment {name}: there is no variable {variable}")
+    say(f"{name} is the one of the variable {variable}")
+    return os.environ[variable]
 
 
 def only_image() -> Path:
@@ -136,8 +135,8 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who, finished:
     prepared = prepare(archive, who[: len(chosen)])
     named = [identity.hostname if identity else None for identity in who]
     receives = [f"{archive.name} as {name}" if name else archive.name for _, name in zip(chosen, named, strict=False)]
-    choice.confirm(chosen, receives)
-    return [job_for(device, *both) for device, both in zip(chosen, prepared, strict=True)]
+    shown = choice.confirm(chosen, receives)
+    return [job_for(device, found, *both) for device, found, both in zip(chosen, shown, prepared, strict=True)]
 
 
 def without_finished(chosen: Sequence[Device], archive: Archive, finished: frozenset[str]) -> list[Device]:

@@ -44,7 +44,7 @@ def confirm(names: Sequence[str]) -> None:
     need_terminal()
     typed = read_answer(f"Type {' '.join(names)} to go on, or nothing to stop: ")
     words = [word.removeprefix("/dev/") for word in typed.replace(",", " ").split()]
-    if sorted(words) != sorted(names):
+    if typed != " ".join(names) and sorted(words) != sorted(names):  # a file's name may have blanks
         raise BoardllamaError(f"{typed!r} is not {' '.join(names)}: nothing was written" if typed else STOPPED)
 
 

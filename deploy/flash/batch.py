@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from deploy.errors import BoardllamaError
 from deploy.flash import card as cards
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, Interrupted
+from deploy.flash.contents import Content, contents
 from deploy.flash.devices import Device, devices
 from deploy.flash.progress import Progress, say, shown
 from deploy.flash.results import Result, Verdict, append, public
@@ -70,11 +71,9 @@ class Batch:
                 finally:
                     written = card.written
             verdict, reason = Verdict.PASS, "only what differed was written" if compared else ""
-        except Interrupted:
+        except Interrupted as error:
             verdict = Verdict.INTERRUPTED
-            reason = (
-                f"interrupted. {job.name} does not boot now: run the same command again" if written else "interrupted"
-            )
+            reason = f"interrupted. {error}: run the same command again" if written else "interrupted"
         except (BoardllamaError, OSError) as error:
             reason = str(error)
         progress.begin(verdict.value)
@@ -107,9 +106,9 @@ def wait_again(running: Sequence[Future[Result]]) -> None:
             continue
 
 
-def job_for(device: Device, identity: Identity | None, changes: Sequence[Change]) -> Job:
-    """For a disk."""
-    return Job(str(device.path), device.serial, partial(open_same, device), identity, changes)
+def job_for(device: Device, shown: Sequence[Content], identity: Identity | None, changes: Sequence[Change]) -> Job:
+    """For a disk, of which somebody was shown these contents."""
+    return Job(str(device.path), device.serial, partial(open_same, device, shown), identity, changes)
 
 
 def job_for_file(path: Path, size: int, identity: Identity | None, changes: Sequence[Change]) -> Job:
@@ -118,17 +117,18 @@ def job_for_file(path: Path, size: int, identity: Identity | None, changes: Sequ
 
 
 @contextmanager
-def open_same(device: Device, stop: threading.Event) -> Iterator[Card]:
-    """The disk that was asked about: another one may have got its name since. Raises BoardllamaError."""
+def open_same(device: Device, shown: Sequence[Content], stop: threading.Event) -> Iterator[Card]:
+    """The disk that was asked about, with what was shown of it. Raises BoardllamaError.
+
+    Another one may have got its name since; and of a card in a reader, name, serial and model are the reader's own.
+    """
     with cards.opened(device.path, stop) as card:
-        now = next((one for one in devices() if one.name == device.name), None)
-        if now is None or (now.number, now.serial, now.model, card.size) != (
-            device.number,
-            device.serial,
-            device.model,
-            device.size,
-        ):
-            raise BoardllamaError(f"{device.path} is another disk than a moment ago: nothing was written, run it again")
+        now = next((replace(one, parts=device.parts) for one in devices() if one.name == device.name), None)
+        if now != device or card.size != device.size or contents(device) != shown:
+            raise BoardllamaError(
+                f"another card is in the reader now, or {device.path} was changed: nothing was written, "
+                "run the same command again"
+            )
         yield card
 
 

@@ -20,14 +20,14 @@ from deploy.flash.words import amount
 BLKRRPART, BLKSSZGET, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1268, 0x1277, 0x80081272
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 DISCARD_STEP = 1 << 30  # bytes at once, so that Ctrl-C is heard in between
-ALIGNMENT = 1 << 20
+SECTOR = 512  # bytes: past the page cache nothing smaller can be written
 FULL = (errno.ENOSPC, errno.EDQUOT)
 GONE = (errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM)
-AGAIN = "It does not boot now. Put it in again and run the same command"
+AGAIN = "Put it in again and run the same command"
 
 
 class CardError(BoardllamaError):
-    """The card failed, or was pulled out. It does not boot."""
+    """The card failed, or was pulled out."""
 
 
 class Interrupted(Exception):
@@ -36,13 +36,15 @@ class Interrupted(Exception):
 
 @dataclass
 class Card:
-    """An open disk or file of `size` bytes. `written` counts bytes; `stop` ends the next read or write."""
+    """An open disk or file of `size` bytes. `written` counts bytes; `stop` ends the next read or write; `boots` until
+    it has been seen that it cannot."""
 
     name: str
     descriptor: int
     size: int
     stop: threading.Event = field(default_factory=threading.Event)
     written: int = 0
+    boots: bool = True
 
     @property
     def whole(self) -> Span:
@@ -125,9 +127,8 @@ class Card:
         if error.errno in GONE or self.is_gone():
             return CardError(f"{self.name} was pulled out, or its reader gave up. {AGAIN}")
         return CardError(
-            f"{self.name} cannot be {what} at {amount(offset)} of {amount(self.size)} ({error.strerror}). It does not "
-            "boot now. Was it pulled out? Put it in again and run the same command. Else it is worn or broken, or its "
-            "reader is: use another"
+            f"{self.name} cannot be {what} at {amount(offset)} of {amount(self.size)} ({error.strerror}). Was it "
+            f"pulled out? {AGAIN}. Else it is worn or broken, or its reader is: use another"
         )
 
     def is_gone(self) -> bool:
@@ -183,7 +184,7 @@ ADVICE = {
 
 @contextmanager
 def opened_file(path: Path, size: int, stop: threading.Event | None = None) -> Iterator[Card]:
-    """A regular file in place of a card, made at least `size` bytes long. Raises BoardllamaError."""
+    """A regular file in place of a card, made at least `size` bytes long, in whole sectors. Raises BoardllamaError."""
     try:
         descriptor = open_direct(path)
     except OSError as error:
@@ -200,9 +201,10 @@ def opened_file(path: Path, size: int, stop: threading.Event | None = None) -> I
 
 def lengthen(path: Path, descriptor: int, size: int) -> None:
     """Raises BoardllamaError where no file may be so long, as on FAT beyond 4 GiB."""
+    wanted = max(size, -(-size_of(descriptor) // SECTOR) * SECTOR)
     try:
-        if size_of(descriptor) < size:
-            os.ftruncate(descriptor, size)
+        if size_of(descriptor) < wanted:
+            os.ftruncate(descriptor, wanted)
     except OSError as error:
         raise BoardllamaError(f"{path} cannot have {amount(size)} ({error.strerror}): name another place") from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.flash import ask
-from deploy.flash.contents import contents, holds_member
+from deploy.flash.contents import Content, contents, holds_member
 from deploy.flash.devices import Device, devices, refusal, swaps
 from deploy.flash.progress import say
 
@@ -28,6 +28,8 @@ class Choice:
         present = devices()
         if self.yes and not self.named:
             raise BoardllamaError("YES=1 needs DEVICE= or DEVICES= too: which disk?")
+        if self.yes or ALL in self.named:
+            refuse_shared(self.serials, present)
         if self.named and list(self.named) != [ALL]:
             chosen = [named(one, present) for one in self.named]
             for device in chosen:
@@ -58,14 +60,22 @@ class Choice:
         except BoardllamaError as error:
             return f"cannot be looked at ({error})"
 
-    def confirm(self, chosen: Sequence[Device], receives: Sequence[str]) -> None:
-        """Returns when somebody means it. Raises BoardllamaError."""
-        for device, image in zip(chosen, receives, strict=True):
-            for line in ask.loss(device, contents(device), image):
+    def confirm(self, chosen: Sequence[Device], receives: Sequence[str]) -> list[list[Content]]:
+        """What is on each disk, as it was shown, when somebody means it. Raises BoardllamaError."""
+        shown = [contents(device) for device in chosen]
+        for device, found, image in zip(chosen, shown, receives, strict=True):
+            if why := holds_member(found):  # since it was chosen
+                raise BoardllamaError(f"{device.path} {why}")
+            for line in ask.loss(device, found, image):
                 say(line)
-        if not self.yes:
+        if self.yes:
+            self.prove(chosen)
+        else:
             ask.confirm([device.name for device in chosen])
-            return
+        return shown
+
+    def prove(self, chosen: Sequence[Device]) -> None:
+        """Raises BoardllamaError unless the serial of each was named."""
         for device in chosen:
             if not device.serial:
                 raise BoardllamaError(
@@ -90,6 +100,17 @@ def named(word: str, present: Sequence[Device]) -> Device:
         raise BoardllamaError(f"{path} is a regular file: TO_FILE={path} (--to-file) writes to it, or makes it")
     there = ", ".join(str(device.path) for device in present if device.size) or "none"
     raise BoardllamaError(f"{path} is no disk of this machine: there are {there}")
+
+
+def refuse_shared(serials: Collection[str], present: Sequence[Device]) -> None:
+    """Raises BoardllamaError for a serial that several disks have, as of a reader with two cards, or cheap bridges."""
+    for serial in filter(None, serials):
+        twins = [str(device.path) for device in present if device.size and device.serial == serial]
+        if len(twins) > 1:
+            raise BoardllamaError(
+                f"SERIAL='{serial}' is that of {' and '.join(twins)}, and proves none of them: name one by DEVICE=, "
+                "without YES=1, and answer; or unplug the others"
+            )
 
 
 def without_twins(chosen: Sequence[Device]) -> list[Device]:

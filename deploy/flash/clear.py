@@ -1,6 +1,6 @@
 """The holes of an image: they must read as zero, whatever the card held before."""
 
-from deploy.flash.card import Card
+from deploy.flash.card import Card, CardError
 from deploy.flash.difference import differing
 from deploy.flash.layout import Layout
 from deploy.flash.progress import Progress
@@ -11,12 +11,25 @@ ZERO = bytes(PIECE)
 
 
 def unboot(card: Card, layout: Layout) -> None:
-    """Takes away everything by which the card could boot, for good, before anything else is written."""
-    zeros = buffer()
-    for span in layout.foreign:
-        for part in span.steps(PIECE):
-            card.write(zeros[: part.size], part.start)
+    """Takes away everything by which the card could boot, for good, before anything else is written.
+
+    Raises CardError, also when what is written does not stay: a worn card may take all, and hold what it held.
+    """
+    parts = [part for span in layout.foreign for part in span.steps(PIECE)]
+    zeros, found = buffer(), buffer()
+    for part in parts:
+        card.write(zeros[: part.size], part.start)
     card.sync()
+    for part in parts:
+        card.read(found[: part.size], part.start)
+        if not is_zero(found[: part.size]):
+            raise forgets(card)
+    card.boots = False
+
+
+def forgets(card: Card) -> CardError:
+    """In words."""
+    return CardError(f"{card.name} does not keep its boot sectors. It is worn: use another")
 
 
 def clear(card: Card, layout: Layout, image_end: int, progress: Progress) -> None:

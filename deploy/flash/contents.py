@@ -6,11 +6,11 @@ The kernel may not know them: one without a parser for partition tables, or a ma
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from deploy.flash.devices import SEVERAL, Device, asked, member
-from deploy.flash.words import amount
+from deploy.flash.devices import SEVERAL, UNREADABLE, Device, asked, member
+from deploy.flash.spans import Span
+from deploy.flash.words import amount, printable
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Content:
     size: int  # bytes
     file_system: str
     label: str
+    uuid: str = ""  # not shown: by it two cards of one kind are two
 
     @property
     def line(self) -> str:
@@ -28,16 +29,14 @@ class Content:
         return f"{self.name:<12} {amount(self.size):>8}  {self.file_system or 'unknown':<10} {self.label}".rstrip()
 
 
-@cache
 def contents(device: Device) -> list[Content]:
-    """Everything that is found: the disk as a whole first, which may be a RAID member and have partitions too.
+    """Everything that is there now: the disk as a whole first, which may be a RAID member and have partitions too.
 
     Raises BoardllamaError.
     """
-    file_system, label = file_system_at(device.path, 0, device.size)
-    whole = [Content(device.name, device.size, file_system, label)] if file_system else []
+    whole = content(device, device.name, Span(0, device.size))
     table = partition_table(device.path)
-    return [*whole, *(partitions(device, table) if table else ())]
+    return [*([whole] if whole.file_system else ()), *(partitions(device, table) if table else ())]
 
 
 def partition_table(path: Path) -> dict[str, object] | None:
@@ -50,19 +49,22 @@ def partitions(device: Device, table: dict[str, object]) -> Iterator[Content]:
     """In the table's order."""
     found, sector = table.get("partitions"), int(str(table.get("sectorsize", 512)))
     for one in found if isinstance(found, list) else []:
-        offset, size = one["start"] * sector, one["size"] * sector
-        file_system, label = file_system_at(device.path, offset, size)
-        yield Content(Path(one["node"]).name, size, file_system, label or one.get("name", ""))
+        span = Span(one["start"] * sector, (one["start"] + one["size"]) * sector)
+        yield content(device, Path(one["node"]).name, span, one.get("name", ""))
 
 
-def file_system_at(path: Path, offset: int, size: int) -> tuple[str, str]:
-    """Type and label of what begins there, in bytes; empty when nothing known does, SEVERAL when that is not clear."""
-    where = ("--probe", "--offset", str(offset), "--size", str(size), "--output", "udev")
-    said = asked("blkid", *where, str(path), good=(0, 2, 8))
+def content(device: Device, name: str, span: Span, label: str = "") -> Content:
+    """What fills the span, in bytes: no file system when none is known, SEVERAL when that is not clear."""
+    # A table may tell of more than there is; of that blkid finds nothing, not even what is there.
+    there = span.within(Span(0, device.size))
+    where = ("--probe", "--offset", str(span.start), "--size", str(max(0, there.size)), "--output", "udev")
+    said = asked("blkid", *where, str(device.path), good=(0, 2, 8))
     values = dict(line.partition("=")[::2] for line in said.splitlines())
-    if "ID_FS_AMBIVALENT" in values:
-        return SEVERAL, ""
-    return values.get("ID_FS_TYPE", ""), values.get("ID_FS_LABEL", "")
+    file_system = SEVERAL if "ID_FS_AMBIVALENT" in values else values.get("ID_FS_TYPE", "")
+    if values.get("ID_PART_TABLE_TYPE") == "PMBR":  # a GPT of other sectors, or a damaged one: it hides what it holds
+        file_system = UNREADABLE
+    label = printable(values.get("ID_FS_LABEL") or label)
+    return Content(name, span.size, file_system, label, values.get("ID_FS_UUID", ""))
 
 
 def holds_member(found: list[Content]) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import BoardllamaError
-from deploy.flash.words import amount
+from deploy.flash.words import amount, printable
 from deploy.programs import Late, output
 
 COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
@@ -17,8 +17,18 @@ SYSTEM = ("/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home")
 BUILT_ON = {"lvm": "LVM", "crypt": "LUKS", "dm": "the device mapper", "mpath": "multipath"}
 WHOLE = ("disk", "loop")
 SEVERAL = "more than one file system"
+UNREADABLE = "a partition table that cannot be read"
 # Contents of a disk that somebody may still need, besides those that lsblk calls a member.
-ALONE = ("swap", "bcache", "drbd", SEVERAL)
+ALONE = ("swap", "swsuspend", "bcache", "ceph_bluestore", "drbd", SEVERAL, UNREADABLE)
+# What a person calls them.
+PLAIN = {
+    "swap": "swap space",
+    "swsuspend": "a hibernated system",
+    "LVM2_member": "LVM",
+    "crypto_LUKS": "LUKS",
+    "zfs_member": "ZFS",
+    "ceph_bluestore": "Ceph",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Device:
     name: str
     path: Path
     number: str  # major:minor
+    sequence: str  # the kernel's count: another one when a card was changed; empty before Linux 5.15
     type: str
     size: int  # bytes
     removable: bool
@@ -67,12 +78,13 @@ def device(node: dict[str, Any], sys: Path = SYS) -> Device:
         name=node["name"],
         path=Path(node["path"]),
         number=node["maj:min"],
+        sequence=told(sys / node["name"] / "diskseq"),
         type=node["type"],
         size=int(node["size"] or 0),
         removable=is_removable(node, sys),
         read_only=bool(node["ro"]),
-        model=(node["model"] or "").strip(),
-        serial=(node["serial"] or "").strip() or file_behind(node["name"], sys),
+        model=printable((node["model"] or "").strip()),
+        serial=printable((node["serial"] or "").strip() or told(sys / node["name"] / "loop/backing_file")),
         parts=tuple(parts(node)),
     )
 
@@ -88,14 +100,12 @@ def parts(node: dict[str, Any]) -> Iterator[Part]:
 
 def is_removable(node: dict[str, Any], sys: Path) -> bool:
     """What the kernel says; a built-in slot says no, but its cards are of the type SD, and soldered memory MMC."""
-    kind = sys / node["name"] / "device" / "type"
-    return bool(node["rm"]) or (kind.is_file() and kind.read_text().strip() == "SD")
+    return bool(node["rm"]) or told(sys / node["name"] / "device/type") == "SD"
 
 
-def file_behind(name: str, sys: Path) -> str:
-    """Of a loop device; empty for others."""
-    path = sys / name / "loop" / "backing_file"
-    return path.read_text().strip() if path.is_file() else ""
+def told(path: Path) -> str:
+    """What the kernel says in that file; empty without it."""
+    return path.read_text(errors="replace").strip() if path.is_file() else ""
 
 
 def swaps() -> frozenset[str]:
@@ -153,9 +163,7 @@ def built_on(part: Part) -> str | None:
 def member(file_system: str, name: str) -> str | None:
     """Why a disk with this on it is refused; None for what is an ordinary file system."""
     if file_system.endswith("_member") or file_system.startswith("crypto_") or file_system in ALONE:
-        what = {"swap": "swap space", "LVM2_member": "LVM", "crypto_LUKS": "LUKS", "zfs_member": "ZFS"}.get(
-            file_system, file_system
-        )
+        what = PLAIN.get(file_system, file_system)
         return f"holds {what} ({name}): if nothing of it is needed, `wipefs --all /dev/{name}` first"
     return None
 

@@ -1,6 +1,7 @@
 """Who the cards become: from options, or one row of a CSV file each."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from deploy.onboard.identity import Identity, IdentityError, made_of
 from deploy.onboard.identity_rules import DHCP, NAMES
 
 Value = tuple[str, str]
+HARD_BLANK = "\ue000"  # in the place of a blank in quotation marks, which is meant
 
 
 def one(values: Sequence[Value]) -> Identity | None:
@@ -51,7 +53,9 @@ def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
     """
     try:
         table = cells_of(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise BoardllamaError(f"CSV={path} is not UTF-8: save it as CSV UTF-8") from None
+    except (OSError, csv.Error) as error:
         raise BoardllamaError(f"CSV={path} cannot be read ({error})") from None
     if len(table) < 2 or "hostname" not in [name.strip() for name in table[0]]:
         raise BoardllamaError(
@@ -76,22 +80,26 @@ def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
 
 
 def cells_of(text: str) -> list[list[str]]:
-    """The rows, of one line each: a quotation mark too many would make many boards one. Raises csv.Error."""
-    lines = text.splitlines()
+    """The rows, of one line each: a quotation mark too many would make many boards one. Raises csv.Error.
+
+    Blanks around a cell are gone, those in its quotation marks are there.
+    """
+    lines = re.sub(r'"[^"\r\n]*"', lambda quoted: quoted[0].replace(" ", HARD_BLANK), text).splitlines()
     found: list[list[str]] = []
     for number, line in enumerate(lines, 1):
         try:
             found += csv.reader([line], delimiter=";" if ";" in lines[0] else ",", strict=True) if line else [[]]
         except csv.Error as error:
             raise csv.Error(f"line {number}: {error}; a quotation mark in a value is written twice") from None
-    return found
+    return [[cell.strip().replace(HARD_BLANK, " ") for cell in cells] for cells in found]
 
 
 def row(header: Sequence[str], cells: Sequence[str], common: Sequence[Value]) -> Identity:
     """Raises IdentityError, BoardllamaError."""
     if len(cells) > len(header):
         raise BoardllamaError(f"it has {len(cells)} cells and the first line {len(header)}: quote values with commas")
-    own = [(name.strip(), value.strip()) for name, value in zip(header, cells, strict=False) if value.strip()]
+    filled = [(name.strip(), value) for name, value in zip(header, cells, strict=False) if value.strip()]
+    own = [(name, value if name == "wifi_password" else value.strip()) for name, value in filled]
     given = {name for name, _ in own}
     if "hostname" not in given:
         raise BoardllamaError("hostname is empty: every card needs one")

@@ -75,9 +75,9 @@ def mark(archive: Archive) -> str:
 
 
 def name_on(disk: Path, archive: Archive) -> str | None:
-    """The host name of a card that was written with this image; None without one."""
+    """The host name of a card that was written with this image, and may boot; None without one."""
     span = archive.manifest.identity
-    if span is None:
+    if span is None or not may_boot(disk):
         return None
     try:
         said = run("mtype", "-i", f"{disk}@@{span.start}", f"::{FILE}", created=archive.manifest.created)
@@ -85,6 +85,15 @@ def name_on(disk: Path, archive: Archive) -> str | None:
         return None
     text = decode(said)
     return read(text)[0].hostname if mark(archive) in text.splitlines() else None
+
+
+def may_boot(disk: Path) -> bool:
+    """Whether its first block is there: the last one to come, and taken away again before anything else is written."""
+    try:
+        with disk.open("rb") as file:
+            return any(file.read(BLOCK))
+    except OSError:
+        return False
 
 
 def run(*words: str, created: str) -> bytes:

@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from deploy.flash.card import Card, CardError
+from deploy.flash.card import AGAIN, Card, CardError
 from deploy.flash.layout import FOREIGN
 from deploy.flash.progress import Progress
 from deploy.flash.spans import BLOCK, Span
@@ -114,14 +114,14 @@ class Probe:
         good = [offset for offset in offsets if offset not in bad and self.keeps(offset)]
         if not good:
             return CardError(
-                f"{self.card.name} keeps nothing of what is written to it. It does not boot now. Was it pulled out? "
-                "Put it in again and run the same command. Else it is worn out or write-protected: use another"
+                f"{self.card.name} keeps nothing of what is written to it. Was it pulled out? {AGAIN}. Else it is worn "
+                "out or write-protected: use another"
             )
         first = min(bad, default=self.end.end - BLOCK)
         if good[-1] > first:
             return CardError(
                 f"{self.card.name} does not keep what is written at {amount(first)} of {amount(self.card.size)}: it is "
-                "worn. It does not boot now: use another card"
+                "worn, use another card"
             )
         return self.fake(self.bisected(good[-1], first))
 

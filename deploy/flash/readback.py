@@ -73,6 +73,5 @@ def differs(card: Card, span: Span) -> CardError:
     """In words."""
     return CardError(
         f"{card.name} does not keep what is written to it: what was read back between {amount(span.start)} and "
-        f"{amount(span.end)} is not what was written. It does not boot now. The card is worn, broken or a fake: "
-        "use another"
+        f"{amount(span.end)} is not what was written. The card is worn, broken or a fake: use another"
     )

@@ -1,6 +1,11 @@
-"""Amounts as a person reads them on a card."""
+"""Amounts as a person reads them on a card; and names that a card brings, as they can be shown."""
 
 UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def printable(text: str) -> str:
+    """Without what would steer a terminal: whoever made a card chose its names."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def amount(size: int) -> str:

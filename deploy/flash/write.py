@@ -2,17 +2,18 @@
 
 import threading
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
+from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
-from deploy.flash.card import Card, CardError
-from deploy.flash.clear import clear, unboot
+from deploy.flash.card import Card, CardError, Interrupted
+from deploy.flash.clear import clear, forgets, is_zero, unboot
 from deploy.flash.difference import differing, holds_earlier
 from deploy.flash.layout import Kept, Layout, at
 from deploy.flash.probe import Probe
 from deploy.flash.progress import Progress
 from deploy.flash.readback import read_back
-from deploy.flash.spans import Span, aligned, inside, total
+from deploy.flash.spans import BLOCK, Span, aligned, inside, total
 from deploy.flash.stream import PIECE, buffer, pieces
 
 GAP = 32 << 10  # bytes of a hole that are written as zero where that joins two writes
@@ -24,8 +25,29 @@ def flash(
 ) -> bool:
     """Makes the card hold the image, with some blocks of it changed. True when only what differed was written.
 
-    Raises CardError, Interrupted, BoardllamaError: the card does not boot then, and a next run goes on.
+    Raises CardError, Interrupted, that say whether the card may boot then; a next run goes on.
     """
+    try:
+        return flashed(card, archive, changes, progress, everything)
+    except Interrupted:
+        raise Interrupted(fate(card)) from None
+    except (BoardllamaError, OSError) as error:
+        raise CardError(f"{error}. {fate(card)}") from error
+
+
+def fate(card: Card) -> str:
+    """What a board would do with it. A worn card may have lost since that it was cleared: it is asked once more."""
+    first = buffer(BLOCK)
+    with suppress(BoardllamaError, OSError, Interrupted):
+        card.read(first, 0)
+        card.boots = card.boots or not is_zero(first)
+    if not card.boots:
+        return f"{card.name} does not boot now"
+    return f"{card.name} may still boot what was on it, or what is not proven; do not use it before a PASS"
+
+
+def flashed(card: Card, archive: Archive, changes: Sequence[Change], progress: Progress, everything: bool) -> bool:
+    """The same. Raises CardError, Interrupted, BoardllamaError, OSError, with their causes alone."""
     layout = Layout.of(archive, card.size)
     progress.begin("looking at what it holds")
     compare = not everything and holds_earlier(card, archive)
@@ -41,14 +63,7 @@ def flash(
     progress.begin("waiting for the card to have written all of it")
     card.sync()
     read_back(card, archive, layout, kept, progress)
-    try:
-        finish(card, [*changes, *ordered(kept, layout)], progress)
-    except CardError as error:
-        try:
-            unboot(card, layout)
-        except CardError:
-            raise CardError(f"{error}. It may boot, and nothing vouches for it: do not use it before a PASS") from None
-        raise
+    finish_or_unboot(card, layout, [*changes, *ordered(kept, layout)], progress)
     return compare
 
 
@@ -76,12 +91,22 @@ def ordered(kept: Kept, layout: Layout) -> list[Change]:
     return [(step, kept.read(step)) for span in reversed(layout.late) for step in reversed(list(span.steps(PIECE)))]
 
 
+def finish_or_unboot(card: Card, layout: Layout, changes: Sequence[Change], progress: Progress) -> None:
+    """A card that is not proven to its end does not boot, whatever went wrong. Raises what went wrong."""
+    try:
+        finish(card, changes, progress)
+    except BaseException:
+        with suppress(BoardllamaError, OSError):  # its fate tells of it
+            unboot(card, layout)
+        raise
+
+
 def finish(card: Card, changes: Sequence[Change], progress: Progress) -> None:
     """Writes these blocks in order, the last one after all others rest, and reads them back. Raises CardError.
 
     From here on it is seconds, and Ctrl-C is not heard: a card that may boot is proven, or made not to.
     """
-    card.stop = threading.Event()
+    card.stop, card.boots = threading.Event(), True
     progress.begin("making it boot", 2 * sum(span.size for span, _ in changes))
     for number, (span, content) in enumerate(changes, 1):
         if number == len(changes):
@@ -102,7 +127,5 @@ def check(card: Card, changes: Sequence[Change], progress: Progress) -> None:
         view = buffer(span.size)
         card.read(view[: part.size], part.start)
         if view[: part.size] != content[: part.size]:
-            raise CardError(
-                f"{card.name} does not keep its boot sectors. It does not boot now. It is worn: use another"
-            )
+            raise forgets(card)
         progress.add(span.size)

@@ -1,11 +1,12 @@
 """A card that fails in a way that is told, for nbdkit's Python plugin.
 
-    nbdkit python card_plugin.py file=MEMORY size=BYTES [real=BYTES] [mode=wrap|drop|error|rot] [at=BYTE]
+    nbdkit python card_plugin.py file=MEMORY size=BYTES [real=BYTES] [mode=wrap|drop|error|rot|keep] [at=BYTE]
                                  [delay=SECONDS] [read_delay=SECONDS] [boot_delay=SECONDS] [pull=BYTES] [log=FILE]
 
 `size` is what it says, `real` what it has: behind that it wraps around, drops what is written, or gives an error.
-`rot` changes what is written at `at`. `pull`: after so many written bytes everything is an error. Writes wait `delay`,
-reads of the block at `at` `read_delay`, and what makes a card boot (data to its first block) `boot_delay`.
+`rot` changes what is written at `at`; `keep` takes everything, and keeps what it held. `pull`: after so many written
+bytes everything is an error. Writes wait `delay`, reads of the block at `at` `read_delay`, and what makes a card boot
+(data to its first block) `boot_delay`.
 """
 
 import errno
@@ -100,7 +101,7 @@ def pwrite(handle: int, view: "bytes | memoryview", offset: int, flags: int) -> 
         block = data[start : start + 4096]
         if options.get("mode") == "rot" and offset + start == int(options["at"]):
             block = bytes([block[0] ^ 1]) + block[1:]
-        where = place(offset + start)
+        where = None if options.get("mode") == "keep" else place(offset + start)
         if where is not None:
             os.pwrite(handle, block, where)
         written += len(block)

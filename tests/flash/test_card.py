@@ -177,6 +177,20 @@ def test_a_row_that_changed_is_written_again_and_another_image_is_not_taken_for_
     assert parse(text_on(tmp_path / "other")).hostname == "kitchen"
 
 
+def test_a_card_that_has_passed_and_was_cut_later_is_not_taken_for_done(flashing: Flashing, tmp_path: Path) -> None:
+    table, memory = tmp_path / "boards.csv", card_file(tmp_path / "card", CARD)
+    table.write_text("hostname\nkitchen\nhall\n")
+    with loop(memory) as card:
+        words = [*several((card,)), "--csv", str(table)]
+        assert flashing.run("old", *words).returncode == 0
+        assert "it is kitchen, and has passed" in flashing.run("old", *words).stderr
+        with card.path.open("r+b") as disk:
+            disk.write(bytes(MIB))  # what every run begins with
+        done = flashing.run("old", *words)
+    assert done.returncode == 0, done.stderr
+    assert parse(text_on(memory)).hostname == "hall"
+
+
 def test_a_bad_card_does_not_stop_the_good_one_beside_it(flashing: Flashing, tmp_path: Path) -> None:
     first, second = two(tmp_path)
     with loop(first) as good, faulty(second, real=16 * MIB, mode="drop") as bad:
@@ -201,3 +215,11 @@ def test_a_file_takes_the_place_of_a_card_only_when_asked_so(flashing: Flashing,
     file.chmod(0o644)
     done = flashing.run("old", "--to-file", str(file), "--yes", "--api-key", "sk-0123456789")
     assert done.returncode == 1 and f"chmod 600 {file}" in done.stderr
+
+
+def test_a_file_may_have_any_size(flashing: Flashing, tmp_path: Path) -> None:
+    file = dirty(tmp_path / "card.img", 30 * MIB + 1000)
+    done = flashing.run("old", "--to-file", str(file), "--yes")
+    assert done.returncode == 0, done.stdout
+    assert holds(file, flashing.image("old"))
+    assert file.stat().st_size == 30 * MIB + 1024

@@ -8,7 +8,7 @@ import pytest
 from tests.flash.faulty import faulty
 from tests.flash.flashing import Flashing, may_boot
 from tests.flash.images import MIB, ROOT
-from tests.flash.loops import card_file
+from tests.flash.loops import card_file, loop
 
 SIZE, REAL = 256 * MIB, 40 * MIB
 
@@ -39,6 +39,21 @@ def test_a_worn_block_is_found_by_reading_back(flashing: Flashing, tmp_path: Pat
     assert "use another" in done.stdout
     if at:  # a first block that keeps nothing cannot be made zero either
         assert not may_boot(memory, 24 * MIB)
+
+
+def test_a_card_that_only_seems_to_take_what_is_written_is_said_to_boot_perhaps(
+    flashing: Flashing, tmp_path: Path
+) -> None:
+    """As cards do at the end of their life: it holds, and starts, what it held."""
+    memory = card_file(tmp_path / "memory", REAL)
+    with loop(memory) as card:
+        assert flashing.flash("old", card).returncode == 0
+    with faulty(memory, mode="keep") as card:
+        done = flashing.flash("new", card)
+    assert done.returncode == 1
+    assert "keeps nothing of what is written to it" in done.stdout
+    assert f"{card.path} may still boot what was on it" in done.stdout and "does not boot" not in done.stdout
+    assert may_boot(memory, 24 * MIB)
 
 
 def test_a_slow_card_passes_and_says_how_long_it_takes(flashing: Flashing, tmp_path: Path) -> None:

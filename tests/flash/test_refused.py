@@ -29,6 +29,13 @@ def run(*words: str, text: str | None = None) -> None:
     subprocess.run(words, input=text, text=True, capture_output=True, check=True)
 
 
+def write(card: Loop, offset: int, data: bytes) -> None:
+    """Through the device."""
+    with card.path.open("r+b") as disk:
+        disk.seek(offset)
+        disk.write(data)
+
+
 @contextmanager
 def mounted(card: Loop, folder: Path) -> Iterator[None]:
     """With a file system in use."""
@@ -89,17 +96,38 @@ def test_a_disk_that_is_swapped_to(flashing: Flashing, card: Loop) -> None:
 def test_a_disk_with_a_locked_volume(flashing: Flashing, card: Loop, offset: int) -> None:
     if offset:
         run("sfdisk", "--quiet", str(card.path), text=f"label: gpt\nstart={offset // 512}, size=8192\n")
-    with card.path.open("r+b") as disk:
-        disk.seek(offset)
-        disk.write(LUKS)
+    write(card, offset, LUKS)
     refused(flashing, card, "holds LUKS", "wipefs --all")
+
+
+def test_a_hibernated_system(flashing: Flashing, card: Loop) -> None:
+    run("mkswap", str(card.path))
+    write(card, 4086, b"S1SUSPEND\0")
+    refused(flashing, card, "holds a hibernated system", "wipefs --all")
+
+
+def test_a_locked_volume_in_a_partition_that_reaches_past_the_end(flashing: Flashing, card: Loop) -> None:
+    run("sfdisk", "--quiet", str(card.path), text=f"label: dos\nstart={2 * MIB // 512}\n")
+    write(card, 446 + 12, (1 << 28).to_bytes(4, "little"))
+    write(card, 2 * MIB, LUKS)
+    refused(flashing, card, "holds LUKS", "wipefs --all")
+
+
+def test_a_partition_table_for_other_sectors(flashing: Flashing, tmp_path: Path) -> None:
+    memory = card_file(tmp_path / "card", CARD)
+    with loop(memory, sector=4096) as card:
+        run("sfdisk", "--quiet", str(card.path), text="label: gpt\nstart=512\n")
+        write(card, 2 * MIB, LUKS)
+        refused(flashing, card, "holds LUKS")
+    with loop(memory) as card:
+        refused(flashing, card, f"holds a partition table that cannot be read ({card.path.name})", "wipefs --all")
+        run("wipefs", "--all", str(card.path))
+        assert flashing.flash("old", card).returncode == 0
 
 
 def test_a_disk_with_traces_of_two_file_systems(flashing: Flashing, card: Loop) -> None:
     run("mke2fs", "-q", "-F", str(card.path))
-    with card.path.open("r+b") as disk:
-        disk.seek((64 << 10) + 64)
-        disk.write(b"_BHRfS_M")  # of btrfs
+    write(card, (64 << 10) + 64, b"_BHRfS_M")  # of btrfs
     refused(flashing, card, "holds more than one file system", "wipefs --all")
 
 

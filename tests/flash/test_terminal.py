@@ -1,7 +1,8 @@
 """At a terminal: what is asked, what is shown, and what becomes of a card when the terminal or the program goes."""
 
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +62,42 @@ def test_without_a_device_it_lists_all_disks_and_asks(flashing: Flashing, tmp_pa
             assert person.ended() == 1
             assert "stopped: nothing was written" in person.said
     assert holds(memory, flashing.image("old"))
+
+
+def attach_again(card: Loop) -> None:
+    """The same file, which is another card to the kernel."""
+    for words in (["--detach", str(card.path)], [str(card.path), str(card.file)]):
+        subprocess.run(["losetup", *words], check=True)
+
+
+def format_again(card: Loop) -> None:
+    """As another card in the same reader, where the kernel has not seen it change."""
+    subprocess.run(["mke2fs", "-q", "-F", "-L", "thesis", str(card.path)], check=True)
+
+
+@pytest.mark.parametrize("change", [attach_again, format_again])
+def test_a_card_that_was_changed_while_the_question_waited_is_not_written(
+    flashing: Flashing, tmp_path: Path, change: Callable[[Loop], None]
+) -> None:
+    memory = card_file(tmp_path / "card", CARD)
+    with loop(memory) as card, asked(flashing, card, "--device", str(card.path)) as person:
+        person.until("to go on")
+        change(card)
+        before = memory.read_bytes()
+        person.type(f"{card.path.name}\n")
+        assert person.ended() == 1, person.said
+        assert memory.read_bytes() == before
+    assert "another card is in the reader now" in person.said
+    assert [(line["verdict"], line["bytes"]) for line in flashing.lines()] == [("FAIL", 0)]
+
+
+def test_what_is_shown_is_what_is_there_when_it_is_shown(flashing: Flashing, tmp_path: Path) -> None:
+    memory = card_file(tmp_path / "card", CARD)
+    with loop(memory) as card, asked(flashing, card) as person:
+        person.until("Its name, or nothing to stop")
+        format_again(card)
+        person.type(f"{card.path.name}\n")
+        assert "thesis" in person.until("to go on")
 
 
 @pytest.mark.parametrize(

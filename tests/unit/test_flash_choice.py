@@ -1,21 +1,29 @@
 """Which disks are written: the rules between a list of disks and a person's word."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import BoardllamaError
+from deploy.flash import batch
+from deploy.flash import card as cards
 from deploy.flash import choice as module
 from deploy.flash.archive import compressed
+from deploy.flash.batch import open_same
 from deploy.flash.choice import Choice
 from deploy.flash.contents import Content
 from deploy.flash.devices import Device
 from deploy.flash.manifest import Part
 from tests.unit.lsblk import disk, part
+from tests.unit.memory_card import MemoryCard
 
 SERIAL = "000000001206"
 NEEDED = 2 * 10**9
+SHOWN = [Content("sdb1", 10**9, "vfat", "PHOTOS", "4F1B-22A0")]
 
 
 @pytest.fixture
@@ -74,6 +82,77 @@ def test_what_lies_on_it_is_looked_at_too(present: list[Device], monkeypatch: py
     monkeypatch.setattr(module, "contents", lambda device: [Content("sdb2", 10**9, "LVM2_member", "")])
     with pytest.raises(BoardllamaError, match=r"/dev/sdb holds LVM \(sdb2\)"):
         chosen(["sdb"], SERIAL)
+
+
+@pytest.mark.parametrize("removable", [True, False])
+@pytest.mark.parametrize(("named", "yes"), [(["all"], True), (["all"], False), (["sdb"], True), (["sdb", "sdd"], True)])
+def test_a_serial_that_two_disks_share_proves_none_of_them(
+    present: list[Device], named: list[str], yes: bool, removable: bool
+) -> None:
+    present.append(disk(name="sdd", rm=removable))
+    with pytest.raises(BoardllamaError, match=f"SERIAL='{SERIAL}' is that of /dev/sdb and /dev/sdd, and proves none"):
+        chosen(named, SERIAL, yes=yes)
+
+
+def test_the_empty_slots_of_a_reader_share_its_serial_with_the_card(present: list[Device]) -> None:
+    present += [disk(name="sdd", size=0), disk(name="sde", size=0)]
+    assert chosen(["sdb"], SERIAL) == ["sdb"]
+
+
+def test_what_came_while_the_choice_waited_is_looked_at_again(
+    present: list[Device], looks: list[list[Content]]
+) -> None:
+    looks += [[], [Content("sdb", 10**9, "crypto_LUKS", "")]]
+    with pytest.raises(BoardllamaError, match=r"/dev/sdb holds LUKS \(sdb\)"):
+        chosen(["sdb"], SERIAL)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[list[Content]]:
+    """What is on a disk, from look to look."""
+    found: list[list[Content]] = []
+    monkeypatch.setattr(module, "contents", lambda device: found.pop(0))
+    return found
+
+
+def opens(monkeypatch: pytest.MonkeyPatch, now: Device, found: list[Content], size: int = 64 * 10**9) -> None:
+    """Opens sdb as it was shown, when it is this now."""
+
+    @contextmanager
+    def opened(path: Path, stop: threading.Event) -> Iterator[MemoryCard]:
+        yield MemoryCard(str(path), -1, size)
+
+    monkeypatch.setattr(cards, "opened", opened)
+    monkeypatch.setattr(batch, "devices", lambda: [now])
+    monkeypatch.setattr(batch, "contents", lambda device: found)
+    with open_same(replace(disk(), sequence="46"), SHOWN, threading.Event()):
+        pass
+
+
+def test_the_card_that_was_shown_is_written_although_udev_has_named_its_file_systems_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opens(monkeypatch, replace(disk(part(label="PHOTOS")), sequence="46"), list(SHOWN))
+
+
+@pytest.mark.parametrize(
+    ("sequence", "found", "size"),
+    [
+        ("47", SHOWN, 64 * 10**9),
+        ("46", [], 64 * 10**9),
+        ("46", [replace(SHOWN[0], label="THESIS")], 64 * 10**9),
+        ("46", [replace(SHOWN[0], uuid="4F1B-22A1")], 64 * 10**9),
+        ("46", SHOWN, 32 * 10**9),
+    ],
+    ids=["diskseq", "nothing", "label", "uuid", "size"],
+)
+def test_another_card_in_the_same_reader_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, sequence: str, found: list[Content], size: int
+) -> None:
+    with pytest.raises(
+        BoardllamaError, match=r"another card is in the reader now.*: nothing was written, run the same"
+    ):
+        opens(monkeypatch, replace(disk(), sequence=sequence), found, size)
 
 
 def test_a_disk_that_cannot_be_looked_at_is_not_written(present: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:

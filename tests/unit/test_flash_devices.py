@@ -1,12 +1,15 @@
 """Why a disk may not be written, on what lsblk says of it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.errors import BoardllamaError
+from deploy.flash import contents as module
 from deploy.flash.choice import named
+from deploy.flash.contents import contents, holds_member
 from deploy.flash.devices import Device, refusal
 from tests.unit.lsblk import disk, part
 
@@ -41,6 +44,8 @@ def test_the_system_may_stand_deep_below_it() -> None:
         (part(mountpoints=["/media/me/bootfs"]), "is mounted at /media/me/bootfs: `umount /dev/sdb1` first"),
         (part(mountpoints=["[SWAP]"]), "is swapped to (sdb1)"),
         (part(fstype="swap"), "holds swap space (sdb1)"),
+        (part(fstype="swsuspend"), "holds a hibernated system (sdb1)"),
+        (part(fstype="ceph_bluestore"), "holds Ceph (sdb1)"),
         (part(fstype="LVM2_member"), "holds LVM (sdb1): if nothing of it is needed, `wipefs --all /dev/sdb1` first"),
         (part(fstype="linux_raid_member"), "holds linux_raid_member"),
         (part(fstype="crypto_LUKS"), "holds LUKS"),
@@ -86,6 +91,50 @@ def test_a_loop_device_only_when_the_file_behind_it_is_named(tmp_path: Path) -> 
     found = disk(name="loop0", type="loop", rm=False, serial=None, model=None, sys=tmp_path)
     assert why(found) == "is a loop device: SERIAL='/tmp/card' says that you mean it"
     assert why(found, "/tmp/card") == ""
+
+
+def test_the_kernel_counts_the_cards_of_a_reader(tmp_path: Path) -> None:
+    assert disk(sys=tmp_path).sequence == "", "it does so since Linux 5.15"
+    (tmp_path / "sdb").mkdir()
+    (tmp_path / "sdb/diskseq").write_text("46\n")
+    assert disk(sys=tmp_path).sequence == "46"
+
+
+def test_no_name_of_a_card_steers_the_terminal() -> None:
+    assert disk(model="\x1b[2JCard", serial="1\x9b2").title == "/dev/sdb, 64 GB, ?[2JCard, serial 1?2"
+
+
+def said_of(monkeypatch: pytest.MonkeyPatch, blkid: str, start: int, size: int) -> list[tuple[str, ...]]:
+    """Makes blkid say this of a disk of 64 GB with one partition, in sectors; how it is asked then."""
+    words: list[tuple[str, ...]] = []
+    one = {"node": "/dev/sdb1", "start": start, "size": size, "name": "a\x1b[31mb"}
+
+    def asked(*command: str, **_: object) -> str:
+        words.append(command)
+        return blkid if command[0] == "blkid" else json.dumps({"partitiontable": {"partitions": [one]}})
+
+    monkeypatch.setattr(module, "asked", asked)
+    return words
+
+
+def test_what_a_card_brings_is_shown_without_its_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    said_of(monkeypatch, "", 2048, 8192)
+    assert [one.line for one in contents(disk())] == ["sdb1           4.2 MB  unknown    a?[31mb"]
+    said_of(monkeypatch, "ID_FS_TYPE=ext4\nID_FS_LABEL=\x1b]0;root\x07\n", 2048, 8192)
+    assert contents(disk())[1].label == "?]0;root?"
+
+
+def test_a_partition_that_reaches_past_the_end_is_looked_at_as_far_as_there_is_a_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = said_of(monkeypatch, "", 2048, 1 << 28)
+    contents(disk())
+    assert words[-1][2:6] == ("--offset", "1048576", "--size", str(64 * 10**9 - (1 << 20)))
+
+
+def test_a_table_for_other_sectors_hides_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    said_of(monkeypatch, "ID_PART_TABLE_TYPE=PMBR\n", 1, 1000)
+    assert (holds_member(contents(disk())) or "").startswith("holds a partition table that cannot be read (sdb)")
 
 
 def test_too_small_empty_and_write_protected() -> None:

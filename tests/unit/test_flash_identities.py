@@ -1,5 +1,6 @@
 """Who the cards become: options and CSV files; and how a batch goes on."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.flash.__main__ import main, refuse_twins
 from deploy.flash.identities import one, rows, with_keys_read
-from deploy.flash.results import Result, Verdict, append, passed, public
+from deploy.flash.results import Result, Verdict, append, check_place, passed, public
 from deploy.paths import REPO
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINq+JwvWvQl44f5sMKerhcg4F613tQeIMFxbu2vEz4lo me"
@@ -35,6 +36,21 @@ def test_a_spreadsheet_may_write_semicolons_and_a_mark(tmp_path: Path, encoding:
     assert (found.hostname, found.wifi_ssid) == ("kitchen", "home")
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_spreadsheet_that_saves_no_utf_8_is_told_so(tmp_path: Path, encoding: str) -> None:
+    path = table(tmp_path, "hostname,wifi_ssid,wifi_password\nkitchen,Café,correct horse\n", encoding)
+    with pytest.raises(BoardllamaError) as caught:
+        rows(path, [])
+    assert str(caught.value) == f"CSV={path} is not UTF-8: save it as CSV UTF-8"
+
+
+def test_blanks_in_the_quotation_marks_of_a_password_are_its_own(tmp_path: Path) -> None:
+    text = '"hostname ", wifi_ssid , wifi_password\n" kitchen", home , correct horse \nhall,home," a ""b"" c, "\n'
+    kitchen, hall = rows(table(tmp_path, text), [])
+    assert (kitchen.hostname, kitchen.wifi_ssid, kitchen.wifi_password) == ("kitchen", "home", "correct horse")
+    assert hall.wifi_password == ' a "b" c, '
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -56,29 +72,60 @@ def test_all_that_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, word
     assert words in str(caught.value)
 
 
+def made(*words: str) -> str:
+    """What `make flash` with these words would run."""
+    command = ["make", "-C", str(REPO), "-n", "flash", "IMAGE=x", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_a_secret_may_come_by_the_environment_where_no_log_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `make flash API_KEY=…` gives it: sudo logs command lines, and `ps` shows them."""
-    said = subprocess.run(
-        ["make", "-C", str(REPO), "-n", "flash", "IMAGE=x", "API_KEY=sk-0123456789", "WIFI_PASSWORD=correct horse"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    said = made("API_KEY=sk-0123456789", "WIFI_PASSWORD=correct horse")
     assert "sk-01" not in said and "correct" not in said
     assert "--from-environment wifi_password" in said and "--from-environment api_key" in said
-    monkeypatch.setenv("API_KEY", "sk-0123456789")
-    words = ["make", "-C", str(REPO), "-n", "flash", "IMAGE=x", "SERIAL=/var/my card"]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert "--from-environment api_key" in said, "given before the command, where ps does not show it"
-    assert "--serial '/var/my card'" in said, "one serial with a blank, or two"
-    monkeypatch.delenv("API_KEY")
-    with pytest.raises(BoardllamaError, match="there is no variable API_KEY"):
+    monkeypatch.setenv("BOARDLLAMA_API_KEY", "sk-0123456789")
+    assert "--from-environment api_key" in made(), "given before the command, where ps does not show it"
+    monkeypatch.delenv("BOARDLLAMA_API_KEY")
+    with pytest.raises(BoardllamaError, match="there is no variable BOARDLLAMA_API_KEY"):
         main([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
-    monkeypatch.setenv("API_KEY", "short")
+    monkeypatch.setenv("BOARDLLAMA_API_KEY", "short")
     with pytest.raises(BoardllamaError, match="api_key: must be"):
         main([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
+
+
+def test_the_key_of_another_program_goes_onto_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "sk-cloud")
+    monkeypatch.setenv("WIFI_PASSWORD", "correct horse")
+    assert "--from-environment" not in made()
+
+
+def test_make_hands_secrets_on_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOARDLLAMA_WIFI_PASSWORD", 'of $HOME\'s "own"')
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nprintenv BOARDLLAMA_WIFI_PASSWORD BOARDLLAMA_API_KEY\n")
+    python.chmod(0o755)
+    words = ["TO_FILE=x", "API_KEY=sk-$$1", f"PYTHON={python}"]
+    command = ["make", "-C", str(REPO), "--no-print-directory", "-o", ".venv/ready", "flash", *words]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-2:] == ['of $HOME\'s "own"', "sk-$1"]
+    kept = subprocess.run(
+        ["grep", "^KEPT = ", str(REPO / "Makefile")], capture_output=True, text=True, check=True
+    ).stdout
+    assert {"BOARDLLAMA_WIFI_PASSWORD", "BOARDLLAMA_API_KEY"} <= set(kept.split()[2].split(",")), "by sudo"
+
+
+@pytest.mark.parametrize("no", ["", "0", "no", "false"])
+def test_no_is_not_yes(no: str) -> None:
+    said = made(f"YES={no}", f"EVERYTHING={no}")
+    assert "--yes" not in said and "--everything" not in said
+
+
+def test_yes_and_a_serial_with_a_blank() -> None:
+    said = made("YES=1", "EVERYTHING=1", "SERIAL=/var/my card")
+    assert "--yes --everything" in said
+    assert "--serial '/var/my card'" in said, "one serial with a blank, or two"
 
 
 def test_only_a_key_may_be_a_file_and_a_password_may_begin_with_a_tilde() -> None:
@@ -131,6 +178,21 @@ def test_only_what_passed_with_this_image_is_done(tmp_path: Path) -> None:
         append(path, one_result)
     assert passed(path, SHA256) == [{"hostname": ["good"], "wifi_ssid": ["home"]}]
     assert "correct horse" not in path.read_text()
+
+
+def test_results_that_root_begins_are_those_of_the_folder_s_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who goes on without sudo, as for TO_FILE=…"""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "chown", lambda _, user, group: given.append((user, group)))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    check_place(tmp_path / "own.jsonl")
+    assert not given
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for _ in range(2):
+        check_place(tmp_path / "new.jsonl")
+    assert given == [(tmp_path.stat().st_uid, tmp_path.stat().st_gid)], "once: what was there is left as it is"
 
 
 def test_a_line_that_a_power_cut_tore_stays_alone(tmp_path: Path) -> None:

@@ -112,6 +112,11 @@ def test_the_names_of_all_disks_are_the_answer(terminal: TextIO, typed: str) -> 
     ask.confirm(["sdb", "sdc"])
 
 
+def test_a_file_s_name_with_blanks_is_the_answer_too(terminal: TextIO) -> None:
+    terminal.write("my card, new.img\n")
+    ask.confirm(["my card, new.img"])
+
+
 @pytest.mark.parametrize("typed", ["", "y", "yes", "sdb", "sdb sdc sdd", "SDB SDC"])
 def test_nothing_else_is(terminal: TextIO, typed: str) -> None:
     terminal.write(f"{typed}\n")

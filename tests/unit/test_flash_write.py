@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from deploy.flash import write as module
 from deploy.flash.archive import Archive
 from deploy.flash.block_map import BlockMap, Range
-from deploy.flash.card import Card, Interrupted
-from deploy.flash.clear import clear
+from deploy.flash.card import Card, CardError, Interrupted, lengthen
+from deploy.flash.clear import clear, unboot
 from deploy.flash.difference import differing, holds_earlier
 from deploy.flash.layout import Kept, Layout
 from deploy.flash.manifest import Manifest, Part
 from deploy.flash.progress import Progress
 from deploy.flash.spans import BLOCK, Span, total
 from deploy.flash.stream import ahead, buffer
-from deploy.flash.write import finish
+from deploy.flash.write import fate, finish, finish_or_unboot
 from tests.unit.memory_card import MemoryCard
 
 MIB = 1 << 20
@@ -95,6 +96,44 @@ def test_only_blocks_that_are_not_zero_are_written_to_clear_a_hole() -> None:
     assert card.written == 2 * BLOCK
     assert not any(card.blocks[5 * MIB]) and not any(card.blocks[6 * MIB])
     assert any(card.blocks[2 * MIB]), "it is mapped, and written later"
+
+
+def test_a_card_that_takes_writes_and_drops_them_is_not_said_not_to_boot() -> None:
+    card = MemoryCard("/dev/sdz", -1, 64 * MIB, worn=frozenset([0]), blocks={0: b"x" * BLOCK})
+    with pytest.raises(CardError, match="does not keep its boot sectors"):
+        unboot(card, Layout.of(archive(Span(0, 3 * MIB)), card.size))
+    assert "/dev/sdz may still boot" in fate(card)
+    card.worn = frozenset()
+    unboot(card, Layout.of(archive(Span(0, 3 * MIB)), card.size))
+    assert fate(card) == "/dev/sdz does not boot now"
+    card.blocks[0] = b"x" * BLOCK
+    assert "/dev/sdz may still boot" in fate(card), "it has lost what it took"
+
+
+@pytest.mark.parametrize("worn", [False, True])
+def test_whatever_fails_before_the_proof_the_card_does_not_boot(monkeypatch: pytest.MonkeyPatch, worn: bool) -> None:
+    card = MemoryCard("/dev/sdz", -1, 64 * MIB)
+
+    def broken(*_: object) -> None:
+        assert any(card.blocks[0]), "it would boot"
+        card.worn = frozenset([0]) if worn else card.worn
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(module, "check", broken)
+    layout = Layout.of(archive(Span(0, 3 * MIB)), card.size)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        finish_or_unboot(card, layout, [(Span(0, BLOCK), b"b" * BLOCK)], Progress("card"))
+    assert any(card.blocks[0]) is card.boots is worn
+
+
+def test_a_file_in_the_place_of_a_card_has_whole_sectors(tmp_path: Path) -> None:
+    path = tmp_path / "card.img"
+    path.write_bytes(bytes(1000))
+    with path.open("rb+") as file:
+        lengthen(path, file.fileno(), 512)
+        assert path.stat().st_size == 1024
+        lengthen(path, file.fileno(), 4096)
+    assert path.stat().st_size == 4096
 
 
 def test_reading_ahead_keeps_the_order_and_brings_the_error() -> None:

@@ -13,7 +13,7 @@ if "targets" in host.groups:
     settings = settings_of(host)
     build = build_for(host, settings)
     llama.install(build, refusal(host, settings))
-    model.install(settings)
+    model.install(settings, build)
     service.configure(settings, build)
     activate.activate(settings, build)
     verify.healthy(settings)

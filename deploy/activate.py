@@ -23,6 +23,8 @@ from deploy.settings import Settings
 from deploy.stage import stage
 from deploy.target import board_of
 
+# Seconds that a question to a target may take, which takes two.
+POLL_DEADLINE = 60
 PASSED = "boardllama_passed"
 PROGRAM = f"{CURRENT}/boardllama"
 
@@ -84,14 +86,19 @@ def switch(remote: Remote, release: Release) -> None:
 
 
 def follow(remote: Remote) -> None:
-    """Asks every two seconds at most; the target goes on by itself when the connection breaks."""
+    """Asks every two seconds at most; the target goes on by itself when the connection breaks. Raises NotServed."""
     listener = Listener(remote.say)
     ask = (
         f"for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
         f" systemctl is-active {SWITCH_UNIT}; cat {VERDICT} 2>/dev/null; true"
     )
     while True:
-        alive, _, text = remote.run(ask).partition("\n")
+        try:
+            alive, _, text = remote.run(ask, deadline=POLL_DEADLINE).partition("\n")
+        except TimeoutError:
+            raise NotServed(
+                f"no answer from this target for {POLL_DEADLINE} s; it goes on by itself: run again when it answers"
+            ) from None
         if verdict := listener.hear(text):
             return judge(Outcome[verdict["outcome"]], verdict)
         if alive in ("inactive", "failed"):

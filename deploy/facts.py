@@ -187,6 +187,33 @@ class ReleaseFiles(FactBase[dict[str, str]]):
 
 
 @dataclass(frozen=True)
+class KeyInfo:
+    """`sha256`: of the whole key file; `mode` and `owner` as stat prints them: "640", "root:ollama"."""
+
+    sha256: str
+    mode: str
+    owner: str
+
+
+class KeyFile(FactBase[KeyInfo | None]):
+    """The API key file; None where it is not there, or holds no key, which would switch llama-server's check off."""
+
+    @staticmethod
+    def default() -> None:
+        return None
+
+    def command(self, path: str) -> str:
+        file = shlex.quote(path)
+        return f"grep -sv '^#' {file} | grep -q '[^[:space:]]' && stat -c '%a %U:%G' {file} && sha256sum {file}; true"
+
+    def process(self, output: list[str]) -> KeyInfo | None:
+        if len(output) != 2:
+            return None
+        mode, owner = output[0].split()
+        return KeyInfo(output[1].split()[0], mode, owner)
+
+
+@dataclass(frozen=True)
 class StatusInfo:
     """`current`: id of the committed release. `linked`: every public name leads through it.
 

@@ -7,9 +7,8 @@ from functools import partial
 from pydantic import SecretStr
 from pyinfra import host
 from pyinfra.api import operation
-from pyinfra.facts.files import Sha256File
 
-from deploy.facts import Links
+from deploy.facts import KeyFile, Links
 from deploy.lock import TargetStep
 from deploy.onboard.places import API_KEY, UNIT
 from deploy.operations import TextFile, text_files
@@ -18,6 +17,7 @@ from deploy.settings import GENERATE
 from deploy.templates import render
 
 ACCOUNT = "ollama"
+OWNER, MODE = f"root:{ACCOUNT}", "640"
 # Makes a key before the server's first start, unless there is one. That the unit is there says that a key is wanted.
 KEY_UNIT = "boardllama-api-key.service"
 KEY_UNIT_FILE = f"/usr/lib/systemd/system/{KEY_UNIT}"
@@ -29,9 +29,11 @@ def api_key(key: SecretStr) -> Commands:
     """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
     secret = key.get_secret_value()
     digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
-    there = host.get_fact(Sha256File, path=str(API_KEY))
-    if not there or (secret != GENERATE and there != digest):
+    there = host.get_fact(KeyFile, path=str(API_KEY))
+    if not there or (secret != GENERATE and there.sha256 != digest):
         yield TargetStep(partial(write_key, secret=secret))
+    elif (there.mode, there.owner) != (MODE, OWNER):
+        yield TargetStep(lock_away)
 
 
 def write_key(remote: Remote, secret: str) -> None:
@@ -40,6 +42,11 @@ def write_key(remote: Remote, secret: str) -> None:
         remote.run(keep(random_key("/dev/urandom")))
     else:
         remote.feed([f"{secret}\n".encode()], keep("cat"))
+
+
+def lock_away(remote: Remote) -> None:
+    """The service alone may read the key that is there."""
+    remote.run(f"chown {OWNER} {API_KEY}; chmod {MODE} {API_KEY}")
 
 
 def random_key(source: str) -> str:
@@ -51,7 +58,7 @@ def keep(printed: str) -> str:
     """The shell command that makes what another one prints the key."""
     path = shlex.quote(str(API_KEY))
     return (
-        f"set -e; umask 077; {printed} > {path}.new; chown root:{ACCOUNT} {path}.new; chmod 640 {path}.new;"
+        f"set -e; umask 077; {printed} > {path}.new; chown {OWNER} {path}.new; chmod {MODE} {path}.new;"
         f" sync {path}.new; mv -T {path}.new {path}"
     )
 

@@ -33,7 +33,7 @@ class TargetStep(HostStep):
 
 
 def hold(remote: Remote) -> None:
-    """Takes the lock unless this run has it. Raises Busy with the name of the one that has."""
+    """Takes the lock unless this run has it. Raises Busy with the name of the one that has, or BoardllamaError."""
     if beats := remote.host.connector_data.get(HELD):
         if not beats.is_alive():
             raise Busy("the connection that held this target's lock is gone: run again")
@@ -42,9 +42,13 @@ def hold(remote: Remote) -> None:
     talk = remote.talk(f"python3 -IS -c {shlex.quote(PROGRAM)} {shlex.quote(who)}")
     while (line := talk.line()).startswith("wait "):
         remote.say(line.removeprefix("wait "))
-    if line != "held":
-        raise Busy(
-            f"{line.removeprefix('busy ') or 'another deploy'} is deploying to this target: wait for it, then run again"
+    answer, _, rest = line.partition(" ")
+    if answer == "busy":
+        raise Busy(f"{rest} is deploying to this target: wait for it, then run again")
+    if answer != "held":
+        raise BoardllamaError(
+            f"the lock of this target cannot be taken ({rest or 'no answer'}): a deploy needs root there; "
+            "`_sudo`: True among the host's data gives it"
         )
     beats = threading.Thread(target=beat, args=(talk.send,), daemon=True)
     beats.start()

@@ -7,6 +7,7 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import operation
 
+from deploy.build.artifact import Build
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.facts import BoardInfo
@@ -23,18 +24,19 @@ from deploy.remote import Commands, HostStep, Remote, refuse
 from deploy.settings import ModelKind, Settings
 from deploy.stage import stage
 from deploy.store import BigFile, big_files
+from deploy.target import board_of
 
 # Per cent of a board's memory that the unit may have (MemoryMax); shares, so that one image fits every size.
 MEMORY_SHARE = 85
 
 
 @stage("Model")
-def install(settings: Settings) -> None:
+def install(settings: Settings, build: Build | None) -> None:
     """Brings the model of the settings; without one, whatever lies in the models folder is served."""
-    if settings.model is None:
+    if settings.model is None or build is None:
         return
     fetch(name="Fetch the model to the controller", settings=settings)
-    store_model(name="Bring the model", settings=settings)
+    store_model(name="Bring the model", settings=settings, cpu=build.cpu)
 
 
 def local_file(settings: Settings, remote: Remote | None = None) -> Path:
@@ -95,8 +97,14 @@ def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, st
 
 
 def check(settings: Settings, path: Path) -> None:
-    """Raises BoardllamaError for a file that is no GGUF that our llama.cpp loads, or has too small a context."""
+    """Raises BoardllamaError for a file that is no GGUF that our llama.cpp loads, or is not all of it, or has too small
+    a context.
+    """
     info = read(path)
+    if info.parts > 1:
+        raise BoardllamaError(
+            f"{path.name} is one of {info.parts} parts of a model: `llama-gguf-split --merge` makes one file of them"
+        )
     architectures.check(info.architecture, path.name, pin=settings.source.pin)
     if settings.context_size > info.context_length:
         raise BoardllamaError(
@@ -123,11 +131,16 @@ def fetch_now(remote: Remote, settings: Settings) -> None:
 
 
 @operation()
-def store_model(settings: Settings) -> Commands:
-    """Brings the model to the target's models folder."""
+def store_model(settings: Settings, cpu: Cpu) -> Commands:
+    """Brings the model to the target's models folder; one that does not fit the board's memory stays here."""
     if not is_here(settings):
         host.noop("not fetched yet")
         yield refuse("the model is not on the controller")
+        return
+    try:
+        fitted(settings, cpu, board_of(host))
+    except BoardllamaError as error:
+        yield refuse(str(error))
         return
     model = model_of(settings)
     assert model

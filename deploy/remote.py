@@ -21,6 +21,8 @@ from deploy.errors import BoardllamaError
 
 # Seconds without a byte taken or an answer given, after which a host counts as gone.
 IDLE_DEADLINE = 120.0
+# Seconds from the last byte to the end of the command, which brings gigabytes from memory to a slow card (10 MB/s).
+END_DEADLINE = 900.0
 Arguments = Any
 # What the body of an operation yields: shell commands, and steps like HostStep.
 Commands = Generator[str | PyinfraCommand, None, None]
@@ -37,9 +39,10 @@ class Remote:
         self.host = host
         self.arguments = {key: value for key, value in arguments.items() if value is not None}
 
-    def run(self, *bits: str | QuoteString) -> str:
-        """Standard output of the shell command. Raises CommandFailed."""
-        succeeded, output = self.host.run_shell_command(StringCommand(*bits), **self.arguments)
+    def run(self, *bits: str | QuoteString, deadline: int | None = None) -> str:
+        """Standard output of the shell command. Raises CommandFailed; TimeoutError after `deadline` seconds."""
+        arguments = self.arguments | ({"_timeout": deadline} if deadline else {})
+        succeeded, output = self.host.run_shell_command(StringCommand(*bits), **arguments)
         if not succeeded:
             raise CommandFailed(output.stderr.strip() or output.stdout.strip() or "no output")
         return str(output.stdout)
@@ -82,7 +85,11 @@ def _(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple
         process.stdin.close()
     except BrokenPipeError:
         pass  # The command ended early: its status and its words follow.
-    return process.wait(timeout=IDLE_DEADLINE), process.stderr.read().decode(errors="replace")
+    try:
+        return process.wait(timeout=END_DEADLINE), process.stderr.read().decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise TimeoutError(f"no end after {END_DEADLINE:.0f} s") from None
 
 
 @feed.register
@@ -92,6 +99,7 @@ def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[i
         for chunk in source:
             channel.sendall(chunk)
         channel.shutdown_write()
+        channel.settimeout(END_DEADLINE)
     except OSError:
         if not channel.exit_status_ready():
             raise

@@ -7,6 +7,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.build.artifact import Build, require_artifact
+from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.facts import ReleaseFiles, Texts
 from deploy.key import ACCOUNT, api_key, key_of_first_start
@@ -71,14 +72,16 @@ def wanted_files(settings: Settings, model: BigFile | None) -> dict[Path, bytes]
 def wanted_release(settings: Settings, build: Build, tell: bool = False) -> Release:
     """The release that these settings mean on this target, with the operator's edits there; asks the target for them.
 
-    Raises BoardllamaError when the build failed, OSError when the model is not on the controller.
+    Raises BoardllamaError when the build failed or the model does not fit, OSError when it is not on the controller.
     """
-    settings, said = fitted(settings, build.cpu, board_of(host))
-    if said and tell:
-        host.log(said)
+    fitting, said = fitted(settings, build.cpu, board_of(host))
     model = model_of(settings)
-    wanted = wanted_files(settings, model)
+    wanted = wanted_files(fitting, model)
     kept = edits(wanted, tell) if settings.config_conflict == "keep" else {}
+    if CONFIG in kept:
+        check_edited(settings.edited(kept[CONFIG]), build.cpu)
+    elif said and tell:
+        host.log(said)
     return Release(
         build=build,
         artifact=require_artifact(build),
@@ -88,6 +91,19 @@ def wanted_release(settings: Settings, build: Build, tell: bool = False) -> Rele
         pins={"llama.cpp": settings.source.identity(), "model": settings.model_pin},
         policy={"min_tokens_per_second": settings.min_tokens_per_second, "releases_kept": settings.releases_kept},
     )
+
+
+def check_edited(edited: Settings | None, cpu: Cpu) -> None:
+    """Raises BoardllamaError when the board has no room for what an operator's config.json says."""
+    if edited is None:
+        return
+    overwrite = "or deploy with config_conflict=overwrite"
+    try:
+        fitting, said = fitted(edited, cpu, board_of(host))
+    except BoardllamaError as error:
+        raise BoardllamaError(f"{CONFIG} was edited there: {error}, {overwrite}") from None
+    if fitting.repack != edited.repack:
+        raise BoardllamaError(f"{CONFIG} was edited there: set inference.repack to false in it, {overwrite} ({said})")
 
 
 def edits(wanted: dict[Path, bytes], tell: bool) -> dict[Path, bytes]:

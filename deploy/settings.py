@@ -159,6 +159,21 @@ class Settings(BaseModel):
         """The text of /etc/ollama-cpp/config.json."""
         return render("config.json", models_dir=self.models_dir, model_name=self.model_name, **self.model_dump())
 
+    def edited(self, config_json: bytes) -> "Settings | None":
+        """The same, with what an operator's config.json says that decides the need of memory.
+
+        None for one that is wrong, which the target will say.
+        """
+        try:
+            told = json.loads(config_json)
+        except ValueError:
+            return None
+        if config.problems(told, keyed=True):
+            return None
+        told = config.with_defaults(told)
+        said = {"repack": told["inference"]["repack"], "batch_size": told["inference"]["batch_size"]}
+        return self.model_copy(update={**said, "context_size": told["models"]["default_context_size"]})
+
     @cached_property
     def hub_model(self) -> HubModel | None:
         """The pin of the model on the hub, when it comes from there."""

@@ -1,5 +1,6 @@
 """What each host of this run is told and is: its settings, its board, and the build that both lead to."""
 
+import socket
 from functools import singledispatch
 
 from pyinfra import inventory
@@ -16,6 +17,8 @@ from deploy.facts import Board, BoardInfo
 from deploy.settings import Settings, settings_from
 
 KEEPALIVE_SECONDS = 30
+# Without an acknowledgement from a board for so long the connection ends; the kernel would try for 15 minutes.
+SILENT_SECONDS = 120
 
 
 def settings_of(host: Host) -> Settings:
@@ -52,6 +55,8 @@ def keep_alive(host: Host) -> None:
         transport = host.connector.client.get_transport()
         assert transport
         transport.set_keepalive(KEEPALIVE_SECONDS)
+        if isinstance(transport.sock, socket.socket):  # not through a jump host, whose own connection it is
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * SILENT_SECONDS)
 
 
 def refusal(host: Host, settings: Settings) -> str | None:

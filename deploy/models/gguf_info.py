@@ -35,6 +35,7 @@ class GgufInfo:
     context_length: int  # tokens the model was trained for
     file_type: str  # quantization as users know it: "Q4_K_M", "F16"; "unknown" when the file does not say
     n_tensors: int
+    parts: int  # files that the model was split into; 0 for one that was not
     size: int  # bytes, the whole file
     hyperparameters: Hyperparameters = field(repr=False, compare=False)
     tensors: tuple[Tensor, ...] = field(repr=False, compare=False)
@@ -59,6 +60,7 @@ def read(path: Path) -> GgufInfo:
         context,
         _file_type(header.keys.get("general.file_type")),
         len(header.tensors),
+        parts if isinstance(parts := header.keys.get("split.count", 0), int) else 0,
         header.size,
         facts.hyperparameters(),
         header.tensors,

@@ -21,17 +21,20 @@ def restart(say: Say) -> None:
     """Returns when systemd has seen the server ready; the unit's TimeoutStartSec is the deadline. Raises Unhealthy."""
     systemctl("daemon-reload")
     subprocess.run(["systemctl", "reset-failed", places.UNIT], capture_output=True, check=False)
-    began = said = time.monotonic()
+    began = told = time.monotonic()
     starting = subprocess.Popen(
-        ["systemctl", "restart", places.UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["systemctl", "restart", places.UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     while starting.poll() is None:
         time.sleep(0.05)
-        if time.monotonic() - said > 5:
-            said = time.monotonic()
-            say(f"starting the server, {said - began:.0f} s so far")
+        if time.monotonic() - told > 5:
+            told = time.monotonic()
+            say(f"starting the server, {told - began:.0f} s so far")
+    _, said = starting.communicate()
     if starting.returncode:
-        raise Unhealthy(f"the server did not start: {down(unit_facts())}")
+        # What systemd did not even try, as with a unit that is masked, it says itself.
+        refused = said.strip().splitlines()[0] if said.startswith("Failed to") else ""
+        raise Unhealthy(f"the server did not start: {refused or down(unit_facts())}")
 
 
 def judge(release: Release, say: Say) -> None:

@@ -3,7 +3,7 @@
 import http.client
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -95,7 +95,11 @@ def said_by(*words: str, deadline: float = SYSTEM_DEADLINE) -> str:
 
 
 def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10) -> tuple[int, Any]:
-    """HTTP status and parsed body of a GET, or of a POST of `body`; status 0 and the reason when nothing answers."""
+    """HTTP status and parsed body of a GET, or of a POST of `body`; status 0 and the reason when nothing answers.
+
+    The deadline in seconds holds for each wait, and for all of them together: an answer may trickle for ever.
+    """
+    end = time.monotonic() + deadline
     place = urlsplit(url)
     key = first_key()
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
@@ -103,7 +107,7 @@ def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float
     try:
         connection.request("POST" if body else "GET", path, json.dumps(body) if body else None, headers)
         answer = connection.getresponse()
-        text = answer.read().decode(errors="replace")
+        text = b"".join(pieces(answer, end)).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, f"{type(error).__name__}: {error}"
     finally:
@@ -112,6 +116,14 @@ def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float
         return answer.status, json.loads(text or "null")
     except ValueError:
         return answer.status, text
+
+
+def pieces(answer: http.client.HTTPResponse, end: float) -> Iterator[bytes]:
+    """The body as it comes. Raises TimeoutError when there is more of it at `end` (time.monotonic)."""
+    while piece := answer.read1(1 << 16):
+        yield piece
+        if time.monotonic() > end:
+            raise TimeoutError("the answer does not end")
 
 
 def judge(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -> Health:

@@ -99,9 +99,11 @@ def check_port(server: dict[str, Any], sleep: Callable[[float], None] = time.sle
                 return probe.bind(address)
             except OSError as error:
                 if error.errno != errno.EADDRNOTAVAIL:
+                    ports = "ports below 1024 are root's: take another"
+                    advice = ports if error.errno == errno.EACCES else "`ss -ltnp` shows who does"
                     raise ConfigError(
                         f"cannot listen on server.host {server['host']}, server.port {server['port']}: "
-                        f"{error.strerror}; `ss -ltnp` shows who does"
+                        f"{error.strerror}; {advice}"
                     ) from None
         if not told:
             print(f"ollama-cpp-server: waiting for the address {server['host']}: no interface has it", file=sys.stderr)

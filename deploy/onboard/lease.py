@@ -2,7 +2,7 @@
 
 Sent to the target as text before anything of ours is there: `python3 -c … WHO`. The kernel frees the lock with this
 process, so a controller that was killed leaves none behind; one that went silent is given up after SILENCE seconds.
-Prints "held", or "busy WHO", or "wait WHY" lines first.
+Prints "held", or "busy WHO", or "failed WHY"; "wait WHY" lines first.
 """
 
 import fcntl
@@ -21,7 +21,16 @@ BEAT, STALE, SILENCE = 5, 15, 30
 
 
 def main(who: str) -> int:
-    """Takes the lock, waits for a switch that is under way, then holds on. Returns the exit status."""
+    """Returns the exit status."""
+    try:
+        return hold(who)
+    except OSError as error:
+        print(f"failed {error}", flush=True)
+        return 1
+
+
+def hold(who: str) -> int:
+    """Takes the lock, waits for a switch that is under way, then holds on. Raises OSError."""
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("a+") as lock:
         holder = take(lock)

@@ -14,6 +14,7 @@ from typing import Any
 from . import places
 from .check import CheckError, check
 from .config import ConfigError
+from .edits import adopt, remember, undo_edits
 from .files import link, write
 from .gate import judge, systemctl
 from .health import Unhealthy, last_words
@@ -76,12 +77,20 @@ def switch(release: Release) -> Outcome:
     except (CheckError, ConfigError, OSError, ValueError, KeyError) as error:
         return verdict.end(Outcome.REFUSED, str(error))
     if is_waiting(release):
-        commit(release)
-        tidy(release)
-        return verdict.end(Outcome.WAITING)
+        return await_model(release, verdict)
     if release.is_current and not release.is_tried:
         return again(release, verdict)
     return trial(release, verdict)
+
+
+def await_model(release: Release, verdict: Verdict) -> Outcome:
+    """Nothing can be tried before the operator has brought the model."""
+    try:
+        commit(release)
+    except OSError as error:  # of a full disk, say
+        return verdict.end(Outcome.REFUSED, str(error))
+    tidy(release)
+    return verdict.end(Outcome.WAITING)
 
 
 def again(release: Release, verdict: Verdict) -> Outcome:
@@ -94,6 +103,7 @@ def again(release: Release, verdict: Verdict) -> Outcome:
     except Exception as error:  # whatever it is, whoever asked is told
         return verdict.end(Outcome.FAILING, with_journal(error))
     with suppress(OSError):
+        remember(release)
         prune(keep(release))
     return verdict.end(Outcome.SERVING)
 
@@ -126,25 +136,52 @@ def back(before: Release | None, release: Release, reason: str, verdict: Verdict
         return verdict.end(Outcome.BACK, f"{reason}; nothing was served before, and nothing is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
-        judge(before, verdict.say)
+        undone = as_edited_or_judged(before, verdict)
     except Exception as error:
         return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error)}")
     with suppress(OSError):
         prune(keep(before), spared=release)
-    return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again")
+    return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again{undone}")
+
+
+def as_edited_or_judged(release: Release, verdict: Verdict) -> str:
+    """Restarts the release that was served: as it is, or else without what was edited since it was judged good.
+
+    An edit shows only at a restart, which may be this one. Returns what a user must be told; raises what judge does.
+    """
+    try:
+        judge(release, verdict.say)
+    except Exception:
+        if not (edited := undo_edits(release)):
+            raise
+        verdict.say(f"{release.id} does not serve with what was edited in it: as it was when it was committed")
+        judge(release, verdict.say)
+        return f" as it was committed; what was edited since does not serve, and is kept in {', '.join(edited)}"
+    return ""
 
 
 def commit(release: Release) -> None:
     """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
-    before = current()
+    before, earlier = current(), release.previous
     if before and before != release:
-        for later in lineage():  # one that is committed again leaves its old place in the line, which stays whole
-            if later.previous == release and (earlier := release.previous):
-                link(later.folder / "previous", Path("..") / earlier.id)
         link(release.folder / "previous", Path("..") / before.id)
+    remember(release)
     publish(release)
     os.sync()
     link(places.CURRENT, release.folder.relative_to(places.ROOT))
+    if earlier and before != release:
+        close_line(release, earlier)
+
+
+def close_line(release: Release, earlier: Release) -> None:
+    """A release that is committed again leaves its old place in the line, where `earlier` followed on it.
+
+    Only after its commit: until then it is what may be gone back to.
+    """
+    with suppress(OSError):
+        for later in lineage():
+            if later.previous == release:
+                link(later.folder / "previous", Path("..") / earlier.id)
 
 
 def tidy(release: Release) -> None:
@@ -174,20 +211,6 @@ def replace_files(release: Release) -> None:
         if not path.is_symlink():
             path.replace(path.with_name(f"{path.name}.before-boardllama"))
             link(path, target)
-
-
-def adopt() -> None:
-    """A file that an operator put in the place of a public name becomes part of the release that it changed.
-
-    What is served stays the same at every moment, and from here on one rename changes all of it.
-    """
-    release = current()
-    if release is None:
-        return
-    for path in (places.CONFIG, places.PUBLIC_UNIT):
-        if path.is_file() and not path.is_symlink():
-            write(release.folder / path.name, path.read_bytes())
-            link(path, places.CURRENT / path.name)
 
 
 def with_journal(error: Exception) -> str:

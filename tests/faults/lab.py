@@ -83,7 +83,7 @@ class Lab:
         """Boots. A guest that comes up with a failed unit is judged like any other: `complaint` says what failed."""
         self.complaint = ""
         try:
-            life.up(self.name, Hardware(write_log=write_log))
+            life.up(self.name, Hardware(cores=1, write_log=write_log))
         except BoardllamaError as error:
             self.complaint = str(error)
             ssh(self.machine, "true")

@@ -42,11 +42,14 @@ def argument(command: list[str], flag: str) -> str:
 
 
 class Target:
-    """Its root is `root`. `bad` names releases that the gate does not let pass; `judged` those that were tried."""
+    """Its root is `root`. `bad` names releases that the gate does not let pass, `fatal` is a word of config.json with
+    which none does; `judged` those that were tried.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.bad: set[str] = set()
+        self.fatal = "\0"
         self.judged: list[str] = []
         for name in ("usr/bin", "usr/lib/systemd/system", "run/systemd/system", "var/lib/ollama/models", "etc"):
             (root / name).mkdir(parents=True)
@@ -96,7 +99,7 @@ class Target:
         """Stands for the gate, which needs systemd: it must be asked about the release that would be started."""
         self.judged.append(release.id)
         assert self.served() == release
-        if release.id in self.bad:
+        if release.id in self.bad or self.fatal in release.place(places.CONFIG).read_text():
             raise Unhealthy("it answers 503")
 
 

@@ -31,14 +31,16 @@ def failure(path: Path) -> str:
     return str(caught.value)
 
 
-def write(path: Path, words: int = 0, context: int = 2048, big: bool = False) -> Path:
-    """A GGUF file with one tensor of 1 KiB and a vocabulary of so many words, scores and merges."""
+def write(path: Path, words: int = 0, context: int = 2048, big: bool = False, parts: int = 0) -> Path:
+    """A GGUF file with one tensor of 1 KiB and a vocabulary of so many words, scores and merges; one of `parts`."""
     writer = gguf.GGUFWriter(path, "llama", endianess=gguf.GGUFEndian.BIG if big else gguf.GGUFEndian.LITTLE)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_K_M)
     if words:
         writer.add_token_list([f"word{number}" for number in range(words)])
         writer.add_token_scores([0.5] * words)
         writer.add_token_merges([f"a{number} b{number}" for number in range(words)])
+    if parts:
+        writer.add_uint16("split.count", parts)
     if context:
         writer.add_context_length(context)
     writer.add_tensor("t", np.zeros((16, 16), np.float32))

@@ -1,11 +1,15 @@
 """The health gate: every state has its reason, and only a server with a model is healthy."""
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from deploy.onboard.health import Health, State, Unhealthy, judge, wait
+from deploy.onboard.health import Health, State, Unhealthy, ask, judge, wait
 
 OK = {"status": "ok"}
 
@@ -80,3 +84,22 @@ def test_it_gives_up_at_the_deadline_with_the_reason() -> None:
 def test_it_does_not_wait_for_a_process_that_is_gone() -> None:
     with pytest.raises(Unhealthy, match="not running: status 1"):
         waited(iter([Health(State.EXITED, "status 1")]))
+
+
+def test_an_answer_that_trickles_for_ever_is_none() -> None:
+    """Each of its bytes comes in time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                for _ in range(600):
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        began = time.monotonic()
+        status, said = ask(f"http://127.0.0.1:{server.getsockname()[1]}", "/", deadline=0.3)
+    assert (status, said) == (0, "TimeoutError: the answer does not end")
+    assert time.monotonic() - began < 20

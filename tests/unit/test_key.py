@@ -1,12 +1,17 @@
 """The API key: on a board that runs it is written; an image gets the unit that makes one, never a key."""
 
 import base64
+import hashlib
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from deploy import key
+from deploy.facts import KeyFile, KeyInfo
 from deploy.onboard import places
 from tests.unit.test_plan import PI_5, changes, plan
 
@@ -48,3 +53,39 @@ def test_a_made_key_has_the_length_of_24_random_bytes(monkeypatch: pytest.Monkey
     assert made[0] != made[1]
     assert [path.name for path in tmp_path.iterdir()] == ["api-key"]
     assert (tmp_path / "api-key").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("text", "is_key"), [("sk-1\n", True), ("# mine\nsk-1", True), ("", False), ("\n", False), ("# old\n \n", False)]
+)
+def test_a_file_without_a_key_counts_as_none(tmp_path: Path, text: str, is_key: bool) -> None:
+    """llama-server would ask nobody for a key."""
+    file = tmp_path / "a key"
+    file.write_text(text)
+    file.chmod(0o644)
+    fact = KeyFile()
+    printed = subprocess.run(["sh", "-c", fact.command(str(file))], capture_output=True, text=True, check=True).stdout
+    found = fact.process(printed.splitlines())
+    assert (found is not None) == is_key
+    if found:
+        assert (found.sha256, found.mode) == (hashlib.sha256(text.encode()).hexdigest(), "644")
+    assert fact.process([]) is None
+
+
+@pytest.mark.parametrize(
+    ("there", "step"),
+    [
+        (None, key.write_key),
+        (KeyInfo("ab", "640", "root:ollama"), None),
+        (KeyInfo("ab", "644", "root:ollama"), key.lock_away),
+        (KeyInfo("ab", "640", "pi:pi"), key.lock_away),
+    ],
+)
+def test_a_key_that_others_may_read_is_locked_away(
+    monkeypatch: pytest.MonkeyPatch, there: KeyInfo | None, step: Any
+) -> None:
+    monkeypatch.setattr(key, "host", SimpleNamespace(get_fact=lambda *_, **__: there))
+    taken: list[Any] = []
+    monkeypatch.setattr(key, "TargetStep", lambda function: taken.append(getattr(function, "func", function)))
+    list(key.api_key._inner(SecretStr("generate")))
+    assert taken == ([step] if step else [])

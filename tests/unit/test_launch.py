@@ -177,3 +177,15 @@ def test_the_command_line_answers_in_one_line(tmp_path: Path) -> None:
     assert answer.stderr == f"ollama-cpp-server: {bad}: server.prot is unknown: did you mean server.port?\n"
     assert run(tmp_path, "check-config", str(tmp_path / "none.json")).returncode == launch.EX_CONFIG
     assert run(tmp_path, "--nonsense").returncode == 2
+
+
+def test_a_port_that_is_roots_alone_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_socket: socket.socket, _address: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    class Socket(socket.socket):
+        bind = denied
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    with pytest.raises(ConfigError, match=r"server\.port 80: Permission denied; ports below 1024 are root's"):
+        launch.check_port({"host": "127.0.0.1", "port": 80})

@@ -6,10 +6,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from deploy import lock
+from deploy.errors import BoardllamaError
 from deploy.lock import PROGRAM
+from deploy.remote import Talk
 
 Hold = Callable[..., "subprocess.Popen[str]"]
 
@@ -80,3 +85,29 @@ def test_signs_of_life_keep_it(hold: Hold) -> None:
         first.stdin.flush()
         time.sleep(0.2)
     assert first.poll() is None
+
+
+def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    text = PROGRAM.replace("/run/boardllama", str(tmp_path / "file" / "x"))
+    done = subprocess.run([sys.executable, "-IS", "-c", text, "ann"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("failed [Errno 20] Not a directory")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("busy ann@laptop", "ann@laptop is deploying to this target: wait for it"),
+        ("failed [Errno 13] Permission denied: '/run/boardllama'", r"Permission denied.*root there; `_sudo`"),
+        ("", r"cannot be taken \(no answer\)"),
+    ],
+)
+def test_only_another_deploy_is_waited_for(answer: str, said: str) -> None:
+    """Who forgot _sudo would wait for nobody."""
+    remote: Any = SimpleNamespace(
+        host=SimpleNamespace(connector_data={}), talk=lambda _command: Talk(lambda: answer, lambda _data: None)
+    )
+    with pytest.raises(BoardllamaError, match=said) as caught:
+        lock.hold(remote)
+    assert isinstance(caught.value, lock.Busy) == answer.startswith("busy")

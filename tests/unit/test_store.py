@@ -27,7 +27,7 @@ class LocalTarget(Remote):
         self.fed = 0
         self.cut_after: int | None = None
 
-    def run(self, *bits: str | QuoteString) -> str:
+    def run(self, *bits: str | QuoteString, deadline: int | None = None) -> str:
         done = subprocess.run(["sh", "-c", " ".join(map(str, bits))], capture_output=True, text=True, check=False)
         if done.returncode:
             raise CommandFailed(done.stderr.strip())

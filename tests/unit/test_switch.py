@@ -68,6 +68,36 @@ def test_when_the_old_one_is_not_healthy_either_that_is_told(target: Target) -> 
     assert "r1: it answers 503" in verdict()["reason"]
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["in place", "as sed -i does it"])
+def test_an_edit_that_does_not_serve_takes_nothing_down(target: Target, replaced: bool) -> None:
+    """It would have shown at the next start of the server; the deploy is one. The operator finds it beside the file."""
+    switch.switch(target.add("r1"))
+    good = places.CONFIG.read_text()
+    if replaced:
+        places.CONFIG.unlink()
+    places.CONFIG.write_text("too much for this board")
+    second = target.add("r2")
+    (second.folder / "config.json").write_text("too much for this board")
+    target.fatal = "too much"
+    assert switch.switch(second) is Outcome.BACK
+    assert consistent(target) == "r1"
+    assert places.CONFIG.read_text() == good
+    edited = places.CONFIG.with_name("config.json.edited")
+    assert edited.read_text() == "too much for this board"
+    assert (
+        f"r1 serves again as it was committed; what was edited since does not serve, and is kept in {edited}"
+        in (verdict()["reason"])
+    )
+
+
+def test_an_edit_that_serves_is_not_undone(target: Target) -> None:
+    switch.switch(target.add("r1"))
+    places.CONFIG.write_text("an edit")
+    target.bad = {"r2"}
+    switch.switch(target.add("r2"))
+    assert places.CONFIG.read_text() == "an edit"
+
+
 def test_a_bad_first_release_leaves_nothing_served(target: Target) -> None:
     target.bad = {"r1"}
     assert switch.switch(target.add("r1")) is Outcome.BACK
@@ -196,6 +226,15 @@ def test_what_fails_after_the_commit_does_not_undo_it(target: Target, monkeypatc
     monkeypatch.setattr(switch, "prune", failed)
     assert switch.switch(target.add("r2")) is Outcome.COMMITTED
     assert consistent(target) == "r2"
+
+
+def test_a_disk_that_is_full_before_a_model_is_brought_is_told(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(switch, "link", full)
+    assert switch.switch(target.add("r1", model=None)) is Outcome.REFUSED
+    assert "No space left" in verdict()["reason"]
 
 
 def test_a_model_that_the_operator_brings_is_waited_for(target: Target) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard import places, switch
-from deploy.onboard.releases import Release, current
+from deploy.onboard.releases import Release, current, lineage, strays
 from tests.unit.onboard import Target, consistent, target
 
 __all__ = ["target"]
@@ -76,3 +76,14 @@ def test_after_a_cut_at_any_step_the_target_boots_into_one_whole_release(target:
             switch.switch(old)  # begin again from the old one
     assert seen == ({"r1"} if bad else {"r1", "r2"})
     assert consistent(target) == ("r1" if bad else "r2")
+
+
+def test_a_cut_in_a_rollback_leaves_what_it_was_to_go_back_to(target: Target) -> None:
+    for name in ("r1", "r2", "r3"):
+        switch.switch(target.add(name, keep=3))
+    goal = Release(places.RELEASES / "r2")
+    for _step, was_cut in every_cut(target, goal):
+        assert {"r2", "r3"} <= {release.id for release in lineage()}
+        assert goal.folder not in strays(3)
+        if was_cut and current() == goal:
+            switch.switch(Release(places.RELEASES / "r3"))

@@ -53,6 +53,38 @@ def test_a_crash_loop_stops_and_status_says_why(vm: VirtualBoard) -> None:
     assert "llama-server crashed (SIGSEGV)" in vm.run(f"journalctl -b -u {UNIT} -n 15 -o cat")
 
 
+# Opens as many connections as it may, each with half a request, for three seconds.
+CROWD = """
+import resource, socket, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+held = []
+for _ in range(1200):
+    one = socket.socket()
+    one.settimeout(0.2)
+    try:
+        one.connect(("127.0.0.1", 11434))
+        one.sendall(b"GET /health HTTP/1.1\\r\\nX-Wait: ")
+    except OSError:
+        break
+    held.append(one)
+time.sleep(3)
+print(len(held))
+"""
+
+
+def test_a_crowd_of_clients_does_not_end_the_server(vm: VirtualBoard) -> None:
+    """A thread for each of them would be more than the unit may have, and the one that is refused aborts the server."""
+    before, restarts = vm.board.process, vm.run(f"{SHOW} NRestarts {UNIT}")
+    # As on a board with half a gigabyte.
+    vm.run(f"systemctl set-property --runtime {UNIT} TasksMax=200")
+    try:
+        assert int(vm.run(f"python3 -c '{CROWD}'")) > 100
+        vm.run(HEALTHY)
+        assert (vm.board.process, vm.run(f"{SHOW} NRestarts {UNIT}")) == (before, restarts)
+    finally:
+        vm.run(f"rm -r /run/systemd/system.control/{UNIT}.d; systemctl daemon-reload")
+
+
 def test_out_of_memory_ends_the_server_and_not_the_board(vm: VirtualBoard) -> None:
     boot = vm.run("cat /proc/sys/kernel/random/boot_id")
     told = until(f"journalctl -b -u {UNIT} -o cat | grep -q more.memory.than.the.unit")

@@ -1,0 +1,93 @@
+"""What is decided of a model before anything reaches a target: that it is whole, and that the board has room for it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gguf import GGMLQuantizationType as Kind
+
+from deploy import cpu, model, service
+from deploy.errors import BoardllamaError
+from deploy.facts import BoardInfo
+from deploy.models import fit
+from deploy.models.gguf_info import read
+from deploy.models.memory import Serving, estimate
+from deploy.settings import Settings
+from tests.shapes import Shape, write
+from tests.unit.test_gguf_info import write as write_small
+from tests.unit.test_settings import told
+
+CPU = cpu.named("cortex-a76")
+SHAPE = Shape("x", Kind.Q8_0, Kind.Q8_0, 512, 2048, 4, 16, 16, 2000, 8192)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """They serve a model of 20 MB with 2048 tokens of context."""
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path))
+    return told(model="path", model_path=str(write(SHAPE, tmp_path / "x.gguf")))
+
+
+@pytest.fixture
+def room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Serving], None]:
+    """Gives the board just the memory that serving the model in this way takes."""
+
+    def give(serving: Serving) -> None:
+        need = estimate(read(Path(settings.model_path)), serving).total
+        for module in (model, service):
+            monkeypatch.setattr(module, "board_of", lambda _host: BoardInfo(memory=fit.RESERVE + need + 1_000_000))
+
+    return give
+
+
+def edited(settings: Settings, **sections: dict[str, Any]) -> bytes:
+    """An operator's config.json."""
+    config = json.loads(settings.config_json)
+    for section, changes in sections.items():
+        config[section].update(changes)
+    return json.dumps(config).encode()
+
+
+def test_one_part_of_a_model_is_refused(tmp_path: Path) -> None:
+    part = write_small(tmp_path / "m-00001-of-00003.gguf", parts=3)
+    with pytest.raises(BoardllamaError, match="is one of 3 parts of a model: `llama-gguf-split --merge`"):
+        model.check(told(model="path", model_path=str(part)), part)
+
+
+def test_a_model_that_does_not_fit_stays_on_the_controller(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[str] = []
+    monkeypatch.setattr(model, "refuse", refused.append)
+    monkeypatch.setattr(model, "board_of", lambda _host: BoardInfo(memory=fit.RESERVE + 1_000_000))
+    assert len(list(model.store_model._inner(settings, CPU))) == 1
+    assert "x.gguf needs" in refused[0]
+
+
+def test_an_operators_edit_that_the_board_has_no_room_for_is_refused(
+    settings: Settings, room: Callable[[Serving], None]
+) -> None:
+    """The server that runs was started before it."""
+    room(Serving(2048, repack=True))
+    service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1})), CPU)
+    large = edited(settings, models={"default_context_size": 4_000_000})
+    with pytest.raises(
+        BoardllamaError, match=r"config\.json was edited there: x\.gguf needs .*config_conflict=overwrite"
+    ):
+        service.check_edited(settings.edited(large), CPU)
+
+
+def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(
+    settings: Settings, room: Callable[[Serving], None]
+) -> None:
+    """To say that it is served without, and not to do it, would be the end of the server."""
+    room(Serving(2048, repack=False))
+    with pytest.raises(BoardllamaError, match=r"set inference\.repack to false in it"):
+        service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1})), CPU)
+    service.check_edited(settings.edited(edited(settings, inference={"repack": False})), CPU)
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b'{"models": {"context": 1}}'])
+def test_an_edited_file_that_is_wrong_is_the_targets_to_refuse(settings: Settings, text: bytes) -> None:
+    assert settings.edited(text) is None
+    service.check_edited(None, CPU)

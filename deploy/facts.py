@@ -204,7 +204,9 @@ class KeyFile(FactBase[KeyInfo | None]):
 
     def command(self, path: str) -> str:
         file = shlex.quote(path)
-        return f"grep -sv '^#' {file} | grep -q '[^[:space:]]' && stat -c '%a %U:%G' {file} && sha256sum {file}; true"
+        return (
+            f"grep -sv '^#' {file} | grep -q '[^[:space:]]' && stat -L -c '%a %U:%G' {file} && sha256sum {file}; true"
+        )
 
     def process(self, output: list[str]) -> KeyInfo | None:
         if len(output) != 2:

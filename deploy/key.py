@@ -46,7 +46,7 @@ def write_key(remote: Remote, secret: str) -> None:
 
 def lock_away(remote: Remote) -> None:
     """The service alone may read the key that is there."""
-    remote.run(f"chown {OWNER} {API_KEY}; chmod {MODE} {API_KEY}")
+    remote.run(f"chown {OWNER} {API_KEY} && chmod {MODE} {API_KEY}")
 
 
 def random_key(source: str) -> str:

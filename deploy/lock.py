@@ -1,5 +1,6 @@
 """One deploy at a time on a target: held from a run's first change until the controller goes, however it goes."""
 
+import errno
 import getpass
 import os
 import shlex
@@ -15,6 +16,7 @@ from deploy.remote import HostStep, Remote
 
 PROGRAM = Path(lease.__file__).read_text()
 HELD = "boardllama_lease"
+PERMISSION = os.strerror(errno.EACCES)
 
 
 class Busy(BoardllamaError):
@@ -46,10 +48,10 @@ def hold(remote: Remote) -> None:
     if answer == "busy":
         raise Busy(f"{rest} is deploying to this target: wait for it, then run again")
     if answer != "held":
-        raise BoardllamaError(
-            f"the lock of this target cannot be taken ({rest or 'no answer'}): a deploy needs root there; "
-            "`_sudo`: True among the host's data gives it"
+        advice = (
+            ": a deploy needs root there; `_sudo`: True among the host's data gives it" if PERMISSION in rest else ""
         )
+        raise BoardllamaError(f"the lock of this target cannot be taken ({rest or 'python3 gave no answer'}){advice}")
     beats = threading.Thread(target=beat, args=(talk.send,), daemon=True)
     beats.start()
     remote.host.connector_data[HELD] = beats

@@ -162,7 +162,7 @@ class Settings(BaseModel):
     def edited(self, config_json: bytes) -> "Settings | None":
         """The same, with what an operator's config.json says that decides the need of memory.
 
-        None for one that is wrong, which the target will say.
+        None for one that is wrong, which the target will say, and for one that serves another model.
         """
         try:
             told = json.loads(config_json)
@@ -171,6 +171,8 @@ class Settings(BaseModel):
         if config.problems(told, keyed=True):
             return None
         told = config.with_defaults(told)
+        if (told["models"]["path"], told["models"]["default_model"]) != (self.models_dir, self.model_name):
+            return None
         said = {"repack": told["inference"]["repack"], "batch_size": told["inference"]["batch_size"]}
         return self.model_copy(update={**said, "context_size": told["models"]["default_context_size"]})
 

@@ -1,9 +1,11 @@
 """What an operator edits on the target: it becomes part of the release that it changed, and can be undone there."""
 
+from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 
 from . import places
-from .files import link, write
+from .files import link, sha256_of, write
 from .releases import Release, current
 
 # Where a release keeps its editable files as they were when it was judged good.
@@ -33,14 +35,40 @@ def remember(release: Release) -> None:
         write(release.folder / JUDGED / own.name, own.read_bytes())
 
 
-def undo_edits(release: Release) -> list[str]:
-    """Puts back what was judged good, and keeps what was edited beside the public names. Returns where."""
-    kept = []
+def undo_edits(release: Release) -> list[tuple[Path, Path]]:
+    """Puts back what was committed. Returns the place of each edited file, and where it is kept, beside its name."""
+    undone = []
     for public, own in editable(release):
-        judged = release.folder / JUDGED / own.name
-        if judged.exists() and judged.read_bytes() != own.read_bytes():
-            aside = public.with_name(f"{public.name}.edited")
-            write(aside, own.read_bytes())
-            write(own, judged.read_bytes())
-            kept.append(str(aside))
-    return kept
+        committed, now = as_committed(release, own.name), own.read_bytes() if own.exists() else b""
+        if committed is not None and committed != now:
+            aside = free_name(public)
+            write(aside, now)
+            write(own, committed)
+            undone.append((own, aside))
+    return undone
+
+
+def redo_edits(undone: Iterable[tuple[Path, Path]]) -> None:
+    """Takes that back."""
+    for own, aside in undone:
+        write(own, aside.read_bytes())
+        aside.unlink()
+
+
+def as_committed(release: Release, name: str) -> bytes | None:
+    """What a file was when the release was judged good; None where that is not known.
+
+    Releases from before this was noted have it when no edit was in them: what was deployed is what the manifest names.
+    """
+    judged, deployed = release.folder / JUDGED / name, release.folder / "pristine" / name
+    if judged.exists():
+        return judged.read_bytes()
+    key = "config" if name == places.CONFIG.name else "unit"
+    unedited = deployed.exists() and sha256_of(deployed) == release.manifest.get(key)
+    return deployed.read_bytes() if unedited else None
+
+
+def free_name(public: Path) -> Path:
+    """Where an edited file can be kept; an earlier one stays."""
+    names = (public.with_name(f"{public.name}.edited{number or ''}") for number in count())
+    return next(path for path in names if not path.exists())

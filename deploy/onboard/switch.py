@@ -14,7 +14,7 @@ from typing import Any
 from . import places
 from .check import CheckError, check
 from .config import ConfigError
-from .edits import adopt, remember, undo_edits
+from .edits import adopt, redo_edits, remember, undo_edits
 from .files import link, write
 from .gate import judge, systemctl
 from .health import Unhealthy, last_words
@@ -103,8 +103,8 @@ def again(release: Release, verdict: Verdict) -> Outcome:
     except Exception as error:  # whatever it is, whoever asked is told
         return verdict.end(Outcome.FAILING, with_journal(error))
     with suppress(OSError):
-        remember(release)
         prune(keep(release))
+        remember(release)
     return verdict.end(Outcome.SERVING)
 
 
@@ -152,21 +152,26 @@ def as_edited_or_judged(release: Release, verdict: Verdict) -> str:
     try:
         judge(release, verdict.say)
     except Exception:
-        if not (edited := undo_edits(release)):
+        if not (undone := undo_edits(release)):
             raise
         verdict.say(f"{release.id} does not serve with what was edited in it: as it was when it was committed")
-        judge(release, verdict.say)
-        return f" as it was committed; what was edited since does not serve, and is kept in {', '.join(edited)}"
+        try:
+            judge(release, verdict.say)
+        except Exception:  # it was not the edit
+            redo_edits(undone)
+            raise
+        kept = ", ".join(str(aside) for _, aside in undone)
+        return f" as it was committed; what was edited since does not serve, and is kept in {kept}"
     return ""
 
 
 def commit(release: Release) -> None:
     """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
     before, earlier = current(), release.previous
-    if before and before != release:
-        link(release.folder / "previous", Path("..") / before.id)
     remember(release)
     publish(release)
+    if before and before != release:
+        link(release.folder / "previous", Path("..") / before.id)
     os.sync()
     link(places.CURRENT, release.folder.relative_to(places.ROOT))
     if earlier and before != release:

@@ -100,7 +100,7 @@ def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     [
         ("busy ann@laptop", "ann@laptop is deploying to this target: wait for it"),
         ("failed [Errno 13] Permission denied: '/run/boardllama'", r"Permission denied.*root there; `_sudo`"),
-        ("", r"cannot be taken \(no answer\)"),
+        ("", r"cannot be taken \(python3 gave no answer\)$"),
     ],
 )
 def test_only_another_deploy_is_waited_for(answer: str, said: str) -> None:

@@ -87,6 +87,11 @@ def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(
     service.check_edited(settings.edited(edited(settings, inference={"repack": False})), CPU)
 
 
+def test_an_operators_own_model_is_not_measured_by_the_size_of_ours(settings: Settings) -> None:
+    other = edited(settings, models={"default_model": "mine.gguf", "default_context_size": 4_000_000})
+    assert settings.edited(other) is None
+
+
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"models": {"context": 1}}'])
 def test_an_edited_file_that_is_wrong_is_the_targets_to_refuse(settings: Settings, text: bytes) -> None:
     assert settings.edited(text) is None

@@ -1,6 +1,8 @@
 """A switch ends with a release that is good, whatever the new one is."""
 
+import hashlib
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -88,6 +90,41 @@ def test_an_edit_that_does_not_serve_takes_nothing_down(target: Target, replaced
         f"r1 serves again as it was committed; what was edited since does not serve, and is kept in {edited}"
         in (verdict()["reason"])
     )
+
+
+def test_a_release_that_an_older_deploy_committed_is_saved_from_an_edit_too(target: Target) -> None:
+    first = target.add("r1")
+    switch.switch(first)
+    good = places.CONFIG.read_bytes()
+    shutil.rmtree(first.folder / "judged")
+    (first.folder / "pristine").mkdir()
+    (first.folder / "pristine" / "config.json").write_bytes(good)
+    manifest = json.loads((first.folder / "manifest.json").read_text())
+    manifest["config"] = hashlib.sha256(good).hexdigest()
+    (first.folder / "manifest.json").write_text(json.dumps(manifest))
+    places.CONFIG.write_text("too much")
+    target.bad, target.fatal = {"r2"}, "too much"
+    assert switch.switch(target.add("r2")) is Outcome.BACK
+    assert places.CONFIG.read_bytes() == good
+
+
+def test_an_edit_that_is_not_the_cause_stays(target: Target) -> None:
+    switch.switch(target.add("r1"))
+    places.CONFIG.write_text("an edit")
+    target.bad = {"r1", "r2"}
+    assert switch.switch(target.add("r2")) is Outcome.STRANDED
+    assert places.CONFIG.read_text() == "an edit"
+    assert not places.CONFIG.with_name("config.json.edited").exists()
+
+
+def test_an_earlier_edit_that_was_kept_is_not_lost_to_the_next(target: Target) -> None:
+    switch.switch(target.add("r1"))
+    target.bad, target.fatal = {"r2"}, "too much"
+    for number in (1, 2):
+        places.CONFIG.write_text(f"too much, {number}")
+        assert switch.switch(Release(places.RELEASES / "r2") if number == 2 else target.add("r2")) is Outcome.BACK
+    assert places.CONFIG.with_name("config.json.edited").read_text() == "too much, 1"
+    assert places.CONFIG.with_name("config.json.edited1").read_text() == "too much, 2"
 
 
 def test_an_edit_that_serves_is_not_undone(target: Target) -> None:

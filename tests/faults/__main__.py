@@ -88,7 +88,7 @@ def main(words: list[str]) -> int:
     finally:
         # After an interruption the snapshots stay, so that the next run goes on at once.
         every = list(table())
-        PAGE.write_text(page(results.present(every), sum(row.count for row in every)))
+        PAGE.write_text(page(results.present(every), {row.name: row.count for row in every}))
         if not options.report and not options.keep:
             lab.off()
     return 1 if lost else 0

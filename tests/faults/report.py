@@ -1,7 +1,7 @@
 """docs/faults.md: what came of every fault at every point."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from tests.faults.campaign import Result
@@ -25,12 +25,14 @@ A code names the content of all that a row runs; rows of hubs also run what fetc
 """
 
 
-def page(results: Iterable[Result], planned: int) -> str:
-    """The whole page; `planned` is how many tries a whole campaign has."""
+def page(results: Iterable[Result], planned: Mapping[str, int]) -> str:
+    """The whole page; `planned` is how many tries of each row a whole campaign has."""
     found = sorted(results, key=lambda result: (result.row.partition("/")[0], result.row, result.seed))
     counts = Counter(result.outcome for result in found)
     codes = " and ".join(code for code, _ in Counter(result.code for result in found).most_common())
-    parts = [HEAD, f"\nOf code {codes}: {len(found)} tries of {planned}, {counted(counts)}.\n", table(found)]
+    made = Counter(result.row for result in found)
+    whole = f"{sum(min(made[row], count) for row, count in planned.items())} of the {sum(planned.values())} planned"
+    parts = [HEAD, f"\nOf code {codes}: {len(found)} tries, {whole}; {counted(counts)}.\n", table(found)]
     failures = [result for result in found if result.outcome == Outcome.LOST.value]
     if failures:
         parts.append("\n## Lost\n\n" + "".join(f"- `{one.row}` seed {one.seed}, {tell(one)}\n" for one in failures))

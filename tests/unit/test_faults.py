@@ -163,10 +163,10 @@ class TestResults:
 
     def test_the_page_counts_outcomes_and_names_what_is_lost(self) -> None:
         bad = replace(self.RESULT, seed=4, outcome="LOST", reason="a | b", serve=None)
-        text = page([bad, self.RESULT], 9)
+        text = page([bad, self.RESULT], {"power-cut/upgrade": 1, "power-cut/first": 8})
         assert "| power-cut | upgrade | 2 | 1 |  | 1 | 14 (at most 14) | 3-4 |" in text
         assert "- `power-cut/upgrade` seed 4, 2.00 s: a / b\n" in text
-        assert "Of code code: 2 tries of 9, 1 old, 0 new, 1 LOST." in text
+        assert "Of code code: 2 tries, 1 of the 9 planned; 1 old, 0 new, 1 LOST." in text
 
     def test_seeds_are_drawn_together(self) -> None:
         assert spans([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"

@@ -17,7 +17,8 @@ from deploy.facts import Board, BoardInfo
 from deploy.settings import Settings, settings_from
 
 KEEPALIVE_SECONDS = 30
-# Without an acknowledgement from a board for so long the connection ends; the kernel would try for 15 minutes.
+# Without an acknowledgement from a board for so long the connection ends; the kernel would try for 15 minutes. So does
+# a command that sshd has not taken by then; paramiko would wait for an hour.
 SILENT_SECONDS = 120
 
 
@@ -55,6 +56,7 @@ def keep_alive(host: Host) -> None:
         transport = host.connector.client.get_transport()
         assert transport
         transport.set_keepalive(KEEPALIVE_SECONDS)
+        transport.channel_timeout = SILENT_SECONDS  # type: ignore[attr-defined]  # documented, not in the stubs
         if isinstance(transport.sock, socket.socket):  # not through a jump host, whose own connection it is
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * SILENT_SECONDS)
 

@@ -153,6 +153,12 @@ use_ccache() {
     export CCACHE_BASEDIR CCACHE_COMPILERTYPE CCACHE_COMPILERCHECK
 }
 
+# cmake refuses a build folder that came from elsewhere, as in a cache that was moved, or restored for another user.
+forget_moved_objects() {
+    made_in=$(sed -n 's/^CMAKE_CACHEFILE_DIR:INTERNAL=//p' "$WORK/build/CMakeCache.txt" 2>/dev/null)
+    [ -z "$made_in" ] || [ "$made_in" -ef "$WORK/build" ] || rm -rf "$WORK/build"
+}
+
 configure() {
     step 'configuring' cmake -G Ninja -S "$WORK/src" -B "$WORK/build" \
         -DCMAKE_TOOLCHAIN_FILE="$WORK/zig.cmake" -DCMAKE_PROJECT_llama.cpp_INCLUDE="$WORK/cpu.cmake" \
@@ -205,6 +211,7 @@ main() {
     get_web_ui
     write_wrappers
     use_ccache
+    forget_moved_objects
     configure
     compile
     deliver

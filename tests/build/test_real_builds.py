@@ -94,12 +94,27 @@ def test_a_killed_build_leaves_no_result_and_the_next_goes_on_where_it_was(
     forget(build, result, log)
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         with recipe(build, cache) as first_go:
-            done, total = kill_after(12, first_go, log.with_name(f"{log.name}.step"))
+            done, total = kill_after(12, first_go, step_log(log))
         assert not result.exists(), "a build that was killed left a result"
         with recipe(build, cache) as second_go:
             assert second_go.wait() == 0
     left = re.findall(r"^\[\d+/(\d+)\] ", log.read_text(errors="replace"), re.MULTILINE)[-1]
     assert int(left) <= total - done + 4, "the second go began from the start"
+
+
+def test_objects_that_were_made_elsewhere_are_made_anew(
+    built: Make, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A cache that was moved to another folder, or restored for another user: cmake refuses such a build folder."""
+    build = built(CPU)
+    old, moved = cache_dir() / "builder", tmp_path / "builder"
+    shutil.copytree(workspace(build), moved / "work" / build.base, symlinks=True)
+    for shared in ("toolchain", "zig", "source"):
+        (moved / shared).symlink_to(old / shared)
+    show = request.config.pluginmanager.getplugin("capturemanager")
+    with show.global_and_fixture_disabled(), recipe(build, moved) as running:
+        compiled_now, _ = kill_after(1, running, step_log(moved / "log" / f"{build.name}.log"))
+    assert compiled_now
 
 
 def test_ccache_changes_no_byte(built: Make, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Batch:
             reason = f"interrupted. {error}: run the same command again" if written else "interrupted"
         except (BoardllamaError, OSError) as error:
             reason = str(error)
-        progress.begin(verdict.value)
+        progress.end(verdict.value)
         result = Result(
             device=job.name,
             serial=job.serial,

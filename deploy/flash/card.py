@@ -6,7 +6,7 @@ import fcntl
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,10 @@ from deploy.flash.spans import BLOCK, Span
 from deploy.flash.words import amount
 
 # ioctl numbers of linux/fs.h, and modes of linux/falloc.h.
-BLKRRPART, BLKSSZGET, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1268, 0x1277, 0x80081272
+BLKRRPART, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1277, 0x80081272
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 DISCARD_STEP = 1 << 30  # bytes at once, so that Ctrl-C is heard in between
-SECTOR = 512  # bytes: past the page cache nothing smaller can be written
+SECTOR = 512  # bytes: past the page cache nothing smaller can be written, and partition tables of images count in them
 FULL = (errno.ENOSPC, errno.EDQUOT)
 GONE = (errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM)
 AGAIN = "Put it in again and run the same command"
@@ -104,8 +104,11 @@ class Card:
             raise self.failed("cleared", span.start, OSError(number, os.strerror(number)))
         return False
 
-    def discard(self, span: Span) -> None:
-        """Tells the card that nothing in it is needed. Many cards and readers do not listen: this promises nothing."""
+    def discard(self, span: Span, answered: Callable[[], object]) -> None:
+        """Tells the card that nothing in it is needed. Many cards and readers do not listen: this promises nothing.
+
+        `answered` is called after every DISCARD_STEP: some cards really erase.
+        """
         for part in span.steps(DISCARD_STEP):
             self.go_on()
             try:
@@ -114,6 +117,7 @@ class Card:
                 if error.errno in GONE:
                     raise self.failed("cleared", part.start, error) from error
                 return
+            answered()
 
     def go_on(self) -> None:
         """Raises Interrupted when the run is ended."""
@@ -155,9 +159,6 @@ def opened(path: Path, stop: threading.Event | None = None) -> Iterator[Card]:
     try:
         with suppress(OSError):  # systemd's rule for who writes to a disk: udev leaves it alone meanwhile
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        sector = struct.unpack("I", fcntl.ioctl(descriptor, BLKSSZGET, bytes(4)))[0]
-        if sector > BLOCK:
-            raise BoardllamaError(f"{path} has sectors of {sector} bytes, at most {BLOCK} are supported: use another")
         yield Card(str(path), descriptor, size_of(descriptor), stop or threading.Event())
         with suppress(OSError):  # what the kernel knew of its partitions is no longer so
             fcntl.ioctl(descriptor, BLKRRPART)

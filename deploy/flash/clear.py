@@ -39,7 +39,7 @@ def clear(card: Card, layout: Layout, image_end: int, progress: Progress) -> Non
     times faster than they write, and most of a new card is zero.
     """
     progress.begin("clearing", total(layout.holes))
-    card.discard(Span(image_end, card.end_of_blocks))
+    card.discard(Span(image_end, card.end_of_blocks), lambda: progress.add(0))
     reads, zeros = buffer(), buffer()
     vouched = True
     for hole in layout.holes:

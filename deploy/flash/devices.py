@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import BoardllamaError
+from deploy.flash.card import SECTOR
 from deploy.flash.words import amount, printable
 from deploy.programs import Late, output
 
-COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
+COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,LOG-SEC,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
 SYS = Path("/sys/class/block")
 SYSTEM = ("/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home")
 # Types of lsblk for what is built on top of a disk, and for what is a disk.
@@ -53,6 +54,7 @@ class Device:
     sequence: str  # the kernel's count: another one when a card was changed; empty before Linux 5.15
     type: str
     size: int  # bytes
+    sector: int  # bytes
     removable: bool
     read_only: bool
     model: str
@@ -81,6 +83,7 @@ def device(node: dict[str, Any], sys: Path = SYS) -> Device:
         sequence=told(sys / node["name"] / "diskseq"),
         type=node["type"],
         size=int(node["size"] or 0),
+        sector=int(node["log-sec"]),
         removable=is_removable(node, sys),
         read_only=bool(node["ro"]),
         model=printable((node["model"] or "").strip()),
@@ -128,6 +131,8 @@ def refusal(device: Device, needed: int, serials: Collection[str], swapped: Coll
     if not device.removable and not (device.serial and device.serial in serials):
         what = "a loop device" if device.type == "loop" else "not removable"
         return f"is {what}: SERIAL='{device.serial or '…'}' says that you mean it" if device.serial else f"is {what}"
+    if device.sector != SECTOR:
+        return f"has sectors of {device.sector} bytes, images are made for {SECTOR}, and would not boot: use another"
     if device.size < needed:
         return (
             f"is too small: it has {amount(device.size)} ({device.size}), the image needs {amount(needed)} ({needed})"

@@ -24,6 +24,7 @@ class Progress:
     done: int = 0
     began: float = field(default_factory=time.monotonic)
     moved: float = field(default_factory=time.monotonic)
+    over: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, phase: str, total: int = 0) -> None:
@@ -32,8 +33,13 @@ class Progress:
             self.phase, self.total, self.done = phase, total, 0
             self.began = self.moved = time.monotonic()
 
+    def end(self, verdict: str) -> None:
+        """Nothing more is to come."""
+        self.begin(verdict)
+        self.over = True
+
     def add(self, size: int) -> None:
-        """Some more bytes are done."""
+        """Some more bytes are done; none: the card has answered."""
         with self.lock:
             self.done += size
             self.moved = time.monotonic()
@@ -42,9 +48,9 @@ class Progress:
         """As in `sdb: writing 212 of 452 MB, 47 %, 21.3 MB/s, 11 s left`."""
         with self.lock:
             phase, total, done, seconds, still = self.phase, self.total, self.done, now - self.began, now - self.moved
-        if still > SILENT:
-            waiting = f"no answer for {duration(still)}; pull it out if it stays so"
-            return f"{self.name}: {phase}, {amount(done)} of {amount(total)}: {waiting}"
+        if still > SILENT and not self.over:
+            how_far = f"{phase}, {amount(done)} of {amount(total)}" if total else phase
+            return f"{self.name}: {how_far}: no answer for {duration(still)}; pull it out if it stays so"
         if not total:
             return f"{self.name}: {phase}"
         line = f"{self.name}: {phase} {done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done // total} %"

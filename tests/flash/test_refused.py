@@ -118,7 +118,7 @@ def test_a_partition_table_for_other_sectors(flashing: Flashing, tmp_path: Path)
     with loop(memory, sector=4096) as card:
         run("sfdisk", "--quiet", str(card.path), text="label: gpt\nstart=512\n")
         write(card, 2 * MIB, LUKS)
-        refused(flashing, card, "holds LUKS")
+        refused(flashing, card, "has sectors of 4096 bytes", "use another")
     with loop(memory) as card:
         refused(flashing, card, f"holds a partition table that cannot be read ({card.path.name})", "wipefs --all")
         run("wipefs", "--all", str(card.path))

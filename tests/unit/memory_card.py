@@ -1,5 +1,6 @@
 """A card in memory, of any size, good or fake: only blocks that were written take space."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.flash.card import Card, CardError
@@ -44,7 +45,7 @@ class MemoryCard(Card):
         """It cannot."""
         return False
 
-    def discard(self, span: Span) -> None:
+    def discard(self, span: Span, answered: Callable[[], object]) -> None:
         """It does not listen."""
 
     def is_gone(self) -> bool:

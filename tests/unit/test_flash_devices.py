@@ -10,8 +10,8 @@ from deploy.errors import BoardllamaError
 from deploy.flash import contents as module
 from deploy.flash.choice import named
 from deploy.flash.contents import contents, holds_member
-from deploy.flash.devices import Device, refusal
-from tests.unit.lsblk import disk, part
+from deploy.flash.devices import Device, device, refusal
+from tests.unit.lsblk import disk, node, part
 
 NEEDED = 2 * 10**9
 SERIAL = "000000001206"
@@ -91,6 +91,12 @@ def test_a_loop_device_only_when_the_file_behind_it_is_named(tmp_path: Path) -> 
     found = disk(name="loop0", type="loop", rm=False, serial=None, model=None, sys=tmp_path)
     assert why(found) == "is a loop device: SERIAL='/tmp/card' says that you mean it"
     assert why(found, "/tmp/card") == ""
+
+
+def test_a_disk_whose_sectors_are_not_those_of_the_image_s_tables_never() -> None:
+    """It would keep every byte, and show no partition."""
+    reason = "has sectors of 4096 bytes, images are made for 512, and would not boot: use another"
+    assert why(device(node() | {"log-sec": 4096}), SERIAL) == reason
 
 
 def test_the_kernel_counts_the_cards_of_a_reader(tmp_path: Path) -> None:

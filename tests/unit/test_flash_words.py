@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from typing import TextIO
 
 import pytest
@@ -43,6 +44,17 @@ def test_progress_says_how_far_how_fast_and_how_long() -> None:
 def test_a_card_that_does_not_answer_is_said_to_be_silent() -> None:
     line = Progress("sdb", "writing", 452_000_000, 212_000_000, began=100.0, moved=110.0)
     assert line.line(150.0) == "sdb: writing, 212 MB of 452 MB: no answer for 40 s; pull it out if it stays so"
+
+
+def test_a_card_that_is_silent_before_an_amount_is_known() -> None:
+    line = Progress("sdb", "looking at what it holds", began=100.0, moved=100.0)
+    assert line.line(120.0) == "sdb: looking at what it holds: no answer for 20 s; pull it out if it stays so"
+
+
+def test_a_card_that_has_ended_is_not_silent_however_long_the_others_take() -> None:
+    line = Progress("sdb", "reading back", 10, 10)
+    line.end("PASS")
+    assert line.line(time.monotonic() + 90) == "sdb: PASS"
 
 
 def test_a_phase_without_an_amount_is_just_named() -> None:

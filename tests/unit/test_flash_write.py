@@ -98,6 +98,13 @@ def test_only_blocks_that_are_not_zero_are_written_to_clear_a_hole() -> None:
     assert any(card.blocks[2 * MIB]), "it is mapped, and written later"
 
 
+def test_a_card_that_really_erases_answers_all_the_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.flash.card.fcntl.ioctl", lambda *_: b"")
+    answers: list[str] = []
+    Card("/dev/sdz", -1, 5 << 30).discard(Span(0, 5 << 30), lambda: answers.append("done"))
+    assert len(answers) == 5
+
+
 def test_a_card_that_takes_writes_and_drops_them_is_not_said_not_to_boot() -> None:
     card = MemoryCard("/dev/sdz", -1, 64 * MIB, worn=frozenset([0]), blocks={0: b"x" * BLOCK})
     with pytest.raises(CardError, match="does not keep its boot sectors"):

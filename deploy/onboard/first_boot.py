@@ -15,6 +15,7 @@ from functools import partial
 from . import places
 from .card import Card, mounted
 from .commands import run
+from .consoles import show
 from .files import sync, write
 from .identity import FILE, Identity, read
 from .identity_secrets import without_secrets
@@ -29,7 +30,7 @@ def main() -> int:
         with mounted() as card:
             return boot(card)
     except OSError as error:
-        print(f"the partition with {FILE} cannot be used: {error}", flush=True)
+        show(f"the partition with {FILE} cannot be used: {error}")
         boot(None)
         return 1
 
@@ -44,7 +45,7 @@ def boot(card: Card | None) -> int:
         failed.append(str(error))
     if card is None or not text or not text.strip():  # an empty file is an accident, and takes nothing away
         failed += apply(Identity(), whole=False)
-        print(f"no {FILE} was read: this board keeps what it has", flush=True)
+        show(f"no {FILE} was read: this board keeps what it has")
         return tell(card, [], failed)
     return obey(card, text, failed)
 
@@ -90,14 +91,14 @@ def attempts(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
 
 
 def tell(card: Card | None, problems: list[str], failed: list[str]) -> int:
-    """On the console, and on the card for whoever takes it out. The exit status."""
+    """On the consoles, and on the card for whoever takes it out. The exit status."""
     lines = []
     if problems:
         lines = [f"{FILE}, {problem}" if problem.startswith("line ") else problem for problem in problems]
         lines += ["", f"Whatever else {FILE} says is in use. Mend these lines and start the board again."]
     if failed:
         lines += [*failed, "This is tried again at the next start."]
-    print("\n".join(["boardllama:", *lines] if lines else [f"this board is {socket.gethostname()}"]), flush=True)
+    show("\n".join(["boardllama:", *lines] if lines else [f"this board is {socket.gethostname()}"]))
     if card:
         failed = [*failed, *attempts([("the note on the card", lambda: card.complain(lines))])]
     return 1 if failed else 0
@@ -119,7 +120,7 @@ def host_key() -> None:
     key.replace(places.HOST_KEY)
     sync(places.HOST_KEY.parent)
     aside.rmdir()
-    print("SSH host key:", run("ssh-keygen", "-l", "-f", str(places.HOST_KEY)).strip(), flush=True)
+    show(f"SSH host key: {run('ssh-keygen', '-l', '-f', str(places.HOST_KEY)).strip()}")
 
 
 def account() -> None:

@@ -24,7 +24,7 @@ CODE = ("deploy", "templates", "inventory/qemu.py", "deploy.py")
 # What no deploy to a target runs: images, cards, a first boot, the doctor, and what makes the VM.
 APART = re.compile(
     r"deploy/((debian|flash|image|vm)/|(doctor|interrupts|outside|programs|signing|visit)\.py)"
-    r"|deploy/onboard/(card|diagnosis|doctor|facts|first_boot|identity(_\w+)?|lights|naming|network|reach"
+    r"|deploy/onboard/(card|consoles|diagnosis|doctor|facts|first_boot|identity(_\w+)?|lights|naming|network|reach"
     r"|surroundings)\.py"
 )
 # What runs only where a model comes from a hub.

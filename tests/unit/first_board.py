@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import first_boot, identity_steps, places
+from deploy.onboard import consoles, first_boot, identity_steps, places
 from deploy.onboard.card import Card
 from deploy.onboard.identity import ERRORS, FILE
 
@@ -77,6 +77,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     for name, place in vars(places).items():
         if isinstance(place, Path) and name.isupper():
             monkeypatch.setattr(places, name, tmp_path / str(place).lstrip("/"))
+    monkeypatch.setattr(consoles, "ACTIVE", tmp_path / "consoles")
     made = Board(tmp_path)
     (tmp_path / "etc").mkdir()
     places.HOSTNAME.write_text("boardllama\n")

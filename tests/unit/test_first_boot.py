@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import config, places
+from deploy.onboard import config, consoles, places
 from deploy.onboard.card import MOST_BYTES, Card
 from deploy.onboard.commands import CommandFailed
 from deploy.onboard.identity import FILE, Identity
@@ -51,6 +51,21 @@ def test_a_hosts_file_in_any_encoding_keeps_its_lines_and_stops_nothing(board: B
     assert board.boot() == 0
     assert b"# K\xfcche\n" in places.HOSTS.read_bytes() and b"127.0.1.1\tkitchen" in places.HOSTS.read_bytes()
     assert places.AUTHORIZED_KEYS.read_text() == f"{KEY}\n"
+
+
+def test_what_is_wrong_is_on_the_screen_and_on_the_serial_pins(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Raspberry Pi has both, and its /dev/console is the pins."""
+    monkeypatch.setattr(consoles, "DEVICES", tmp_path)
+    consoles.ACTIVE.write_text("tty0 gone ttyS1\n")
+    for name in ("tty0", "ttyS1"):
+        (tmp_path / name).touch()
+    board.insert("gatway = 1.2.3.4\n")
+    board.boot()
+    for name in ("tty0", "ttyS1"):
+        shown = (tmp_path / name).read_text()
+        assert "boardllama.txt, line 1: 'gatway' is unknown" in shown and "this board is" not in shown
 
 
 def test_secrets_leave_the_card_and_everything_else_stays(board: Board) -> None:

@@ -1,0 +1,30 @@
+"""What somebody at the board sees while it boots: the screen, and the serial pins."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+ACTIVE = Path("/sys/class/tty/console/active")
+DEVICES = Path("/dev")
+
+
+def show(text: str) -> None:
+    """To the journal, and to every console that the kernel uses.
+
+    /dev/console is the last of them alone: on a Raspberry Pi the serial pins, and not the screen.
+    """
+    print(text, flush=True)
+    with suppress(OSError):
+        for name in ACTIVE.read_text().split():
+            with suppress(OSError):
+                write(DEVICES / name, f"{text}\n")
+
+
+def write(console: Path, text: str) -> None:
+    """Opened without waiting for somebody at the other end of a serial line."""
+    handle = os.open(console, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        os.set_blocking(handle, True)
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)

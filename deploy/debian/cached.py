@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.debian import tools
+from deploy.debian.aside import aside
 from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.debian.stage import Stage, check_controller
 from deploy.errors import BoardllamaError
@@ -59,21 +59,18 @@ def check_space(roots: Path, recipe: Recipe) -> None:
 
 
 def build(folder: Path, recipe: Recipe) -> None:
-    """Makes everything aside, then renames it into place. What an interrupted build left is removed first."""
-    for left_over in folder.parent.glob(".new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    """Makes everything aside, then renames it into place."""
     (folder.parent / "build.log").unlink(missing_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    aside.chmod(0o755)
-    stage = Stage(aside, tools.SUITE, recipe.title)
-    said = recipe.make(stage)
-    (aside / MANIFEST).write_text(json.dumps({"seconds": stage.seconds, **said}, indent=1) + "\n")
-    put_in_place(aside, folder, (*recipe.results, MANIFEST))
+    with aside(folder.parent) as new:
+        stage = Stage(new, tools.SUITE, recipe.title)
+        said = recipe.make(stage)
+        (new / MANIFEST).write_text(json.dumps({"seconds": stage.seconds, **said}, indent=1) + "\n")
+        put_in_place(new, folder, (*recipe.results, MANIFEST))
 
 
-def put_in_place(aside: Path, folder: Path, results: tuple[str, ...]) -> None:
+def put_in_place(new: Path, folder: Path, results: tuple[str, ...]) -> None:
     """Removes what only the build needed, brings the rest to the disk, and gives it its name in one step."""
-    for path in aside.iterdir():
+    for path in new.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name not in results:
@@ -81,5 +78,5 @@ def put_in_place(aside: Path, folder: Path, results: tuple[str, ...]) -> None:
     os.sync()
     if folder.exists():
         shutil.rmtree(folder)
-    aside.rename(folder)
+    new.rename(folder)
     os.sync()

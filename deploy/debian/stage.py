@@ -22,6 +22,7 @@ from deploy.interrupts import uninterrupted
 STAGE_DEADLINE = 1800.0
 TICK = 5.0
 REASON = re.compile(r"^E: |\bError: (?!executed \d+ commands)")
+FAILED_TEST = re.compile(r"(FAILED|ERROR) \S+::")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Times in everything that is made do not depend on when it is made.
 SOURCE_DATE_EPOCH = 1767225600
@@ -95,10 +96,11 @@ class Stage:
         with log.open("a") as output:
             output.write(f"\n== {shlex.join(command)[:400]}\n")
             output.flush()
+            begin = output.tell()
             status = self.watch(name, command, output.fileno(), cwd, env or {}, deadline)
         self.seconds[name] = round(time.monotonic() - start, 1)
         if status != 0:
-            raise BoardllamaError(f"{self.what}: {name} failed ({last_words(log)}); all of it is in {log}")
+            raise BoardllamaError(f"{self.what}: {name} failed ({last_words(log, begin)}); all of it is in {log}")
 
     def watch(
         self, name: str, command: list[str], output: int, cwd: Path | None, env: dict[str, str], deadline: float
@@ -195,8 +197,12 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
-def last_words(log: Path) -> str:
-    """The last error line that a step wrote, as apt or pyinfra writes them, else its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+def last_words(log: Path, begin: int = 0) -> str:
+    """Of what a step wrote from that byte of the log on: the tests that failed, as pytest names them, or the last error
+    line, as apt or pyinfra writes them; else the last line.
+    """
+    text = log.read_bytes()[begin:].decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    tests = [line.split(" - ")[0] for line in lines if FAILED_TEST.match(line)]
     errors = [line for line in lines if REASON.search(line)]
-    return (errors or lines or ["no output"])[-1][:300]
+    return (", ".join(tests) or (errors or lines or ["no output"])[-1])[:300]

@@ -6,11 +6,10 @@ An image then does not depend on which versions of them the controller has.
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.debian.aside import aside
 from deploy.debian.packing import words
 from deploy.debian.stage import Controller, Stage
 from deploy.files import alone
@@ -51,24 +50,20 @@ def ensure() -> Tools:
 
 
 def build(folder: Path) -> None:
-    """Unpacks aside, then renames into place. What an interrupted build left is removed first."""
-    for left_over in folder.parent.glob(".new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    stage = Stage(Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent)), SUITE, "tools")
-    stage.folder.chmod(0o755)
-    archive = stage.folder / "tools.tar"
-    stage.mmdebstrap(
-        "packages",
-        archive,
-        "--variant=extract",
-        f"--architectures={Controller.this().architecture}",
-        f"--include={','.join(words(HERE / 'tools.txt'))}",
-    )
-    unpack(stage, archive, stage.folder / "tools", "./usr")
-    (stage.folder / "tools/lib64").symlink_to("usr/lib64")
-    os.sync()
-    (stage.folder / "tools").rename(folder)
-    stage.folder.rmdir()
+    """Unpacks aside, then renames into place."""
+    with aside(folder.parent) as new:
+        stage, archive = Stage(new, SUITE, "tools"), new / "tools.tar"
+        stage.mmdebstrap(
+            "packages",
+            archive,
+            "--variant=extract",
+            f"--architectures={Controller.this().architecture}",
+            f"--include={','.join(words(HERE / 'tools.txt'))}",
+        )
+        unpack(stage, archive, new / "tools", "./usr")
+        (new / "tools/lib64").symlink_to("usr/lib64")
+        os.sync()
+        (new / "tools").rename(folder)
 
 
 def unpack(stage: Stage, archive: Path, folder: Path, *members: str) -> None:

@@ -24,7 +24,10 @@ SECRET = re.compile(
 
 
 # What Debian's tools make of what the packages brought.
-DEBIANS_OWN = ("var/lib/dpkg/*", "var/cache/debconf/*", "usr/lib/modules/*", "*/__pycache__/*")
+DEBIANS_OWN = (
+    *("var/lib/dpkg/*", "var/cache/debconf/*", "usr/lib/modules/*", "*/__pycache__/*", "usr/share/info/dir"),
+    *("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"),  # a controller may be called backup, or mail
+)
 OURS = (REPO / "deploy/image", REPO / "deploy/onboard", REPO / "templates")
 
 

@@ -31,6 +31,7 @@ HEALTH_DEADLINE = 300
 COPY_DEADLINE = 600.0
 OFF_DEADLINE = 180.0
 HOSTNAME = "first-boot-test"
+FOLDER = "boot-test"
 
 
 def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
@@ -61,7 +62,7 @@ def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
 
 def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMachine:
     """The card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
-    board, folder = layout.board, stage.folder / "boot-test"
+    board, folder = layout.board, stage.folder / FOLDER
     folder.mkdir()
     (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
     machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
@@ -76,6 +77,11 @@ def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMach
     where = f"{machine.card}@@{layout.identity}"
     content.told(tools, "usr/bin/mcopy", "-o", "-i", where, str(told), f"::{identity.FILE}")
     return with_firmware(tools, machine, layout)
+
+
+def end(work: Path) -> None:
+    """Ends the machine of that folder, which a killed run left running."""
+    power.cut(BoardMachine(work / FOLDER, 0, 0, Path(), "", Hardware()))
 
 
 def check_first_boot(machine: BoardMachine) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from deploy import signing
 from deploy.debian import ext4, tools
+from deploy.debian.aside import aside
 from deploy.debian.stage import Stage
 from deploy.files import alone
 from deploy.image import baked, bmap, board_machine, boot, converged, disk, outputs, root, sbom
@@ -41,16 +41,16 @@ def workshop(dist: Path, board: Board) -> Iterator[Stage]:
     work = dist / ".work"
     work.mkdir(parents=True, exist_ok=True)
     with alone(work, "image"):
-        for left_over in work.glob(".new-*"):
-            converged.remove(left_over)
         (work / "build.log").unlink(missing_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".new-", dir=work))
-        folder.chmod(0o755)
-        (folder / "input").mkdir()
-        try:
+        with aside(work, clear) as folder:
+            (folder / "input").mkdir()
             yield Stage(folder, tools.SUITE, f"image of {board.name}")
-        finally:
-            converged.remove(folder)
+
+
+def clear(work: Path) -> None:
+    """Removes a folder of work, and ends the machine in it, which the folder alone can name."""
+    boot.end(work)
+    converged.remove(work)
 
 
 def assemble(stage: Stage, board: Board, model: str, size: int | None) -> Made:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.files import alone
+from deploy.interrupts import uninterrupted
 from deploy.programs import output
 from deploy.vm import power, root_tree
 from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
@@ -101,23 +102,24 @@ def start(machine: Machine) -> None:
     if machine.hardware.write_log:
         empty_write_log(machine)
     public_key = machine.ssh_key.with_suffix(".pub").read_text()
-    with machine.log.open("wb") as log:
-        child = subprocess.Popen(
-            machine.command(public_key),
-            cwd=machine.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + START_DEADLINE
+    child, deadline = None, time.monotonic() + START_DEADLINE
     try:
+        with machine.log.open("wb") as log, uninterrupted():
+            child = subprocess.Popen(
+                machine.command(public_key),
+                cwd=machine.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         while machine.process_id() is None:
             if child.poll() is not None or time.monotonic() > deadline:
                 raise BoardllamaError(f"QEMU did not start: {machine.last_words()}")
             time.sleep(0.05)
     except BaseException:  # Ctrl-C too: nobody would find it without its pid file
-        child.kill()
+        if child:
+            child.kill()
         raise
 
 

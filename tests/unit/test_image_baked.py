@@ -110,12 +110,12 @@ def test_the_controllers_paths_are_found_everywhere_and_its_name_as_a_word_of_a_
 def test_a_host_name_may_be_a_word_of_debians_files_and_of_no_other(tmp_path: Path) -> None:
     """A controller may be called kitchen."""
     said = b"a kitchen, and /srv/made/here\n"
-    names = ("lib/python3/recipes.py", "var/lib/dpkg/status", "etc/motd")
+    names = ("lib/python3/recipes.py", "var/lib/dpkg/status", "etc/group", "etc/motd")
     files = {"var/lib/dpkg/info/python3.list": b"/.\n/lib/python3\n/lib/python3/recipes.py\n"}
     files |= {("usr/" if name.startswith("lib/") else "") + name: said for name in names}
     found = list(findings(tree(tmp_path, files), Traces((), ("kitchen",))))
     assert found == ["/etc/motd: it holds kitchen"]
-    assert len(list(findings(tree(tmp_path, files), Traces(("/srv/made/here",), ("kitchen",))))) == 3
+    assert len(list(findings(tree(tmp_path, files), Traces(("/srv/made/here",), ("kitchen",))))) == 4
 
 
 def test_nothing_hides_where_a_large_file_is_cut(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import argparse
 import re
+import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from deploy.image.board_machine import BoardMachine
 from deploy.image.boards import MIB, Emulator, named
 from deploy.image.content import missing
 from deploy.image.disk import Layout
+from deploy.image.make import workshop
 from deploy.vm import power, ready
 from deploy.vm.machine import Hardware
 
@@ -52,6 +55,20 @@ def test_a_raspberry_pi_gets_what_its_firmware_would_read_of_the_card(
     read = {name: (machine.folder / name).read_text() for name in ("kernel", "initrd", "board.dtb")}
     names = {"kernel": "vmlinuz-6.12", "initrd": "initrd.img-6.12", "board.dtb": "bcm2837-rpi-3-b.dtb"}
     assert read == {name: f"{MIB} {source}" for name, source in names.items()}
+
+
+def test_a_machine_that_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -> None:
+    """The folder that goes then is all that knows of it. A process with its pid file's name stands for QEMU."""
+    machine = tmp_path / ".work" / ".new-killed" / "boot-test"
+    machine.mkdir(parents=True)
+    known = BoardMachine(machine, 0, 0, Path(), "", Hardware())
+    command = [sys.executable, "-c", "print(); import time; time.sleep(60)", str(known.pid_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as left:
+        assert left.stdout and left.stdout.readline()  # it runs
+        known.pid_file.write_text(str(left.pid))
+        with workshop(tmp_path, named("qemu")):
+            assert left.wait(10) == -signal.SIGKILL
+    assert not machine.exists()
 
 
 def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:

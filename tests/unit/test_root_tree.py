@@ -89,7 +89,7 @@ def test_a_failed_build_says_why_and_leaves_no_root(
     with pytest.raises(BoardllamaError, match=r"tools: packages failed \(E: apt-get update failed\); .*build\.log"):
         cached.build(roots / root_tree.key(), root_tree.HOW)
     assert not (roots / root_tree.key()).exists()
-    assert not (roots / ".new-killed").exists()
+    assert not list(cache.glob("*/.new-*"))
 
 
 def test_the_last_words_of_a_step_are_its_reason(tmp_path: Path) -> None:
@@ -99,6 +99,16 @@ def test_the_last_words_of_a_step_are_its_reason(tmp_path: Path) -> None:
     assert stages.last_words(log) == "[@tree] Error: no network"
     log.write_text("one\n\ntwo\n")
     assert stages.last_words(log) == "two"
+    log.write_text("FAILED tests/a.py::test_one - assert 1\nERROR tests/a.py::test_two - OSError\n2 failed in 3 s\n")
+    assert stages.last_words(log) == "FAILED tests/a.py::test_one, ERROR tests/a.py::test_two"
+
+
+def test_a_step_fails_for_its_own_reason_and_not_an_earlier_one_s(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    stage = stages.Stage(tmp_path / "work", "trixie")
+    stage.run("first", ["sh", "-c", "echo 'E: a warning that it could do without'"])
+    with pytest.raises(BoardllamaError, match=r"second failed \(no room\)"):
+        stage.run("second", ["sh", "-c", "echo no room; exit 1"])
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ vm: setup ## Start the QEMU arm64 VM, or say that it runs
 inventory: $(VENV)/ready
 	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
 
-deploy: inventory ## Converge INVENTORY (default: the VM)
+deploy: setup inventory ## Converge INVENTORY (default: the VM)
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
 releases: inventory ## Show the releases of every target of INVENTORY

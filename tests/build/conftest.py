@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.build.artifact import Build, is_there
+from deploy.paths import cache_dir
 from tests.build.builds import pyinfra, wanted, workspace
 
 
@@ -16,11 +17,14 @@ def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     folder = tmp_path_factory.mktemp("story")
 
     def make(cpu: str) -> Build:
-        if not workspace(wanted(cpu)).exists():  # the tests read it as well; ccache makes the build again soon
-            shutil.rmtree(wanted(cpu).artifact, ignore_errors=True)
-        if not is_there(wanted(cpu)):
+        build = wanted(cpu)
+        if not (workspace(build) / "build" / "compile_commands.json").exists():
+            # The tests read it as well, and a cache keeps results longer; ccache makes the build again soon.
+            for made in (build.artifact, cache_dir() / "builder" / "out" / build.name):
+                shutil.rmtree(made, ignore_errors=True)
+        if not is_there(build):
             with show.global_and_fixture_disabled():
                 pyinfra(folder, cpu)
-        return wanted(cpu)
+        return build
 
     return make

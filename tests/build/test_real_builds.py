@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -102,18 +103,17 @@ def test_a_killed_build_leaves_no_result_and_the_next_goes_on_where_it_was(
     assert int(left) <= total - done + 4, "the second go began from the start"
 
 
-def test_objects_that_were_made_elsewhere_are_made_anew(
-    built: Make, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_objects_that_were_made_elsewhere_are_made_anew(built: Make, request: pytest.FixtureRequest) -> None:
     """A cache that was moved to another folder, or restored for another user: cmake refuses such a build folder."""
     build = built(CPU)
-    old, moved = cache_dir() / "builder", tmp_path / "builder"
-    shutil.copytree(workspace(build), moved / "work" / build.base, symlinks=True)
-    for shared in ("toolchain", "zig", "source"):
-        (moved / shared).symlink_to(old / shared)
     show = request.config.pluginmanager.getplugin("capturemanager")
-    with show.global_and_fixture_disabled(), recipe(build, moved) as running:
-        compiled_now, _ = kill_after(1, running, step_log(moved / "log" / f"{build.name}.log"))
+    with TemporaryDirectory(dir=cache_dir()) as folder:  # where there is room for a build
+        old, moved = cache_dir() / "builder", Path(folder)
+        shutil.copytree(workspace(build), moved / "work" / build.base, symlinks=True)
+        for shared in ("toolchain", "zig", "source"):
+            (moved / shared).symlink_to(old / shared)
+        with show.global_and_fixture_disabled(), recipe(build, moved) as running:
+            compiled_now, _ = kill_after(1, running, step_log(moved / "log" / f"{build.name}.log"))
     assert compiled_now
 
 

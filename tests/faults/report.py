@@ -14,6 +14,7 @@ an upgrade, another model, a rollback), tried once with each seed; where it stri
 
     make faults ONLY=power-cut/upgrade SEED=7 COUNT=1
 
+says what comes of that one, and leaves the page.
 **old** and **new** say which release the target serves afterwards, completely and by itself: program, arguments, model,
 config and unit of one release, and a completion that comes back. Then the cause is taken away and the same change is
 made again: it has to converge with no manual step, disk use must be that of a clean deploy, and no key may be readable.

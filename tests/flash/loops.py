@@ -1,5 +1,6 @@
 """Loop devices that stand for cards: their backing file is the card's memory, past the page cache (direct I/O)."""
 
+import fcntl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,19 @@ class Loop:
 
 
 @contextmanager
+def attaching() -> Iterator[None]:
+    """One at a time of all tests: else another worker takes the number that this one is about to use."""
+    with Path("/dev/loop-control").open("rb") as control:
+        fcntl.flock(control, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def loop(file: Path, sector: int = 512) -> Iterator[Loop]:
     """A loop device over a file that is there. It is gone afterwards, however the test ended."""
     command = ["losetup", "--find", "--show", f"--sector-size={sector}", str(file)]
-    path = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    with attaching():
+        path = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     # A file in RAM may know no direct I/O, and needs none.
     subprocess.run(["losetup", "--direct-io=on", str(path)], capture_output=True, check=False)
     try:

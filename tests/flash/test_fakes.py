@@ -57,7 +57,7 @@ def test_a_card_that_only_seems_to_take_what_is_written_is_said_to_boot_perhaps(
 
 
 def test_a_slow_card_passes_and_says_how_long_it_takes(flashing: Flashing, tmp_path: Path) -> None:
-    with faulty(card_file(tmp_path / "memory", REAL), delay=0.03) as card:
+    with faulty(card_file(tmp_path / "memory", REAL), delay=0.06) as card:
         done = flashing.flash("old", card)
     assert done.returncode == 0, done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith(f"{card.path}: ")]

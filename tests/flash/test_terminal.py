@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tests.flash.faulty import faulty
 from tests.flash.flashing import Flashing, holds, may_boot
 from tests.flash.images import MIB, ROOT
-from tests.flash.loops import Loop, card_file, loop
+from tests.flash.loops import Loop, attaching, card_file, loop
 from tests.flash.terminal import Terminal, terminal
 
 CARD = 40 * MIB
@@ -66,8 +67,12 @@ def test_without_a_device_it_lists_all_disks_and_asks(flashing: Flashing, tmp_pa
 
 def attach_again(card: Loop) -> None:
     """The same file, which is another card to the kernel."""
-    for words in (["--detach", str(card.path)], [str(card.path), str(card.file)]):
-        subprocess.run(["losetup", *words], check=True)
+    with attaching():
+        subprocess.run(["losetup", "--detach", str(card.path)], check=True)
+        until = time.monotonic() + 20  # it goes when the last lsblk that looks at it has closed it
+        while subprocess.run(["losetup", str(card.path), str(card.file)], check=False).returncode:
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
 
 def format_again(card: Loop) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,55 @@ import pytest
 from deploy.image import root
 from deploy.image.boards import named
 from deploy.paths import REPO
+from tests.faults.cache_copy import copy_cache
 
-STEPS = ("unpacking", "deploy", "packing", "file system", "disk", "bill of materials")
+# Each step, and the one whose end is waited for.
+STEPS = {
+    "deploy": "finish",
+    "packing": "sweeping",
+    "file system": "packing",
+    "disk": "file system",
+    "bill of materials": "check of the root file system",
+}
 
 
-def started(dist: Path) -> subprocess.Popen[str]:
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """With the image of yesterday."""
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    (folder / "boardllama-qemu.img.zst").write_text("of yesterday")
+    return folder
+
+
+def started(dist: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     """make image, in a session of its own as in a terminal."""
-    command = [sys.executable, "-m", "deploy.image", "qemu", "--model", "smoke", "--no-boot", "--dist", str(dist)]
-    return subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    command = [sys.executable, "-m", "deploy.image", "qemu", "--model", "smoke", "--dist", str(dist), *options]
+    return subprocess.Popen(
+        command, cwd=REPO, env=os.environ | environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def await_line(running: subprocess.Popen[str], words: str) -> None:
+    """Returns when it says so."""
+    assert running.stderr
+    said = ""
+    while words not in said:
+        said = running.stderr.readline()
+        assert said, f"it ended before {words!r}"
+
+
+def ended_cleanly(running: subprocess.Popen[str], number: signal.Signals, dist: Path) -> None:
+    """It gets the signal now, ends, and nothing of it is left."""
+    os.kill(running.pid, number)
+    _, rest = running.communicate(timeout=60)
+    assert running.returncode not in (0, None), rest
+    assert "Traceback" not in rest
+    assert {path.name for path in dist.iterdir()} <= {"boardllama-qemu.img.zst", ".work"}
+    assert (dist / "boardllama-qemu.img.zst").read_text() == "of yesterday"
+    assert not list(dist.glob(".work/.new-*"))
+    assert str(dist.parent) not in Path("/proc/self/mounts").read_text()
+    assert processes_with(str(dist.parent)) == []
 
 
 def processes_with(text: str) -> list[str]:
@@ -34,26 +76,35 @@ def processes_with(text: str) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize("step", STEPS)
-def test_nothing_is_left(step: str, number: signal.Signals, tmp_path: Path) -> None:
+def test_nothing_is_left(step: str, number: signal.Signals, dist: Path) -> None:
     """Stopped as the step before ends, which is while this one runs."""
     root.ensure(named("qemu"))
-    dist = tmp_path / "dist"
-    dist.mkdir()
-    (dist / "boardllama-qemu.img.zst").write_text("of yesterday")
+    running = started(dist, "--no-boot")
+    await_line(running, f"{STEPS[step]}, done")
+    ended_cleanly(running, number, dist)
+
+
+def test_nothing_is_left_of_unpacking(dist: Path) -> None:
+    root.ensure(named("qemu"))
+    running = started(dist, "--no-boot")
+    while not list(dist.glob(".work/.new-*/tree")):
+        assert running.poll() is None
+        time.sleep(0.05)
+    ended_cleanly(running, signal.SIGINT, dist)
+
+
+def test_nothing_is_left_of_the_first_boot(dist: Path) -> None:
+    """The machine runs in a session of its own."""
     running = started(dist)
-    assert running.stderr
-    before = {"unpacking": None, "deploy": "finish", "packing": "sweeping", "file system": "packing"}
-    before |= {"disk": "file system", "bill of materials": "check of the root file system"}
-    said = ""
-    while before[step] and f"{before[step]}, done" not in said:
-        said = running.stderr.readline()
-        assert said, f"it ended before {step}"
-    os.kill(running.pid, number)
-    _, rest = running.communicate(timeout=60)
-    assert running.returncode not in (0, None), rest
-    assert "Traceback" not in rest
-    assert {path.name for path in dist.iterdir()} <= {"boardllama-qemu.img.zst", ".work"}
-    assert (dist / "boardllama-qemu.img.zst").read_text() == "of yesterday"
-    assert not list(dist.glob(".work/.new-*"))
-    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
-    assert processes_with(str(dist)) == []
+    await_line(running, "boot-test: booting")
+    ended_cleanly(running, signal.SIGINT, dist)
+
+
+def test_nothing_is_left_of_a_root_tree(dist: Path, tmp_path: Path) -> None:
+    """Which mounts, as root, while its packages are set up."""
+    cache = copy_cache(tmp_path / "cache", without="image-roots")
+    running = started(dist, "--no-boot", BOARDLLAMA_CACHE=str(cache))
+    for _ in range(2):  # some ten seconds
+        await_line(running, "root tree of qemu: packages, ")
+    ended_cleanly(running, signal.SIGTERM, dist)
+    assert {path.name for path in (cache / "image-roots").iterdir()} <= {".lock", "build.log"}

@@ -84,9 +84,9 @@ def test_a_vocabulary_is_stepped_over_in_no_time(tmp_path: Path) -> None:
     path = write(tmp_path / "big.gguf", words=32_000)
     with path.open("ab") as file:
         file.truncate(700_000_000)
-    began = time.monotonic()
+    began = time.process_time()
     info = read(path)
-    assert time.monotonic() - began < 0.3
+    assert time.process_time() - began < 0.3
     assert (info.context_length, info.file_type, info.size) == (2048, "Q4_K_M", 700_000_000)
 
 

@@ -77,10 +77,10 @@ def test_a_holder_that_went_silent_is_given_up(hold: Hold) -> None:
 
 
 def test_signs_of_life_keep_it(hold: Hold) -> None:
-    first = hold("ann", silence=1)
+    first = hold("ann", silence=3)
     assert line(first) == "held"
     assert first.stdin
-    for _ in range(10):
+    for _ in range(20):
         first.stdin.write("\n")
         first.stdin.flush()
         time.sleep(0.2)

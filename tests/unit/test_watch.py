@@ -34,7 +34,7 @@ class Service:
         self.started, self.status, program = folder / "started", folder / "status", folder / "watch.py"
         self.status.write_text("200")
         text = Path(watch.__file__).read_text().replace(watch.STARTED, str(self.started))
-        program.write_text(text.replace("_SECONDS = 10.0", "_SECONDS = 0.3").replace("= 30.0", "= 1.0"))
+        program.write_text(text.replace("_SECONDS = 10.0", "_SECONDS = 1.0").replace("= 30.0", "= 3.0"))
         self.program = str(program)
         command = [sys.executable, "-c", SERVER, str(self.started), self.program, str(self.status)]
         self.process = subprocess.Popen(command)
@@ -74,7 +74,7 @@ def test_a_server_that_hangs_is_ended(service: Service) -> None:
 
 def test_a_server_that_answers_is_left_alone_and_one_that_stopped_answering_is_not(service: Service) -> None:
     assert service.ready().returncode == 0
-    time.sleep(3)
+    time.sleep(5)
     assert service.process.poll() is None
     service.status.write_text("500")
     assert service.process.wait(timeout=30) == -signal.SIGKILL
@@ -83,7 +83,7 @@ def test_a_server_that_answers_is_left_alone_and_one_that_stopped_answering_is_n
 def test_a_server_that_loads_is_given_its_time(service: Service) -> None:
     """The deadline of a start is systemd's."""
     service.status.write_text("503")
-    time.sleep(3)
+    time.sleep(5)
     assert service.process.poll() is None
 
 

@@ -14,7 +14,7 @@ MODELS = "/var/lib/ollama/models"
 FILE = "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
 # Seconds: what ends by itself must have ended, a server started by hand must answer; then what never ends is ended.
 DEADLINE = 180
-LOOK = 15
+LOOK = 30
 
 
 SPOIL = f"sed -i 's|%s|%s|' {CONFIG}"
@@ -68,8 +68,8 @@ class Expected:
         if self.serves:
             return served(run, self.serves)
         typed = f"printf %s {shlex.quote(self.typed)}"
-        if self.endless:
-            return f"{typed} | timeout --signal INT {LOOK} {run}; test $? -eq 124"
+        if self.endless:  # whoever types stays there
+            return f"{{ {typed}; sleep {LOOK}; }} | timeout --signal INT {LOOK} {run}; test $? -eq 124"
         return f"{typed} | timeout {DEADLINE} {run}"
 
 

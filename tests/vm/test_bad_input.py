@@ -11,6 +11,7 @@ import pytest
 from deploy.models import smoke
 from deploy.onboard.health import Health, State
 from deploy.onboard.places import CONFIG, UNIT
+from tests.faults.cache_copy import copy_cache
 from tests.hub_server import Fault, HubServer
 from tests.vm.machine import Deploy, VirtualBoard
 from tests.vm.test_deploy import vm
@@ -22,7 +23,7 @@ MEGABYTE = 1_000_000
 
 def until(condition: str) -> str:
     """A shell command that waits for another one to succeed: however busy the machine is, never for a time."""
-    return f"timeout 120 sh -c 'until {condition}; do sleep 0.2; done'"
+    return f"timeout 300 sh -c 'until {condition}; do sleep 0.2; done'"
 
 
 FAILED = until(f"systemctl is-failed --quiet {UNIT}")
@@ -169,8 +170,13 @@ class TestHub:
         with HubServer() as server:
             yield server
 
-    def deploy(self, vm: VirtualBoard, hub: HubServer, **changes: str) -> Deploy:
-        """Deploys the hub's model with a cache that holds no model yet."""
+    @pytest.fixture
+    def cache(self, tmp_path: Path) -> Path:
+        """The controller's, in which no model is yet."""
+        return copy_cache(tmp_path / "cache", without="models")
+
+    def deploy(self, vm: VirtualBoard, hub: HubServer, cache: Path, **changes: str) -> Deploy:
+        """Deploys the hub's model."""
         model = hub.publish("boardllama/smoke", "hub.gguf", smoke.smoke_model().read_bytes())
         pins = {
             "model": "hub",
@@ -181,18 +187,21 @@ class TestHub:
             "model_size": str(model.size),
         }
         options = [part for key, value in (pins | changes).items() for part in ("--data", f"{key}={value}")]
-        return vm.deploy(*options, env={"HF_ENDPOINT": hub.url})
+        return vm.deploy(*options, env={"HF_ENDPOINT": hub.url, "BOARDLLAMA_CACHE": str(cache)})
 
-    def test_a_model_that_is_not_the_pinned_one_changes_nothing(self, vm: VirtualBoard, hub: HubServer) -> None:
+    def test_a_model_that_is_not_the_pinned_one_changes_nothing(
+        self, vm: VirtualBoard, hub: HubServer, cache: Path
+    ) -> None:
         before = vm.run("ls -l --time-style=full-iso /var/lib/ollama/models")
-        refused(self.deploy(vm, hub, model_sha256="ab" * 32), "sha256", "expected abababab")
+        refused(self.deploy(vm, hub, cache, model_sha256="ab" * 32), "sha256", "expected abababab")
         hub.fault = Fault.GATED
-        refused(self.deploy(vm, hub, model_sha256="cd" * 32), "HF_TOKEN")
+        refused(self.deploy(vm, hub, cache, model_sha256="cd" * 32), "HF_TOKEN")
         assert vm.run("ls -l --time-style=full-iso /var/lib/ollama/models") == before
         assert serves(vm)
 
-    def test_a_model_from_the_hub_is_served(self, vm: VirtualBoard, hub: HubServer) -> None:
-        done = self.deploy(vm, hub)
+    def test_a_model_from_the_hub_is_served(self, vm: VirtualBoard, hub: HubServer, cache: Path) -> None:
+        done = self.deploy(vm, hub, cache)
         assert done.returncode == 0, done.said
         assert vm.board.ask("/props").json["model_alias"] == "hub.gguf"
+        assert hub.count("GET") == 1
         vm.run("rm /var/lib/ollama/models/hub.gguf")

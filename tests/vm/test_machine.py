@@ -3,7 +3,6 @@
 import contextlib
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,6 @@ from deploy.vm.machine import Machine
 from deploy.vm.ready import boot_id, ssh, wait_ready
 
 NAME = "life"
-# The figure for a boot is 40 s on an idle controller of 2 cores; a busy one may take longer without being wrong.
-BOOT_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +99,7 @@ def test_after_a_power_cut_the_same_disk_boots_again(running: Machine) -> None:
     ssh(running, "echo flushed > /root/flushed && sync && (dd if=/dev/zero of=/root/cut bs=1M count=200 &) && sleep 1")
     power.cut(running)
     assert running.process_id() is None
-    started = time.monotonic()
     again = life.up(NAME)
-    assert time.monotonic() - started < BOOT_SECONDS
     assert again == running
     assert ssh(again, "cat /root/flushed && touch /root/writable") == "flushed\n"
     assert running.known_hosts.read_text() == known

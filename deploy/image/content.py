@@ -38,6 +38,9 @@ def missing(board: Board, boot_files: list[str]) -> list[str]:
 def wrong_table(tools: Tools, disk: Path, layout: Layout) -> list[str]:
     """How the partition table differs from the layout, as sfdisk reads it."""
     table = json.loads(told(tools, "usr/sbin/sfdisk", "--json", str(disk)))["partitiontable"]
+    found = [] if mbr(disk) == wanted_mbr(layout) else [f"its MBR says {mbr(disk)}, not {wanted_mbr(layout)}"]
+    if table["label"] != "gpt":
+        return [*found, f"its partition table is {table['label']}"]
     wanted = [
         (layout.board.first, layout.identity - layout.board.first, ESP, "boot"),
         (layout.identity, IDENTITY_BYTES, BASIC_DATA, "identity"),
@@ -48,9 +51,7 @@ def wrong_table(tools: Tools, disk: Path, layout: Layout) -> list[str]:
         for part in table["partitions"]
     ]
     uuids = [part["uuid"].lower() for part in table["partitions"]]
-    found = [] if table["label"] == "gpt" else [f"its partition table is {table['label']}"]
     found += [] if rows == wanted else [f"its partitions are {rows}, not {wanted}"]
-    found += [] if mbr(disk) == wanted_mbr(layout) else [f"its MBR says {mbr(disk)}, not {wanted_mbr(layout)}"]
     return found + ([] if uuids == list(PARTITION_UUIDS.values()) else [f"its partitions' ids are {uuids}"])
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from deploy.errors import BoardllamaError
 from deploy.onboard.doctor import lines_of, screen, status, values
 from deploy.onboard.lights import Light, Line, bad
-from deploy.outside import Board, board_of, login, name, ping, port
+from deploy.outside import Board, board_of, login, name, ping, port, way
 from deploy.visit import visit
 
 UNREACHABLE = """\
@@ -59,7 +59,8 @@ def doctor(host: str, as_json: bool) -> int:
 
 def from_outside(board: Board) -> Iterable[Line]:
     """Up to the first thing that stands in the way of all that follows."""
-    for what, check in (("name", name), ("ping", ping), ("port", port), ("login", login)):
+    direct = (("name", name), ("ping", ping), ("port", port))
+    for what, check in (*((("way", way),) if board.through else direct), ("login", login)):
         line = Line(what, *check(board))
         yield line
         if line.light is Light.BAD:

@@ -42,13 +42,16 @@ REFUSALS = {
 
 @dataclass(frozen=True)
 class Board:
-    """Where it is. `ssh`: the words before a command, with every option; `reached`: the address and port to try."""
+    """Where it is. `ssh`: the words before a command, with every option; `through`: the host or program that alone
+    knows the address, and reaches its port.
+    """
 
     host: str
     user: str
     address: str
     number: int
     ssh: tuple[str, ...]
+    through: str = ""
 
     @property
     def place(self) -> str:
@@ -73,7 +76,15 @@ def board_of(host: str) -> Board:
     options += [f"-oPort={found[3]}"] if found[3] else []
     settings = configured([*options, bare])
     user = found[1] or (settings["user"] if settings["user"] != getpass.getuser() else ACCOUNT)
-    return Board(host, user, settings["hostname"], int(settings["port"]), ("ssh", *options, f"-oUser={user}", bare))
+    way = settings.get("proxyjump") or settings.get("proxycommand", "none")
+    return Board(
+        host,
+        user,
+        settings["hostname"],
+        int(settings["port"]),
+        ("ssh", *options, f"-oUser={user}", bare),
+        "" if way == "none" else way,
+    )
 
 
 def configured(words: list[str]) -> dict[str, str]:
@@ -82,6 +93,11 @@ def configured(words: list[str]) -> dict[str, str]:
     if done is None or done.returncode:
         raise BoardllamaError(f"ssh does not take {words[-1]}: {done.stderr.strip() if done else 'no answer'}")
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+
+def way(board: Board) -> Verdict:
+    """What ~/.ssh/config says of it."""
+    return good(f"through {board.through}")
 
 
 def name(board: Board) -> Verdict:

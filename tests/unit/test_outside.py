@@ -20,7 +20,11 @@ from deploy.paths import REPO
 
 # In the place of OpenSSH: `-G` tells options as it does, anything else is run here as the board would.
 SSH = """#!/bin/sh
-if [ "$1" = -G ]; then printf 'user %s\\nhostname 127.0.0.1\\nport {port}\\n' "{user}"; exit; fi
+if [ "$1" = -G ]; then
+    printf 'user %s\\nhostname 127.0.0.1\\nport {port}\\n' "{user}"
+    echo "${{JUMP:+proxyjump $JUMP}}"
+    exit
+fi
 {behaviour}
 for last; do :; done
 exec sh -c "$last"
@@ -134,6 +138,21 @@ def test_the_board_looks_at_itself_with_what_we_send(computer: Computer, capsys:
     assert {row["name"]: row["light"] for row in told["lines"]}["release"] == "BAD"
     assert doctor.main(["kitchen"]) == 1
     assert "deploy to this board" in capsys.readouterr().out
+
+
+def test_only_ssh_knows_a_board_behind_another_host(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither its name nor its port leads anywhere from here."""
+    monkeypatch.setenv("JUMP", "gate.example")
+    monkeypatch.setattr(computer, "number", 1)
+    computer.behave("")
+    assert doctor.main(["kitchen", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [(row["name"], row["text"]) for row in told["outside"]] == [
+        ("way", "through gate.example"),
+        ("login", f"as {computer.board.user}"),
+    ]
 
 
 def test_nothing_stays_on_the_board(computer: Computer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

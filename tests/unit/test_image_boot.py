@@ -71,6 +71,27 @@ def test_a_machine_that_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -
     assert not machine.exists()
 
 
+def test_who_was_turned_away_for_asking_too_often_asks_again(
+    machine: BoardMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, False, True])
+
+    def ssh(_machine: BoardMachine, command: str, *, shared: bool) -> str:
+        assert not shared, "the connection that there is proves nothing"
+        if not next(answers):
+            raise BoardllamaError("kex_exchange_identification: Connection closed by remote host")
+        return ""
+
+    monkeypatch.setattr(boot, "ssh", ssh)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    boot.await_strangers(machine)
+    assert not list(answers)
+    answers = iter([False])
+    monkeypatch.setattr(boot, "STRANGER_DEADLINE", 0.0)
+    with pytest.raises(BoardllamaError, match="Connection closed"):
+        boot.await_strangers(machine)
+
+
 def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = []
 

@@ -11,9 +11,9 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.ssh import SSHConnector
 
 from deploy import cpu
+from deploy.board import Board, BoardInfo
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
-from deploy.facts import Board, BoardInfo
 from deploy.settings import Settings, settings_from
 
 KEEPALIVE_SECONDS = 30

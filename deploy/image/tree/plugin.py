@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 
 from deploy import cpu
+from deploy.board import Board, BoardInfo
 from deploy.errors import BoardllamaError
-from deploy.facts import Board, BoardInfo
 from deploy.image.tree.connector import TreeConnector
 from deploy.paths import REPO
 from deploy.remote import Talk, feed, talk

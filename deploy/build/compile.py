@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pyinfra.api.operation import operation
-from pyinfra.context import host
 
 from deploy.build.artifact import (
     HERE,
@@ -35,21 +34,28 @@ __all__ = ["Build", "Manifest", "is_there", "llama_builds", "make", "require_art
 
 @stage("Build")
 def llama_builds(builds: Iterable[Build]) -> None:
-    """Makes every build that is not there, on this host, one operation each.
+    """Makes every build that is not there, on this host, in one operation.
 
-    A build that fails is reported and the next one starts: its own targets stop in require_artifact, others go on.
+    pyinfra puts the first operation of every host before the second of any: were each build an operation of its own,
+    boards would go on before the last ones. A build that fails is reported and the next one starts: its own targets
+    stop in require_artifact, others go on.
     """
-    for build in host.loop(list(builds)):
-        llama_build(name=f"Compile llama.cpp for {build.cpu.name}", build=build, _ignore_errors=True)
+    if wanted := tuple(builds):
+        names = ", ".join(build.cpu.name for build in wanted)
+        make_all(name=f"Compile llama.cpp for {names}", builds=wanted, _continue_on_error=True, _ignore_errors=True)
 
 
 @operation()
-def llama_build(build: Build) -> Commands:
-    """One build. Its artifact is proven and complete when this succeeds; no change when it was there already."""
-    if is_there(build):
-        host.noop(f"{build.name} is there")
-        return
-    yield HostStep(lambda remote: attempt(build, Builder(remote.host)))
+def make_all(builds: tuple[Build, ...]) -> Commands:
+    """Each artifact is proven and complete when its step succeeds; no change when all were there already."""
+    for build in builds:
+        if not is_there(build):
+            yield making(build)
+
+
+def making(build: Build) -> HostStep:
+    """The step that makes one build."""
+    return HostStep(lambda remote: attempt(build, Builder(remote.host)))
 
 
 def attempt(build: Build, builder: Builder) -> None:

@@ -5,9 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deploy.build.artifact import Build, Manifest
+from deploy.build.proof import Proof
+from deploy.build.source import ArchiveSource
+from deploy.cpu import named
 from deploy.paths import REPO
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
@@ -21,16 +26,41 @@ LAPTOP = "machine x86_64"
 
 INVENTORY = """
 builders = [{builder!r}]
-targets = [
-    ("@fake/board", {{"model": "smoke", "fake_delay": 0, "fake_responses": {{"echo machine": {board!r}}}}}),
-]
+targets = {targets!r}
 """
+ALL_FEATURES = PI_5.replace("asimddp", "asimddp i8mm")
+KINDS = ("armv8.6-i8mm", "cortex-a53", "cortex-a72", "cortex-a76", "generic", "neoverse-n1")
+# A source that nobody can fetch.
+NOWHERE = ArchiveSource(kind="archive", url="file:///nowhere/none.tar.gz", sha256="ab" * 32)
+NOWHERE_PINS = [
+    option
+    for name, value in NOWHERE.model_dump().items()
+    for option in ("--data", f"llama_source={value}" if name == "kind" else f"llama_archive_{name}={value}")
+    if value
+]
+
+
+def a_board(board: str, name: str = "board", **data: Any) -> tuple[str, dict[str, Any]]:
+    """A target that answers as `board`."""
+    return f"@fake/{name}", {
+        "model": "smoke",
+        "fake_delay": 0,
+        "fake_responses": {"echo machine": board.splitlines()},
+        **data,
+    }
 
 
 def run(folder: Path, board: str, *options: str, builder: str = "@fake/builder") -> subprocess.CompletedProcess[str]:
-    """Runs the real deploy.py with a cache that is empty: every build is wanted, none is there."""
+    """Runs the real deploy.py for one board with a cache that is empty: every build is wanted, none is there."""
+    return deploy(folder, [a_board(board)], *options, builder=builder)
+
+
+def deploy(
+    folder: Path, targets: list[tuple[str, dict[str, Any]]], *options: str, builder: str = "@local"
+) -> subprocess.CompletedProcess[str]:
+    """Runs the real deploy.py."""
     inventory = folder / "fake_boards.py"
-    inventory.write_text(INVENTORY.format(board=board.splitlines(), builder=builder))
+    inventory.write_text(INVENTORY.format(targets=targets, builder=builder))
     environment = os.environ | {"BOARDLLAMA_CACHE": str(folder / "cache"), "PYINFRA_FAKE_DELAY": "0"}
     command = [str(PYINFRA), str(inventory), "deploy.py", "--json", "--group-data", str(GROUP_DATA), *options]
     return subprocess.run(
@@ -95,12 +125,38 @@ def test_a_bad_setting_ends_the_run_in_one_line(tmp_path: Path, option: str, sai
 
 def test_a_failed_build_stops_the_targets_that_need_it(tmp_path: Path) -> None:
     """The recipe really runs, and cannot fetch its source; the board is not touched after that."""
-    pins = {"source": "archive", "archive_url": f"file://{tmp_path}/none.tar.gz", "archive_sha256": "ab" * 32}
-    data = [option for key, value in pins.items() for option in ("--data", f"llama_{key}={value}")]
-    done = run(tmp_path, PI_5, "-y", *data, builder="@local")
+    done = run(tmp_path, PI_5, "-y", *NOWHERE_PINS, builder="@local")
     results = json.loads(done.stdout)["results"]["operations"]
     assert done.returncode == 1
     assert "cortex-a76: fetching the source" in done.stderr
     assert "the build cortex-a76-" in done.stderr
     assert [operation["name"] for operation in results if "@fake/board" in operation["success"]] == []
     assert "Traceback" not in done.stderr
+
+
+def test_six_kinds_of_boards_are_built_before_any_is_brought_and_fail_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first run, whatever the number of kinds. Of this fake fleet no board can be written to."""
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
+    for cpu in map(named, KINDS):
+        if cpu.name != "cortex-a72":
+            prepare(Build(NOWHERE, cpu))
+    boards = [a_board(ALL_FEATURES, cpu, cpu=cpu) for cpu in KINDS]
+    done = deploy(tmp_path, boards, "-y", *NOWHERE_PINS)
+    names = [operation["name"] for operation in json.loads(done.stdout)["results"]["operations"]]
+    assert [name for name in names if name.startswith("Build")] == [f"Build | Compile llama.cpp for {', '.join(KINDS)}"]
+    assert "cortex-a72: fetching the source" in done.stderr
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if "is not there" in line] == [
+        line for line in lines if line.lstrip().startswith("[@fake/cortex-a72]") and "its build failed" in line
+    ]
+    assert sum("FakeConnector cannot" in line for line in lines) == len(KINDS) - 1, "the others go on"
+
+
+def prepare(build: Build) -> None:
+    """Has the build in the cache, as if an earlier run had made it."""
+    build.artifact.mkdir(parents=True)
+    proof = Proof(glibc="2.28", instructions={}, version="", ran_on=build.cpu.qemu)
+    manifest = Manifest(name=build.name, key=build.key, inputs={}, build_info="", files={}, proof=proof)
+    (build.artifact / "manifest.json").write_text(manifest.model_dump_json())

@@ -14,7 +14,8 @@ from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
 from deploy.models import architectures, fit, hub, smoke
 from deploy.models.fit import Memory
-from deploy.models.gguf_info import read
+from deploy.models.gguf_header import read_header
+from deploy.models.gguf_info import facts_of, read
 from deploy.models.memory import Serving, repacks
 from deploy.models.receipt import has_receipt
 from deploy.models.transfer import to_stderr
@@ -97,15 +98,12 @@ def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, st
 
 
 def check(settings: Settings, path: Path) -> None:
-    """Raises BoardllamaError for a file that is no GGUF that our llama.cpp loads, or is not all of it, or has too small
-    a context.
+    """Raises BoardllamaError for a file that our llama-server would not chat with, or that is not all of a model, or
+    whose context is too small.
     """
-    info = read(path)
-    if info.parts > 1:
-        raise BoardllamaError(
-            f"{path.name} is one of {info.parts} parts of a model: `llama-gguf-split --merge` makes one file of them"
-        )
-    architectures.check(info.architecture, path.name, pin=settings.source.pin)
+    header = read_header(path)
+    architectures.check(header, path.name, pin=settings.source.pin)
+    info = facts_of(header, path)
     if settings.context_size > info.context_length:
         raise BoardllamaError(
             f"context_size is {settings.context_size}: {path.name} was trained for {info.context_length} tokens at "

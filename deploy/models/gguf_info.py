@@ -7,6 +7,7 @@ from gguf.constants import LlamaFileType
 
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_header import Header, Scalar, Tensor, read_header
+from deploy.onboard.served import parts
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ def read(path: Path) -> GgufInfo:
 
     Raises BoardllamaError, in one line, for a file that read_header refuses and for one that is no language model.
     """
-    header = read_header(path)
+    return facts_of(read_header(path), path)
+
+
+def facts_of(header: Header, path: Path) -> GgufInfo:
+    """The same, from the header that was read at path. Raises BoardllamaError for one that is no language model."""
     architecture = str(header.keys.get("general.architecture", ""))
     facts = _Facts(header, architecture)
     context = facts.number("context_length")
@@ -60,7 +65,7 @@ def read(path: Path) -> GgufInfo:
         context,
         _file_type(header.keys.get("general.file_type")),
         len(header.tensors),
-        parts if isinstance(parts := header.keys.get("split.count", 0), int) else 0,
+        parts(header),
         header.size,
         facts.hyperparameters(),
         header.tensors,

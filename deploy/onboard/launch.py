@@ -29,7 +29,7 @@ def usable_models(folder: Path, release: Release) -> dict[str, Path]:
 
     A name that leads through `current` belongs to the release that is current: with another one it is gone.
     """
-    found = {path.name: path for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.exists()}
+    found = {path.name: path for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.is_file()}
     theirs = {name: path for name, path in found.items() if not leads_through_current(path)}
     ours = {release.model: release.folder / release.model} if release.model and folder == places.MODELS else {}
     return {**theirs, **ours}
@@ -41,10 +41,10 @@ def leads_through_current(path: Path) -> bool:
 
 
 def find_model(models: dict[str, Any], release: Release) -> Path:
-    """The GGUF file to serve. Raises ConfigError when there is none, or several and no choice, or it is no GGUF."""
+    """The GGUF file to serve. Raises ConfigError when there is none, or several and no choice, or it does not serve."""
     folder, chosen = Path(models["path"]), models["default_model"]
     there = usable_models(folder, release)
-    names = ", ".join(sorted(there))
+    names = ", ".join(sorted(name if name.isprintable() else ascii(name) for name in there))
     if chosen is None and len(there) != 1:
         advice = "put one there and restart"
         if there:
@@ -57,7 +57,16 @@ def find_model(models: dict[str, Any], release: Release) -> Path:
         magic = file.read(4)
     if magic != b"GGUF":
         raise ConfigError(f"{path} is no GGUF file: it begins with {magic!r}; fetch it again")
+    if path.parent != release.folder:  # what a release brings was judged before it came, and starts without the rules
+        from .served import judge
+
+        judge(path, release.pin)
     return path
+
+
+def alias_of(name: str) -> str:
+    """The model's name in the API: its file's. llama-server would make two names of one with a comma."""
+    return name.replace(",", "_")
 
 
 def is_waiting(release: Release) -> bool:
@@ -75,7 +84,7 @@ def command(config: Config, release: Release) -> list[str]:
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release)
     # What a release brings is started from the release, never by a public name: what was judged is what runs.
-    arguments = [str(SERVER), "--model", str(model.resolve()), "--alias", model.name]
+    arguments = [str(SERVER), "--model", str(model.resolve()), "--alias", alias_of(model.name)]
     arguments += ["--threads", str(config["models"]["default_threads"] or physical_cores())]
     for section, keys in KEYS.items():
         for name, key in keys.items():

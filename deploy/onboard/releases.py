@@ -39,6 +39,11 @@ class Release:
         return str(model["name"]) if model else None
 
     @property
+    def pin(self) -> str:
+        """The commit of its llama.cpp; "" when its source says none."""
+        return str(self.manifest.get("pins", {}).get("llama.cpp", {}).get("commit", ""))
+
+    @property
     def is_current(self) -> bool:
         """True when it is the committed one."""
         return current() == self

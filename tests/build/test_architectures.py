@@ -1,8 +1,9 @@
-"""The list of architectures that models are checked against is that of the source which is built."""
+"""The lists that models are checked against are those of the source which is built."""
 
 import re
 
-from deploy.models.architectures import ARCHITECTURES, PIN
+from deploy.onboard.architectures import ARCHITECTURES, PIN
+from deploy.onboard.gguf_kinds import BLOCKS, REMOVED
 from tests.build.builds import CPU, Make, wanted, workspace
 
 
@@ -16,3 +17,14 @@ def test_the_list_is_the_sources(built: Make) -> None:
     assert table
     names = set(re.findall(r'\{ *LLM_ARCH_\w+, *"([^"]+)" *\}', table[1]))
     assert names - {"clip", "(unknown)"} == ARCHITECTURES
+
+
+def test_the_kinds_of_tensors_are_the_sources(built: Make) -> None:
+    source = workspace(built(CPU)) / "src" / "ggml" / "include" / "ggml.h"
+    table = re.search(r"enum ggml_type \{(.*?)\n *\};", source.read_text(), re.DOTALL)
+    assert table
+    kinds = {int(number): bool(gone) for gone, number in re.findall(r"(// )?GGML_TYPE_\w+ *= *(\d+),", table[1])}
+    count = kinds.popitem()[0]
+    assert {kind for kind, gone in kinds.items() if not gone} == set(BLOCKS)
+    assert {kind for kind, gone in kinds.items() if gone} == set(REMOVED)
+    assert count == max(BLOCKS) + 1

@@ -13,6 +13,9 @@ from gguf import GGMLQuantizationType as Kind
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_info import Hyperparameters, read
 from deploy.models.smoke import CONTEXT, NAME, SIZE, pieces, write_smoke_model
+from deploy.onboard.gguf_kinds import BLOCKS
+from tests.gguf_bytes import Matrix, chat
+from tests.gguf_bytes import gguf as gguf_file
 
 
 @pytest.fixture
@@ -114,7 +117,7 @@ def test_every_cut_is_seen_wherever_it_is(smoke: Path) -> None:
         smoke.write_bytes(whole[:size])
         message = failure(smoke)
         assert "truncated" in message or "the header breaks" in message
-    assert "blk.1.ffn_down.weight ends at byte" in message
+    assert "'blk.1.ffn_down.weight' ends at byte" in message
 
 
 def test_any_damaged_header_is_an_answer_and_not_a_crash(smoke: Path) -> None:
@@ -144,6 +147,67 @@ def test_an_old_version_is_refused(tmp_path: Path) -> None:
 def test_no_file_and_a_folder_are_told_apart_from_a_bad_model(tmp_path: Path) -> None:
     assert "No such file" in failure(tmp_path / "x.gguf")
     assert "Is a directory" in failure(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"GGU", "it ends after 3 bytes"),
+        (b"GGUF", "the header breaks at byte 4 of 4"),
+        (gguf_file(chat(), n_tensors=1 << 60), "the header breaks at byte"),
+        (gguf_file(chat(), n_keys=1 << 60), "is not usable"),
+        (gguf_file([*chat().items(), ("llama.context_length", 1)]), "has the key 'llama.context_length' twice"),
+        (gguf_file([*chat().items(), ("", 1)]), "has the key '' without a name"),
+        (gguf_file({**chat(), "x.nested": [[1], [2]]}), "x.nested is a list of lists"),
+        (gguf_file({**chat(), "general.alignment": 48}), "alignment is 48, no power of two"),
+        (gguf_file({**chat(), "general.alignment": 0}), "alignment is 0, no power of two"),
+        (gguf_file({**chat(), "general.alignment": "32"}), "alignment is '32', no power of two"),
+        (gguf_file({**chat(), "general.alignment": 8, "x": "y"}), "begin at byte 336, no multiple of 32"),
+        (gguf_file(chat(), [Matrix("t"), Matrix("t")]), "has two tensors of one name"),
+        (gguf_file(chat(), [Matrix("t" * 64)]), "tensor 'ttt"),
+        (gguf_file(chat(), [Matrix("t", (256, 1, 1, 1, 1), size=144)]), "of 5 dimensions is none"),
+        (gguf_file(chat(), [Matrix("t", (255, 4))]), "has the shape (255, 4), in blocks of 256"),
+        (gguf_file(chat(), [Matrix("t", (1 << 62, 4))]), "has the shape"),
+        (gguf_file(chat(), [Matrix("t"), Matrix("u", at=9999)]), "lies at byte 9999 of the weights, expected is 576"),
+    ],
+)
+def test_what_llama_cpp_would_not_read_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    """gguf_init_from_reader() in ggml/src/gguf.cpp."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content)
+    began = time.process_time()
+    assert words in failure(path)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gguf_file([*chat().items(), ("general.author", b"Jos\xe9"), (b"caf\xe9", 1)]),
+        gguf_file(chat(), version=2),
+        gguf_file({**chat(), "general.alignment": 64}, [Matrix("t")]),
+        gguf_file(chat(), [Matrix("a"), Matrix("empty", (256, 0), size=0), Matrix("b")]),
+        gguf_file(chat(), [Matrix("a", (64, 4), 42, 72)]),
+        gguf_file(chat(), [Matrix("t" * 63)]),
+    ],
+)
+def test_what_llama_cpp_reads_is_accepted(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content + bytes(64))
+    assert read(path).architecture == "llama"
+
+
+def test_bytes_that_are_no_text_are_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(gguf_file({**chat(), "general.name": b"Jos\xe9"}))
+    assert read(path).name == "Jos\\xe9"
+
+
+def test_the_kinds_of_tensors_are_those_of_the_gguf_package() -> None:
+    """It lacks Q2_0, which the pinned llama.cpp has; tests/build looks there."""
+    assert {kind: size for kind, size in BLOCKS.items() if kind != 42} == {
+        kind.value: size for kind, size in gguf.GGML_QUANT_SIZES.items()
+    }
 
 
 def test_heads_may_differ_by_layer_and_have_a_length_of_their_own(tmp_path: Path) -> None:

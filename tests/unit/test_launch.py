@@ -14,6 +14,7 @@ from deploy.onboard import launch, places, switch
 from deploy.onboard.config import ConfigError
 from deploy.onboard.releases import Release
 from deploy.release import programs
+from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, argument, command, config, models, target
 
 __all__ = ["models", "target"]
@@ -54,6 +55,29 @@ def test_a_web_page_is_no_model(models: Path) -> None:
     (models / "only one.gguf").write_bytes(b"<!DOCTYPE html>")
     with pytest.raises(ConfigError, match="is no GGUF file: it begins with b'<!DO'"):
         find(config(models))
+
+
+def test_a_comma_does_not_make_two_names_of_one(models: Path) -> None:
+    (models / "only one.gguf").rename(models / "a,b.gguf")
+    words = command(config(models))
+    assert argument(words, "--alias") == "a_b.gguf"
+    assert argument(words, "--model") == str(models / "a,b.gguf")
+
+
+def test_what_an_operator_brings_is_judged_and_what_a_release_brings_was(target: Target) -> None:
+    """An embedding model answers no completion."""
+    content = gguf(chat("bert"))
+    (places.MODELS / "by hand.gguf").write_bytes(content)
+    brought = target.add("r1", content=content)
+    models = {"path": str(places.MODELS), "default_model": "m.gguf"}
+    assert launch.find_model(models, brought).name == "m.gguf"
+    with pytest.raises(ConfigError, match=r"by hand\.gguf is an embedding model .*\(bert\)"):
+        launch.find_model(models | {"default_model": "by hand.gguf"}, brought)
+
+
+def test_a_folder_that_is_named_as_a_model_is_none(models: Path) -> None:
+    (models / "folder.gguf").mkdir()
+    assert find(config(models)).name == "only one.gguf"
 
 
 def test_hardware_threads_of_one_core_count_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from deploy import cpu
 from deploy.errors import BoardllamaError
+from tests.unit.processors import AARCH32, PROCESSORS
 
 PI_3 = frozenset("fp asimd evtstrm crc32 cpuid".split())
 PI_5 = frozenset(
@@ -15,7 +16,8 @@ QEMU_7_2 = {"cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76"
 
 def test_the_table_has_exactly_the_processors_that_we_promise() -> None:
     assert list(cpu.CPUS) == [
-        "generic", "cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "cortex-a78", "neoverse-n1", "armv8.6-i8mm",
+        "generic", "cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "cortex-a78", "neoverse-n1",
+        "armv8.2-dotprod", "armv8.6-i8mm",
     ]  # fmt: skip
 
 
@@ -68,7 +70,16 @@ def test_an_unknown_name_is_refused_with_the_nearest_one_and_the_list(typed: str
         (PI_5, "0x41/0xd41", "cortex-a78"),
         (PI_5, "0x41/0xd0c", "neoverse-n1"),
         (PI_5, "0x99/0x123", "cortex-a76"),
-        (PI_5 - {"lrcpc", "asimddp"}, "0x41/0xd0b", "generic"),
+        (PI_5 - {"lrcpc", "asimddp"}, "0x41/0xd0b", "cortex-a72"),
+        (PI_5 - {"asimddp"}, "0x41/0xd05", "cortex-a53"),
+        (PI_5 - {"lrcpc"}, "0x48/0xd01", "armv8.2-dotprod"),
+        (PI_5 - {"lrcpc"}, "0x53/0x003", "armv8.2-dotprod"),
+        (PI_5 - {"lrcpc"}, "0x41/0xd0b", "armv8.2-dotprod"),
+        (PI_5 - {"lrcpc"}, None, "armv8.2-dotprod"),
+        (PI_5, "0x41/0xd42", "cortex-a78"),
+        (PI_5, "0x51/0x805", "cortex-a55"),
+        (PI_5, "0x51/0x804", "cortex-a76"),
+        (GRAVITON_3, "0x41/0xd81", "armv8.6-i8mm"),
         (GRAVITON_3, "0x41/0xd40", "armv8.6-i8mm"),
         (GRAVITON_3, "0x41/0xd0b", "armv8.6-i8mm"),
         (GRAVITON_3 - {"lrcpc"}, None, "armv8.6-i8mm"),
@@ -80,6 +91,35 @@ def test_auto_picks_the_most_capable_build_and_then_the_tuned_one(
     chosen = cpu.best_for(features, part)
     assert chosen.name == best
     assert cpu.missing(chosen, features) is None
+
+
+def test_every_processor_gets_the_fastest_kernels_that_all_its_cores_run_and_no_others() -> None:
+    """Kernels follow what the cores can do, whoever made them; the tuning is a choice among equals."""
+    for name, features, parts in PROCESSORS:
+        for part in (*parts, None):
+            chosen = cpu.best_for(features, part)
+            assert chosen.features <= features, name
+            able = {row.kernels for row in cpu.CPUS.values() if row.features <= features}
+            assert chosen.kernels == max(able, key=len), name
+            assert ("sdot" in chosen.kernels) == ("asimddp" in features), name
+            assert ("smmla" in chosen.kernels) == ("i8mm" in features), name
+
+
+def test_every_row_is_the_best_of_some_processor_or_of_a_part() -> None:
+    chosen = {cpu.best_for(features, part).name for _, features, parts in PROCESSORS for part in (*parts, None)}
+    assert chosen == set(cpu.CPUS)
+
+
+@pytest.mark.parametrize("features", [AARCH32, AARCH32 | {"crc32", "aes"}])
+def test_a_32_bit_system_is_called_one(features: frozenset[str]) -> None:
+    with pytest.raises(BoardllamaError, match=r"\(Cortex-A53\) lists features of 32-bit Arm \(edsp, fastmult, half, "):
+        cpu.best_for(features, "0x41/0xd03")
+
+
+def test_cores_are_ordered_by_their_size_not_by_their_number() -> None:
+    little, middle, big = "0x41/0xd80", "0x41/0xd87", "0x41/0xd85"
+    assert cpu.size_of("0x99/0x1") < cpu.size_of(little) < cpu.size_of(middle) < cpu.size_of(big)
+    assert cpu.size_of("0x51/0x805") < cpu.size_of("0x51/0x804"), "Silver beside Gold"
 
 
 def test_a_board_without_simd_gets_no_build_and_a_reason() -> None:

@@ -4,6 +4,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.operations import apt
 
+from deploy.board import shortcomings
 from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.facts import Links
@@ -17,7 +18,9 @@ from deploy.target import board_of
 
 @stage("Install llama.cpp")
 def install(build: Build | None, refused: str | None) -> None:
-    """Installs the build, or fails this host with the reason why none fits it."""
+    """Installs the build, or fails this host with the reason why none fits it. Says what the board falls short of."""
+    for line in shortcomings(board_of(host)):
+        host.log(line)
     check_target(name="Check that this target can take it", refused=refused)
     if build is None:
         return

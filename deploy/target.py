@@ -11,7 +11,7 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.ssh import SSHConnector
 
 from deploy import cpu
-from deploy.board import Board, BoardInfo
+from deploy.board import Board, BoardInfo, misfit
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
 from deploy.settings import Settings, settings_from
@@ -64,8 +64,14 @@ def keep_alive(host: Host) -> None:
 def refusal(host: Host, settings: Settings) -> str | None:
     """Why this host's board cannot run what it is told to run; None when it can."""
     board = board_of(host)
-    if board.machine != "aarch64":
-        return f"this machine is {board.machine or 'unknown'}: boardllama serves aarch64 (64-bit Arm) machines"
+    if why := misfit(board):
+        return why
+    if settings.server_clients and not board.filters_addresses:
+        return (
+            f"server_clients is {settings.server_clients!r}: the kernel of this board has no CONFIG_CGROUP_BPF or no "
+            "unified cgroups, so IPAddressAllow= does nothing and everyone would get in; set server_clients to '' and "
+            "let a firewall choose, or give the board another kernel"
+        )
     return cpu.missing(settings.wanted_cpu or cpu.named("generic"), board.features, board.part)
 
 

@@ -95,6 +95,9 @@ def test_the_plan_follows_the_board(tmp_path: Path) -> None:
     [
         (PI_4, ["--data", "cpu=cortex-a76"], "cortex-a76 needs asimddp"),
         (LAPTOP, [], "this machine is x86_64"),
+        (f"{PI_4}\nuserland armhf", [], "the system of this board is 32-bit (armhf)"),
+        (f"{PI_4}\nPython 3.9.2", [], "this board has Python 3.9.2"),
+        (f"{PI_4}\nmount / tmpfs rw", [], "this board forgets all changes at its next start"),
     ],
 )
 def test_a_board_that_cannot_run_the_build_is_refused_before_anything_else(
@@ -105,6 +108,12 @@ def test_a_board_that_cannot_run_the_build_is_refused_before_anything_else(
     assert said in done.stderr
     assert not any(name.startswith("Build") for name in planned), "nothing is compiled for it"
     assert planned["Install llama.cpp | Check that this target can take it"] == ["@fake/board"]
+
+
+def test_what_a_board_falls_short_of_is_said_once_and_refuses_nothing(tmp_path: Path) -> None:
+    done = plan(tmp_path, f"{PI_5}\ncgroup cpuset cpu io pids unified")
+    assert done.stderr.count("no memory cgroup") == 1
+    assert "Build | Compile llama.cpp for cortex-a76" in changes(done)
 
 
 @pytest.mark.parametrize(

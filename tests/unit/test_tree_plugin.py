@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,7 +66,8 @@ def test_a_cpu_names_the_part_that_a_board_of_it_shows() -> None:
 
 def tree_for(cpu: str) -> TreeConnector:
     """A tree's connector on a build machine that is quite another."""
-    builder = BoardInfo(machine="aarch64", features=frozenset({"sse2"}), part="0x99/0x1", memory=64 << 30)
+    builder = BoardInfo("aarch64", "", frozenset({"sse2"}), "0x99/0x1", memory=64 << 30, forgets=True, python="3.11.2")
+    builder = replace(builder, limits_memory=False, filters_addresses=False)
     connector = TreeConnector.__new__(TreeConnector)
     host = SimpleNamespace(get_fact=lambda fact: builder)
     vars(connector).update(host=host, tree=Path("/srv/t"), data={"board_cpu": cpu, "board_memory": 1 << 30})
@@ -80,6 +82,9 @@ def test_a_tree_is_the_board_that_the_inventory_names() -> None:
         "0x41/0xd08",
         1 << 30,
     )
+    assert board.python == "3.11.2", "what is in the tree, the tree knows"
+    assert not board.forgets, "where the tree lies now is nothing to the board"
+    assert (board.limits_memory, board.filters_addresses) == (True, True)
 
 
 @pytest.mark.parametrize(("name", "said"), [("", "set board_cpu"), ("cortex-a67", "did you mean")])

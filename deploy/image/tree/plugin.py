@@ -74,6 +74,8 @@ def _(connector: TreeConnector) -> BoardInfo:
         )
     board = cpu.named(name)
     found: BoardInfo = connector.host.get_fact(Board)
+    # The build machine's kernel and mounts answered, too.
+    found = replace(found, forgets=False, limits_memory=True, filters_addresses=True)
     return replace(found, features=board.features, part=cpu.part_of(board), memory=memory)
 
 

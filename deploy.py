@@ -1,10 +1,13 @@
 """From a bare board to a verified LLM appliance: the table of contents. `pyinfra inventory/qemu.py deploy.py`"""
 
-from pyinfra import host
+from pyinfra import host, state
 
 from deploy import activate, llama, model, service, verify
 from deploy.build.compile import llama_builds
+from deploy.fleet import report
 from deploy.target import build_for, builds_wanted, refusal, settings_of
+
+report.begin(state)
 
 if "builders" in host.groups:
     llama_builds(builds_wanted())

@@ -11,26 +11,34 @@ from pyinfra.api import FactBase, operation
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
 from deploy.facts import Status, StatusInfo
+from deploy.hosts.record import Record, record_of
 from deploy.lock import TargetStep
 from deploy.onboard.follow import Listener
 from deploy.onboard.places import CURRENT, SWITCH_UNIT, VERDICT
 from deploy.onboard.releases import as_table
 from deploy.onboard.switch import Outcome
 from deploy.release import Release
-from deploy.remote import Commands, Remote, refuse
+from deploy.remote import Commands, Lost, Remote, refuse
 from deploy.service import wanted_release
 from deploy.settings import Settings
 from deploy.stage import stage
 from deploy.target import board_of
 
-# Seconds that a question to a target may take, which takes two.
-POLL_DEADLINE = 60
+# Waits two seconds for a verdict before it answers.
+QUESTION = (
+    f"for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
+    f" systemctl is-active {SWITCH_UNIT}; cat {VERDICT} 2>/dev/null; true"
+)
+# How often a target may go away during its switch, which it goes on with by itself.
+RETURNS = 5
 PASSED = "boardllama_passed"
 PROGRAM = f"{CURRENT}/boardllama"
 
 
 class NotServed(BoardllamaError):
     """The target does not serve the release that it was to serve; what it does instead is in the message."""
+
+    verdict = "rejected"
 
 
 @stage("Activate")
@@ -65,11 +73,18 @@ def switch_to(settings: Settings, build: Build, after: tuple[str, ...] = ()) -> 
         yield refuse(str(error))
         return
     status = host.get_fact(Status, program=release.program)
+    note(record_of(host), status)
     host.connector_data[PASSED] = serves(status, release)
     if not serves(status, release):
         yield TargetStep(partial(switch if board_of(host).systemd else commit, release=release))
     elif status.strays:
         yield TargetStep(partial(prune, release=release))
+
+
+def note(record: Record, status: StatusInfo) -> None:
+    """What runs there now, for the table at the end."""
+    record.runs(status.current)
+    record.tokens_per_second = status.tokens_per_second
 
 
 def serves(status: StatusInfo, release: Release) -> bool:
@@ -79,36 +94,41 @@ def serves(status: StatusInfo, release: Release) -> bool:
 
 
 def switch(remote: Remote, release: Release) -> None:
-    """Has the target switch, and repeats what it says until its verdict. Raises NotServed."""
+    """Has the target switch, and repeats what it says until its verdict. Raises NotServed, Lost."""
     remote.run(f"{release.program} switch {release.id}")
     follow(remote)
     remote.host.connector_data[PASSED] = True
 
 
 def follow(remote: Remote) -> None:
-    """Asks every two seconds at most; the target goes on by itself when the connection breaks. Raises NotServed."""
+    """Asks every two seconds at most, for as long as the target lives. Raises NotServed, Lost."""
     listener = Listener(remote.say)
-    ask = (
-        f"for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
-        f" systemctl is-active {SWITCH_UNIT}; cat {VERDICT} 2>/dev/null; true"
-    )
     while True:
-        try:
-            alive, _, text = remote.run(ask, deadline=POLL_DEADLINE).partition("\n")
-        except TimeoutError:
-            raise NotServed(
-                f"no answer from this target for {POLL_DEADLINE} s; it goes on by itself: run again when it answers"
-            ) from None
+        alive, _, text = answer(remote).partition("\n")
         if verdict := listener.hear(text):
-            return judge(Outcome[verdict["outcome"]], verdict)
+            return judge(record_of(remote.host), Outcome[verdict["outcome"]], verdict)
         if alive in ("inactive", "failed"):
             raise NotServed(f"the switch ended without a verdict: see journalctl -u {SWITCH_UNIT} there, and run again")
 
 
-def judge(outcome: Outcome, verdict: Any) -> None:
+def answer(remote: Remote) -> str:
+    """What the target says; from a new connection when one breaks, since the target goes on by itself. Raises Lost."""
+    for _ in range(RETURNS):
+        try:
+            return remote.run(QUESTION)
+        except Lost as lost:
+            remote.say(f"{lost}; it goes on by itself, connecting again")
+            remote.reconnect()
+    raise Lost(f"it went away {RETURNS} times during its switch, which it goes on with by itself: run again")
+
+
+def judge(record: Record, outcome: Outcome, verdict: Any) -> None:
     """Raises NotServed with the reason unless the target serves what it was asked to."""
     if not outcome.is_good:
         raise NotServed(f"release {verdict['release']} is {outcome.value}: {verdict['reason']}")
+    record.verdict = outcome.value if outcome is Outcome.WAITING else ""
+    record.tokens_per_second = verdict.get("tokens_per_second")
+    record.runs(verdict["release"])
 
 
 def commit(remote: Remote, release: Release) -> None:
@@ -133,6 +153,7 @@ def rollback(to: str = "") -> None:
 def go_back(to: str) -> Commands:
     """Under the same gate as a deploy. No change when the release that is named runs."""
     status = host.get_fact(Status, program=PROGRAM)
+    note(record_of(host), status)
     if to and status.current == to and status.linked and status.active and status.fresh and not status.tried:
         host.noop(f"{to} is what runs")
     else:

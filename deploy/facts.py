@@ -166,7 +166,8 @@ class StatusInfo:
     """`current`: id of the committed release. `linked`: every public name leads through it.
 
     `fresh`: the server was started from what is installed now. `waiting`: the operator brings the model, and has not
-    yet. `strays`: what no release needs any more.
+    yet. `strays`: what no release needs any more. `tokens_per_second`: what the gate measured when it let the current
+    release in, as long as the target remembers.
     """
 
     current: str | None = None
@@ -176,6 +177,7 @@ class StatusInfo:
     fresh: bool = False
     waiting: bool = False
     strays: tuple[str, ...] = ()
+    tokens_per_second: float | None = None
 
 
 class Status(FactBase[StatusInfo]):

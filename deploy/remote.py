@@ -18,11 +18,13 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import make_unix_command_for_host
 
 from deploy.errors import BoardllamaError
+from deploy.hosts.connection import BoardConnector, Unreachable
+from deploy.hosts.record import advised, record_of
 
-# Seconds without a byte taken or an answer given, after which a host counts as gone.
-IDLE_DEADLINE = 120.0
-# Seconds from the last byte to the end of the command, which brings gigabytes from memory to a slow card (10 MB/s).
-END_DEADLINE = 900.0
+# Seconds in which a command takes no byte, or comes to no end after the last one, on a host that lives: to bring
+# gigabytes from memory to a slow card (10 MB/s) takes minutes. A host that does not live any more ends it itself.
+QUIET_SECONDS = 900.0
+HANGS = "a command went on for {:.0f} s without taking a byte or coming to its end: is its disk dying?"
 Arguments = Any
 # What the body of an operation yields: shell commands, and steps like HostStep.
 Commands = Generator[str | PyinfraCommand, None, None]
@@ -32,6 +34,18 @@ class CommandFailed(BoardllamaError):
     """A command on the host ended with another status than 0. The message holds what it wrote to stderr."""
 
 
+class Lost(BoardllamaError):
+    """The connection to the host is gone. The message says why."""
+
+    verdict = "lost"
+
+
+class Refused(BoardllamaError):
+    """What the host is told is not for it."""
+
+    verdict = "refused"
+
+
 class Remote:
     """A host together with the privileges (sudo, …) of the operation that is running on it."""
 
@@ -39,11 +53,12 @@ class Remote:
         self.host = host
         self.arguments = {key: value for key, value in arguments.items() if value is not None}
 
-    def run(self, *bits: str | QuoteString, deadline: int | None = None) -> str:
-        """Standard output of the shell command. Raises CommandFailed; TimeoutError after `deadline` seconds."""
-        arguments = self.arguments | ({"_timeout": deadline} if deadline else {})
-        succeeded, output = self.host.run_shell_command(StringCommand(*bits), **arguments)
+    def run(self, *bits: str | QuoteString) -> str:
+        """Standard output of the shell command. Raises CommandFailed, or Lost when the host went away meanwhile."""
+        succeeded, output = self.host.run_shell_command(StringCommand(*bits), **self.arguments)
         if not succeeded:
+            if lost := why_lost(self.host):
+                raise Lost(lost)
             raise CommandFailed(output.stderr.strip() or output.stdout.strip() or "no output")
         return str(output.stdout)
 
@@ -59,6 +74,15 @@ class Remote:
         command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
         return talk(self.host.connector, command.get_raw_value())
 
+    def reconnect(self) -> None:
+        """A new connection to a host that was lost, and goes on by itself. Raises Lost when it stays away."""
+        connector = self.host.connector
+        assert isinstance(connector, BoardConnector)  # others are never lost
+        try:
+            connector.return_to_it()
+        except Unreachable as error:
+            raise Lost(error.reason) from None
+
     def shell_arguments(self) -> dict[str, Any]:
         """What concerns the making of the command line; the rest concerns how pyinfra runs it."""
         control = {"_get_pty", "_timeout", "_stdin", "_success_exit_codes"}
@@ -67,6 +91,11 @@ class Remote:
     def say(self, line: str) -> None:
         """A line of progress, with the host's name before it."""
         self.host.log(line)
+
+
+def why_lost(host: Host) -> str:
+    """Why there is no connection any more; empty while there is one, or where there is none to lose."""
+    return host.connector.lost if isinstance(host.connector, BoardConnector) else ""
 
 
 @singledispatch
@@ -86,10 +115,10 @@ def _(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple
     except BrokenPipeError:
         pass  # The command ended early: its status and its words follow.
     try:
-        return process.wait(timeout=END_DEADLINE), process.stderr.read().decode(errors="replace")
+        return process.wait(timeout=QUIET_SECONDS), process.stderr.read().decode(errors="replace")
     except subprocess.TimeoutExpired:
         process.kill()
-        raise TimeoutError(f"no end after {END_DEADLINE:.0f} s") from None
+        raise TimeoutError(HANGS.format(QUIET_SECONDS)) from None
 
 
 @feed.register
@@ -99,7 +128,8 @@ def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[i
         for chunk in source:
             channel.sendall(chunk)
         channel.shutdown_write()
-        channel.settimeout(END_DEADLINE)
+    except TimeoutError:
+        raise TimeoutError(HANGS.format(QUIET_SECONDS)) from None
     except OSError:
         if not channel.exit_status_ready():
             raise
@@ -112,8 +142,8 @@ def open_channel(connector: SSHConnector, command: str) -> Channel:
     assert connector.client
     transport = connector.client.get_transport()
     assert transport
-    channel = transport.open_session(timeout=IDLE_DEADLINE)
-    channel.settimeout(IDLE_DEADLINE)
+    channel = transport.open_session()
+    channel.settimeout(QUIET_SECONDS)
     channel.exec_command(command)
     return channel
 
@@ -161,7 +191,9 @@ class HostStep(PyinfraCommand):
         try:
             self.function(Remote(host, connector_arguments))
         except (BoardllamaError, OSError, EOFError, SSHException) as error:
-            host.log_styled(f"Error: {error}", log_func=logger.error, fg="red")
+            reason = advised(why_lost(host) or str(error) or type(error).__name__)
+            record_of(host).fail(reason, getattr(error, "verdict", "failed"))
+            host.log_styled(f"Error: {reason}", log_func=logger.error, fg="red")
             return False
         return True
 
@@ -170,10 +202,11 @@ def refuse(message: str) -> HostStep:
     """The command that fails this host with `message` and leaves the others alone."""
 
     if not host.state.is_executing:
+        record_of(host).expected = message
         host.log_styled(f"would be refused: {message}", log_func=logger.warning, fg="yellow")
 
     def refusal(_remote: Remote) -> None:
-        raise BoardllamaError(message)
+        raise Refused(message)
 
     return HostStep(refusal)
 

@@ -7,6 +7,7 @@ start; settings are valid when the config.json made from them passes there.
 import difflib
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Mapping
 from enum import Enum
@@ -14,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from deploy import cpu
 from deploy.build.source import Source, source_of
@@ -87,6 +88,8 @@ class Settings(BaseModel):
     min_tokens_per_second: float = Field(ge=0, le=10_000)
     releases_kept: int = Field(ge=2, le=100)
     canary: int = Field(ge=0)
+    report_json: str
+    report_junit: str
 
     @model_validator(mode="after")
     def _obeys_the_launcher(self) -> "Settings":
@@ -108,6 +111,16 @@ class Settings(BaseModel):
         if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,}", key):
             raise ValueError("api_key: must be 8 or more letters, digits or any of . _ ~ + / = -")
         return self
+
+    @field_validator("report_json", "report_junit")
+    @classmethod
+    def _can_be_written(cls, name: str) -> str:
+        path = Path(name).expanduser()
+        if name and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
+            raise ValueError(
+                f"is {name!r}: must be a file in a folder of this computer that is there and can be written to"
+            )
+        return name
 
     @staticmethod
     def _as_settings(line: str) -> str:

@@ -1,6 +1,5 @@
 """What each host of this run is told and is: its settings, its board, and the build that both lead to."""
 
-import socket
 from functools import singledispatch
 
 from pyinfra import inventory
@@ -8,27 +7,24 @@ from pyinfra.api import DeployError
 from pyinfra.api.arguments import AllArguments
 from pyinfra.api.host import Host
 from pyinfra.connectors.base import BaseConnector
-from pyinfra.connectors.ssh import SSHConnector
 
 from deploy import cpu
 from deploy.board import Board, BoardInfo, misfit
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
+from deploy.hosts.record import record_of
 from deploy.settings import Settings, settings_from
-
-KEEPALIVE_SECONDS = 30
-# Without an acknowledgement from a board for so long the connection ends; the kernel would try for 15 minutes. So does
-# a command that sshd has not taken by then; paramiko would wait for an hour.
-SILENT_SECONDS = 120
 
 
 def settings_of(host: Host) -> Settings:
     """The host's settings, validated. Raises DeployError, one line naming the host and every problem."""
     foreign = frozenset(host.connector_cls.data_meta) | frozenset(AllArguments.__annotations__)
     try:
-        return settings_from(host.data.dict(), foreign)
+        settings = settings_from(host.data.dict(), foreign)
     except BoardllamaError as error:
         raise DeployError(f"{host.name}: {error}") from None
+    record_of(host).model = settings.model_name or ""
+    return settings
 
 
 @singledispatch
@@ -45,20 +41,8 @@ def board_of(host: Host) -> BoardInfo:
             host.connector_data["boardllama_board"] = ask_board(host.connector)
         except BoardllamaError as error:
             raise DeployError(f"{host.name}: {error}") from None
-        keep_alive(host)
     board: BoardInfo = host.connector_data["boardllama_board"]
     return board
-
-
-def keep_alive(host: Host) -> None:
-    """Connections are opened before the build; a quarter of an hour later a router may have forgotten them."""
-    if isinstance(host.connector, SSHConnector) and host.connector.client:
-        transport = host.connector.client.get_transport()
-        assert transport
-        transport.set_keepalive(KEEPALIVE_SECONDS)
-        transport.channel_timeout = SILENT_SECONDS  # type: ignore[attr-defined]  # documented, not in the stubs
-        if isinstance(transport.sock, socket.socket):  # not through a jump host, whose own connection it is
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * SILENT_SECONDS)
 
 
 def refusal(host: Host, settings: Settings) -> str | None:
@@ -80,7 +64,10 @@ def build_for(host: Host, settings: Settings) -> Build | None:
     if refusal(host, settings):
         return None
     board = board_of(host)
-    return Build(settings.source, settings.wanted_cpu or cpu.best_for(board.features, board.part))
+    build = Build(settings.source, settings.wanted_cpu or cpu.best_for(board.features, board.part))
+    record = record_of(host)
+    record.cpu, record.build = board.part or "", build.name
+    return build
 
 
 def builds_wanted() -> list[Build]:

@@ -15,7 +15,7 @@ from .lease import LOCK, await_switch, take
 from .releases import as_table, current, find, own, running, strays, table
 from .releases import prune as remove_strays
 from .switch import commit as commit_now
-from .switch import keep, tidy
+from .switch import keep, last_rate, tidy
 from .switch import switch as run_switch
 
 
@@ -134,6 +134,7 @@ def status(_options: argparse.Namespace) -> None:
         "fresh": running() == release.id and server.is_fresh(),
         "waiting": server.is_waiting(release),
         "linked": all(path.is_symlink() and path.readlink() == to for path, to in release.public_names().items()),
+        "tokens_per_second": last_rate(now) if now else None,
         "strays": [str(path) for path in strays(keep(release), spared=release)],
     }
     print(json.dumps(facts))

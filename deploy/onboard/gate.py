@@ -37,8 +37,8 @@ def restart(say: Say) -> None:
         raise Unhealthy(f"the server did not start: {refused or down(unit_facts())}")
 
 
-def judge(release: Release, say: Say) -> None:
-    """Restarts the server and judges it by its tokens. Raises Unhealthy with the reason."""
+def judge(release: Release, say: Say) -> float:
+    """Restarts the server and judges it by its tokens: how many a second. Raises Unhealthy with the reason."""
     restart(say)
     if running() != release.id:
         raise Unhealthy(
@@ -51,6 +51,7 @@ def judge(release: Release, say: Say) -> None:
         raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
     rate = speed(url, float(release.manifest["policy"]["min_tokens_per_second"]))
     say(f"it answers, {rate:.1f} tokens/s")
+    return rate
 
 
 def speed(url: str, floor: float) -> float:

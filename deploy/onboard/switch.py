@@ -56,16 +56,25 @@ class Verdict:
         self.lines.append(line)
         self.write()
 
-    def end(self, outcome: Outcome, reason: str = "") -> Outcome:
-        """The last word."""
+    def end(self, outcome: Outcome, reason: str = "", rate: float | None = None) -> Outcome:
+        """The last word. `rate`: tokens per second of a server that passed."""
         print(outcome.value, reason, flush=True)
-        self.write(outcome=outcome.name, reason=reason)
+        self.write(outcome=outcome.name, reason=reason, tokens_per_second=rate and round(rate, 2))
         return outcome
 
     def write(self, **end: Any) -> None:
         """Replaces the file in one step."""
         with suppress(OSError):  # of a full /run: the target comes first
             write(places.VERDICT, json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode())
+
+
+def last_rate(release: Release) -> float | None:
+    """Tokens per second that the last switch measured, when it was to this release; /run forgets it at a boot."""
+    try:
+        verdict = json.loads(places.VERDICT.read_text())
+    except (OSError, ValueError):
+        return None
+    return verdict.get("tokens_per_second") if verdict.get("release") == release.id else None
 
 
 def switch(release: Release) -> Outcome:
@@ -99,13 +108,13 @@ def again(release: Release, verdict: Verdict) -> Outcome:
     try:
         publish(release)
         replace_files(release)
-        judge(release, verdict.say)
+        rate = judge(release, verdict.say)
     except Exception as error:  # whatever it is, whoever asked is told
         return verdict.end(Outcome.FAILING, with_journal(error))
     with suppress(OSError):
         prune(keep(release))
         remember(release)
-    return verdict.end(Outcome.SERVING)
+    return verdict.end(Outcome.SERVING, rate=rate)
 
 
 def trial(release: Release, verdict: Verdict) -> Outcome:
@@ -115,7 +124,7 @@ def trial(release: Release, verdict: Verdict) -> Outcome:
     try:
         adopt()
         write(places.TRIAL, release.trial_unit().encode())
-        judge(release, verdict.say)
+        rate = judge(release, verdict.say)
         commit(release)
     except Exception as error:  # whatever it is: the release before comes back
         reason = with_journal(error)
@@ -123,7 +132,7 @@ def trial(release: Release, verdict: Verdict) -> Outcome:
             write(release.note, f"{str(error)[:200]}\n".encode())
         return back(before, release, reason, verdict)
     tidy(release)
-    return verdict.end(Outcome.COMMITTED)
+    return verdict.end(Outcome.COMMITTED, rate=rate)
 
 
 def back(before: Release | None, release: Release, reason: str, verdict: Verdict) -> Outcome:

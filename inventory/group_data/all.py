@@ -61,3 +61,6 @@ min_tokens_per_second = 0
 releases_kept = 2
 # How many targets of a run get a new release first. The others get it when these have passed the gate.
 canary = 0
+# Files of the controller in which a run leaves the table of its end: as JSON, as JUnit XML. "": none.
+report_json = ""
+report_junit = ""

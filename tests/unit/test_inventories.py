@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deploy.paths import REPO
 from deploy.settings import settings_from
+from tests.unit.boards import hasty_config
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 
@@ -51,10 +52,10 @@ def test_a_host_that_does_not_answer_is_one_line_and_the_others_go_on(tmp_path: 
         'targets = [("dead", {"ssh_hostname": "127.0.0.1", "ssh_port": 1}),'
         ' ("@fake/board", {"fake_delay": 0, "fake_responses": {"echo machine": ["machine x86_64"]}})]\n'
     )
-    group_data = ["--group-data", str(REPO / "inventory" / "group_data")]
+    group_data = ["--group-data", str(REPO / "inventory" / "group_data"), "--config", hasty_config(tmp_path)]
     done = pyinfra(str(inventory), "deploy.py", "-y", *group_data, PYINFRA_FAKE_DELAY="0")
     assert done.returncode == 1
-    assert "Could not connect" in done.stderr
+    assert "Could not connect: it refuses the connection" in done.stderr
     assert "this machine is x86_64" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -1,60 +1,158 @@
-"""A board that no longer answers holds no run for ever. The SSH server is paramiko's own, on the loopback."""
+"""A board that no longer answers holds no run for ever; one that is slow is waited for. Real SSH, on the loopback."""
 
-import socket
+import re
 import threading
+import time
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import cast
+from pathlib import Path
 
-import paramiko
 import pytest
-from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
-from pyinfra.api.host import Host
-from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.sshuserclient import SSHClient
+from pyinfra.api import Config, Inventory, State, StringCommand
 
-from deploy import target
-
-HANGS_SECONDS = 20
+from deploy.fleet import connection as reported
+from deploy.hosts import connection, pulse
+from tests.unit.boards import PASSWORD, Board, Hanging, closed, serving, silent
 
 
-class Hanging(paramiko.ServerInterface):
-    """Lets anyone in, and takes no command: as an sshd without a processor, whose kernel goes on acknowledging."""
-
-    def __init__(self) -> None:
-        self.end = threading.Event()
-
-    def check_auth_none(self, username: str) -> int:
-        return AUTH_SUCCESSFUL
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        self.end.wait(HANGS_SECONDS)
-        return OPEN_SUCCEEDED
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds become tenths of them."""
+    for name in ("TRYING_SECONDS", "PAUSE_SECONDS", "RETURN_SECONDS", "SILENT_PREPARING", "SILENT_EXECUTING"):
+        monkeypatch.setattr(connection, name, getattr(connection, name) / 15)
+    monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.1)
+    monkeypatch.setattr(pulse, "TICK_SECONDS", 0.1)
 
 
 @pytest.fixture
-def hanging() -> Iterator[paramiko.Transport]:
-    """The client's end of a connection to such a server."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        ours = socket.create_connection(listening.getsockname(), timeout=10)
-        theirs, _ = listening.accept()
-    server, client, board = paramiko.Transport(theirs), paramiko.Transport(ours), Hanging()
-    server.add_server_key(paramiko.ECDSAKey.generate())
-    server.start_server(threading.Event(), board)
-    client.start_client(timeout=10)
-    client.auth_none("root")
-    yield client
-    board.end.set()
-    client.close()
-    server.close()
+def known_hosts(tmp_path: Path) -> Iterator[str]:
+    """An empty one: pyinfra remembers those that it has read."""
+    path = tmp_path / "known_hosts"
+    path.touch()
+    yield str(path)
 
 
-def test_a_command_that_the_board_does_not_take_is_given_up(
-    hanging: paramiko.Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(target, "SILENT_SECONDS", 1)
-    connector = object.__new__(SSHConnector)
-    connector.client = cast(SSHClient, SimpleNamespace(get_transport=lambda: hanging))
-    target.keep_alive(cast(Host, SimpleNamespace(connector=connector)))
-    with pytest.raises(paramiko.SSHException, match="Timeout opening channel"):
-        hanging.open_session()
+def board_at(port: int, known_hosts: str, **data: object) -> reported.ReportedBoard:
+    """pyinfra's host for a port of the loopback, over the connection that it gives to hosts of no other kind."""
+    told = {
+        "ssh_hostname": "127.0.0.1",
+        "ssh_port": port,
+        "ssh_user": "root",
+        "ssh_password": PASSWORD,
+        "ssh_allow_agent": False,
+        "ssh_look_for_keys": False,
+        "ssh_known_hosts_file": known_hosts,
+        "ssh_strict_host_key_checking": "no",
+        **data,
+    }
+    state = State(Inventory((["kitchen"], {}), targets=(["kitchen"], told)), Config(CONNECT_TIMEOUT=1))
+    found = state.inventory.get_host("kitchen").connector
+    assert isinstance(found, reported.ReportedBoard)
+    return found
+
+
+def said_by(board: reported.ReportedBoard, command: str) -> tuple[bool, str, str]:
+    """Whether it succeeded, its output, its errors."""
+    done, output = board.run_shell_command(StringCommand(command))
+    return done, output.stdout, output.stderr
+
+
+def test_a_board_that_boots_is_tried_again(known_hosts: str) -> None:
+    port, started = closed(), threading.Event()
+
+    def boot() -> None:
+        time.sleep(0.3)
+        with serving(Board(), port):
+            started.wait(20)
+
+    booting = threading.Thread(target=boot)
+    booting.start()
+    board = board_at(port, known_hosts)
+    try:
+        board.connect()
+        assert said_by(board, "echo up") == (True, "up", "")
+    finally:
+        started.set()
+        booting.join()
+
+
+def test_a_port_that_stays_closed_is_one_line(known_hosts: str) -> None:
+    with pytest.raises(
+        connection.Unreachable,
+        match=r"^Could not connect: it refuses the connection: it boots, or its SSH server does not run$",
+    ):
+        board_at(closed(), known_hosts).connect()
+
+
+def test_a_server_that_never_greets_is_one_line(known_hosts: str) -> None:
+    with (
+        silent() as port,
+        pytest.raises(
+            connection.Unreachable, match=r"^Could not connect: its SSH server does not greet: it hangs or is very"
+        ),
+    ):
+        board_at(port, known_hosts).connect()
+
+
+def test_a_key_that_is_refused_is_not_tried_again(known_hosts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PAUSE_SECONDS", 3600)
+    with (
+        serving(Board()) as server,
+        pytest.raises(connection.Unreachable, match=r"^Could not connect: it refuses the password for root"),
+    ):
+        board_at(server.port, known_hosts, ssh_password="wrong").connect()
+
+
+def test_another_host_key_says_which_line_is_to_go(known_hosts: str) -> None:
+    with serving(Board()) as server, serving(Board()) as other:
+        name = f"[127.0.0.1]:{server.port}"
+        Path(known_hosts).write_text(f"{name} {other.key.get_name()} {other.key.get_base64()}\n")
+        with pytest.raises(
+            connection.Unreachable,
+            match=r"^Could not connect: its host key is another one than before: .* `ssh-keygen -R",
+        ):
+            board_at(server.port, known_hosts).connect()
+
+
+def test_a_name_that_nobody_knows_is_one_line(known_hosts: str) -> None:
+    with pytest.raises(
+        connection.Unreachable, match=r"^Could not connect: nobody knows its name: look at the name in the inventory"
+    ):
+        board_at(22, known_hosts, ssh_hostname="kitchen.invalid").connect()
+
+
+def test_a_command_that_the_board_does_not_take_is_given_up(known_hosts: str) -> None:
+    with serving(Hanging()) as server:
+        board = board_at(server.port, known_hosts)
+        board.connect()
+        done, _, errors = said_by(board, "true")
+    assert not done
+    assert re.fullmatch(r"no sign of life for \d s: it is off, hangs, or its network is gone", errors)
+    assert board.lost == errors
+
+
+def test_a_command_is_waited_for_as_long_as_its_board_lives(known_hosts: str) -> None:
+    slow = Board()
+    slow.hang.set()
+    with serving(slow) as server:
+        board = board_at(server.port, known_hosts)
+        board.connect()
+        ended: list[tuple[bool, str, str]] = []
+        waiting = threading.Thread(target=lambda: ended.append(said_by(board, "true")), daemon=True)
+        waiting.start()
+        waiting.join(2 * board.may_be_silent())
+        assert waiting.is_alive()
+        assert not board.lost
+        server.cut()
+        waiting.join(20)
+    assert ended == [(False, "", "the connection broke: it went off, restarts, or its network is gone")]
+
+
+def test_a_board_that_comes_back_is_connected_again(known_hosts: str) -> None:
+    with serving(Board()) as server:
+        board = board_at(server.port, known_hosts)
+        board.connect()
+        server.cut()
+        assert not said_by(board, "true")[0]
+        board.return_to_it()
+        assert not board.lost
+        assert said_by(board, "echo again") == (True, "again", "")

@@ -1,57 +1,16 @@
-"""Makes `@tree` known to pyinfra, and a tree known to the deploy: importing it is enough.
+"""Makes `@tree` known to pyinfra, and a tree known to the deploy: importing it is enough."""
 
-pyinfra finds connectors by the entry points of installed distributions, and nothing of this repository is installed: an
-entry point in pyproject.toml would hold for the one checkout that the environment was made from. So the process that
-reads the inventory announces it, by importlib.metadata's own protocol for providers of distributions, before pyinfra
-makes the hosts.
-"""
-
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from importlib.machinery import ModuleSpec
-from importlib.metadata import Distribution, DistributionFinder
 from pathlib import Path
-from types import ModuleType
 
 from deploy import cpu
 from deploy.board import Board, BoardInfo
 from deploy.errors import BoardllamaError
+from deploy.hosts.plugin import announce
 from deploy.image.tree.connector import TreeConnector
-from deploy.paths import REPO
 from deploy.remote import Talk, feed, talk
 from deploy.target import ask_board
-
-NAME = "boardllama-connectors"
-ANY = DistributionFinder.Context()
-FILES = {
-    "METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1\n",
-    "entry_points.txt": f"[pyinfra.connectors]\ntree = {TreeConnector.__module__}:{TreeConnector.__name__}\n",
-}
-
-
-class Connectors(Distribution):
-    """A distribution that holds nothing but the entry point."""
-
-    def read_text(self, filename: str) -> str | None:
-        """A file of its metadata."""
-        return FILES.get(filename)
-
-    def locate_file(self, path: object) -> Path:
-        """Where a file of it would lie."""
-        return REPO / str(path)
-
-
-class Finder(DistributionFinder):
-    """Finds that distribution, and no module."""
-
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """None."""
-
-    def find_distributions(self, context: DistributionFinder.Context = ANY) -> Iterable[Distribution]:
-        """It, when it or any is asked for."""
-        return [Connectors()] if context.name in (None, NAME) else []
 
 
 @feed.register
@@ -79,8 +38,7 @@ def _(connector: TreeConnector) -> BoardInfo:
     return replace(found, features=board.features, part=cpu.part_of(board), memory=memory)
 
 
-if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-    sys.meta_path.append(Finder())
+announce("tree", TreeConnector)
 
 
 def host_name(tree: str) -> str:

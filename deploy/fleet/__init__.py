@@ -1,0 +1,1 @@
+"""What concerns many boards at once."""

@@ -1,0 +1,24 @@
+"""How pyinfra comes to reach boards over our connection, and to end a run with a report: importing it is enough."""
+
+import logging
+
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from deploy.fleet import quiet, report
+from deploy.hosts.connection import BoardConnector
+from deploy.hosts.plugin import announce
+
+
+class ReportedBoard(BoardConnector):
+    """A board of a run that ends with a report, also when no board can be reached and no deploy begins."""
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        report.begin(state)
+
+
+announce("ssh", ReportedBoard)
+quiet.begin()
+# What paramiko writes beside the errors that it raises are tracebacks; the errors themselves say it in a line.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())

@@ -1,0 +1,65 @@
+"""The rows of a run as files: JSON for programs, JUnit XML for what shows test results."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from deploy.fleet.row import Row
+
+VERSION = 1
+# What XML 1.0 cannot hold, and a reason may: a server's last words come from its journal.
+FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def as_json(rows: Sequence[Row], retry: str) -> str:
+    """{"version": 1, "good": false, "retry": "--limit …", "boards": [{"board": …, "verdict": …, "good": …, …}]}"""
+    boards = [row.values() for row in rows]
+    good = all(row.good for row in rows)
+    return json.dumps({"version": VERSION, "good": good, "retry": retry, "boards": boards}, indent=1) + "\n"
+
+
+def as_junit(rows: Sequence[Row], retry: str) -> str:
+    """A suite with a case for each board; one that is not good is a failure, one without a connection an error."""
+    bad = [row for row in rows if not row.good]
+    unreachable = sum(row.verdict == "unreachable" for row in bad)
+    counts = {"tests": len(rows), "failures": len(bad) - unreachable, "errors": unreachable, "skipped": 0}
+    total = f"{sum(row.record.seconds for row in rows):.1f}"
+    numbers = {name: str(count) for name, count in counts.items()}
+    suites = ElementTree.Element("testsuites", numbers | {"time": total})
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": "boardllama"} | numbers | {"time": total})
+    properties = ElementTree.SubElement(suite, "properties")
+    ElementTree.SubElement(properties, "property", {"name": "retry", "value": clean(retry)})
+    for row in rows:
+        add_case(suite, row)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def add_case(suite: ElementTree.Element, row: Row) -> None:
+    """One board."""
+    about = {"classname": "boardllama", "name": row.board, "time": f"{row.record.seconds:.1f}"}
+    case = ElementTree.SubElement(suite, "testcase", {key: clean(value) for key, value in about.items()})
+    if not row.good:
+        kind = "error" if row.verdict == "unreachable" else "failure"
+        told = {"type": row.verdict, "message": clean(row.reason.splitlines()[0] if row.reason else row.verdict)}
+        ElementTree.SubElement(case, kind, told).text = clean(row.reason)
+    said = "\n".join(f"{name}: {value}" for name, value in row.cells().items())
+    ElementTree.SubElement(case, "system-out").text = clean(said)
+
+
+def clean(text: str) -> str:
+    """Without what XML cannot hold."""
+    return FORBIDDEN.sub("?", text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces the file in one step."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

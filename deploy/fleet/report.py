@@ -1,0 +1,99 @@
+"""The end of a run: every board in a table on standard error, and in the files that the settings name."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.host import Host
+from pyinfra.api.state import BaseStateCallback, State
+
+from deploy.fleet import files, quiet, table
+from deploy.fleet.row import Row, rows_of
+from deploy.hosts.connection import Unreachable
+from deploy.hosts.record import record_of
+
+BUILDERS = "builders"
+
+
+class Report(BaseStateCallback):
+    """Told by pyinfra what happens to each host. The last host that ends, ends the run."""
+
+    @staticmethod
+    def host_before_connect(state: State, host: Host) -> None:
+        record_of(host).begin()
+
+    @staticmethod
+    def host_connect(state: State, host: Host) -> None:
+        record_of(host).pause()
+
+    @staticmethod
+    def host_connect_error(state: State, host: Host, error: Any) -> None:
+        record = record_of(host)
+        record.pause()
+        record.unreachable = error.reason if isinstance(error, Unreachable) else str(error)
+        if all(record_of(one).unreachable for one in of_the_run(state)):
+            tell(state)  # there is nobody whose end could be waited for
+
+    @staticmethod
+    def operation_host_start(state: State, host: Host, op_hash: str) -> None:
+        record_of(host).begin()
+
+    @staticmethod
+    def operation_host_success(state: State, host: Host, op_hash: str, retry_count: int = 0) -> None:
+        record_of(host).pause()
+
+    @staticmethod
+    def operation_host_error(
+        state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
+    ) -> None:
+        record_of(host).pause()
+
+    @staticmethod
+    def host_disconnect(state: State, host: Host) -> None:
+        record_of(host).ended = True
+        if all(record_of(one).ended for one in state.activated_hosts):
+            tell(state)
+
+
+def begin(state: State) -> None:
+    """From now on the run is listened to; once is enough."""
+    if not any(isinstance(one, Report) for one in state.callback_handlers):
+        state.add_callback_handler(Report())
+
+
+def of_the_run(state: State) -> list[Host]:
+    """The hosts that --limit and --exclude leave."""
+    return [host for host in state.inventory if state.is_host_in_limit(host)]
+
+
+def tell(state: State) -> None:
+    """Says how it ended, if it was a deploy: facts alone leave no records."""
+    rows = rows_of(state, quiet.LAST_WORDS)
+    if not any(row.record.model or row.record.before or row.record.unreachable for row in rows):
+        return
+    builders = [host.name for host in of_the_run(state) if BUILDERS in host.groups]
+    print("\n" + "\n".join(table.lines(rows, builders)), file=sys.stderr, flush=True)
+    for setting, render in FORMATS.items():
+        for path, told in by_file(setting, state, rows).items():
+            save(path, render(told, table.limits(told, builders)))
+
+
+FORMATS = {"report_json": files.as_json, "report_junit": files.as_junit}
+
+
+def by_file(setting: str, state: State, rows: Iterable[Row]) -> dict[Path, list[Row]]:
+    """The rows by the file that their hosts' settings name."""
+    found: dict[Path, list[Row]] = {}
+    for row in rows:
+        if name := state.inventory.get_host(row.board).data.get(setting):
+            found.setdefault(Path(str(name)).expanduser(), []).append(row)
+    return found
+
+
+def save(path: Path, text: str) -> None:
+    """A report that cannot be written is said, and spoils no run."""
+    try:
+        files.write_whole(path, text)
+    except OSError as error:
+        print(f"The report {path} cannot be written: {error.strerror}", file=sys.stderr, flush=True)

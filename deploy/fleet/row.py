@@ -1,0 +1,83 @@
+"""One board's line of a run: what it is, what it has, what became of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from deploy.hosts.record import Record, record_of
+
+GROUP = "targets"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`verdict` in one or two words; `reason` why the board is not good, whole, with what to do; `good` or to retry."""
+
+    board: str
+    record: Record
+    verdict: str
+    reason: str
+    good: bool
+
+    @property
+    def release(self) -> str:
+        """What was there, and what is there now when that is another one."""
+        before, after = self.record.before, self.record.after
+        return before if before == after else f"{before} → {after}"
+
+    def cells(self) -> dict[str, str]:
+        """Columns of the table; a reason of several lines gives its first."""
+        rate = self.record.tokens_per_second
+        told = {
+            "board": self.board,
+            "CPU": self.record.cpu,
+            "build": self.record.build,
+            "model": self.record.model,
+            "tokens/s": "" if rate is None else f"{rate:.1f}",
+            "release": self.release,
+            "s": f"{self.record.seconds:.0f}",
+        }
+        said = f"{self.verdict}: {self.reason.splitlines()[0]}" if self.reason else self.verdict
+        return {name: value or "-" for name, value in told.items()} | {"verdict": said}
+
+    def values(self) -> dict[str, Any]:
+        """For JSON."""
+        told = {name: getattr(self.record, name) for name in ("cpu", "build", "model", "tokens_per_second")}
+        releases = {"release_before": self.record.before, "release_after": self.record.after}
+        ended = {"verdict": self.verdict, "reason": self.reason, "good": self.good}
+        return {"board": self.board, **told, **releases, **ended, "seconds": round(self.record.seconds, 1)}
+
+
+def rows_of(state: State, last_words: dict[str, str]) -> list[Row]:
+    """A row for each target of the run, in the inventory's order. last_words: what pyinfra said of hosts, by name."""
+    targets = [host for host in state.inventory if GROUP in host.groups and state.is_host_in_limit(host)]
+    return [row_of(state, host, last_words.get(host.name, "")) for host in targets]
+
+
+def row_of(state: State, host: Host, last_words: str) -> Row:
+    """The first of these that holds is what became of the host."""
+    record = record_of(host)
+    if record.unreachable:
+        return Row(host.name, record, "unreachable", record.unreachable, False)
+    if record.reason:
+        return Row(host.name, record, record.verdict, record.reason, False)
+    if host in state.failed_hosts:
+        return Row(host.name, record, "failed", last_words or "look above for why", False)
+    if not state.is_executing:
+        return expectation(state, host, record)
+    done = [data.operation_meta for data in state.ops[host].values()]
+    if not all(one.is_complete() for one in done):
+        return Row(host.name, record, "not finished", "the run ended before: run again", False)
+    changed = "switched" if record.before != record.after else "changed"
+    word = changed if any(one.did_change() for one in done) else "no change"
+    return Row(host.name, record, record.verdict or word, "", True)
+
+
+def expectation(state: State, host: Host, record: Record) -> Row:
+    """What a run would do that was only prepared."""
+    if record.expected:
+        return Row(host.name, record, "would be refused", record.expected, False)
+    changing = any(data.operation_meta.will_change for data in state.ops[host].values())
+    return Row(host.name, record, "would change" if changing else "no change", "", True)

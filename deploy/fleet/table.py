@@ -1,0 +1,28 @@
+"""The table at the end of a run: a line for each board, and what to paste to try those again that are not good."""
+
+import glob
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+from deploy.fleet.row import Row
+from deploy.onboard.releases import as_table
+
+
+def lines(rows: Sequence[Row], builders: Sequence[str]) -> list[str]:
+    """The table under a heading, a line that counts, and the retry."""
+    counted = ", ".join(f"{count} {word}" for word, count in Counter(row.verdict for row in rows).most_common())
+    retry = limits(rows, builders)
+    return [
+        *as_table([row.cells() for row in rows]),
+        f"{len(rows)} board{'s' if len(rows) != 1 else ''}: {counted}",
+        *([f"To try again those that are not good: {retry}"] if retry else []),
+    ]
+
+
+def limits(rows: Sequence[Row], builders: Sequence[str]) -> str:
+    """pyinfra's words for the boards that are not good, and for the builders that their builds come from."""
+    names = [row.board for row in rows if not row.good]
+    wanted = [*(name for name in builders if name not in names), *names] if names else []
+    # A name of a host is a pattern to pyinfra.
+    return " ".join(f"--limit {shlex.quote(glob.escape(name))}" for name in wanted)

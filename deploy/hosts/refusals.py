@@ -1,0 +1,66 @@
+"""Why there is no connection to a board, in words, and what to do about it."""
+
+import errno
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paramiko import AuthenticationException, BadHostKeyException, SSHException
+
+OFF = "look at its power and its cable"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """`may_pass`: a board that boots shows the same for a while."""
+
+    why: str
+    advice: str
+    may_pass: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.advice}" if self.advice else self.why
+
+
+def refusal_of(error: BaseException, data: Mapping[str, Any]) -> Refusal:
+    """What an error of a connection means. `data`: what the connector was told of the host."""
+    if isinstance(error, BadHostKeyException):
+        name = error.hostname
+        return Refusal(
+            "its host key is another one than before",
+            f"if it was written anew, `ssh-keygen -R '{name}'`, then run again; otherwise another machine answers",
+            may_pass=False,
+        )
+    if isinstance(error, AuthenticationException):
+        user = data.get("ssh_user") or "the user of this computer"
+        key = data.get("ssh_key") or ("the password" if data.get("ssh_password") else "the keys of this computer")
+        return Refusal(
+            f"it refuses {key} for {user}", "add the public key there, or set ssh_user and ssh_key", may_pass=False
+        )
+    if isinstance(error, SSHException | EOFError):
+        return of_server(str(error))
+    if isinstance(error, OSError):
+        return of_network(error)
+    return Refusal(str(error), "", may_pass=False)
+
+
+def of_server(said: str) -> Refusal:
+    """The port is open, and there is no session: paramiko says so in these words."""
+    if any(words in said for words in ("banner", "No existing session", "Timeout", "timed out", "EOF")) or not said:
+        return Refusal("its SSH server does not greet", "it hangs or is very busy: restart it if this stays")
+    return Refusal(f"no SSH session: {said}", "", may_pass=False)
+
+
+def of_network(error: OSError) -> Refusal:
+    """No open port."""
+    if isinstance(error, socket.gaierror):
+        return Refusal("nobody knows its name", "look at the name in the inventory, or set ssh_hostname")
+    numbers = {error.errno, *(inner.errno for inner in getattr(error, "errors", {}).values())}
+    if errno.ECONNREFUSED in numbers:
+        return Refusal("it refuses the connection", "it boots, or its SSH server does not run")
+    if numbers & {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}:
+        return Refusal("it is not there", OFF)
+    if isinstance(error, TimeoutError):
+        return Refusal("it does not answer", OFF)
+    return Refusal(f"no connection: {error}", OFF)

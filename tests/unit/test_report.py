@@ -1,0 +1,164 @@
+"""The end of a run, told by board: on the terminal, as JSON and as JUnit XML, whatever became of the boards."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from deploy.fleet import files, quiet, table
+from deploy.fleet.row import Row
+from deploy.hosts.record import Record, advised
+from deploy.paths import REPO
+from tests.unit.boards import Board, closed, hasty_config, serving, silent
+
+PYINFRA = Path(sys.executable).with_name("pyinfra")
+SERVES = Record("Cortex-A76", "cortex-a76-01", "tiny.gguf", 12.34, "r1", "r2", seconds=7.3)
+GOOD = Row("kitchen", SERVES, "switched", "", True)
+BAD = Row(
+    "hall",
+    Record(before="r1", after="r1"),
+    "rejected",
+    "release r2 is taken back: slow\n  | \x1b[1mlast\x00 words",
+    False,
+)
+DEAD = Row("a[1] b", Record(), "unreachable", "it is not there", False)
+ROWS = (GOOD, BAD, DEAD)
+
+
+def test_each_board_is_a_line_and_the_others_are_listed_to_be_tried_again() -> None:
+    heading, *lines = table.lines(ROWS, ["@local"])
+    assert heading.split() == ["board", "CPU", "build", "model", "tokens/s", "release", "s", "verdict"]
+    assert lines[0].split() == "kitchen Cortex-A76 cortex-a76-01 tiny.gguf 12.3 r1 → r2 7 switched".split()
+    assert lines[1].endswith("rejected: release r2 is taken back: slow")
+    assert lines[2].endswith("unreachable: it is not there")
+    assert lines[3] == "3 boards: 1 switched, 1 rejected, 1 unreachable"
+    assert lines[4] == "To try again those that are not good: --limit @local --limit hall --limit 'a[[]1] b'"
+
+
+def test_nothing_is_to_be_tried_again_when_all_is_well() -> None:
+    assert table.lines([GOOD], ["@local"])[-1] == "1 board: 1 switched"
+    assert table.limits([GOOD], ["@local"]) == ""
+
+
+def test_the_json_holds_each_board_and_the_whole_reason() -> None:
+    told = json.loads(files.as_json(ROWS, "--limit hall"))
+    assert (told["version"], told["good"], told["retry"]) == (1, False, "--limit hall")
+    assert told["boards"][0] == {
+        "board": "kitchen", "cpu": "Cortex-A76", "build": "cortex-a76-01", "model": "tiny.gguf",
+        "tokens_per_second": 12.34, "release_before": "r1", "release_after": "r2", "verdict": "switched", "reason": "",
+        "good": True, "seconds": 7.3,
+    }  # fmt: skip
+    assert told["boards"][1]["reason"] == BAD.reason
+
+
+def test_the_junit_file_is_read_by_any_parser_whatever_a_reason_holds() -> None:
+    suite = ElementTree.fromstring(files.as_junit(ROWS, "--limit hall"))[0]
+    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["3", "1", "1"]
+    cases = {case.get("name"): case for case in suite.iter("testcase")}
+    failure, error = cases["hall"].find("failure"), cases["a[1] b"].find("error")
+    assert failure is not None
+    assert (failure.get("type"), failure.get("message")) == ("rejected", "release r2 is taken back: slow")
+    assert "?[1mlast? words" in (failure.text or "")
+    assert error is not None
+    assert cases["kitchen"].find("failure") is None
+
+
+def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    files.write_whole(path, "new")
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"report.json": "new"}
+
+
+def test_a_full_disk_says_what_to_do() -> None:
+    assert advised("cat: write error: No space left on device").endswith("then run again")
+    assert advised("3 MB free; make room there") == "3 MB free; make room there"
+
+
+def shown(*lines: tuple[int, str]) -> list[bool]:
+    """Which of these lines the filter shows."""
+    one = quiet.Quiet()
+    return [one.filter(logging.makeLogRecord({"levelno": level, "msg": text})) for level, text in lines]
+
+
+def test_what_fifty_hosts_say_alike_is_one_line_and_no_error_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    alike = [(logging.INFO, f"[\x1b[1mb{n}\x1b[0m]  \x1b[36mNo changes\x1b[0m") for n in range(50)]
+    errors = [(logging.ERROR, "[b7] Error: no room"), (logging.ERROR, "[b7] Error: executed 0 commands")]
+    passed = shown(*alike, *errors, (logging.INFO, "--> Starting operation: next"))
+    assert passed == [False] * 50 + [True, False, True]
+    assert [record.msg for record in caplog.records] == ["\x1b[36mNo changes\x1b[0m: 50 hosts"]
+    assert quiet.LAST_WORDS["b7"] == "Error: no room"
+
+
+def test_who_ends_makes_room_for_another_ones_progress() -> None:
+    lines = [(logging.INFO, f"[b{n}] bringing, 5 %") for n in range(quiet.SPEAKERS + 1)]
+    passed = shown(*lines, (logging.INFO, "[b0] Success"), lines[-1])
+    assert passed == [True] * quiet.SPEAKERS + [False, False, True]
+
+
+def deploy(folder: Path, targets: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """The real deploy.py against boards on the loopback."""
+    inventory = folder / "boards.py"
+    inventory.write_text(f'builders = ["@local"]\ntargets = [{targets}]\n')
+    group_data = ["--group-data", str(REPO / "inventory" / "group_data"), "--config", hasty_config(folder)]
+    return subprocess.run(
+        [PYINFRA, str(inventory), "deploy.py", *group_data, *options],
+        cwd=REPO, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def board(name: str, port: int) -> str:
+    """A line of an inventory."""
+    told = {"ssh_hostname": "127.0.0.1", "ssh_port": port, "ssh_user": "root", "ssh_password": "wrong"}
+    quick = {"ssh_allow_agent": False, "ssh_look_for_keys": False, "ssh_strict_host_key_checking": "no"}
+    return repr((name, told | quick))
+
+
+def test_when_no_board_can_be_reached_each_is_a_line_with_its_reason(tmp_path: Path) -> None:
+    with silent() as mute, serving(Board()) as locked:
+        boards = ", ".join([board("off", closed()), board("mute", mute), board("locked", locked.port)])
+        data = ["--data", f"report_json={tmp_path}/out.json", "--data", f"report_junit={tmp_path}/out.xml"]
+        done = deploy(tmp_path, boards, "-y", "--limit", "targets", *data)
+    assert done.returncode == 1
+    for line in (
+        "unreachable: it refuses the connection: it boots, or its SSH server does not run",
+        "unreachable: its SSH server does not greet: it hangs or is very busy: restart it if this stays",
+        "unreachable: it refuses the password for root: add the public key there, or set ssh_user and ssh_key",
+        "To try again those that are not good: --limit off --limit mute --limit locked",
+    ):
+        assert done.stderr.count(line) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert [one["board"] for one in told["boards"]] == ["off", "mute", "locked"]
+    assert ElementTree.parse(tmp_path / "out.xml").getroot().get("errors") == "3"
+
+
+def test_with_a_builder_that_lives_the_run_goes_on_and_ends_in_the_same_table(tmp_path: Path) -> None:
+    done = deploy(tmp_path, board("off", closed()), "-y", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["results"]["failed_hosts"] == ["off"]
+    assert "1 board: 1 unreachable" in done.stderr
+    assert "--limit @local --limit off" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [("/nonexistent/report.json", "must be a file in a folder"), ("/tmp", "must be a file in a folder")],
+)
+def test_a_report_that_has_no_place_is_an_error_before_anything_starts(tmp_path: Path, where: str, said: str) -> None:
+    fake = '("@fake/board", {"fake_delay": 0, "fake_responses": {"echo machine": ["machine aarch64"]}})'
+    done = deploy(tmp_path, fake, "--dry", "--data", f"report_json={where}")
+    assert done.returncode == 1
+    assert f"report_json: is {where!r}: {said}" in done.stderr
+
+
+def test_a_dry_run_says_what_would_become_of_a_board(tmp_path: Path) -> None:
+    fake = '("@fake/board", {"fake_delay": 0, "fake_responses": {"echo machine": ["machine x86_64"]}})'
+    done = deploy(tmp_path, fake, "--dry")
+    assert done.returncode == 0
+    assert "would be refused: this machine is x86_64" in done.stderr.splitlines()[-3]

@@ -73,6 +73,7 @@ class Settings(BaseModel):
     api_key: SecretStr | None
     context_size: int
     threads: int
+    batch_threads: int
     gpu_layers: int
     repack: bool
     batch_size: int
@@ -130,6 +131,7 @@ class Settings(BaseModel):
             "models.default_model": "model file",
             "models.default_context_size": "context_size",
             "models.default_threads": "threads",
+            "models.default_batch_threads": "batch_threads",
             "server.allow_unauthenticated": "allow_unauthenticated",
             "logging.level": "log_level",
             "logging.format": "log_format",

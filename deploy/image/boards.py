@@ -100,7 +100,7 @@ _TABLE = (
     Board(
         name="rockpro64",
         title="RockPro64",
-        cpu="cortex-a53",
+        cpu="cortex-a72",
         memory=1900 * MIB,
         kernel="linux-image-arm64",
         packages=("u-boot-rockchip",),

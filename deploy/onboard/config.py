@@ -88,7 +88,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "path": Key(str(places.MODELS), FOLDER, elsewhere),
         "default_model": Key(None, MODEL, elsewhere),
         "default_context_size": Key(2048, whole(0, 1 << 24, " tokens (0: the model's own)"), flag("--ctx-size")),
-        "default_threads": Key(0, whole(0, 1024, " (0: one per physical core)"), elsewhere),
+        "default_threads": Key(0, whole(0, 1024, " (0: one per fast core)"), elsewhere),
+        "default_batch_threads": Key(0, whole(0, 1024, " (0: as many as default_threads)"), elsewhere),
     },
     "inference": {
         "gpu_layers": Key(0, NO_GPU, elsewhere),

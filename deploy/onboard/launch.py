@@ -5,12 +5,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from . import places
 from .config import KEYS, Config, ConfigError, configuration, first_key, is_local, reach
+from .cores import CPUS, fast_cores, physical_cores
 from .releases import Release, own
 
 # Always on, whatever the config says. The prompt cache of llama-server would otherwise take up to 8 GiB of a board's
@@ -74,10 +75,27 @@ def is_waiting(release: Release) -> bool:
     return release.model is None and not usable_models(places.MODELS, release)
 
 
-def physical_cores(cpus: Path = Path("/sys/devices/system/cpu")) -> int:
-    """Cores, counting hardware threads of one core once: llama.cpp gains nothing from the second thread of a core."""
-    siblings = {path.read_text() for path in cpus.glob("cpu[0-9]*/topology/thread_siblings_list")}
-    return len(siblings) or os.cpu_count() or 1
+class Work(NamedTuple):
+    """How llama-server shares its work out: threads for tokens and for prompts, and the cores that they may use."""
+
+    threads: int
+    batch_threads: int
+    cores: Set[int]
+
+
+def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Path = CPUS) -> Work:
+    """As `models` of config.json says; where it says 0, one thread for each of the fast cores.
+
+    Prompts get no more: on an RK3588 its four slow cores added 3 % or made prompts 2.5 to 2.7 times slower
+    (llama.cpp, issue 7176 and pull request 6915). Whoever asks for more threads than there are fast cores gets all
+    cores for them. allowed: what this process may use, as for sched_getaffinity(2).
+    """
+    allowed = os.sched_getaffinity(0) if allowed is None else allowed
+    fast = fast_cores(cpus, allowed)
+    most = physical_cores(cpus, fast)
+    threads = models["default_threads"] or most
+    batch_threads = models["default_batch_threads"] or threads
+    return Work(threads, batch_threads, fast if max(threads, batch_threads) <= most else allowed)
 
 
 def command(config: Config, release: Release) -> list[str]:
@@ -85,7 +103,8 @@ def command(config: Config, release: Release) -> list[str]:
     model = find_model(config["models"], release)
     # What a release brings is started from the release, never by a public name: what was judged is what runs.
     arguments = [str(SERVER), "--model", str(model.resolve()), "--alias", alias_of(model.name)]
-    arguments += ["--threads", str(config["models"]["default_threads"] or physical_cores())]
+    work = share_out(config["models"])
+    arguments += ["--threads", str(work.threads), "--threads-batch", str(work.batch_threads)]
     for section, keys in KEYS.items():
         for name, key in keys.items():
             arguments += key.arguments(config[section][name])
@@ -175,6 +194,9 @@ def start(release: Release) -> NoReturn:
     if "RUNTIME_DIRECTORY" in os.environ:
         folder = Path(os.environ["RUNTIME_DIRECTORY"])
         count_attempt(folder)
+        # The sandbox has no sched_setaffinity: the unit reads this, and holds the server to it.
+        cores = share_out(config["models"]).cores
+        (folder / "cores").write_text(",".join(map(str, sorted(cores))))
         aside = folder / "started.new"
         aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, Path(arguments[2]))}")
         aside.replace(folder / places.STARTED.name)

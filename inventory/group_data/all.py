@@ -38,7 +38,10 @@ server_clients = ""
 allow_unauthenticated = False
 api_key = None
 context_size = 2048
+# Threads for tokens and for prompts. 0: one per core, of the fast cores alone where a board has fast and slow ones; a
+# number above theirs gets all cores.
 threads = 0
+batch_threads = 0
 gpu_layers = 0
 # Keep a second copy of the weights, rearranged for speed, where the CPU gains by it and the memory has room for it.
 repack = True

@@ -1,4 +1,3 @@
-"""RockPro64: two Cortex-A72 and four Cortex-A53. Work stays on the two fast cores."""
+"""RockPro64: two Cortex-A72 and four Cortex-A53. Work stays on the two fast cores, as on every board of two kinds."""
 
-cpu = "cortex-a53"
-threads = 2
+cpu = "cortex-a72"

@@ -24,6 +24,8 @@ def test_the_defaults_obey_their_own_rules() -> None:
         ("server", "timeout", 7, "--timeout", "7"),
         ("models", "default_context_size", 1024, "--ctx-size", "1024"),
         ("models", "default_threads", 3, "--threads", "3"),
+        ("models", "default_threads", 3, "--threads-batch", "3"),
+        ("models", "default_batch_threads", 5, "--threads-batch", "5"),
         ("inference", "batch_size", 64, "--batch-size", "64"),
         ("inference", "temperature", 0.1, "--temp", "0.1"),
         ("inference", "top_p", 1, "--top-p", "1"),
@@ -59,6 +61,7 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
         "models.path",
         "models.default_model",
         "models.default_threads",
+        "models.default_batch_threads",
         "inference.gpu_layers",
     }
 

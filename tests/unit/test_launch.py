@@ -12,6 +12,7 @@ import pytest
 
 from deploy.onboard import launch, places, switch
 from deploy.onboard.config import ConfigError
+from deploy.onboard.cores import fast_cores
 from deploy.onboard.releases import Release
 from deploy.release import programs
 from tests.gguf_bytes import chat, gguf
@@ -80,17 +81,11 @@ def test_a_folder_that_is_named_as_a_model_is_none(models: Path) -> None:
     assert find(config(models)).name == "only one.gguf"
 
 
-def test_hardware_threads_of_one_core_count_once(tmp_path: Path) -> None:
-    for number, siblings in enumerate(["0-1", "0-1", "2-3", "2-3"]):
-        topology = tmp_path / f"cpu{number}" / "topology"
-        topology.mkdir(parents=True)
-        (topology / "thread_siblings_list").write_text(f"{siblings}\n")
-    (tmp_path / "cpufreq").mkdir()
-    assert launch.physical_cores(tmp_path) == 2
-
-
-def test_threads_default_to_the_physical_cores(models: Path) -> None:
-    assert argument(command(config(models)), "--threads") == str(launch.physical_cores())
+def test_threads_default_to_the_cores_that_this_process_may_use(models: Path) -> None:
+    work = launch.share_out(config(models)["models"])
+    assert work.cores <= os.sched_getaffinity(0)
+    assert argument(command(config(models)), "--threads") == str(work.threads)
+    assert argument(command(config(models)), "--threads-batch") == str(work.batch_threads)
 
 
 def test_a_taken_port_is_said_to_be_taken() -> None:
@@ -120,6 +115,13 @@ def test_it_becomes_the_server_with_a_clean_environment(started: dict[str, Any],
     assert started["path"] == release.folder / "llama-server", "what is judged is what runs"
     assert started["argv"][0] == "/usr/bin/llama-server", "and shows the name that users know"
     assert started["env"] == {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
+
+
+def test_it_leaves_word_which_cores_are_its_own(started: dict[str, Any], target: Target, tmp_path: Path) -> None:
+    """As taskset reads it: the unit has it do what the sandbox lets no process do."""
+    launch.start(target.add("r1"))
+    allowed = fast_cores(allowed=os.sched_getaffinity(0))
+    assert (tmp_path / "cores").read_text() == ",".join(map(str, sorted(allowed)))
 
 
 def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(

@@ -24,12 +24,14 @@ class Hardware:
     """What the guest finds. `cpu` is QEMU's name of it; `memory` is in MiB.
 
     `write_log`: its disk notes each write and flush, in order, so that a power cut can be replayed to the last flush.
+    `device_tree`: a file of it in place of QEMU's own.
     """
 
     cpu: str = "cortex-a76"
     cores: int = 2
     memory: int = 2048
     write_log: bool = False
+    device_tree: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,12 @@ class Machine:
         The key comes in through a credential on the kernel's command line, so that the cached root holds none.
         """
         return [
-            *("qemu-system-aarch64", "-name", f"boardllama-{self.name}", "-nodefaults", "-display", "none"),
+            *("qemu-system-aarch64", "-name", f"boardllama-{self.name},debug-threads=on"),
+            *("-nodefaults", "-display", "none"),
             *("-machine", "virt", "-cpu", self.hardware.cpu, "-accel", "tcg,thread=multi"),
             *("-smp", str(self.hardware.cores), "-m", str(self.hardware.memory)),
             *("-kernel", str(self.kernel), "-append", kernel_arguments(public_key)),
+            *(("-dtb", self.hardware.device_tree) if self.hardware.device_tree else ()),
             *self.disk_arguments(),
             *("-device", "nvme,drive=root,serial=root"),
             *(

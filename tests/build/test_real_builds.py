@@ -6,12 +6,14 @@ import re
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from deploy.build.artifact import Build, require_artifact
 from deploy.build.proof import SERVER_LIMIT_MB, emulator, prove
@@ -90,7 +92,7 @@ def test_a_killed_build_leaves_no_result_and_the_next_goes_on_where_it_was(
 ) -> None:
     """Another CPU than the other tests', and without ccache: some twenty objects."""
     built(CPU)  # brings toolchain, source and web UI
-    build, cache = wanted("cortex-a55"), cache_dir() / "builder"
+    build, cache = wanted("armv8.2-dotprod"), cache_dir() / "builder"
     result, log = cache / "out" / build.name, cache / "log" / f"{build.name}.log"
     forget(build, result, log)
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
@@ -101,6 +103,19 @@ def test_a_killed_build_leaves_no_result_and_the_next_goes_on_where_it_was(
             assert second_go.wait() == 0
     left = re.findall(r"^\[\d+/(\d+)\] ", log.read_text(errors="replace"), re.MULTILINE)[-1]
     assert int(left) <= total - done + 4, "the second go began from the start"
+
+
+def test_a_build_for_processors_without_lrcpc_loads_without_it(built: Make) -> None:
+    """QEMU has dot products only together with LDAPR, so no emulator would refuse it; what is tuned for A76 has it."""
+    assert acquiring_loads(built("armv8.2-dotprod")) == 0 < acquiring_loads(built(CPU))
+
+
+def acquiring_loads(build: Build) -> int:
+    """How many LDAPR, LDAPRH and LDAPRB the server has: two bits of size, 111000 101 11111 110000, two registers."""
+    with (build.artifact / "llama-server").open("rb") as file:
+        text = ELFFile(file).get_section_by_name(".text")
+        assert text
+        return sum(word & 0x3FFFFC00 == 0x38BFC000 for (word,) in struct.iter_unpack("<I", text.data()))
 
 
 def test_objects_that_were_made_elsewhere_are_made_anew(built: Make, request: pytest.FixtureRequest) -> None:

@@ -47,7 +47,15 @@ def hashes(release: Release) -> Iterator[tuple[str, str]]:
 
 def said_yes(*words: str, about: str = "") -> None:
     """Runs a command that must succeed, or else say nothing `about` this. Raises CheckError with its words."""
-    done = end_of(*words, deadline=DEADLINE)
+    try:
+        done = end_of(*words, deadline=DEADLINE)
+    except FileNotFoundError:
+        if not Path(words[0]).exists():
+            raise
+        raise CheckError(
+            f"{words[0]} is there, but not the loader that starts it (/lib/ld-linux-aarch64.so.1): this system is no "
+            "64-bit (arm64) Debian or Ubuntu; install one"
+        ) from None
     if done is None:
         raise CheckError(f"{words[0]} did not end within {DEADLINE} s")
     if done.returncode:

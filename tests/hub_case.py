@@ -8,10 +8,11 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from deploy.errors import BoardllamaError
-from deploy.models import transfer
+from deploy.models import patience
 from deploy.models.hub import HubModel, fetch
 from tests.hub_server import HubServer
 
+naps: list[float] = []  # seconds that the client would have slept
 CONTENT = b"GGUF" + bytes(range(256)) * 1200  # 300 KB: several blocks on the wire
 
 
@@ -24,7 +25,8 @@ def hub_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[H
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "library"))
-    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+    monkeypatch.setattr(patience, "sleep", naps.append)
+    naps.clear()
     close_session()
     with HubServer() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)

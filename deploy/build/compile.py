@@ -124,9 +124,23 @@ def _settle(fresh: Path, build: Build) -> None:
     sync(build.artifact.parent)
 
 
+# What fetches on the builder trusts what the hub client trusts here (deploy/models/client.py): python, git, npm, pip.
+TRUST = """\
+authorities=${JOB:-$1}/authorities.pem
+for file in "${SSL_CERT_FILE:-}" "${REQUESTS_CA_BUNDLE:-}" "${CURL_CA_BUNDLE:-}"; do
+    if [ -f "$file" ]; then cat "$file"; fi
+done >"$authorities"
+if [ -s "$authorities" ]; then
+    SSL_CERT_FILE=$authorities GIT_SSL_CAINFO=$authorities NODE_EXTRA_CA_CERTS=$authorities PIP_CERT=$authorities
+    export SSL_CERT_FILE GIT_SSL_CAINFO NODE_EXTRA_CA_CERTS PIP_CERT
+fi
+"""
+
+
 def job_files(build: Build) -> dict[str, bytes]:
     """What recipe.sh finds in its job folder, by file name."""
     files = {name: (HERE / name).read_bytes() for name in RECIPE}
     files["source.json"] = json.dumps(build.source.for_builder()).encode()
-    files["job.sh"] = "".join(f"{name}={shlex.quote(value)}\n" for name, value in build.job().items()).encode()
+    told = "".join(f"{name}={shlex.quote(value)}\n" for name, value in build.job().items())
+    files["job.sh"] = f"{told}{TRUST}".encode()
     return files

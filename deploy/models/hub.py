@@ -5,46 +5,36 @@ partial download between processes, so the bytes go through transfer.py into a p
 
 Plain HTTP, not Xet: hf_xet's Rust threads block pyinfra's gevent loop, take the data from other hosts than
 HF_ENDPOINT and cannot go on in the next process. The hub serves every file under 50 GB over HTTP as well.
-
-HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read at each call (the library reads the first and the last at import, so
-it alone would miss what a pyinfra user or a test sets later).
 """
 
 import errno
-import os
 import queue
 import re
 import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx2
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import HfFileMetadata
-from huggingface_hub.utils._headers import build_hf_headers  # huggingface_hub.utils only has it at run time
 
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
+from deploy.models.client import endpoint, headers, offline
+from deploy.models.patience import Patience
 from deploy.models.receipt import accept, has_receipt, is_verified
-from deploy.models.transfer import Download, Say, one_line, to_stderr
+from deploy.models.refused import explain, one_line
+from deploy.models.transfer import Download, Say, to_stderr
 from deploy.models.turn import turn
 from deploy.paths import cache_dir
 
+MIRRORS = 3  # one that sends to another one
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
-
-# Else the library's first request of a process is for its telemetry, to the hub that it saw at import, without our
-# deadline, and it writes the answer into the user's home.
-constants.HF_HUB_DISABLE_TELEMETRY = True
 
 _RULES = {
     "repo": (r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*", "OWNER/NAME"),
@@ -103,17 +93,6 @@ def fetch(model: HubModel, progress: Say = to_stderr) -> Path:
     return model.path
 
 
-def endpoint() -> str:
-    """The hub's address without a closing slash: $HF_ENDPOINT, else the public hub."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
-def offline() -> bool:
-    """Whether $HF_HUB_OFFLINE forbids the network, now or when the library was imported."""
-    asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
-    return asked or constants.is_offline_mode()
-
-
 def _bring(model: HubModel, progress: Say) -> None:
     """Fills the part and accepts it. A part kept from earlier that proves damaged (power cut) costs a second round."""
     kept = _have(model)
@@ -150,18 +129,39 @@ def _copy_from_library_cache(model: HubModel) -> None:
 def _download(model: HubModel, progress: Say) -> None:
     if offline():
         raise BoardllamaError(f"{model.file} is not cached and HF_HUB_OFFLINE is set: unset it or give a local file")
-    headers = build_hf_headers(library_name="boardllama")
     url = hf_hub_url(model.repo, model.file, revision=model.revision, endpoint=endpoint())
     if _have(model) > model.size:
         model.part.unlink()
     _check_space(model)
+    patience = Patience(model.path.name, progress)
     try:
-        _check_promise(model, _within(ANSWER_WITHIN, lambda: get_hf_file_metadata(url, headers=headers)))
+        _check_promise(model, _promise(url, patience))
         resumed = f", going on at {_have(model) / 1e6:.0f} MB" if _have(model) else ""
         progress(f"{model.path.name}: {model.size / 1e6:.0f} MB from {endpoint()}{resumed}")
-        Download(url, headers, model.part, model.size, model.path.name).run(progress)
+        Download(url, headers(), model.part, model.size, model.path.name).run(progress, patience)
     except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError) as exc:
-        raise BoardllamaError(_explain(model, exc)) from exc
+        raise BoardllamaError(explain(model.repo, model.file, model.revision, exc)) from exc
+
+
+def _promise(url: str, patience: Patience) -> HfFileMetadata:
+    """What the hub says of the file: a mirror may send to another one for it, which never sees the token."""
+    promise = _asked(partial(get_hf_file_metadata, url, headers=headers()), patience)
+    for _ in range(MIRRORS):
+        if promise.commit_hash or promise.location in ("", url):
+            break
+        url = urljoin(url, promise.location)
+        promise = _asked(partial(get_hf_file_metadata, url, token=False), patience)
+    return promise
+
+
+def _asked(ask: Callable[[], HfFileMetadata], patience: Patience) -> HfFileMetadata:
+    """The answer, from a hub that may be busy or out of order for a moment."""
+    while True:
+        try:
+            return _within(ANSWER_WITHIN, ask)
+        except HfHubHTTPError as error:
+            if not patience.wait_as_asked(error.response) and not patience.try_again(error.response):
+                raise
 
 
 def _check_promise(model: HubModel, promise: HfFileMetadata) -> None:
@@ -209,23 +209,3 @@ def _explain_disk(model: HubModel, exc: OSError) -> str:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space for {model.file} ({model.size / 1e6:.0f} MB) in {model.path.parent}: make room and run again"
     return f"{where} cannot be used ({exc.strerror or one_line(exc)}): mend it, or set BOARDLLAMA_CACHE"
-
-
-def _explain(model: HubModel, exc: Exception) -> str:
-    """One line for what the client raised: the most special class first."""
-    hub = endpoint()
-    if isinstance(exc, RevisionNotFoundError):
-        return f"{hub} has {model.repo}, but no revision {model.revision}: check the model's revision"
-    if isinstance(exc, RemoteEntryNotFoundError):
-        return f"{hub} has {model.repo} at {model.revision[:12]}, but no file {model.file}: check the model's file"
-    status = exc.response.status_code if isinstance(exc, HfHubHTTPError) else 0
-    refused = status in (401, 403) and not isinstance(exc, RepositoryNotFoundError)
-    if refused or isinstance(exc, GatedRepoError):
-        return f"{hub} refuses {model.repo} ({status}): accept its licence on its page and set HF_TOKEN"
-    if isinstance(exc, RepositoryNotFoundError):
-        return f"{hub} has no repository {model.repo}, or it is private: check the name, or set HF_TOKEN"
-    if status:
-        return f"{hub} answers {status} for {model.repo}/{model.file}: try again later, or check HF_ENDPOINT"
-    if isinstance(exc, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE was set when the hub client was loaded: unset it and start again"
-    return f"{hub} cannot be reached ({one_line(exc)}): check the network and HF_ENDPOINT, or give a local file"

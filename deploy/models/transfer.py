@@ -17,14 +17,13 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_header import MAGIC, check_start
+from deploy.models.patience import FAULTS, TRIES, Patience, pause
+from deploy.models.refused import asked, bad_certificate, one_line
 
 Say = Callable[[str], object]
 
 TIMEOUT = httpx2.Timeout(connect=5, read=15, write=15, pool=15)  # seconds; read = longest silence between two packets
-TRIES = 5  # in a row without a new byte; any progress starts the count again
-PAUSE = 1.0  # seconds before the second try, doubled for each further one: 15 s in all
 REPORT_EVERY = 3.0  # seconds between two progress lines
-_TRANSIENT = (408, 500, 502, 503, 504)
 
 
 def to_stderr(line: str) -> None:
@@ -47,7 +46,7 @@ class Download:
         """Bytes on disk so far."""
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def run(self, say: Say) -> None:
+    def run(self, say: Say, patience: Patience) -> None:
         """Brings part to its full size. The content is the caller's to verify.
 
         Raises BoardllamaError (no GGUF, too long, too short, connection lost TRIES times), HfHubHTTPError (the hub
@@ -59,16 +58,23 @@ class Download:
             try:
                 self._stream(meter)
             except (httpx2.TransportError, HfHubHTTPError) as exc:
+                if self.have > have:
+                    tries = 0
+                    patience.renew()
+                if isinstance(exc, HfHubHTTPError) and patience.wait_as_asked(exc.response):
+                    continue
                 _reraise_unless_transient(exc)
-                tries = 1 if self.have > have else tries + 1
+                tries += 1
                 self._pause(tries, exc, say)
 
     def _pause(self, tries: int, exc: Exception, say: Say) -> None:
-        state = f"{self.name}: connection lost at {self.have} of {self.size} bytes ({one_line(exc)})"
+        url = asked(exc)
+        whom = f" with {url.host}" if url else ""
+        state = f"{self.name}: connection{whom} lost at {self.have} of {self.size} bytes ({one_line(exc)})"
         if tries >= TRIES:
             raise BoardllamaError(f"{state}, {tries} tries brought nothing: run again to go on from there") from exc
         say(f"{state}, trying again")
-        time.sleep(PAUSE * 2 ** (tries - 1))
+        pause(tries)
 
     def _stream(self, meter: "Meter") -> None:
         have = self.have
@@ -108,15 +114,11 @@ class Download:
 
 
 def _reraise_unless_transient(exc: httpx2.TransportError | HfHubHTTPError) -> None:
-    if isinstance(exc, HfHubHTTPError) and exc.response.status_code not in _TRANSIENT:
+    """What another try in a moment would not change."""
+    if isinstance(exc, HfHubHTTPError) and exc.response.status_code not in FAULTS:
         raise exc
-    if isinstance(exc, httpx2.UnsupportedProtocol):
+    if isinstance(exc, httpx2.UnsupportedProtocol | httpx2.ProxyError) or bad_certificate(exc):
         raise exc
-
-
-def one_line(exc: BaseException) -> str:
-    """An exception's own first line, or its class when it has no text."""
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
 
 
 @dataclass

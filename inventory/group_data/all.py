@@ -19,6 +19,7 @@ llama_path = ""
 cpu = "auto"
 
 # The model: hub, path (a local .gguf file), smoke (a tiny one made here, for tests), or None (the operator brings one).
+# docs/models.md: which ones are served, and what hubs, proxies and certificates need.
 model = "hub"
 model_repo = "TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF"
 model_file = "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"

@@ -141,6 +141,21 @@ def test_a_failed_build_names_its_step_its_log_and_the_error(cache: Path, tmp_pa
     assert not one().artifact.exists()
 
 
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_what_fetches_on_the_builder_trusts_the_authorities_of_its_user(tmp_path: Path, variable: str) -> None:
+    """All of them together, whatever each program calls its variable."""
+    (tmp_path / "job.sh").write_bytes(build.job_files(Build(SOURCE, named("generic")))["job.sh"])
+    (tmp_path / "mine.pem").write_text("mine\n")
+    (tmp_path / "systems.pem").write_text("the system's\n")
+    given = {"SSL_CERT_FILE": str(tmp_path / "systems.pem"), variable: str(tmp_path / "mine.pem")}
+    for environment, trusted in (({}, []), (given, ["mine"])):
+        script = f'set -u; JOB={tmp_path}; . "$JOB/job.sh"; env'
+        done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=True)
+        told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+        for name in ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT"):
+            assert [line for line in trusted if line in Path(told[name]).read_text()] if trusted else name not in told
+
+
 def test_after_a_failure_the_next_run_builds(cache: Path, tmp_path: Path) -> None:
     host = AnyHost(tmp_path)
     host.environment["STAND_IN"] = "false"

@@ -1,0 +1,137 @@
+"""Why a hub did not give a file, in one line that names who refused it, the hub or what is on the way, and the cure."""
+
+import ssl
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+import httpx2
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from deploy.models.client import authorities, endpoint, proxy_of, token_source
+
+# X509_V_ERR_… in openssl/x509_vfy.h: a time before or after the certificate's own; another name or address than its.
+OF_ANOTHER_TIME, OF_ANOTHER_NAME = (9, 10), (62, 64)
+AUTHENTICATE_PROXY, AUTHENTICATE_NETWORK = 407, 511
+
+
+def explain(repo: str, file: str, revision: str, error: Exception) -> str:
+    """One line for what the client raised, the most special cause first."""
+    if isinstance(error, HfHubHTTPError):
+        return _answered(repo, file, revision, error)
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE was set when the hub client was loaded: unset it and start again"
+    return unreachable(error)
+
+
+def unreachable(error: Exception) -> str:
+    """For a connection that did not come about, or ended."""
+    url = asked(error)
+    host, proxy = (url.host if url else ""), (proxy_of(url) if url else "")
+    name = _whose(host)
+    if certificate := bad_certificate(error):
+        return _distrusted(name, certificate)
+    if any(isinstance(cause, ssl.SSLError) for cause in causes(error)):
+        return f"{name} does not answer with TLS ({one_line(error)}): check HF_ENDPOINT and the proxy settings"
+    if isinstance(error, httpx2.ProxyError) and one_line(error).startswith(str(AUTHENTICATE_PROXY)):
+        return _proxy_login(proxy)
+    if isinstance(error, httpx2.ProxyError):
+        return f"the proxy {proxy} refuses to connect to {host} ({one_line(error)}): ask who runs it to allow {host}"
+    if proxy and isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return f"the proxy {proxy} cannot be reached ({one_line(error)}): check HTTPS_PROXY, or name {host} in NO_PROXY"
+    return f"{name} cannot be reached ({one_line(error)}): check the network and HF_ENDPOINT, or give a local file"
+
+
+def _answered(repo: str, file: str, revision: str, error: HfHubHTTPError) -> str:
+    """For an answer that is no file."""
+    hub, response = endpoint(), error.response
+    status, host = response.status_code, response.url.host
+    if isinstance(error, RevisionNotFoundError):
+        return f"{hub} has {repo}, but no revision {revision}: check the model's revision"
+    if isinstance(error, RemoteEntryNotFoundError):
+        return f"{hub} has {repo} at {revision[:12]}, but no file {file}: check the model's file"
+    if status == AUTHENTICATE_PROXY:
+        return _proxy_login(proxy_of(response.url))
+    if status == AUTHENTICATE_NETWORK:
+        return (
+            f"the network wants a login before it lets anyone to {host} ({status}): open a web page in a browser there"
+        )
+    if host != httpx2.URL(hub).host:
+        return (
+            f"{host}, to which {hub} sends for {file}, refuses it ({status}): does a firewall or proxy of your network "
+            f"block {host}? allow it, or give a local file"
+        )
+    if isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError):
+        return f"{hub} has no repository {repo}, or it is private: check the name, or set HF_TOKEN"
+    if status in (401, 403) or isinstance(error, GatedRepoError):
+        return _not_allowed(repo, status, isinstance(error, GatedRepoError))
+    return f"{hub} answers {status} for {repo}/{file}: try again later, or check HF_ENDPOINT"
+
+
+def _not_allowed(repo: str, status: int, gated: bool) -> str:
+    hub, token = endpoint(), token_source()
+    if not token:
+        return f"{hub} refuses {repo} ({status}): accept its licence on its page and set HF_TOKEN"
+    if status == 401 and not gated:
+        return f"{hub} does not know {token} ({status}): mend it; a public model needs none, so unsetting it may do"
+    return f"{hub} refuses {repo} ({status}): accept its licence on its page with the account of {token}"
+
+
+def _proxy_login(proxy: str) -> str:
+    return (
+        f"the proxy {proxy or 'on the way'} wants a login ({AUTHENTICATE_PROXY}): write it into HTTP_PROXY and "
+        f"HTTPS_PROXY, as http://USER:PASSWORD@HOST:PORT"
+    )
+
+
+def _distrusted(name: str, error: ssl.SSLCertVerificationError) -> str:
+    said = error.verify_message or one_line(error)
+    if error.verify_code in OF_ANOTHER_TIME:
+        today = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
+        return (
+            f"{name} shows a certificate of another time ({said}); it is {today} on this computer: is its clock right?"
+        )
+    if error.verify_code in OF_ANOTHER_NAME:
+        return f"{name} shows the certificate of another host ({said}): check HF_ENDPOINT, a proxy or a login page"
+    named = ", ".join(f"{variable} is {place}" for variable, place in authorities().items())
+    return (
+        f"{name} shows a certificate that is not trusted here ({said}): if a proxy of your network makes it, set "
+        f"SSL_CERT_FILE to the PEM file of its authority" + (f" ({named})" if named else "")
+    )
+
+
+def _whose(host: str) -> str:
+    """The hub by its whole address, another host by its name."""
+    hub = endpoint()
+    return hub if host in ("", httpx2.URL(hub).host) else f"{host}, to which {hub} sends,"
+
+
+def asked(error: Exception) -> httpx2.URL | None:
+    """The address of the request that failed, where the client knows it."""
+    try:
+        return error.request.url if isinstance(error, httpx2.RequestError) else None
+    except RuntimeError:  # httpx raises it for an error without a request
+        return None
+
+
+def bad_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """What OpenSSL said of the certificate, when that is the cause."""
+    return next((cause for cause in causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """It and what led to it."""
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's own first line, or its class when it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

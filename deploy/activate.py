@@ -10,17 +10,18 @@ from pyinfra.api import FactBase, operation
 
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
-from deploy.facts import Status, StatusInfo
+from deploy.facts import StatusInfo
 from deploy.hosts.record import Record, record_of
 from deploy.lock import TargetStep
 from deploy.onboard.follow import Listener
-from deploy.onboard.places import CURRENT, SWITCH_UNIT, VERDICT
+from deploy.onboard.places import SWITCH_UNIT, VERDICT
 from deploy.onboard.releases import as_table
 from deploy.onboard.switch import Outcome
 from deploy.release import Release
 from deploy.remote import Commands, Lost, Remote, refuse
-from deploy.service import wanted_release
+from deploy.service import prepared
 from deploy.settings import Settings
+from deploy.snapshot import PROGRAM, release_seen, seen
 from deploy.stage import stage
 from deploy.target import board_of
 
@@ -32,7 +33,6 @@ QUESTION = (
 # How often a target may go away during its switch, which it goes on with by itself.
 RETURNS = 5
 PASSED = "boardllama_passed"
-PROGRAM = f"{CURRENT}/boardllama"
 
 
 class NotServed(BoardllamaError):
@@ -48,9 +48,9 @@ def activate(settings: Settings, build: Build | None) -> None:
         return
     first = canaries(settings)
     if host.name in first:
-        switch_to(name="Switch the canary to its release", settings=settings, build=build)
+        switch_to(name="Switch the canary to its release")
     else:
-        switch_to(name="Switch to the release", settings=settings, build=build, after=first)
+        switch_to(name="Switch to the release", after=first)
 
 
 def canaries(settings: Settings) -> tuple[str, ...]:
@@ -61,18 +61,17 @@ def canaries(settings: Settings) -> tuple[str, ...]:
 
 
 @operation()
-def switch_to(settings: Settings, build: Build, after: tuple[str, ...] = ()) -> Commands:
+def switch_to(after: tuple[str, ...] = ()) -> Commands:
     """No change when exactly this release runs. Refused while one of the hosts in `after` has not passed."""
     missing = [name for name in after if not inventory.get_host(name).connector_data.get(PASSED)]
     if missing and host.state.is_executing:
         yield refuse(f"the canary {', '.join(missing)} did not pass: this host keeps the release that it has")
         return
-    try:
-        release = wanted_release(settings, build)
-    except (BoardllamaError, OSError) as error:
-        yield refuse(str(error))
+    release = prepared(host)
+    if release is None:
+        host.noop("there is no release for it")
         return
-    status = host.get_fact(Status, program=release.program)
+    status = release_seen(host, release.id).status
     note(record_of(host), status)
     host.connector_data[PASSED] = serves(status, release)
     if not serves(status, release):
@@ -152,7 +151,7 @@ def rollback(to: str = "") -> None:
 @operation()
 def go_back(to: str) -> Commands:
     """Under the same gate as a deploy. No change when the release that is named runs."""
-    status = host.get_fact(Status, program=PROGRAM)
+    status = seen(host).status
     note(record_of(host), status)
     if to and status.current == to and status.linked and status.active and status.fresh and not status.tried:
         host.noop(f"{to} is what runs")

@@ -6,12 +6,13 @@ import json
 import shlex
 import tarfile
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath
 
 from pyinfra.api import FactBase
 
-from deploy.onboard.places import RELEASES
+from deploy.onboard.health import Health
+from deploy.onboard.places import RECORDS
 
 
 def words(values: Iterable[str]) -> str:
@@ -40,17 +41,16 @@ class Stored:
 
 
 class StoredFiles(FactBase[dict[str, Stored]]):
-    """Stored files by path, without reading them: {"/usr/…/llama-server": Stored(size=…, mode="755", …)}."""
+    """The files in the folders of stores, by path, without reading them: {"/usr/…/llama-server": Stored(size=…, …)}."""
 
     @staticmethod
     def default() -> dict[str, Stored]:
         return {}
 
-    def command(self, paths: tuple[str, ...]) -> str:
-        receipts = words(receipt_of(path) for path in paths)
-        return (
-            f"stat -c 'stat {IDENTITY}|%a %U:%G|%n' -- {words(paths)} 2>/dev/null; cat -- {receipts} 2>/dev/null; true"
-        )
+    def command(self, stores: tuple[str, ...]) -> str:
+        files = " ".join(f"{shlex.quote(store)}/*/*" for store in stores)
+        receipts = " ".join(f"{shlex.quote(store)}/*/.*.receipt" for store in stores)
+        return f"stat -c 'stat {IDENTITY}|%a %U:%G|%n' -- {files} 2>/dev/null; cat -- {receipts} 2>/dev/null; true"
 
     def process(self, output: list[str]) -> dict[str, Stored]:
         receipts = {line.removeprefix("receipt ")[65:]: line[8:72] for line in output if line.startswith("receipt ")}
@@ -62,6 +62,11 @@ class StoredFiles(FactBase[dict[str, Stored]]):
                 size = int(identity.split(" ")[1])
                 found[path] = Stored(size, mode, owner, receipts.get(f"{identity} {path}"))
         return found
+
+
+def record_path(path: str | Path) -> str:
+    """Where the content of a small file's last deploy is kept."""
+    return f"{RECORDS}/{str(path).strip('/').replace('/', '_')}"
 
 
 @dataclass(frozen=True)
@@ -119,9 +124,9 @@ class ReleaseFiles(FactBase[dict[str, str]]):
     def default() -> dict[str, str]:
         return {}
 
-    def command(self, id: str) -> str:
+    def command(self, folder: str) -> str:
         return (
-            f"cd {RELEASES}/{shlex.quote(id)} 2>/dev/null || exit 0;"
+            f"cd {shlex.quote(folder)} 2>/dev/null || exit 0;"
             " find . -type f ! -path '*/__pycache__/*' ! -name rejected -exec sha256sum {} +;"
             " find . -type l ! -name previous -printf '-> %l  %p\\n';"
             ' sed -n \'s/^ "created": "\\(.*\\)",$/\\1  .\\/created/p\' manifest.json'
@@ -167,7 +172,8 @@ class StatusInfo:
 
     `fresh`: the server was started from what is installed now. `waiting`: the operator brings the model, and has not
     yet. `strays`: what no release needs any more. `tokens_per_second`: what the gate measured when it let the current
-    release in, as long as the target remembers.
+    release in, as long as the target remembers. `health`: None where nothing could be asked, and from the programs of
+    an older release, which do not say it.
     """
 
     current: str | None = None
@@ -178,6 +184,7 @@ class StatusInfo:
     waiting: bool = False
     strays: tuple[str, ...] = ()
     tokens_per_second: float | None = None
+    health: Health | None = None
 
 
 class Status(FactBase[StatusInfo]):
@@ -191,5 +198,7 @@ class Status(FactBase[StatusInfo]):
         return f"test ! -x {shlex.quote(program)} || {shlex.quote(program)} status"
 
     def process(self, output: list[str]) -> StatusInfo:
-        known = json.loads("".join(output) or "{}")
-        return StatusInfo(**{**known, "strays": tuple(known.get("strays", ()))})
+        told = json.loads("".join(output) or "{}")
+        known = {one.name: told[one.name] for one in fields(StatusInfo) if one.name in told}
+        health = Health.from_json(known["health"]) if known.get("health") else None
+        return StatusInfo(**{**known, "strays": tuple(known.get("strays", ())), "health": health})

@@ -8,20 +8,16 @@ from pydantic import SecretStr
 from pyinfra import host
 from pyinfra.api import operation
 
-from deploy.facts import KeyFile, Links
 from deploy.lock import TargetStep
-from deploy.onboard.places import API_KEY, UNIT
+from deploy.onboard.places import API_KEY, KEY_ENABLED, KEY_UNIT, UNIT
 from deploy.operations import TextFile, text_files
 from deploy.remote import Commands, Remote, refuse
 from deploy.settings import GENERATE
+from deploy.snapshot import seen
 from deploy.templates import render
 
 ACCOUNT = "ollama"
 OWNER, MODE = f"root:{ACCOUNT}", "640"
-# Makes a key before the server's first start, unless there is one. That the unit is there says that a key is wanted.
-KEY_UNIT = "boardllama-api-key.service"
-KEY_UNIT_FILE = f"/usr/lib/systemd/system/{KEY_UNIT}"
-ENABLED = f"/etc/systemd/system/{UNIT}.requires/{KEY_UNIT}"
 
 
 @operation()
@@ -29,7 +25,7 @@ def api_key(key: SecretStr) -> Commands:
     """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
     secret = key.get_secret_value()
     digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
-    there = host.get_fact(KeyFile, path=str(API_KEY))
+    there = seen(host).key
     if not there or (secret != GENERATE and there.sha256 != digest):
         yield TargetStep(partial(write_key, secret=secret))
     elif (there.mode, there.owner) != (MODE, OWNER):
@@ -73,16 +69,16 @@ def key_of_first_start(key: SecretStr) -> Commands:
         )
         return
     # The name that pyinfra gives to an operation inside of another one.
-    yield from text_files._inner((TextFile(KEY_UNIT_FILE, key_unit()),))
-    if host.get_fact(Links, paths=(ENABLED,)).get(ENABLED) != KEY_UNIT_FILE:
+    yield from text_files._inner((TextFile(str(KEY_UNIT), key_unit()),))
+    if seen(host).links.get(str(KEY_ENABLED)) != str(KEY_UNIT):
         yield TargetStep(enable)
 
 
 def key_unit() -> str:
     """The unit. Early in a first boot /dev/urandom may repeat itself; /dev/random waits until it does not."""
-    return render(KEY_UNIT, path=API_KEY, unit=UNIT, command=keep(random_key("/dev/random")))
+    return render(KEY_UNIT.name, path=API_KEY, unit=UNIT, command=keep(random_key("/dev/random")))
 
 
 def enable(remote: Remote) -> None:
     """In the files alone: nothing is started."""
-    remote.run(f"systemctl enable {KEY_UNIT}")
+    remote.run(f"systemctl enable {KEY_UNIT.name}")

@@ -7,10 +7,10 @@ from pyinfra.operations import apt
 from deploy.board import shortcomings
 from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
-from deploy.facts import Links
 from deploy.onboard.places import PROGRAMS, ROOT
 from deploy.release import build_files
 from deploy.remote import Commands, HostStep, Remote, refuse
+from deploy.snapshot import seen
 from deploy.stage import stage
 from deploy.store import big_files
 from deploy.target import board_of
@@ -41,7 +41,7 @@ def check_target(refused: str | None) -> Commands:
     if refused:
         yield refuse(refused)
     paths = [f"/usr/bin/{name}" for name in PROGRAMS]
-    held = host.get_fact(Links, paths=tuple(paths))
+    held = seen(host).links
     foreign = [path for path in paths if path in held and not (held[path] or "").startswith(str(ROOT))]
     if foreign:
         yield HostStep(lambda remote: refuse_foreign(remote, foreign[0]))

@@ -13,6 +13,7 @@ from pathlib import Path
 from deploy.errors import BoardllamaError
 from deploy.onboard import lease
 from deploy.remote import HostStep, Remote
+from deploy.snapshot import forget
 
 PROGRAM = Path(lease.__file__).read_text()
 HELD = "boardllama_lease"
@@ -24,12 +25,15 @@ class Busy(BoardllamaError):
 
 
 class TargetStep(HostStep):
-    """A step that changes a target: the first one of a run takes the target's lock."""
+    """A step that changes a target: the first one of a run takes the target's lock. What was known of it is no more."""
 
     def __init__(self, function: Callable[[Remote], None]) -> None:
         def alone(remote: Remote) -> None:
             hold(remote)
-            function(remote)
+            try:
+                function(remote)
+            finally:
+                forget(remote.host)
 
         super().__init__(alone)
 

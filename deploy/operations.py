@@ -9,12 +9,10 @@ from pathlib import PurePosixPath
 from pyinfra import host, logger
 from pyinfra.api import operation
 
-from deploy.facts import Text, Texts
+from deploy.facts import Text, record_path
 from deploy.lock import TargetStep
 from deploy.remote import Commands, Remote
-
-# What was last deployed, file by file: tells an operator's edit from an older deploy.
-RECORDS = "/var/lib/boardllama/deployed"
+from deploy.snapshot import seen
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class TextFile:
     @property
     def record(self) -> str:
         """Where the content of the last deploy is kept."""
-        return f"{RECORDS}/{self.dest.strip('/').replace('/', '_')}"
+        return record_path(self.dest)
 
     @property
     def bytes(self) -> bytes:
@@ -51,14 +49,17 @@ class TextFile:
 @operation()
 def text_files(files: tuple[TextFile, ...], conflict: str = "keep") -> Commands:
     """Makes the target hold `files`. One that was edited there is kept and reported, unless `conflict` is overwrite."""
-    held = host.get_fact(Texts, paths=tuple(path for file in files for path in (file.dest, file.record)))
+    held = seen(host, *(path for file in files for path in (file.dest, file.record))).texts
+    wanting = []
     for file in files:
         there, record = held.get(file.dest), held.get(file.record)
         if is_edited(file, there, record) and conflict == "keep":
             report_edit(file, there)
         elif not file.is_at(there) or record is None or record.content != file.bytes:
             show_diff(file, there)
-            yield TargetStep(partial(write_text, file=file))
+            wanting.append(file)
+    if wanting:
+        yield TargetStep(partial(write_texts, files=wanting))
 
 
 def is_edited(file: TextFile, there: Text | None, record: Text | None) -> bool:
@@ -93,14 +94,21 @@ def report_edit(file: TextFile, there: Text | None) -> None:
         logger.warning(f"{host.print_prefix}  {line}")
 
 
-def write_text(remote: Remote, file: TextFile) -> None:
-    """Writes the file beside its place, then renames it, then does the same for its record."""
+def write_texts(remote: Remote, files: list[TextFile]) -> None:
+    """Writes one after the other, in one command that ends at the first that cannot be written."""
+    remote.feed([file.bytes for file in files], "; ".join(("set -e", *map(writing, files))))
+
+
+def writing(file: TextFile) -> str:
+    """The shell command that takes the file from its input, writes it beside its place and renames it, then does the
+    same for its record.
+    """
     dest, record = shlex.quote(file.dest), shlex.quote(file.record)
-    folder = shlex.quote(str(PurePosixPath(file.dest).parent))
-    remote.feed(
-        [file.bytes],
-        f"set -e; umask 077; mkdir -p {RECORDS}; umask 022; mkdir -p {folder}; umask 077; cat > {dest}.new;"
-        f" chmod {file.mode} {dest}.new; chown {file.owner} {dest}.new; sync {dest}.new; {file.before} {dest}.new;"
+    folder, records = (shlex.quote(str(PurePosixPath(path).parent)) for path in (file.dest, file.record))
+    return (
+        f"umask 077; mkdir -p {records}; umask 022; mkdir -p {folder}; umask 077;"
+        f" head -c {len(file.bytes)} > {dest}.new; chmod {file.mode} {dest}.new; chown {file.owner} {dest}.new;"
+        f" sync {dest}.new; {file.before} {dest}.new;"
         f" cp {dest}.new {record}.new; mv -T {dest}.new {dest}; sync {folder};"
-        f" mv -T {record}.new {record}; sync {RECORDS}",
+        f" mv -T {record}.new {record}; sync {records}"
     )

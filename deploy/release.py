@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from deploy.build.artifact import MANIFEST, Build, Manifest
-from deploy.onboard.places import BUILDS, CONFIG, MODEL_STORE, PUBLIC_UNIT, RELEASES
+from deploy.onboard.places import BUILDS, CONFIG, MODEL_STORE, PRISTINE, PUBLIC_UNIT, RELEASES
 from deploy.paths import REPO
 from deploy.store import BigFile
 
 ONBOARD = REPO / "deploy" / "onboard"
-# Where a release keeps what was deployed of the files that an operator may edit.
-PRISTINE = "pristine"
 
 
 @dataclass(frozen=True)

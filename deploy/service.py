@@ -5,31 +5,31 @@ from pathlib import Path
 
 from pyinfra import host
 from pyinfra.api import operation
+from pyinfra.api.host import Host
 
 from deploy.build.artifact import Build, require_artifact
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
-from deploy.facts import ReleaseFiles, Texts
 from deploy.key import ACCOUNT, api_key, key_of_first_start
 from deploy.lock import TargetStep
 from deploy.model import MEMORY_SHARE, fitted, model_of
-from deploy.onboard.places import CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, UNIT
+from deploy.onboard.places import CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, SYSUSERS, TMPFILES, UNIT
 from deploy.operations import TextFile, is_edited, report_edit, show_diff, text_files
-from deploy.release import PRISTINE, Release, clock
+from deploy.release import Release, clock
 from deploy.remote import Commands, Remote, refuse
 from deploy.settings import Settings
+from deploy.snapshot import pristine_of, release_seen, seen
 from deploy.stage import stage
 from deploy.store import BigFile
 from deploy.target import board_of
 from deploy.templates import render
 
 STATE_DIR = "/var/lib/ollama"
-SYSUSERS = "/usr/lib/sysusers.d/boardllama.conf"
-TMPFILES = "/usr/lib/tmpfiles.d/boardllama.conf"
 # A start takes what a small board needs for anything, and the time to read the model from the slowest card that the SD
 # Association still gives a speed class: Class 10 writes 10 MB/s at least.
 START_SECONDS, SLOWEST_CARD = 60, 10_000_000
 UNKNOWN_MODEL_SECONDS = 600
+PREPARED = "boardllama_prepared"
 
 
 @stage("Configure")
@@ -49,8 +49,8 @@ def system_files(settings: Settings) -> tuple[TextFile, ...]:
     account = render("sysusers.conf", account=ACCOUNT, state_dir=STATE_DIR)
     folders = render("tmpfiles.conf", config_dir=CONFIG.parent, state_dir=STATE_DIR, models_dir=settings.models_dir)
     return (
-        TextFile(SYSUSERS, account, before="systemd-sysusers"),
-        TextFile(TMPFILES, folders, before="systemd-tmpfiles --create"),
+        TextFile(str(SYSUSERS), account, before="systemd-sysusers"),
+        TextFile(str(TMPFILES), folders, before="systemd-tmpfiles --create"),
     )
 
 
@@ -69,18 +69,18 @@ def wanted_files(settings: Settings, model: BigFile | None) -> dict[Path, bytes]
     return {CONFIG: settings.config_json.encode(), PUBLIC_UNIT: unit.encode()}
 
 
-def wanted_release(settings: Settings, build: Build, tell: bool = False) -> Release:
-    """The release that these settings mean on this target, with the operator's edits there; asks the target for them.
+def wanted_release(settings: Settings, build: Build) -> Release:
+    """The release that these settings mean on this target, with the operator's edits there. Says what is kept.
 
     Raises BoardllamaError when the build failed or the model does not fit, OSError when it is not on the controller.
     """
     fitting, said = fitted(settings, build.cpu, board_of(host))
     model = model_of(settings)
     wanted = wanted_files(fitting, model)
-    kept = edits(wanted, tell) if settings.config_conflict == "keep" else {}
+    kept = edits(wanted) if settings.config_conflict == "keep" else {}
     if CONFIG in kept:
         check_edited(settings.edited(kept[CONFIG]), build.cpu)
-    elif said and tell:
+    elif said:
         host.log(said)
     return Release(
         build=build,
@@ -106,36 +106,42 @@ def check_edited(edited: Settings | None, cpu: Cpu) -> None:
         raise BoardllamaError(f"{CONFIG} was edited there: set inference.repack to false in it, {overwrite} ({said})")
 
 
-def edits(wanted: dict[Path, bytes], tell: bool) -> dict[Path, bytes]:
+def edits(wanted: dict[Path, bytes]) -> dict[Path, bytes]:
     """Files that an operator changed on the target since the last deploy; reported, or shown as a difference."""
-    pristine = {path: f"{CURRENT}/{PRISTINE}/{path.name}" for path in wanted}
-    held = host.get_fact(Texts, paths=(*map(str, wanted), *pristine.values()))
+    held = seen(host, *map(str, wanted), *map(pristine_of, wanted)).texts
     found = {}
     for path, text in wanted.items():
         file, there = TextFile(str(path), text.decode()), held.get(str(path))
-        record = held.get(pristine[path])
+        record = held.get(pristine_of(path))
         # A unit from before the first release is not an edit of ours: it would start something else.
         if there and is_edited(file, there, record) and (record or path == CONFIG):
             found[path] = there.content
-            if tell:
-                report_edit(file, there)
-        elif tell:
+            report_edit(file, there)
+        else:
             show_diff(file, there)
     return found
 
 
 @operation()
 def prepare(settings: Settings, build: Build) -> Commands:
-    """Writes the release beside the one that runs."""
+    """Writes the release beside the one that runs. What it is, `prepared` says to the stages after this one."""
+    host.connector_data.pop(PREPARED, None)
     try:
-        release = wanted_release(settings, build, tell=True)
+        release = wanted_release(settings, build)
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
         return
-    there = host.get_fact(ReleaseFiles, id=release.id)
+    host.connector_data[PREPARED] = release
+    there = release_seen(host, release.id).files
     created = there.get("created") or clock().isoformat(timespec="seconds")
     if not release.contents(created).items() <= there.items():
         yield TargetStep(partial(write_release, release=release, created=created))
+
+
+def prepared(host: Host) -> Release | None:
+    """The release that the host is to have; None for a host that was refused."""
+    release: Release | None = host.connector_data.get(PREPARED)
+    return release
 
 
 def write_release(remote: Remote, release: Release, created: str) -> None:

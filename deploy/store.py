@@ -14,9 +14,10 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
-from deploy.facts import IDENTITY, Stored, StoredFiles, receipt_of
+from deploy.facts import IDENTITY, Stored, receipt_of
 from deploy.lock import TargetStep
 from deploy.remote import CommandFailed, Commands, Remote, every
+from deploy.snapshot import seen
 
 CHUNK = 1 << 18
 MEGABYTE = 1_000_000
@@ -58,7 +59,7 @@ class BigFile:
 @operation()
 def big_files(files: tuple[BigFile, ...]) -> Commands:
     """Makes the target hold `files`. Reads none of them when their receipts still hold."""
-    held = host.get_fact(StoredFiles, paths=tuple(file.dest for file in files))
+    held = seen(host).stored
     wanting = [file for file in files if not file.is_at(held.get(file.dest))]
     if not wanting:
         host.noop("every file is there, as its receipt says")

@@ -9,11 +9,12 @@ from pyinfra.api.host import Host
 from pyinfra.connectors.base import BaseConnector
 
 from deploy import cpu
-from deploy.board import Board, BoardInfo, misfit
+from deploy.board import BoardInfo, misfit
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
 from deploy.hosts.record import record_of
 from deploy.settings import Settings, settings_from
+from deploy.snapshot import seen
 
 
 def settings_of(host: Host) -> Settings:
@@ -28,17 +29,16 @@ def settings_of(host: Host) -> Settings:
 
 
 @singledispatch
-def ask_board(connector: BaseConnector) -> BoardInfo:
-    """What board there is at the other end of one kind of connection; asked of itself, where it is running."""
-    board: BoardInfo = connector.host.get_fact(Board)
-    return board
+def board_behind(_connector: BaseConnector, found: BoardInfo) -> BoardInfo:
+    """What board there is at the other end of one kind of connection; what was found there, where it is running."""
+    return found
 
 
 def board_of(host: Host) -> BoardInfo:
     """The host's board, asked once in a run: no deploy changes it."""
     if "boardllama_board" not in host.connector_data:
         try:
-            host.connector_data["boardllama_board"] = ask_board(host.connector)
+            host.connector_data["boardllama_board"] = board_behind(host.connector, seen(host).board)
         except BoardllamaError as error:
             raise DeployError(f"{host.name}: {error}") from None
     board: BoardInfo = host.connector_data["boardllama_board"]

@@ -1,33 +1,18 @@
 """Verify: the deploy ends when the server answers, and fails with the reason when it does not."""
 
 from pyinfra import host
-from pyinfra.api import FactBase, operation
+from pyinfra.api import operation
 
-from deploy.activate import PROGRAM
 from deploy.errors import BoardllamaError
-from deploy.facts import Status
 from deploy.onboard.health import Health, State, Unhealthy, wait
 from deploy.remote import Commands, HostStep, Remote
 from deploy.settings import Settings
+from deploy.snapshot import PROGRAM, seen
 from deploy.stage import stage
 from deploy.target import board_of
 
 HEALTH = f"{PROGRAM} health --json"
 DEADLINE = 120.0
-
-
-class ServerHealth(FactBase[Health]):
-    """One look at the server: Health(State.READY)."""
-
-    @staticmethod
-    def default() -> Health:
-        return Health(State.EXITED, "nothing is known of it")
-
-    def command(self) -> str:
-        return f"test ! -x {PROGRAM} || {HEALTH}"
-
-    def process(self, output: list[str]) -> Health:
-        return Health.from_json("".join(output)) if output else self.default()
 
 
 @stage("Verify")
@@ -40,9 +25,10 @@ def healthy(settings: Settings) -> None:
 @operation()
 def await_health(models_dir: str) -> Commands:
     """No change when the server is healthy already, or when it was deployed without a model and has none yet."""
-    if host.get_fact(Status, program=PROGRAM).waiting:
+    status = seen(host).status
+    if status.waiting:
         host.noop(f"no model yet: put a .gguf file into {models_dir} and restart the service")
-    elif host.get_fact(ServerHealth).state is not State.READY:
+    elif status.health is None or status.health.state is not State.READY:
         yield HostStep(wait_on_target)
 
 

@@ -10,7 +10,7 @@ from . import launch as server
 from . import places
 from .config import ConfigError, configuration, first_key, url_of
 from .follow import begin, follow
-from .health import State, Unhealthy, look, unit_facts
+from .health import State, Unhealthy, look, look_at, unit_facts
 from .lease import LOCK, await_switch, take
 from .releases import as_table, current, find, own, running, strays, table
 from .releases import prune as remove_strays
@@ -126,11 +126,12 @@ def first_boot(_options: argparse.Namespace) -> int:
 
 def status(_options: argparse.Namespace) -> None:
     """Asked of the release that a deploy has prepared, whose programs are the deploy's own."""
-    release, now = own(), current()
+    release, now, unit = own(), current(), unit_facts()
     facts = {
         "current": now.id if now else None,
         "tried": places.TRIAL.exists(),
-        "active": unit_facts().get("ActiveState") == "active",
+        "active": unit.get("ActiveState") == "active",
+        "health": health_of(unit),
         "fresh": running() == release.id and server.is_fresh(),
         "waiting": server.is_waiting(release),
         "linked": all(path.is_symlink() and path.readlink() == to for path, to in release.public_names().items()),
@@ -138,6 +139,14 @@ def status(_options: argparse.Namespace) -> None:
         "strays": [str(path) for path in strays(keep(release), spared=release)],
     }
     print(json.dumps(facts))
+
+
+def health_of(unit: dict[str, str]) -> str | None:
+    """One look at the server, as JSON; None without systemd, and where config.json does not say where to ask."""
+    try:
+        return look_at(unit, url_of(configuration()["server"])).to_json() if unit else None
+    except (ConfigError, OSError):
+        return None
 
 
 def prune(_options: argparse.Namespace) -> None:

@@ -6,6 +6,16 @@ UNIT = "ollama-cpp-server.service"
 SWITCH_UNIT = "boardllama-switch.service"
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize")
 
+# What systemd is told of the account and the folders.
+SYSUSERS = Path("/usr/lib/sysusers.d/boardllama.conf")
+TMPFILES = Path("/usr/lib/tmpfiles.d/boardllama.conf")
+# Makes a key before the server's first start, unless there is one. That the unit is there says that a key is wanted.
+KEY_UNIT = Path("/usr/lib/systemd/system/boardllama-api-key.service")
+KEY_ENABLED = Path("/etc/systemd/system") / f"{UNIT}.requires" / KEY_UNIT.name
+# What was last deployed, file by file: tells an operator's edit from an older deploy. A release has its own folder.
+RECORDS = Path("/var/lib/boardllama/deployed")
+PRISTINE = "pristine"
+
 CONFIG = Path("/etc/ollama-cpp/config.json")
 API_KEY = Path("/etc/ollama-cpp/api-key")
 MODELS = Path("/var/lib/ollama/models")

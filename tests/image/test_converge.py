@@ -12,7 +12,8 @@ import pytest
 
 from deploy.image.tree.channel import Channel
 from deploy.image.tree.sandbox import Sandbox
-from deploy.key import KEY_UNIT, keep, random_key
+from deploy.key import keep, random_key
+from deploy.onboard.places import KEY_UNIT
 from deploy.paths import REPO, cache_dir
 from tests.image.runs import PYINFRA, deploy, environment, mounts
 
@@ -29,7 +30,7 @@ def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path) -> 
     assert (second.returncode, second.changed) == (0, []), second.said
     assert mounts(tree) == []
 
-    for unit in ("ollama-cpp-server.service", KEY_UNIT):
+    for unit in ("ollama-cpp-server.service", KEY_UNIT.name):
         found: list[bytes] = []
         assert (channel.carry(f"systemctl is-enabled {unit}", sink=found.append)[0], found) == (0, [b"enabled\n"])
     assert channel.carry("boardllama check-config && llama-server --version")[0] == 0

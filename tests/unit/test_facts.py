@@ -1,6 +1,9 @@
 """Facts: process() on output recorded from boards."""
 
+import json
+
 from deploy.facts import Links, ReleaseFiles, Status, StatusInfo, StoredFiles
+from deploy.onboard.health import Health, State
 
 
 def test_a_receipt_counts_only_for_the_file_it_was_made_for() -> None:
@@ -40,3 +43,11 @@ def test_a_release_is_its_files_its_links_and_its_time() -> None:
 def test_a_target_without_our_programs_has_no_status() -> None:
     assert Status().process([]) == StatusInfo()
     assert Status().process(['{"current": "r1", "strays": ["/a"]}']) == StatusInfo(current="r1", strays=("/a",))
+
+
+def test_programs_of_another_age_have_a_status_too() -> None:
+    """Older ones say nothing of the server's health, newer ones more than this controller knows."""
+    health = Health(State.LOADING, "/health answers 503")
+    status = Status().process([json.dumps({"current": "r1", "health": health.to_json(), "from_next_year": 1})])
+    assert status == StatusInfo(current="r1", health=health)
+    assert Status().process(['{"current": "r1"}']).health is None

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from deploy.paths import REPO
+from deploy.questions import MARK
 from deploy.settings import settings_from
 from tests.unit.boards import hasty_config
 
@@ -47,11 +48,9 @@ def test_a_vm_that_is_not_up_is_one_line(tmp_path: Path) -> None:
 
 def test_a_host_that_does_not_answer_is_one_line_and_the_others_go_on(tmp_path: Path) -> None:
     inventory = tmp_path / "two.py"
-    inventory.write_text(
-        'builders = ["@fake/builder"]\n'
-        'targets = [("dead", {"ssh_hostname": "127.0.0.1", "ssh_port": 1}),'
-        ' ("@fake/board", {"fake_delay": 0, "fake_responses": {"echo machine": ["machine x86_64"]}})]\n'
-    )
+    laptop = {"fake_delay": 0, "fake_responses": {"echo machine": [f"{MARK}board", "machine x86_64"]}}
+    targets = [("dead", {"ssh_hostname": "127.0.0.1", "ssh_port": 1}), ("@fake/board", laptop)]
+    inventory.write_text(f'builders = ["@fake/builder"]\ntargets = {targets!r}\n')
     group_data = ["--group-data", str(REPO / "inventory" / "group_data"), "--config", hasty_config(tmp_path)]
     done = pyinfra(str(inventory), "deploy.py", "-y", *group_data, PYINFRA_FAKE_DELAY="0")
     assert done.returncode == 1

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 from deploy import key
 from deploy.facts import KeyFile, KeyInfo
 from deploy.onboard import places
+from deploy.snapshot import Snapshot
 from tests.unit.test_plan import PI_5, changes, plan
 
 IN_A_TREE = PI_5.removesuffix("\nsystemd yes")
@@ -84,7 +84,7 @@ def test_a_file_without_a_key_counts_as_none(tmp_path: Path, text: str, is_key: 
 def test_a_key_that_others_may_read_is_locked_away(
     monkeypatch: pytest.MonkeyPatch, there: KeyInfo | None, step: Any
 ) -> None:
-    monkeypatch.setattr(key, "host", SimpleNamespace(get_fact=lambda *_, **__: there))
+    monkeypatch.setattr(key, "seen", lambda _host: Snapshot(key=there))
     taken: list[Any] = []
     monkeypatch.setattr(key, "TargetStep", lambda function: taken.append(getattr(function, "func", function)))
     list(key.api_key._inner(SecretStr("generate")))

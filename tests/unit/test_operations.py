@@ -20,9 +20,9 @@ DEPLOY = """
 import sys
 sys.path.insert(0, {repo!r})
 from pyinfra import host
-from deploy import lock, operations
+from deploy import facts, lock, operations
 lock.PROGRAM = lock.PROGRAM.replace("/run/boardllama", {records!r})
-operations.RECORDS = {records!r}
+facts.RECORDS = {records!r}
 file = operations.TextFile({dest!r}, host.data.content + "\\n", owner={who!r})
 operations.text_files(name="Write", files=(file,), conflict=host.data.conflict)
 """

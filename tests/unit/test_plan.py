@@ -14,6 +14,7 @@ from deploy.build.proof import Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import named
 from deploy.paths import REPO
+from deploy.questions import MARK
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 GROUP_DATA = REPO / "inventory" / "group_data"
@@ -45,7 +46,7 @@ def a_board(board: str, name: str = "board", **data: Any) -> tuple[str, dict[str
     return f"@fake/{name}", {
         "model": "smoke",
         "fake_delay": 0,
-        "fake_responses": {"echo machine": board.splitlines()},
+        "fake_responses": {"echo machine": [f"{MARK}board", *board.splitlines()]},
         **data,
     }
 

@@ -14,6 +14,7 @@ from deploy.fleet.row import Row
 from deploy.hosts.record import Record, advised
 from deploy.paths import REPO
 from tests.unit.boards import Board, closed, hasty_config, serving, silent
+from tests.unit.test_plan import a_board
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 SERVES = Record("Cortex-A76", "cortex-a76-01", "tiny.gguf", 12.34, "r1", "r2", seconds=7.3)
@@ -151,14 +152,14 @@ def test_with_a_builder_that_lives_the_run_goes_on_and_ends_in_the_same_table(tm
     [("/nonexistent/report.json", "must be a file in a folder"), ("/tmp", "must be a file in a folder")],
 )
 def test_a_report_that_has_no_place_is_an_error_before_anything_starts(tmp_path: Path, where: str, said: str) -> None:
-    fake = '("@fake/board", {"fake_delay": 0, "fake_responses": {"echo machine": ["machine aarch64"]}})'
+    fake = repr(a_board("machine aarch64"))
     done = deploy(tmp_path, fake, "--dry", "--data", f"report_json={where}")
     assert done.returncode == 1
     assert f"report_json: is {where!r}: {said}" in done.stderr
 
 
 def test_a_dry_run_says_what_would_become_of_a_board(tmp_path: Path) -> None:
-    fake = '("@fake/board", {"fake_delay": 0, "fake_responses": {"echo machine": ["machine x86_64"]}})'
+    fake = repr(a_board("machine x86_64"))
     done = deploy(tmp_path, fake, "--dry")
     assert done.returncode == 0
     assert "would be refused: this machine is x86_64" in done.stderr.splitlines()[-3]

@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from pyinfra.api.connectors import get_execution_connectors
@@ -16,7 +14,7 @@ from deploy.image.tree.connector import TreeConnector, typed
 from deploy.image.tree.plugin import host_name
 from deploy.paths import REPO
 from deploy.release import clock
-from deploy.target import ask_board
+from deploy.target import board_behind
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 
@@ -64,18 +62,28 @@ def test_a_cpu_names_the_part_that_a_board_of_it_shows() -> None:
     assert cpu.best_for(cpu.named("cortex-a72").features, "0x41/0xd08").name == "cortex-a72"
 
 
+# What is found in a tree: the build machine, which is quite another.
+BUILDER = BoardInfo(
+    machine="aarch64",
+    features=frozenset({"sse2"}),
+    part="0x99/0x1",
+    memory=64 << 30,
+    forgets=True,
+    python="3.11.2",
+    limits_memory=False,
+    filters_addresses=False,
+)
+
+
 def tree_for(cpu: str) -> TreeConnector:
-    """A tree's connector on a build machine that is quite another."""
-    builder = BoardInfo("aarch64", "", frozenset({"sse2"}), "0x99/0x1", memory=64 << 30, forgets=True, python="3.11.2")
-    builder = replace(builder, limits_memory=False, filters_addresses=False)
+    """A tree's connector."""
     connector = TreeConnector.__new__(TreeConnector)
-    host = SimpleNamespace(get_fact=lambda fact: builder)
-    vars(connector).update(host=host, tree=Path("/srv/t"), data={"board_cpu": cpu, "board_memory": 1 << 30})
+    vars(connector).update(tree=Path("/srv/t"), data={"board_cpu": cpu, "board_memory": 1 << 30})
     return connector
 
 
 def test_a_tree_is_the_board_that_the_inventory_names() -> None:
-    board = ask_board(tree_for("cortex-a72"))
+    board = board_behind(tree_for("cortex-a72"), BUILDER)
     assert (board.machine, board.features, board.part, board.memory) == (
         "aarch64",
         cpu.named("cortex-a72").features,
@@ -90,7 +98,7 @@ def test_a_tree_is_the_board_that_the_inventory_names() -> None:
 @pytest.mark.parametrize(("name", "said"), [("", "set board_cpu"), ("cortex-a67", "did you mean")])
 def test_a_tree_without_a_board_is_refused(name: str, said: str) -> None:
     with pytest.raises(BoardllamaError, match=said):
-        ask_board(tree_for(name))
+        board_behind(tree_for(name), BUILDER)
 
 
 def test_text_for_a_command_is_lines() -> None:

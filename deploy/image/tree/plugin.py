@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy import cpu
-from deploy.board import Board, BoardInfo
+from deploy.board import BoardInfo
 from deploy.errors import BoardllamaError
 from deploy.hosts.plugin import announce
 from deploy.image.tree.connector import TreeConnector
 from deploy.remote import Talk, feed, talk
-from deploy.target import ask_board
+from deploy.target import board_behind
 
 
 @feed.register
@@ -24,15 +24,14 @@ def _(connector: TreeConnector, command: str) -> Talk:
     return Talk(talking.line, talking.send)
 
 
-@ask_board.register
-def _(connector: TreeConnector) -> BoardInfo:
+@board_behind.register
+def _(connector: TreeConnector, found: BoardInfo) -> BoardInfo:
     name, memory = connector.data["board_cpu"], connector.data["board_memory"]
     if not name:
         raise BoardllamaError(
             f"{connector.tree} is for a board that is not here: set board_cpu to a name of deploy/cpu.py"
         )
     board = cpu.named(name)
-    found: BoardInfo = connector.host.get_fact(Board)
     # The build machine's kernel and mounts answered, too.
     found = replace(found, forgets=False, limits_memory=True, filters_addresses=True)
     return replace(found, features=board.features, part=cpu.part_of(board), memory=memory)

@@ -131,6 +131,11 @@ _PARTS = {
 _AARCH32 = frozenset({"half", "thumb", "fastmult", "vfp", "edsp", "neon"})
 
 
+def called(part: str | None) -> str:
+    """What the vendor calls that part of /proc/cpuinfo; the part itself of one that is not listed."""
+    return _PARTS[part][0] if part in _PARTS else part or ""
+
+
 def named(name: str) -> Cpu:
     """The Cpu of that name. Raises BoardllamaError with the nearest valid name and all of them."""
     if name in CPUS:

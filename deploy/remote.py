@@ -191,8 +191,9 @@ class HostStep(PyinfraCommand):
         try:
             self.function(Remote(host, connector_arguments))
         except (BoardllamaError, OSError, EOFError, SSHException) as error:
-            reason = advised(why_lost(host) or str(error) or type(error).__name__)
-            record_of(host).fail(reason, getattr(error, "verdict", "failed"))
+            lost = why_lost(host)
+            reason = advised(lost or str(error) or type(error).__name__)
+            record_of(host).fail(reason, Lost.verdict if lost else getattr(error, "verdict", "failed"))
             host.log_styled(f"Error: {reason}", log_func=logger.error, fg="red")
             return False
         return True

@@ -42,6 +42,7 @@ def board_of(host: Host) -> BoardInfo:
         except BoardllamaError as error:
             raise DeployError(f"{host.name}: {error}") from None
     board: BoardInfo = host.connector_data["boardllama_board"]
+    record_of(host).cpu = cpu.called(board.part)
     return board
 
 
@@ -65,8 +66,7 @@ def build_for(host: Host, settings: Settings) -> Build | None:
         return None
     board = board_of(host)
     build = Build(settings.source, settings.wanted_cpu or cpu.best_for(board.features, board.part))
-    record = record_of(host)
-    record.cpu, record.build = board.part or "", build.name
+    record_of(host).build = build.name
     return build
 
 

@@ -5,7 +5,7 @@ import logging
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from deploy.fleet import quiet, report
+from deploy.fleet import lanes, quiet, report
 from deploy.hosts.connection import BoardConnector
 from deploy.hosts.plugin import announce
 
@@ -16,6 +16,7 @@ class ReportedBoard(BoardConnector):
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
         report.begin(state)
+        lanes.begin(state)
 
 
 announce("ssh", ReportedBoard)

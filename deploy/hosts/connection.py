@@ -9,7 +9,7 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from deploy.hosts.pulse import Pulse
+from deploy.hosts.pulse import PULSE_SECONDS, Pulse
 from deploy.hosts.refusals import Refusal, refusal_of
 
 # A board that boots refuses, or is not there, for a moment: no try begins later than this after the first.
@@ -21,6 +21,8 @@ RETURN_SECONDS = 90.0
 GREETING_SECONDS = 20.0
 # Nothing is begun yet while a run prepares, and nothing lost by leaving a silent board out.
 SILENT_PREPARING, SILENT_EXECUTING = 30.0, 120.0
+# With the seconds between two questions in it.
+QUIET_SECONDS = PULSE_SECONDS + 5.0
 # A command that has no end although the board lives.
 LONGEST_SECONDS = 3600
 
@@ -87,6 +89,11 @@ class BoardConnector(SSHConnector):
     def may_be_silent(self) -> float:
         """Seconds."""
         return SILENT_EXECUTING if self.state.is_executing else SILENT_PREPARING
+
+    @property
+    def is_quiet(self) -> bool:
+        """True when nothing has been heard for longer than an answer ever takes a board that is well."""
+        return self.pulse is not None and (bool(self.lost) or self.pulse.silence > QUIET_SECONDS)
 
     @property
     def lost(self) -> str:

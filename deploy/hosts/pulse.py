@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from paramiko import SSHException, Transport
 
-PULSE_SECONDS = 15.0
+PULSE_SECONDS = 10.0
 TICK_SECONDS = 1.0
 # OpenSSH's own name of it. Servers that do not know it answer too: RFC 4254 (4) has them refuse.
 QUESTION = "keepalive@openssh.com"

@@ -100,12 +100,19 @@ def silent() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
+HASTE = """
+from pyinfra import config
+from deploy.hosts import connection as boards, pulse
+config.CONNECT_TIMEOUT = 1
+boards.TRYING_SECONDS, boards.PAUSE_SECONDS, boards.GREETING_SECONDS = 1, 0.2, 1
+boards.QUIET_SECONDS, boards.SILENT_EXECUTING, pulse.PULSE_SECONDS, pulse.TICK_SECONDS = 0.8, 5, 0.3, 0.1
+"""
+
+
 def hasty_config(folder: Path) -> str:
-    """The repository's config.py for pyinfra, with less patience for boards that may be booting."""
+    """The repository's config.py for pyinfra, with less patience for boards that boot or are silent."""
     path = folder / "hasty.py"
-    patience = "boards.TRYING_SECONDS, boards.PAUSE_SECONDS, boards.GREETING_SECONDS = 1, 0.2, 1\n"
-    own = "from pyinfra import config\nfrom deploy.hosts import connection as boards\nconfig.CONNECT_TIMEOUT = 1\n"
-    path.write_text((REPO / "config.py").read_text() + own + patience)
+    path.write_text((REPO / "config.py").read_text() + HASTE)
     return str(path)
 
 

@@ -26,9 +26,10 @@ from deploy.vm.ready import Progress, last_console_lines, ssh, wait_for_ssh, wai
 
 # Larger than any image without a model, and a power of two, which QEMU wants of an SD card.
 CARD_BYTES = 4 * 2**30
-# A Raspberry Pi 3 with four emulated cores takes two minutes to SSH on a quiet controller.
+# Seconds without a sign of life. A Raspberry Pi 3 with four emulated cores takes two minutes to SSH on a quiet
+# controller.
 READY_DEADLINE = 600.0
-HEALTH_DEADLINE = 300
+HEALTH_DEADLINE = 900
 COPY_DEADLINE = 600.0
 OFF_DEADLINE = 180.0
 STRANGER_DEADLINE = 180.0

@@ -10,14 +10,16 @@ from pathlib import Path
 from deploy.errors import BoardllamaError
 from deploy.files import alone
 from deploy.interrupts import uninterrupted
+from deploy.patience import Patience
 from deploy.programs import output
 from deploy.vm import power, root_tree
 from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
 from deploy.vm.ports import free_ports
 from deploy.vm.ready import Progress, boot_id, ssh, wait_ready
+from deploy.vm.signs import processor_seconds
 
 PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
-# QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.
+# Seconds without work: QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.
 START_DEADLINE = 20.0
 # Room for the writes of hours; only what is written takes any.
 WRITE_LOG_BYTES = 1 << 40
@@ -102,7 +104,7 @@ def start(machine: Machine) -> None:
     if machine.hardware.write_log:
         empty_write_log(machine)
     public_key = machine.ssh_key.with_suffix(".pub").read_text()
-    child, deadline = None, time.monotonic() + START_DEADLINE
+    child, patience = None, Patience(START_DEADLINE)
     try:
         with machine.log.open("wb") as log, uninterrupted():
             child = subprocess.Popen(
@@ -114,7 +116,7 @@ def start(machine: Machine) -> None:
                 start_new_session=True,
             )
         while machine.process_id() is None:
-            if child.poll() is not None or time.monotonic() > deadline:
+            if child.poll() is not None or patience.ends(processor_seconds(child.pid)):
                 raise BoardllamaError(f"QEMU did not start: {machine.last_words()}")
             time.sleep(0.05)
     except BaseException:  # Ctrl-C too: nobody would find it without its pid file

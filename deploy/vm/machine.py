@@ -196,7 +196,7 @@ class Machine:
             "    LogLevel ERROR",
             "    ConnectTimeout 20",
             "    ServerAliveInterval 10",
-            "    ServerAliveCountMax 6",
+            "    ServerAliveCountMax 12",
             *self.connection_sharing(),
         ]
         write_whole(self.ssh_config, "\n".join(lines) + "\n")

@@ -5,12 +5,15 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from deploy.errors import BoardllamaError
+from deploy.patience import Patience
 from deploy.vm.machine import Machine
-from deploy.vm.ready import Progress, boot_id, greets, ssh
+from deploy.vm.ready import LOGIN_DEADLINE, Progress, boot_id, greets, ssh
+from deploy.vm.signs import sign_of_life
 
 # systemd gives a service 20 s (root/files), and the guest is emulated.
 OFF_DEADLINE = 60.0
@@ -19,7 +22,8 @@ REBOOT_DEADLINE = 180.0
 
 
 def off(machine: Machine) -> None:
-    """Asks the guest to power off; when it does not within OFF_DEADLINE seconds, QEMU is told to end, then killed.
+    """Asks the guest to power off; when it does not, and has shown no life for OFF_DEADLINE seconds, QEMU is told to
+    end, then killed.
 
     By SSH, because QEMU's power button reaches no guest that was started without firmware on this kernel.
     """
@@ -30,9 +34,9 @@ def off(machine: Machine) -> None:
         except BoardllamaError as error:
             progress.say(f"the guest cannot be asked to power off ({error}); its plug is pulled")
         else:
-            if ended(qemu, progress, OFF_DEADLINE):
+            if ended(qemu, progress, OFF_DEADLINE, partial(sign_of_life, machine)):
                 return close_shared_connection(machine)
-            progress.say(f"still there after {OFF_DEADLINE:.0f} s; its plug is pulled")
+            progress.say(f"still there after {progress.seconds:.0f} s; its plug is pulled")
         end(qemu, signal.SIGTERM)
         if ended(qemu, progress, KILL_DEADLINE):
             return close_shared_connection(machine)
@@ -80,30 +84,33 @@ def end(qemu: int | None, number: signal.Signals) -> None:
             signal.pidfd_send_signal(qemu, number)
 
 
-def ended(qemu: int | None, progress: Progress, patience: float) -> bool:
-    """Whether QEMU has ended within that many seconds."""
-    deadline = time.monotonic() + patience
+def ended(
+    qemu: int | None, progress: Progress, seconds: float, sign_of_life: Callable[[], object] = lambda: None
+) -> bool:
+    """Whether QEMU has ended within that many seconds after the last sign of life."""
+    patience = Patience(seconds)
     while qemu is not None and not select.select([qemu], [], [], 0.5)[0]:
-        if time.monotonic() > deadline:
+        if patience.ends(sign_of_life()):
             return False
         progress.still("powering off")
     return True
 
 
 def wait_for_new_boot(machine: Machine, before: str) -> None:
-    """Returns when the guest's boot id is another one. Raises BoardllamaError after REBOOT_DEADLINE seconds.
+    """Returns when the guest's boot id is another one. Raises BoardllamaError REBOOT_DEADLINE s after its last sign of
+    life.
 
     Each try has its own connection: one that the guest takes down with it would hang until ssh gives it up.
     """
-    progress = Progress(machine)
+    progress, patience = Progress(machine), Patience(REBOOT_DEADLINE)
     close_shared_connection(machine)
-    while progress.seconds < REBOOT_DEADLINE:
+    while not patience.ends(sign_of_life(machine)):
         try:
-            if greets(machine.ssh_port) and boot_id(machine, deadline=30, shared=False) != before:
+            if greets(machine.ssh_port, progress.seconds) and boot_id(machine, LOGIN_DEADLINE, shared=False) != before:
                 return
         except BoardllamaError:
             if machine.process_id() is None:
                 raise
         progress.still("rebooting")
         time.sleep(0.5)
-    raise BoardllamaError(f"vm {machine.name}: it did not reboot within {REBOOT_DEADLINE:.0f} s")
+    raise BoardllamaError(f"vm {machine.name}: it did not reboot within {progress.seconds:.0f} s")

@@ -7,9 +7,16 @@ import sys
 import time
 
 from deploy.errors import BoardllamaError
+from deploy.patience import Patience
 from deploy.vm.machine import Machine
+from deploy.vm.signs import sign_of_life
 
+# Seconds without a sign of life from the guest, which on a busy controller may be ten times as slow as on an idle one.
 READY_DEADLINE = 180.0
+# A command's connection notices by itself when the guest is gone (ssh_config).
+COMMAND_DEADLINE = 600.0
+LOGIN_DEADLINE = 60.0
+PANIC = "Kernel panic"
 CONSOLE_LINES = 15
 
 
@@ -37,7 +44,7 @@ class Progress:
             self.say(f"{doing}, {self.seconds:.0f} s")
 
 
-def ssh(machine: Machine, command: str, deadline: float = 60.0, shared: bool = True) -> str:
+def ssh(machine: Machine, command: str, deadline: float = COMMAND_DEADLINE, shared: bool = True) -> str:
     """Standard output of a shell command, run as root in the machine, over the shared connection unless told not to.
 
     Raises BoardllamaError when it fails or does not end within the deadline (seconds).
@@ -55,7 +62,7 @@ def ssh(machine: Machine, command: str, deadline: float = 60.0, shared: bool = T
     return result.stdout
 
 
-def boot_id(machine: Machine, deadline: float = 60.0, shared: bool = True) -> str:
+def boot_id(machine: Machine, deadline: float = COMMAND_DEADLINE, shared: bool = True) -> str:
     """The kernel's name for this boot. Raises BoardllamaError."""
     return ssh(machine, "cat /proc/sys/kernel/random/boot_id", deadline, shared).strip()
 
@@ -63,8 +70,8 @@ def boot_id(machine: Machine, deadline: float = 60.0, shared: bool = True) -> st
 def wait_ready(machine: Machine, started: float | None = None, deadline: float = READY_DEADLINE) -> None:
     """Returns when SSH answers and `systemctl is-system-running` says "running".
 
-    Raises BoardllamaError with the reason (QEMU ended, a unit failed, the deadline in seconds passed), after it has
-    written the console's last lines to stderr.
+    Raises BoardllamaError with the reason (QEMU ended, a unit failed, no sign of life for `deadline` seconds), after it
+    has written the console's last lines to stderr.
     """
     progress = Progress(machine, started)
     try:
@@ -81,20 +88,32 @@ def wait_ready(machine: Machine, started: float | None = None, deadline: float =
 
 def wait_for_ssh(machine: Machine, progress: Progress, deadline: float) -> None:
     """Returns when a command runs over SSH."""
+    patience = Patience(deadline)
     while True:
-        if machine.process_id() is None:
-            raise BoardllamaError(f"vm {machine.name}: QEMU ended: {machine.last_words()}")
-        if greets(machine.ssh_port) and logs_in(machine):
+        check_qemu(machine)
+        if greets(machine.ssh_port, progress.seconds) and logs_in(machine):
             return
-        if progress.seconds > deadline:
-            raise BoardllamaError(f"vm {machine.name}: no SSH after {deadline:.0f} s, see {machine.console}")
+        if patience.ends(sign_of_life(machine)) or PANIC in last_console_lines(machine):
+            raise BoardllamaError(
+                f"vm {machine.name}: no SSH after {deadline:.0f} s without a sign of life, see {machine.console}"
+            )
         progress.still("booting")
 
 
-def greets(port: int) -> bool:
-    """Whether an SSH server's first bytes come. QEMU itself accepts the connection long before the guest listens."""
+def check_qemu(machine: Machine) -> None:
+    """Raises BoardllamaError when it has ended."""
+    if machine.process_id() is None:
+        raise BoardllamaError(f"vm {machine.name}: QEMU ended: {machine.last_words()}")
+
+
+def greets(port: int, waited: float = 0.0) -> bool:
+    """Whether an SSH server's first bytes come. QEMU itself accepts the connection long before the guest listens.
+
+    A guest that has been waited for is given more time for them: to start a server's process takes a busy one seconds.
+    """
+    patience = min(2 + waited / 20, 10)
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
             if connection.recv(4) == b"SSH-":
                 return True
     except OSError:
@@ -104,9 +123,9 @@ def greets(port: int) -> bool:
 
 
 def logs_in(machine: Machine) -> bool:
-    """Whether root's key is accepted. Its tries are short: right after the start the guest may still refuse."""
+    """Whether root's key is accepted. Its tries have an end: right after the start the guest may still refuse."""
     try:
-        ssh(machine, "true", deadline=20)
+        ssh(machine, "true", deadline=LOGIN_DEADLINE)
     except BoardllamaError:
         return False
     return True
@@ -114,15 +133,22 @@ def logs_in(machine: Machine) -> bool:
 
 def wait_for_systemd(machine: Machine, progress: Progress, deadline: float) -> None:
     """Returns when all units are up. Raises BoardllamaError with the names of those that failed."""
-    command = (
-        "state=$(timeout {seconds} systemctl is-system-running --wait); "
-        "echo $state; [ $state = running ] || systemctl --failed --plain --no-legend | cut -d ' ' -f 1"
-    )
-    seconds = max(5, int(deadline - progress.seconds))
-    state, *failed = ssh(machine, command.format(seconds=seconds), deadline=seconds + 10).split() or ["silent"]
+    patience = Patience(deadline)
+    while (state := system_state(machine)) in ("initializing", "starting"):
+        check_qemu(machine)
+        if patience.ends(sign_of_life(machine)):
+            break
+        progress.still("starting its units")
     if state != "running":
+        failed = ssh(machine, "systemctl --failed --plain --no-legend | cut -d ' ' -f 1").split()
         units = f": {', '.join(failed)} failed" if failed else f" after {progress.seconds:.0f} s"
         raise BoardllamaError(f"vm {machine.name}: systemd says {state}{units}; see journalctl in the VM")
+
+
+def system_state(machine: Machine) -> str:
+    """systemd's word for it, as soon as it is final, or after some seconds."""
+    waiting = "timeout 10 systemctl is-system-running --wait || systemctl is-system-running || true"
+    return (ssh(machine, waiting).split() or ["silent"])[-1]
 
 
 def last_console_lines(machine: Machine) -> str:

@@ -13,6 +13,8 @@ from pyinfra import logger
 ENDS = re.compile(r"Connected|Ready: .*|Skipped|No changes.*|Success.*")
 # Comes after the line that says what was wrong.
 COUNT = re.compile(r"Error( \(.*\))?: executed \d+ commands.*")
+# Two lines of pyinfra's about a host that it meets for the first time.
+MEETS, MET = re.compile(r"No host key for .* accepting & adding .*"), re.compile(r"Added host key for (?P<host>\S+) .*")
 FROM_HOST = re.compile(r"\[(?P<host>[^\]]+)\]\s+(?P<text>.*)", re.DOTALL)
 HEADING = "-->"
 # Of many hosts that report progress so many do so at a time: who ends makes room for another one.
@@ -28,15 +30,20 @@ class Quiet(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ends: dict[str, list[str]] = {}
+        self.held: dict[str, list[str]] = {}
+        self.first: dict[str, str] = {}
         self.speakers: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is shown."""
-        line = click.unstyle(str(record.msg))
+        line = click.unstyle(str(record.getMessage()))
         if HEADING in line:
-            self.say_ends()
+            self.say_held()
             return True
+        if MEETS.fullmatch(line):
+            return False
+        if met := MET.fullmatch(line):
+            return self.hold("Host key added to known_hosts", met["host"])
         found = FROM_HOST.fullmatch(line)
         return self.shows(found["host"], found["text"], record.levelno) if found else True
 
@@ -46,21 +53,31 @@ class Quiet(logging.Filter):
             return False
         if level >= logging.ERROR:
             LAST_WORDS[host] = text
-        if level != logging.INFO:
             return True
         if ENDS.fullmatch(text):
             self.speakers.discard(host)
-            self.ends.setdefault(text, []).append(host)
-            return False
+            return self.hold(text, host)
+        if self.first.setdefault(text, host) != host:
+            return self.hold(f"The same of others: {text}", host)
+        return level != logging.INFO or self.speaks(host)
+
+    def speaks(self, host: str) -> bool:
+        """Whether the host is one of those whose progress is shown."""
         if len(self.speakers) < SPEAKERS:
             self.speakers.add(host)
         return host in self.speakers
 
-    def say_ends(self) -> None:
-        """A line for each way in which hosts ended."""
-        ends, self.ends = self.ends, {}
+    def hold(self, text: str, host: str) -> bool:
+        """Says it later, with the other hosts of whom it is true."""
+        self.held.setdefault(text, []).append(host)
+        return False
+
+    def say_held(self) -> None:
+        """A line for each thing that was held, with the hosts."""
+        held, self.held = self.held, {}
         self.speakers.clear()
-        for text, hosts in ends.items():
+        self.first.clear()
+        for text, hosts in held.items():
             named = ", ".join(hosts) if len(hosts) <= NAMED else f"{len(hosts)} hosts"
             # Not in the form of a host's line, which this filter would hold back.
             logger.info(f"{click.style(text, 'cyan')}: {named}")

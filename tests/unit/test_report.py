@@ -96,8 +96,18 @@ def test_what_fifty_hosts_say_alike_is_one_line_and_no_error_is_lost(caplog: pyt
     assert quiet.LAST_WORDS["b7"] == "Error: no room"
 
 
+def test_a_warning_that_many_hosts_share_is_shown_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    warnings = [(logging.WARNING, f"[b{n}] no memory cgroup") for n in range(3)]
+    met = [(logging.WARNING, "No host key for b1 found in known_hosts, accepting & adding to host keys file")]
+    met += [(logging.WARNING, "Added host key for b1 to known_hosts")]
+    assert shown(*warnings, *met, (logging.INFO, "--> Next")) == [True, False, False, False, False, True]
+    said = [record.msg.replace("\x1b[36m", "").replace("\x1b[0m", "") for record in caplog.records]
+    assert said == ["The same of others: no memory cgroup: b1, b2", "Host key added to known_hosts: b1"]
+
+
 def test_who_ends_makes_room_for_another_ones_progress() -> None:
-    lines = [(logging.INFO, f"[b{n}] bringing, 5 %") for n in range(quiet.SPEAKERS + 1)]
+    lines = [(logging.INFO, f"[b{n}] bringing, {n} %") for n in range(quiet.SPEAKERS + 1)]
     passed = shown(*lines, (logging.INFO, "[b0] Success"), lines[-1])
     assert passed == [True] * quiet.SPEAKERS + [False, False, True]
 

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.flash.devices import SEVERAL, UNREADABLE, Device, asked, member
+from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, asked, member
 from deploy.flash.spans import Span
 from deploy.flash.words import amount, printable
+
+# Where the superblock of a file system says of how many disks it is: offset and length in bytes, little-endian.
+# num_devices of struct btrfs_super_block, nr_devices of struct bch_sb.
+DISKS = {"btrfs": (0x1_0088, 8), "bcachefs": (4096 + 123, 1)}
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,23 @@ def content(device: Device, name: str, span: Span, label: str = "") -> Content:
     said = asked("blkid", *where, str(device.path), good=(0, 2, 8))
     values = dict(line.partition("=")[::2] for line in said.splitlines())
     file_system = SEVERAL if "ID_FS_AMBIVALENT" in values else values.get("ID_FS_TYPE", "")
+    if file_system in POOLS and disks(device.path, span.start, file_system) > 1:
+        file_system = POOLS[file_system]
     if values.get("ID_PART_TABLE_TYPE") == "PMBR":  # a GPT of other sectors, or a damaged one: it hides what it holds
         file_system = UNREADABLE
     label = printable(values.get("ID_FS_LABEL") or label)
     return Content(name, span.size, file_system, label, values.get("ID_FS_UUID", ""))
+
+
+def disks(path: Path, start: int, file_system: str) -> int:
+    """Of how many disks the file system is that begins there; 0 when its superblock cannot be read."""
+    offset, length = DISKS[file_system]
+    try:
+        with path.open("rb", buffering=0) as disk:
+            disk.seek(start + offset)
+            return int.from_bytes(disk.read(length), "little")
+    except OSError:
+        return 0
 
 
 def holds_member(found: list[Content]) -> str | None:

@@ -19,16 +19,37 @@ BUILT_ON = {"lvm": "LVM", "crypt": "LUKS", "dm": "the device mapper", "mpath": "
 WHOLE = ("disk", "loop")
 SEVERAL = "more than one file system"
 UNREADABLE = "a partition table that cannot be read"
-# Contents of a disk that somebody may still need, besides those that lsblk calls a member.
-ALONE = ("swap", "swsuspend", "bcache", "ceph_bluestore", "drbd", SEVERAL, UNREADABLE)
-# What a person calls them.
-PLAIN = {
+# File systems that may stretch over several disks. One that does is a member here, one that does not a file system.
+POOLS = {"btrfs": "a part of a btrfs of several disks", "bcachefs": "a part of a bcachefs of several disks"}
+# Contents of a disk that somebody may still need, of those that `blkid -k` lists, and what a person calls them. No file
+# manager shows what is in them, or they are no use without another disk.
+MEMBERS = {
     "swap": "swap space",
     "swsuspend": "a hibernated system",
     "LVM2_member": "LVM",
+    "LVM1_member": "LVM",
     "crypto_LUKS": "LUKS",
+    "BitLocker": "BitLocker",
+    "cs_fvault2": "FileVault",
+    "apfs": "APFS",
     "zfs_member": "ZFS",
+    "stratis": "Stratis",
+    "vdo": "VDO",
+    "DM_integrity": "dm-integrity",
+    "DM_verity_hash": "dm-verity",
+    "DM_snapshot_cow": "a snapshot of LVM",
+    "bcache": "bcache",
     "ceph_bluestore": "Ceph",
+    "drbd": "DRBD",
+    "drbdmanage_control_volume": "DRBD",
+    "drbdproxy_datalog": "DRBD",
+    "VMFS": "VMFS",
+    "oracleasm": "Oracle ASM",
+    "mpool": "mpool",
+    "ubi": "UBI",
+    "jbd": "the journal of another ext4",
+    "xfs_external_log": "the log of another XFS",
+    **{words: words for words in (*POOLS.values(), SEVERAL, UNREADABLE)},
 }
 
 
@@ -167,8 +188,8 @@ def built_on(part: Part) -> str | None:
 
 def member(file_system: str, name: str) -> str | None:
     """Why a disk with this on it is refused; None for what is an ordinary file system."""
-    if file_system.endswith("_member") or file_system.startswith("crypto_") or file_system in ALONE:
-        what = PLAIN.get(file_system, file_system)
+    if file_system.endswith("_member") or file_system.startswith("crypto_") or file_system in MEMBERS:
+        what = MEMBERS.get(file_system, file_system)
         return f"holds {what} ({name}): if nothing of it is needed, `wipefs --all /dev/{name}` first"
     return None
 

@@ -1,6 +1,7 @@
 """Why a disk may not be written, on what lsblk says of it."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def test_the_system_may_stand_deep_below_it() -> None:
         (part(fstype="linux_raid_member"), "holds linux_raid_member"),
         (part(fstype="crypto_LUKS"), "holds LUKS"),
         (part(fstype="zfs_member"), "holds ZFS"),
+        (part(fstype="stratis"), "holds Stratis (sdb1)"),
+        (part(fstype="vdo"), "holds VDO"),
+        (part(fstype="DM_integrity"), "holds dm-integrity"),
+        (part(fstype="BitLocker"), "holds BitLocker"),
+        (part(fstype="apfs"), "holds APFS"),
+        (part(fstype="jbd"), "holds the journal of another ext4"),
         (part(fstype=None, children=[part("md0", type="raid1")]), "is used by RAID (md0)"),
         (part(fstype=None, children=[part("x", type="crypt")]), "is used by LUKS (x)"),
         (part(fstype=None, children=[part("x", type="dm")]), "is used by the device mapper (x)"),
@@ -57,6 +64,41 @@ def test_the_system_may_stand_deep_below_it() -> None:
 )
 def test_a_disk_of_which_any_part_is_in_use_never(below: dict[str, Any], words: str) -> None:
     assert why(disk(below), SERIAL).startswith(words)
+
+
+@pytest.mark.parametrize(
+    "file_system", ["ext4", "btrfs", "xfs", "ntfs", "exfat", "f2fs", "hfsplus", "iso9660", "bcachefs"]
+)
+def test_an_ordinary_file_system_is_no_reason(file_system: str) -> None:
+    assert why(disk(part(fstype=file_system))) == ""
+
+
+def test_every_kind_of_member_that_this_blkid_knows_is_refused_by_name() -> None:
+    """The kinds that are no use alone, or that no file manager shows, among all that libblkid tells apart."""
+    known = subprocess.run(["blkid", "-k"], capture_output=True, text=True, check=True).stdout.split()
+    parts = {name for name in known if name.endswith("_member") or name.startswith(("DM_", "crypto_", "drbd"))}
+    assert len(parts) > 10
+    assert [name for name in sorted(parts) if not why(disk(part(fstype=name))).startswith("holds ")] == []
+
+
+@pytest.mark.parametrize(
+    ("file_system", "offset", "count", "words"),
+    [
+        ("btrfs", 0x10088, 1, ""),
+        ("btrfs", 0x10088, 3, "holds a part of a btrfs of several disks (sdb1)"),
+        ("bcachefs", 4096 + 123, 2, "holds a part of a bcachefs of several disks (sdb1)"),
+        ("ext4", 0x10088, 3, ""),
+    ],
+)
+def test_a_pool_s_disk_is_told_from_a_file_system_by_its_superblock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file_system: str, offset: int, count: int, words: str
+) -> None:
+    """lsblk and blkid call both by the same name."""
+    said_of(monkeypatch, f"ID_FS_TYPE={file_system}\n", 2048, 8192)
+    card = tmp_path / "card"
+    card.write_bytes(bytes((1 << 20) + offset) + bytes([count]) + bytes(8))
+    seen = holds_member(contents(disk(path=str(card)))[1:]) or ""
+    assert seen.startswith(words) and bool(seen) == bool(words)
 
 
 def test_swap_that_lsblk_does_not_show() -> None:

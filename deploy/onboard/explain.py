@@ -1,37 +1,91 @@
 """Why the server ended, in a sentence of the journal that `systemctl status` shows. Runs as ExecStopPost=.
 
-A program of its own, with no import that a restart would wait for.
+A program of its own, with no import that a restart would wait for. As root and outside of the sandbox, because what
+systemd calls a signal may be the kernel's want of memory, on a kernel without the memory cgroup: only its log tells.
 """
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
+UNIT = "ollama-cpp-server.service"
+# Which process the watcher ended.
+HUNG = "/run/ollama-cpp-server/hung"
 AGAIN = "systemd starts it again, until it fails too often"
+TOO_LARGE = "choose a smaller context size, model or quantization"
 REASONS = {
-    "oom-kill": "it took more memory than the unit may have, and the kernel ended it: choose a smaller context size, "
-    "model or quantization",
+    "oom-kill": f"it took more memory than the unit may have, and the kernel ended it: {TOO_LARGE}",
     "timeout": "it was not ready in time (TimeoutStartSec), or did not end in time",
     "resources": "systemd could not prepare its sandbox or its folders: is the disk full?",
 }
+WATCHER, KERNEL, SOMEONE = "watcher", "kernel", "someone"
+KILLERS = {
+    WATCHER: "its watcher ended llama-server, which hung, as said above",
+    KERNEL: f"the board was out of memory, and the kernel ended llama-server: {TOO_LARGE}",
+    SOMEONE: "someone killed llama-server (SIGKILL): it was not its watcher, and not the kernel for want of memory",
+}
+SIGNALS = {"BUS": "llama-server lost the file that it reads (SIGBUS): the disk of its model is gone, or broken"}
 
 
-def explain(environment: Mapping[str, str]) -> str | None:
+def explain(environment: Mapping[str, str], killer: str = SOMEONE) -> str | None:
     """The sentence for what systemd says in $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
     result, status = environment.get("SERVICE_RESULT", "success"), environment.get("EXIT_STATUS", "?")
     if result == "success":
         return None
     if status == "78":
         return "the configuration is wrong, as said above: mend it, then `systemctl restart ollama-cpp-server`"
+    if status == "75":
+        return "the disk of its model is not there, as said above: systemd tries to mount it, and starts it again"
     if result == "exit-code" and status in ("TERM", "0"):
         return f"it was not ready: the lines above say why; {AGAIN}"
     if result == "exit-code":
         return f"llama-server ended by itself with status {status}, its reason is above; {AGAIN}"
-    if result == "signal" and status == "KILL":
-        return f"llama-server was killed, by its watcher (said above) or by someone; {AGAIN}"
+    if was_killed(environment):
+        return f"{KILLERS[killer]}; {AGAIN}"
+    if result in ("signal", "core-dump") and status in SIGNALS:
+        return f"{SIGNALS[status]}; {AGAIN}"
     if result in ("signal", "core-dump"):
         return f"llama-server crashed (SIG{status}); {AGAIN}; `boardllama rollback` goes back to the release before"
     return f"{REASONS.get(result, result)}; {AGAIN}"
 
 
-if __name__ == "__main__" and (reason := explain(os.environ)):
-    print(reason)
+def was_killed(environment: Mapping[str, str]) -> bool:
+    """Whether systemd saw SIGKILL, and did not send it."""
+    return environment.get("SERVICE_RESULT") == "signal" and environment.get("EXIT_STATUS") == "KILL"
+
+
+def killer_of(process: str, note: str = HUNG) -> str:
+    """Who sent SIGKILL to the process of that number: by the note of the watcher, or by the kernel's log."""
+    from pathlib import Path  # no other end waits for it
+
+    with suppress(OSError):
+        if Path(note).read_text() == process:
+            return WATCHER
+    return KERNEL if is_out_of_memory(process, said("dmesg", "--syslog")) else SOMEONE
+
+
+def is_out_of_memory(process: str, log: str) -> bool:
+    """Whether the kernel's log says that it ended the process for want of memory; so since Linux 2.6."""
+    return f"Killed process {process} (" in log
+
+
+def said(*words: str) -> str:
+    """Standard output; nothing of a program that is not there."""
+    import subprocess  # no other end waits for it
+
+    with suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=10, check=False).stdout
+    return ""
+
+
+def main() -> None:
+    """Says it."""
+    killer = SOMEONE
+    if was_killed(os.environ):
+        killer = killer_of(said("systemctl", "show", "--property=ExecMainPID", "--value", UNIT).strip())
+    if reason := explain(os.environ, killer):
+        print(reason)
+
+
+if __name__ == "__main__":
+    main()

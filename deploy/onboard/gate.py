@@ -7,7 +7,7 @@ from typing import Any
 
 from . import places
 from .config import configuration, url_of
-from .health import State, Unhealthy, ask, down, look, unit_facts
+from .health import State, Unhealthy, ask, awaited, down, look, unit_facts
 from .releases import Release, running
 
 PROMPT = "The quick brown fox"
@@ -40,6 +40,8 @@ def restart(say: Say) -> None:
 def judge(release: Release, say: Say) -> float:
     """Restarts the server and judges it by its tokens: how many a second. Raises Unhealthy with the reason."""
     restart(say)
+    if reason := awaited():
+        raise Unhealthy(f"the server is {reason}")
     if running() != release.id:
         raise Unhealthy(
             f"systemd started release {running()} and not {release.id}: another unit or a drop-in stands in its place, "

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from . import places
 from .commands import end_of
 from .config import first_key
+from .crowd import crowd
 
 POLL_SECONDS = 0.5
 PROPERTIES = "ActiveState,SubState,Result,ExecMainStatus"
@@ -29,6 +30,8 @@ class State(Enum):
     LOADING = "loading the model"
     STARTING = "starting"
     WRONG = "answering, but not as it should"
+    CROWDED = "behind a crowd of clients"
+    WAITING = "waiting for a disk"
     EXITED = "not running"
 
 
@@ -57,12 +60,30 @@ def look(url: str) -> Health:
 
 def look_at(facts: dict[str, str], url: str) -> Health:
     """The same, of a unit of which systemd has been asked."""
+    if facts.get("ActiveState") not in ("active", "activating"):
+        return Health(State.EXITED, gone(facts))
+    if reason := awaited():
+        return Health(State.WAITING, reason)
     if facts.get("ActiveState") == "active":
-        return judge(*ask(url, "/health"), lambda: ask(url, "/props"))
-    if facts.get("ActiveState") == "activating" and facts.get("SubState") != "auto-restart":
-        status, _ = ask(url, "/health")
-        return Health(State.LOADING if status == 503 else State.STARTING, "systemd has not seen it ready yet")
-    return Health(State.EXITED, gone(facts))
+        return excused(judge(*ask(url, "/health"), lambda: ask(url, "/props")), urlsplit(url).port or 0)
+    if facts.get("SubState", "").startswith("auto-restart"):
+        return Health(State.EXITED, gone(facts))
+    status, _ = ask(url, "/health")
+    return Health(State.LOADING if status == 503 else State.STARTING, "systemd has not seen it ready yet")
+
+
+def awaited() -> str:
+    """What the launcher says of the disk that it waits for; empty when it does not wait, or nobody else may know."""
+    try:
+        return places.AWAITED.read_text()
+    except OSError:
+        return ""
+
+
+def excused(health: Health, port: int) -> Health:
+    """A server that nobody reaches is not sick when a crowd is there first."""
+    there = crowd(port) if health.state is State.STARTING else ""
+    return Health(State.CROWDED, there) if there else health
 
 
 def unit_facts(properties: str = PROPERTIES, deadline: float = SYSTEM_DEADLINE) -> dict[str, str]:
@@ -139,6 +160,8 @@ def judge(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -> Healt
 
 def judge_props(status: int, props: Any) -> Health:
     """A server without a model answers /health like one that has one: it is a router, and /props tells."""
+    if status == 0:
+        return Health(State.STARTING, f"nothing answers /props: {props}")
     if status != 200 or not isinstance(props, dict):
         return Health(State.WRONG, f"/props answers {status}: {str(props)[:200]}")
     if props.get("role") == "router" or not props.get("model_path"):
@@ -157,7 +180,7 @@ def wait(
     began = said = clock()
     while (health := see()).state is not State.READY:
         now = clock()
-        if health.state in (State.EXITED, State.WRONG):
+        if health.state in (State.EXITED, State.WRONG, State.WAITING):
             raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
         if now - began > deadline:
             raise Unhealthy(f"the server is still {health.state.value} after {deadline:.0f} s: {health.detail}")

@@ -33,6 +33,8 @@ CURRENT = ROOT / "current"
 TRIAL = Path("/run/systemd/system") / UNIT
 # Where the running server notes what it was started from.
 STARTED = Path("/run/ollama-cpp-server/started")
+# There while the launcher waits for the disk of the model, and says so.
+AWAITED = Path("/run/ollama-cpp-server/awaited")
 # What the switch that runs, or the last one, has to say.
 VERDICT = Path("/run/boardllama/verdict.json")
 

@@ -7,11 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import requests
 
-from deploy.onboard import lease, places, watch
+from deploy.onboard import crowd as crowds
+from deploy.onboard import explain, lease, places, watch
+from deploy.paths import REPO
 
 SERVER = """
 import http.server, os, subprocess, sys
@@ -27,16 +31,49 @@ server.serve_forever()
 """
 
 
+# As llama-server does it: a thread for each connection, which waits for the end of the request; and when it may open no
+# more files it tries again at once, for ever.
+CROWDED = """
+import os, resource, socket, subprocess, sys, threading, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+open(sys.argv[1], "w").write(f"127.0.0.1 {listener.getsockname()[1]}\\nrelease r1\\n")
+subprocess.Popen([sys.executable, "-IS", sys.argv[2], "watch"])
+def serve(client):
+    with client:
+        request = b""
+        while not request.endswith(b"\\r\\n\\r\\n") and (more := client.recv(4096)):
+            request += more
+        client.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
+while True:
+    try:
+        client, _ = listener.accept()
+    except OSError:
+        time.sleep(0.0001)
+        continue
+    threading.Thread(target=serve, args=[client], daemon=True).start()
+"""
+
+
 class Service:
     """A server that answers what `status` says, with its watcher, in a hurry."""
 
-    def __init__(self, folder: Path) -> None:
-        self.started, self.status, program = folder / "started", folder / "status", folder / "watch.py"
+    def __init__(self, folder: Path, server: str = SERVER) -> None:
+        self.folder, self.started, self.status, program = (
+            folder,
+            folder / "started",
+            folder / "status",
+            folder / "watch.py",
+        )
         self.status.write_text("200")
-        text = Path(watch.__file__).read_text().replace(watch.STARTED, str(self.started))
-        program.write_text(text.replace("_SECONDS = 10.0", "_SECONDS = 1.0").replace("= 30.0", "= 3.0"))
+        text = Path(watch.__file__).read_text().replace(str(places.STARTED.parent), str(folder))
+        program.write_text(
+            text.replace("_SECONDS = 10.0", "_SECONDS = 1.0")
+            .replace("= 30.0", "= 3.0")
+            .replace("CROWD = 40", "CROWD = 30")
+        )
         self.program = str(program)
-        command = [sys.executable, "-c", SERVER, str(self.started), self.program, str(self.status)]
+        command = [sys.executable, "-c", server, str(self.started), self.program, str(self.status)]
         self.process = subprocess.Popen(command)
 
     def ready(self) -> subprocess.CompletedProcess[bytes]:
@@ -44,14 +81,53 @@ class Service:
         environment = os.environ | {"MAINPID": str(self.process.pid)}
         return subprocess.run([sys.executable, "-IS", self.program, "ready"], env=environment, timeout=30, check=False)
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self.started.read_text().split()[:2]
+        return host, int(port)
+
+    def end(self) -> None:
+        """Whatever its state."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def crowd(address: tuple[str, int], size: int) -> Iterator[list[socket.socket]]:
+    """So many clients, each with half a request."""
+    held = []
+    for _ in range(size):
+        one = socket.socket()
+        one.setblocking(False)
+        with suppress(BlockingIOError):
+            one.connect(address)
+        held.append(one)
+    time.sleep(1)
+    for one in held:
+        with suppress(OSError):
+            one.sendall(b"GET /health HTTP/1.1\r\nX-Wait: ")
+    yield held
+    for one in held:
+        one.close()
+
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """One that is started."""
     running = Service(tmp_path)
     yield running
-    running.process.kill()
-    running.process.wait()
+    running.end()
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[Service]:
+    """One that lets in 40 clients or so."""
+    running = Service(tmp_path, CROWDED)
+    while not running.started.exists():
+        time.sleep(0.05)
+    yield running
+    running.end()
 
 
 def test_a_start_is_over_when_the_server_answers(service: Service) -> None:
@@ -80,6 +156,76 @@ def test_a_server_that_answers_is_left_alone_and_one_that_stopped_answering_is_n
     assert service.process.wait(timeout=30) == -signal.SIGKILL
 
 
+def test_a_crowd_is_no_hang_and_a_hang_behind_a_crowd_is_one(crowded: Service) -> None:
+    """The crowd stays four times as long as a hang is suffered; nobody else gets an answer meanwhile."""
+    assert crowded.ready().returncode == 0
+    time.sleep(0.5)
+    with crowd(crowded.address, 200):
+        with pytest.raises(requests.Timeout):
+            requests.get(f"http://127.0.0.1:{crowded.address[1]}/health", timeout=3)
+        time.sleep(12)
+        assert crowded.process.poll() is None
+        crowded.process.send_signal(signal.SIGSTOP)
+        assert crowded.process.wait(timeout=30) == -signal.SIGKILL
+    assert (crowded.folder / "hung").read_text() == str(crowded.process.pid), "the watcher says that it was it"
+
+
+def test_a_crowd_that_comes_before_the_first_answer_does_not_make_the_start_fail(crowded: Service) -> None:
+    with crowd(crowded.address, 200):
+        assert crowded.ready().returncode == 0
+    assert crowded.process.poll() is None
+
+
+def test_a_start_is_over_while_the_launcher_waits_for_a_disk(service: Service) -> None:
+    service.status.write_text("503")
+    (service.folder / "awaited").write_text("waiting for the disk of /mnt/x: nothing is mounted on /mnt/x")
+    assert service.ready().returncode == 0
+
+
+def test_the_first_answer_begins_a_new_count_of_starts(service: Service) -> None:
+    service.status.write_text("503")
+    (service.folder / "attempts").write_text("4")
+    time.sleep(1)
+    assert (service.folder / "attempts").exists()
+    service.status.write_text("200")
+    for _ in range(100):
+        time.sleep(0.1 if (service.folder / "attempts").exists() else 0)
+    assert not (service.folder / "attempts").exists()
+
+
+def test_a_crowd_is_smaller_than_what_the_unit_lets_in_and_than_the_queue_behind() -> None:
+    """A dozen of the files are the server's own."""
+    unit = (REPO / "templates" / f"{places.UNIT}.j2").read_text()
+    (files,) = (int(line.partition("=")[2]) for line in unit.splitlines() if line.startswith("LimitNOFILE="))
+    assert 20 < watch.CROWD < files - 12
+
+
+def test_connections_are_counted_whether_they_are_let_in_or_wait(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
+        address = listener.getsockname()
+        clients = [socket.create_connection(address) for _ in range(3)]
+        accepted, _ = listener.accept()
+        assert len(watch.sockets(address[1], watch.CONNECTED)) == 3
+        assert len(watch.sockets(address[1], watch.LISTENING)) == 1
+        for one in (*clients, accepted):
+            one.close()
+
+
+def test_the_largest_part_of_a_crowd_is_named(tmp_path: Path) -> None:
+    def row(end: str, state: str = "01") -> str:
+        return f"   0: 0100007F:2CAA {end}:D431 {state} 00000000:00000000 00:00000000 00000000 0 0 4242 1\n"
+
+    (tmp_path / "tcp").write_text(
+        " sl local\n" + row("0701A8C0") * 30 + row("0801A8C0") * 5 + row("0901A8C0", "06") * 9
+    )
+    assert crowds.crowd(11434, str(tmp_path)) == ""
+    (tmp_path / "tcp6").write_text(" sl local\n" + row("0000000000000000FFFF00000701A8C0") * 10)
+    said = crowds.crowd(11434, str(tmp_path))
+    assert said.startswith("45 connections to port 11434 are open, 40 of them from 192.168.1.7")
+    assert crowds.crowd(80, str(tmp_path)) == "" and crowds.crowd(11434, str(tmp_path / "none")) == ""
+    assert crowds.address("000080FE00000000FF005450B6AD1DFE:0016") == "fe80::5054:ff:fe1d:adb6"
+
+
 def test_a_server_that_loads_is_given_its_time(service: Service) -> None:
     """The deadline of a start is systemd's."""
     service.status.write_text("503")
@@ -99,5 +245,6 @@ def test_nothing_answers_where_nothing_was_started(tmp_path: Path, monkeypatch: 
 
 def test_programs_that_import_nothing_name_the_same_places() -> None:
     """The watcher and the lease are small because they load no other file of ours."""
-    assert str(places.STARTED) == watch.STARTED
+    assert (str(places.STARTED), str(places.AWAITED)) == (watch.STARTED, watch.AWAITED)
+    assert (watch.HUNG, places.UNIT) == (explain.HUNG, explain.UNIT)
     assert places.SWITCH_UNIT == lease.SWITCH

@@ -13,6 +13,7 @@ from deploy.errors import BoardllamaError
 from deploy.key import ACCOUNT, api_key, key_of_first_start
 from deploy.lock import TargetStep
 from deploy.model import MEMORY_SHARE, fitted, model_of
+from deploy.onboard.mounts import mount_unit
 from deploy.onboard.places import CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, SYSUSERS, TMPFILES, UNIT
 from deploy.operations import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.release import Release, clock
@@ -65,8 +66,14 @@ def wanted_files(settings: Settings, model: BigFile | None) -> dict[Path, bytes]
         start_deadline=deadline,
         clients=" ".join(settings.clients),
         memory_share=MEMORY_SHARE,
+        mounts=" ".join(mount_units(Path(settings.models_dir))),
     )
     return {CONFIG: settings.config_json.encode(), PUBLIC_UNIT: unit.encode()}
+
+
+def mount_units(folder: Path) -> list[str]:
+    """What systemd calls the mounts that may be on the way to a folder, the outermost first."""
+    return [mount_unit(point) for point in (*reversed(folder.parents[:-1]), folder)]
 
 
 def wanted_release(settings: Settings, build: Build) -> Release:

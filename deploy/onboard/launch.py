@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from . import places
 from .config import KEYS, Config, ConfigError, configuration, first_key, is_local, reach
 from .cores import CPUS, fast_cores, physical_cores
+from .mounts import await_disk
 from .releases import Release, own
 
 # Always on, whatever the config says. The prompt cache of llama-server would otherwise take up to 8 GiB of a board's
@@ -21,6 +22,8 @@ FIXED = ["--metrics", "--cache-ram", "0", "--offline", "--cors-origins", "localh
 SERVER = places.PUBLIC_BIN / "llama-server"
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78
+# The same: it is to be tried again. So the unit's next start asks systemd again to mount the disk that is not there.
+EX_TEMPFAIL = 75
 # Starts in a row that may fail before it stays down.
 ATTEMPTS = 5
 
@@ -68,6 +71,15 @@ def find_model(models: dict[str, Any], release: Release) -> Path:
 def alias_of(name: str) -> str:
     """The model's name in the API: its file's. llama-server would make two names of one with a comma."""
     return name.replace(",", "_")
+
+
+def ways(models: dict[str, Any], release: Release) -> list[Path]:
+    """The models folder, and what is to be read in it, each of which may be a link to another disk."""
+    folder, chosen = Path(models["path"]), models["default_model"]
+    brought = [release.folder / release.model] if release.model and folder == places.MODELS else []
+    if chosen:
+        return [folder, *(brought if chosen == release.model and brought else [folder / chosen])]
+    return [folder, *brought, *folder.glob("*.gguf")]
 
 
 def is_waiting(release: Release) -> bool:
@@ -187,6 +199,9 @@ def identity(path: Path) -> str:
 def start(release: Release) -> NoReturn:
     """Becomes llama-server. Raises ConfigError and OSError when it cannot be started."""
     config = configuration(release.place(places.CONFIG))
+    models = config["models"]
+    if not await_disk(lambda: ways(models, release), lambda: find_model(models, release)):
+        sys.exit(EX_TEMPFAIL)
     arguments, server = command(config, release), config["server"]
     check_port(server)
     if not is_local(server["host"]):

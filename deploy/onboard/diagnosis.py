@@ -9,6 +9,8 @@ from .places import MODELS, UNIT
 from .surroundings import address, clock, heat, link, names, power, router, space
 
 NO_LIMIT = {"", "infinity"}
+# Said of a kernel on which MemoryMax= does nothing. It is how Raspberry Pi OS comes, so it is no fault.
+UNLIMITED = "no limit holds: this kernel runs without the memory cgroup (cgroup_enable=memory in cmdline.txt)"
 
 
 def diagnose(facts: Facts) -> tuple[Line, ...]:
@@ -21,10 +23,13 @@ def memory(facts: Facts) -> Verdict:
     if facts.memory_total is None or facts.memory_available is None:
         return unknown()
     unit = facts.unit or {}
-    limit = facts.memory_total if unit.get("MemoryMax", "") in NO_LIMIT else int(unit["MemoryMax"])
-    has = f"{mb(facts.memory_available)} free of {mb(facts.memory_total)}, the service may have {mb(limit)}"
+    free = f"{mb(facts.memory_available)} free of {mb(facts.memory_total)}"
+    limit, has = facts.memory_total, f"{free}; {UNLIMITED}"
+    if facts.memory_limits is not False:
+        limit = facts.memory_total if unit.get("MemoryMax", "") in NO_LIMIT else int(unit["MemoryMax"])
+        has = f"{free}, the service may have {mb(limit)}"
     smaller = "choose a smaller model or quantization, and deploy again"
-    if unit.get("Result") == "oom-kill":
+    if facts.out_of_memory or unit.get("Result") == "oom-kill":
         return bad(f"the service was ended for want of memory; {has}", f"{smaller}; or a smaller context_size")
     if facts.model_size and facts.model_size > limit:
         return bad(f"{facts.model} alone has {mb(facts.model_size)}; {has}", smaller)
@@ -34,7 +39,12 @@ def memory(facts: Facts) -> Verdict:
             f"{facts.model} has {mb(facts.model_size)}; {has}",
             "something else takes the memory: `ps aux --sort=-rss | head`",
         )
-    return good(f"{has}; the model has {mb(facts.model_size)}" if facts.model_size else has)
+    if facts.out_of_memory is None and unit.get("Result") == "signal" and unit.get("ExecMainStatus") == "9":
+        return unknown(
+            f"{has}; the service was killed: `sudo journalctl -k | grep -i 'killed process'` says whether for it"
+        )
+    text = f"{has}; the model has {mb(facts.model_size)}" if facts.model_size else has
+    return good(text) if facts.memory_limits is not False else unknown(text)
 
 
 def service(facts: Facts) -> Verdict:
@@ -53,12 +63,21 @@ def service(facts: Facts) -> Verdict:
         return unknown(f"{facts.unit.get('ActiveState')}; more is known as root")
     if facts.health.state is State.READY:
         return good(f"answers; serves {facts.model or 'a model'}")
+    if facts.health.state is State.WAITING:
+        return bad(facts.health.detail, "plug the disk in and mount it: the service starts by itself then")
+    if facts.health.state is State.CROWDED:
+        return bad(
+            f"{facts.health.detail}; it serves those",
+            "end those clients, or let fewer in: server_clients of the inventory, an API key does not help",
+        )
     if facts.health.state in (State.LOADING, State.STARTING):
         return unknown(f"{facts.health.state.value}: look again in a minute")
     if facts.health.state is State.WRONG:
         return bad(facts.health.detail, f"`systemctl restart {UNIT}`; when that does not help `boardllama rollback`")
     if facts.unit.get("ActiveState") == "inactive" and facts.unit.get("Result") == "success":
         return stopped(facts)
+    if facts.out_of_memory:
+        return bad(f"{ended(facts.unit)}: the kernel ended it for want of memory", "see the line about memory")
     return bad(
         f"{ended(facts.unit)}: {' / '.join(facts.words)}" if facts.words else ended(facts.unit),
         f"`journalctl -u {UNIT} -n 50`; then `systemctl restart {UNIT}`, or `boardllama rollback`",

@@ -4,26 +4,28 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from . import places
 from .commands import run
 from .config import ConfigError, configuration, url_of
+from .explain import is_out_of_memory
 from .health import Health, State, look_at, unit_facts
 from .launch import find_model
+from .looks import each, in_time, known
 from .reach import answers_arp, answers_dns, gateway, interfaces
 from .releases import current, table
+from .sensors import memory_limits, temperature, throttled
 from .switch import SYSTEMD
+from .watch import LISTENING, sockets
 
-Found = TypeVar("Found")
 DEADLINE = 10.0
-UNIT_PROPERTIES = "LoadState,ActiveState,SubState,Result,ExecMainStatus,MemoryMax,MemoryCurrent,NRestarts"
-GET_THROTTLED = "devices/platform/soc*/soc*firmware/get_throttled"
+UNIT_PROPERTIES = "LoadState,ActiveState,SubState,Result,ExecMainStatus,ExecMainPID,MemoryMax,MemoryCurrent,NRestarts"
+SIGKILL = "9"  # as systemd gives the status of a process that ended by it
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Disk:
 class Facts:
     """A board at one moment; None: not known here. Memory and sizes in bytes, temperature in degrees Celsius.
 
-    `throttled`: the word of `vcgencmd get_throttled`. `identity`: what was wrong with boardllama.txt.
+    `throttled`: the word of `vcgencmd get_throttled`. `identity`: what was wrong with boardllama.txt. `memory_limits`:
+    whether the kernel holds a service to its MemoryMax. `out_of_memory`: whether the kernel ended the service, which is
+    down, for want of memory.
     """
 
     host: str
@@ -70,6 +74,8 @@ class Facts:
     words: tuple[str, ...] = ()
     memory_total: int | None = None
     memory_available: int | None = None
+    memory_limits: bool | None = None
+    out_of_memory: bool | None = None
     model: str | None = None
     model_size: int | None = None
     temperature: float | None = None
@@ -91,11 +97,11 @@ def collect() -> Facts:
     total, available = known(memory) or (None, None)
     unit = known(lambda: unit_facts(UNIT_PROPERTIES, DEADLINE)) or None
     seen, wrong = service(unit or {})
-    model = known(lambda: model_file(configuration()))
+    model, size = known(lambda: in_time(lambda: model_file(configuration()), DEADLINE)) or (None, None)
     release = current()
     return Facts(
         host=os.uname().nodename,
-        board=known(board) or os.uname().machine,
+        board=board(),
         root=os.geteuid() == 0,
         interfaces=known(lambda: tuple(Interface(*card) for card in interfaces())),
         gateway=way,
@@ -109,11 +115,13 @@ def collect() -> Facts:
         words=() if seen and seen.state is State.READY else known(last_words) or (),
         memory_total=total,
         memory_available=available,
-        model=model.name if model else None,
-        model_size=model.stat().st_size if model else None,
+        memory_limits=known(memory_limits),
+        out_of_memory=known(lambda: out_of_memory(unit or {})),
+        model=model,
+        model_size=size,
         temperature=known(temperature),
         throttled=known(throttled),
-        disks=tuple(known(disks) or ()),
+        disks=tuple(disks()),
         now=time.time(),
         created=known(lambda: datetime.fromisoformat(release.manifest["created"]).timestamp()) if release else None,
         synchronized=known(synchronized),
@@ -125,19 +133,11 @@ def collect() -> Facts:
     )
 
 
-def known(look: Callable[[], Found]) -> Found | None:
-    """What it finds; None where this board does not tell."""
-    with suppress(OSError, ValueError, LookupError, ConfigError):
-        return look()
-    return None
-
-
 def board(root: Path = Path("/")) -> str:
-    """As its maker calls it."""
-    for name in ("proc/device-tree/model", "sys/class/dmi/id/product_name"):
-        with suppress(OSError):
-            return (root / name).read_text(errors="replace").strip("\0\n ")
-    raise LookupError(name)
+    """As its maker calls it, or by the kind of its CPU."""
+    names = ("proc/device-tree/model", "sys/firmware/devicetree/base/model", "sys/class/dmi/id/product_name")
+    found = each(lambda name: (root / name).read_text(errors="replace").strip("\0\n "), names)
+    return next(filter(None, found), None) or os.uname().machine
 
 
 def last_words() -> tuple[str, ...]:
@@ -157,45 +157,53 @@ def service(unit: dict[str, str]) -> tuple[Health | None, str]:
         return None, ""
 
 
-def model_file(config: dict[str, dict[str, Any]]) -> Path:
-    """What the service would serve. Raises ConfigError, LookupError."""
+def out_of_memory(unit: dict[str, str]) -> bool:
+    """Whether the kernel ended the service for want of memory; systemd knows it from the memory cgroup alone.
+
+    Raises LookupError where the kernel's log is for root.
+    """
+    if (unit.get("Result"), unit.get("ExecMainStatus")) != ("signal", SIGKILL):
+        return unit.get("Result") == "oom-kill"
+    log = run("journalctl", "--boot", "--dmesg", "--output", "cat", "--no-pager", deadline=DEADLINE)
+    if not log.strip():
+        raise LookupError("no kernel log")
+    return is_out_of_memory(unit.get("ExecMainPID", ""), log)
+
+
+def model_file(config: dict[str, dict[str, Any]]) -> tuple[str, int]:
+    """Name and size of what the service would serve. Raises ConfigError, LookupError."""
     release = current()
     if release is None:
         raise LookupError("no release")
-    return find_model(config["models"], release)
+    model = find_model(config["models"], release)
+    return model.name, model.stat().st_size
 
 
 def memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
-    """MemTotal, MemAvailable."""
-    rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    total, available = (int(rows[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    return total, available
+    """MemTotal, MemAvailable; what is free or can be taken back where the kernel does not say the latter."""
+    rows = dict(line.partition(":")[::2] for line in meminfo.read_text().splitlines())
+    (total,), free = kilobytes(rows, "MemTotal"), kilobytes(rows, "MemFree", "Buffers", "Cached")
+    return total, next(iter(kilobytes(rows, "MemAvailable")), sum(free))
 
 
-def temperature(sys: Path = Path("/sys")) -> float:
-    """Of the hottest zone."""
-    return max(int(zone.read_text()) for zone in sys.glob("class/thermal/thermal_zone*/temp")) / 1000
-
-
-def throttled(sys: Path = Path("/sys")) -> int:
-    """From the Raspberry Pi's firmware, or from the alarm of the driver that asks it."""
-    for file in sys.glob(GET_THROTTLED):
-        return int(file.read_text(), 16)
-    for name in sys.glob("class/hwmon/hwmon*/name"):
-        if name.read_text().strip() == "rpi_volt":
-            return int(name.with_name("in0_lcrit_alarm").read_text())
-    return int(run("vcgencmd", "get_throttled", deadline=DEADLINE).split("=")[1], 16)
+def kilobytes(rows: dict[str, str], *names: str) -> list[int]:
+    """In bytes, of those rows that are there."""
+    return each(lambda name: int(rows[name].split()[0]) * 1024, names)
 
 
 def disks() -> list[Disk]:
     """Of everything that boardllama writes to; two folders on one file system are one."""
     found: dict[int, Disk] = {}
-    for folder in (Path("/"), places.MODELS, places.ROOT, Path("/run")):
-        if folder.exists():
-            said = os.statvfs(folder)
-            sizes = (said.f_blocks * said.f_frsize, said.f_bavail * said.f_frsize, said.f_files, said.f_favail)
-            found.setdefault(folder.stat().st_dev, Disk(str(folder), *sizes, bool(said.f_flag & os.ST_RDONLY)))
+    for number, one in each(disk, (Path("/"), places.MODELS, places.ROOT, Path("/run"))):
+        found.setdefault(number, one)
     return list(found.values())
+
+
+def disk(folder: Path) -> tuple[int, Disk]:
+    """The file system that a folder is on, and its number. Raises OSError."""
+    said, where = in_time(lambda: (os.statvfs(folder), folder.stat()), DEADLINE)
+    sizes = (said.f_blocks * said.f_frsize, said.f_bavail * said.f_frsize, said.f_files, said.f_favail)
+    return where.st_dev, Disk(str(folder), *sizes, bool(said.f_flag & os.ST_RDONLY))
 
 
 def name_servers(etc: Path = Path("/etc/resolv.conf"), run: Path = Path("/run/systemd/resolve")) -> tuple[str, ...]:
@@ -225,18 +233,18 @@ def is_active(unit: str) -> bool:
 
 
 def listens(port: int, net: Path = Path("/proc/net")) -> bool:
-    """Whether something does on that TCP port: state 0A of proc_net_tcp(5)."""
-    rows = [line.split() for name in ("tcp", "tcp6") for line in (net / name).read_text().splitlines()[1:]]
-    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+    """Whether something does on that TCP port. Raises OSError."""
+    return bool(sockets(port, LISTENING, str(net)))
 
 
 def ssh_listens() -> bool:
-    """Whether a port of the SSH server's own settings is open; of 22 where it cannot say them (OpenSSH before 9.3)."""
-    settings = ""
-    with suppress(OSError):
-        settings = run("/usr/sbin/sshd", "-G", deadline=DEADLINE)
-    ports = [int(line.split()[1]) for line in settings.splitlines() if line.startswith("port ")]
-    return any(listens(port) for port in ports or [22])
+    """Whether a port of the SSH server's own settings is open; of 22 where it does not say them. Raises OSError."""
+    # -G is new in OpenSSH 9.3; -T does the same for root, if the host keys are good.
+    said = each(lambda option: run("/usr/sbin/sshd", option, deadline=DEADLINE), ("-G", "-T"))
+    rows = [line.split() for line in "".join(said[:1]).splitlines()]
+    named = [row[1].rpartition(":")[2] for row in rows if len(row) == 2 and row[0] in ("port", "listenaddress")]
+    ports = {int(port) for port in named if port.isdigit()} or {22}
+    return any([listens(port) for port in ports])
 
 
 def failed_units() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .commands import run
+from .looks import each
 
 DEADLINE = 10.0
 # The kernel gives up a neighbour that it never heard of after three seconds, one that it knew after eight.
@@ -40,11 +41,16 @@ def is_local(address: dict[str, object]) -> bool:
 
 def gateway() -> str:
     """The router's address. Raises LookupError without one."""
-    for family in ("-4", "-6"):
-        for route in json.loads(run("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"):
+    for found in each(default_routes, ("-4", "-6")):
+        for route in found:
             if "gateway" in route:
                 return str(route["gateway"])
     raise LookupError("no default route")
+
+
+def default_routes(family: str) -> list[dict[str, object]]:
+    """As `ip` tells. Raises OSError for a family that is switched off."""
+    return list(json.loads(run("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"))
 
 
 def answers_arp(address: str) -> bool:

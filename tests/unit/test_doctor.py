@@ -44,6 +44,7 @@ WELL = Facts(
 )
 NOTHING = Facts(host="x", board="y", root=False)
 HALTED = {"LoadState": "loaded", "ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
+KILLED = {"LoadState": "loaded", "ActiveState": "failed", "Result": "signal", "ExecMainStatus": "9", "MemoryMax": "5"}
 STOPPED = {"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "1"}
 
 
@@ -65,6 +66,14 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("memory", {"model_size": 3_500_000_000}, "tinyllama.gguf alone has 3500 MB", "smaller model"),
     ("memory", {"unit": STOPPED, "memory_available": 1_000_000}, "tinyllama.gguf has 668 MB", "ps aux"),
     ("memory", {"unit": {**STOPPED, "Result": "oom-kill"}}, "for want of memory", "smaller context_size"),
+    ("memory", {"unit": KILLED, "out_of_memory": True}, "for want of memory", "smaller context_size"),
+    (
+        "service",
+        {"health": Health(State.WAITING, "waiting for the disk of /m: x")},
+        "waiting for the disk of /m",
+        "mount",
+    ),
+    ("service", {"health": Health(State.CROWDED, "160 connections")}, "160 connections; it serves", "server_clients"),
     ("service", {"unit": None, "systemd": True}, "systemd does not answer", "start the board again"),
     ("service", {"unit": {"LoadState": "not-found"}}, "not installed", "deploy to this board"),
     ("service", {"config_error": "server.port is 0"}, "server.port is 0", "boardllama check-config"),
@@ -128,6 +137,8 @@ def test_each_fault_is_one_red_line_with_its_next_step(
     ("name", "change"),
     [
         ("service", {"health": Health(State.LOADING)}),
+        ("memory", {"memory_limits": False}),
+        ("memory", {"unit": {**KILLED, "MemoryMax": "infinity"}, "out_of_memory": None}),
         ("release", {"switching": True}),
         ("clock", {"synchronized": None}),
         ("router", {"gateway": None, "gateway_answers": None}),
@@ -137,6 +148,20 @@ def test_each_fault_is_one_red_line_with_its_next_step(
 )
 def test_what_may_be_so_is_not_red(name: str, change: dict[str, Any]) -> None:
     assert lights(replace(WELL, **change))[name] is Light.UNKNOWN
+
+
+def test_where_no_limit_holds_the_doctor_says_so_and_does_not_count_with_it() -> None:
+    """As Raspberry Pi OS starts: systemd knows a MemoryMax that the kernel does not."""
+    unlimited = replace(WELL, memory_limits=False, unit={**(WELL.unit or {}), "MemoryMax": "600000000"})
+    (line,) = (line for line in diagnose(unlimited) if line.name == "memory")
+    assert "no limit holds" in line.text and "600 MB" not in line.text and line.light is Light.UNKNOWN
+
+
+def test_out_of_memory_is_the_reason_that_both_lines_give() -> None:
+    killed = replace(WELL, unit=KILLED, health=Health(State.EXITED), out_of_memory=True, words=("killed by someone",))
+    told = {line.name: line for line in diagnose(killed)}
+    assert "the kernel ended it for want of memory" in told["service"].text
+    assert "for want of memory" in told["memory"].text
 
 
 def test_no_red_line_is_without_advice_and_the_worst_board_fits_one_screen() -> None:

@@ -8,8 +8,8 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
-UNIT = "ollama-cpp-server.service"
-# Which process the watcher ended.
+# The number of the main process; there too when its watcher ended it.
+PROCESS = "/run/ollama-cpp-server/process"
 HUNG = "/run/ollama-cpp-server/hung"
 AGAIN = "systemd starts it again, until it fails too often"
 TOO_LARGE = "choose a smaller context size, model or quantization"
@@ -27,7 +27,7 @@ KILLERS = {
 SIGNALS = {"BUS": "llama-server lost the file that it reads (SIGBUS): the disk of its model is gone, or broken"}
 
 
-def explain(environment: Mapping[str, str], killer: str = SOMEONE) -> str | None:
+def explain(environment: Mapping[str, str]) -> str | None:
     """The sentence for what systemd says in $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
     result, status = environment.get("SERVICE_RESULT", "success"), environment.get("EXIT_STATUS", "?")
     if result == "success":
@@ -40,8 +40,8 @@ def explain(environment: Mapping[str, str], killer: str = SOMEONE) -> str | None
         return f"it was not ready: the lines above say why; {AGAIN}"
     if result == "exit-code":
         return f"llama-server ended by itself with status {status}, its reason is above; {AGAIN}"
-    if was_killed(environment):
-        return f"{KILLERS[killer]}; {AGAIN}"
+    if result == "signal" and status == "KILL":
+        return f"{KILLERS[killer()]}; {AGAIN}"
     if result in ("signal", "core-dump") and status in SIGNALS:
         return f"{SIGNALS[status]}; {AGAIN}"
     if result in ("signal", "core-dump"):
@@ -49,19 +49,16 @@ def explain(environment: Mapping[str, str], killer: str = SOMEONE) -> str | None
     return f"{REASONS.get(result, result)}; {AGAIN}"
 
 
-def was_killed(environment: Mapping[str, str]) -> bool:
-    """Whether systemd saw SIGKILL, and did not send it."""
-    return environment.get("SERVICE_RESULT") == "signal" and environment.get("EXIT_STATUS") == "KILL"
-
-
-def killer_of(process: str, note: str = HUNG) -> str:
-    """Who sent SIGKILL to the process of that number: by the note of the watcher, or by the kernel's log."""
+def killer(process: str = PROCESS, hung: str = HUNG) -> str:
+    """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; or someone else."""
     from pathlib import Path  # no other end waits for it
 
+    if Path(hung).exists():
+        return WATCHER
     with suppress(OSError):
-        if Path(note).read_text() == process:
-            return WATCHER
-    return KERNEL if is_out_of_memory(process, said("dmesg", "--syslog")) else SOMEONE
+        if is_out_of_memory(Path(process).read_text(), kernel_log()):
+            return KERNEL
+    return SOMEONE
 
 
 def is_out_of_memory(process: str, log: str) -> bool:
@@ -69,23 +66,15 @@ def is_out_of_memory(process: str, log: str) -> bool:
     return f"Killed process {process} (" in log
 
 
-def said(*words: str) -> str:
-    """Standard output; nothing of a program that is not there."""
+def kernel_log() -> str:
+    """All that it still has. By the system call: the unit's DevicePolicy= closes /dev/kmsg. Raises OSError."""
     import subprocess  # no other end waits for it
 
-    with suppress(OSError, subprocess.TimeoutExpired):
-        return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=10, check=False).stdout
+    with suppress(subprocess.TimeoutExpired):
+        words = ("dmesg", "--syslog")
+        return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=5, check=False).stdout
     return ""
 
 
-def main() -> None:
-    """Says it."""
-    killer = SOMEONE
-    if was_killed(os.environ):
-        killer = killer_of(said("systemctl", "show", "--property=ExecMainPID", "--value", UNIT).strip())
-    if reason := explain(os.environ, killer):
-        print(reason)
-
-
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__" and (reason := explain(os.environ)):
+    print(reason)

@@ -212,6 +212,8 @@ def start(release: Release) -> NoReturn:
         # The sandbox has no sched_setaffinity: the unit reads this, and holds the server to it.
         cores = share_out(config["models"]).cores
         (folder / "cores").write_text(",".join(map(str, sorted(cores))))
+        (folder / "hung").unlink(missing_ok=True)
+        (folder / "process").write_text(str(os.getpid()))
         aside = folder / "started.new"
         aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, Path(arguments[2]))}")
         aside.replace(folder / places.STARTED.name)

@@ -7,6 +7,7 @@ to a model is followed through its links: its folder, or the store, may lead to 
 import errno
 import os
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +25,7 @@ AUTOMOUNT = "x-systemd.automount"
 AUTOMOUNTER = "autofs"
 # So long a start waits before it ends, to be tried again: each start has systemd try again to mount the disk.
 WAIT_SECONDS = 60.0
+LOOK_SECONDS = 5.0
 # What reading says of a disk that was pulled, a server that is gone, and an automount that found neither.
 GONE = {
     errno.EIO,
@@ -40,8 +42,16 @@ GONE = {
 }
 
 
+def until_mounted(seconds: float) -> None:
+    """Returns when something is mounted or unmounted, after so many seconds at the latest: proc_pid_mountinfo(5)."""
+    with MOUNTED.open() as table:
+        changes = select.poll()
+        changes.register(table, select.POLLPRI)
+        changes.poll(seconds * 1000)
+
+
 def await_disk(
-    paths: Callable[[], Iterable[Path]], read: Callable[[], object], sleep: Callable[[float], None] = time.sleep
+    paths: Callable[[], Iterable[Path]], read: Callable[[], object], sleep: Callable[[float], None] = until_mounted
 ) -> bool:
     """Returns True when the disks of all paths are there and can be read, False when they still cannot after a minute.
 
@@ -54,7 +64,7 @@ def await_disk(
         if time.monotonic() > end or not places.AWAITED.parent.is_dir():
             return False
         places.AWAITED.write_text(reason)
-        sleep(1)
+        sleep(LOOK_SECONDS)
     places.AWAITED.unlink(missing_ok=True)
     return True
 

@@ -26,7 +26,7 @@ STARTED = "/run/ollama-cpp-server/started"
 ATTEMPTS = "/run/ollama-cpp-server/attempts"
 # There while the launcher waits for the disk of the model.
 AWAITED = "/run/ollama-cpp-server/awaited"
-# The process that this watcher ended, for whoever explains its end.
+# There when this watcher ended the server, for whoever explains its end.
 HUNG = "/run/ollama-cpp-server/hung"
 LOADING_SECONDS = 0.1
 # Seconds between two questions, after a miss, for an answer, and without any until it is a hang: ended within 50 s.
@@ -66,8 +66,8 @@ def is_heard(server: int) -> bool:
 def end(server: int) -> None:
     """Ends it, and leaves word of that."""
     print(f"/health had no good answer for {HANG_SECONDS:.0f} s: ending the server", file=sys.stderr)
-    with suppress(OSError), open(HUNG, "w") as note:
-        note.write(str(server))
+    with suppress(OSError), open(HUNG, "w"):
+        pass
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGKILL)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard import explain as module
-from deploy.onboard.explain import KERNEL, KILLERS, SOMEONE, WATCHER, explain, is_out_of_memory, killer_of, main
+from deploy.onboard.explain import KERNEL, KILLERS, SOMEONE, WATCHER, explain, is_out_of_memory, kernel_log, killer
 
 
 @pytest.mark.parametrize(
@@ -48,33 +48,31 @@ def test_want_of_memory_is_known_from_the_kernel_s_log_by_the_number_of_the_proc
 
 
 def test_each_killer_is_told_from_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = ["Out of memory: Killed process 7 (llama-server) total-vm:1kB"]
-    monkeypatch.setattr(module, "said", lambda *words: log[0])
-    note = tmp_path / "hung"
-    assert killer_of("7", str(note)) == KERNEL
-    assert killer_of("8", str(note)) == SOMEONE
-    note.write_text("7")
-    assert killer_of("7", str(note)) == WATCHER
-    assert killer_of("8", str(note)) == SOMEONE, "the note is about a process of before"
-    log[0] = ""
-    assert killer_of("9", str(note)) == SOMEONE, "a board without dmesg"
+    process, hung = tmp_path / "process", tmp_path / "hung"
+    monkeypatch.setattr(module, "kernel_log", lambda: OUT_OF_MEMORY[1])
+    assert killer(str(process), str(hung)) == SOMEONE, "nobody knows which process it was"
+    process.write_text("612")
+    assert killer(str(process), str(hung)) == KERNEL
+    process.write_text("61")
+    assert killer(str(process), str(hung)) == SOMEONE, "the kernel ended another one"
+    hung.touch()
+    assert killer(str(process), str(hung)) == WATCHER
 
 
-def test_the_kernel_is_asked_only_when_systemd_cannot_tell(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[str] = []
+@pytest.mark.parametrize("who", [WATCHER, KERNEL, SOMEONE])
+def test_only_of_a_sigkill_the_killer_is_looked_for(monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    looked: list[str] = []
 
-    def said(*words: str) -> str:
-        asked.append(words[0])
-        return "612\n" if words[0] == "systemctl" else OUT_OF_MEMORY[1]
+    def killer() -> str:
+        looked.append(who)
+        return who
 
-    monkeypatch.setattr(module, "said", said)
-    monkeypatch.setenv("SERVICE_RESULT", "core-dump")
-    monkeypatch.setenv("EXIT_STATUS", "SEGV")
-    main()
-    assert asked == [] and "crashed (SIGSEGV)" in capsys.readouterr().out
-    monkeypatch.setenv("SERVICE_RESULT", "signal")
-    monkeypatch.setenv("EXIT_STATUS", "KILL")
-    main()
-    assert asked == ["systemctl", "dmesg"] and KILLERS[KERNEL] in capsys.readouterr().out
+    monkeypatch.setattr(module, "killer", killer)
+    explain({"SERVICE_RESULT": "core-dump", "EXIT_STATUS": "SEGV"})
+    explain({"SERVICE_RESULT": "oom-kill", "EXIT_STATUS": "KILL"})
+    assert looked == []
+    assert KILLERS[who] in str(explain({"SERVICE_RESULT": "signal", "EXIT_STATUS": "KILL"}))
+
+
+def test_the_kernel_s_log_is_read_where_there_is_one() -> None:
+    assert isinstance(kernel_log(), str)

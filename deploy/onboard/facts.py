@@ -19,7 +19,7 @@ from .launch import find_model
 from .looks import each, in_time, known
 from .reach import answers_arp, answers_dns, gateway, interfaces
 from .releases import current, table
-from .sensors import memory_limits, temperature, throttled
+from .sensors import board, memory_limits, temperature, throttled
 from .switch import SYSTEMD
 from .watch import LISTENING, sockets
 
@@ -131,13 +131,6 @@ def collect() -> Facts:
         failed_units=known(failed_units),
         identity=known(lambda: tuple(json.loads(places.APPLIED.read_text())["problems"])),
     )
-
-
-def board(root: Path = Path("/")) -> str:
-    """As its maker calls it, or by the kind of its CPU."""
-    names = ("proc/device-tree/model", "sys/firmware/devicetree/base/model", "sys/class/dmi/id/product_name")
-    found = each(lambda name: (root / name).read_text(errors="replace").strip("\0\n "), names)
-    return next(filter(None, found), None) or os.uname().machine
 
 
 def last_words() -> tuple[str, ...]:

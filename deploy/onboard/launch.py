@@ -196,10 +196,20 @@ def identity(path: Path) -> str:
     return f"{stat.st_ino} {stat.st_size} {seconds}.{nanoseconds:09d}"
 
 
+def leave_word(folder: Path, models: dict[str, Any]) -> None:
+    """For the unit's other programs, which also look while a disk is waited for."""
+    # The sandbox has no sched_setaffinity: the unit reads this, and holds the server to it.
+    (folder / "cores").write_text(",".join(map(str, sorted(share_out(models).cores))))
+    (folder / "process").write_text(str(os.getpid()))
+    (folder / "hung").unlink(missing_ok=True)
+
+
 def start(release: Release) -> NoReturn:
     """Becomes llama-server. Raises ConfigError and OSError when it cannot be started."""
     config = configuration(release.place(places.CONFIG))
     models = config["models"]
+    if "RUNTIME_DIRECTORY" in os.environ:
+        leave_word(Path(os.environ["RUNTIME_DIRECTORY"]), models)
     if not await_disk(lambda: ways(models, release), lambda: find_model(models, release)):
         sys.exit(EX_TEMPFAIL)
     arguments, server = command(config, release), config["server"]
@@ -209,11 +219,6 @@ def start(release: Release) -> NoReturn:
     if "RUNTIME_DIRECTORY" in os.environ:
         folder = Path(os.environ["RUNTIME_DIRECTORY"])
         count_attempt(folder)
-        # The sandbox has no sched_setaffinity: the unit reads this, and holds the server to it.
-        cores = share_out(config["models"]).cores
-        (folder / "cores").write_text(",".join(map(str, sorted(cores))))
-        (folder / "hung").unlink(missing_ok=True)
-        (folder / "process").write_text(str(os.getpid()))
         aside = folder / "started.new"
         aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, Path(arguments[2]))}")
         aside.replace(folder / places.STARTED.name)

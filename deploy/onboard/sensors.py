@@ -1,5 +1,6 @@
-"""What a board measures of itself, as the kernels of its makers tell it."""
+"""What a board says of itself, as the kernels of its makers tell it."""
 
+import os
 from pathlib import Path
 
 from .commands import run
@@ -12,6 +13,13 @@ GET_THROTTLED = "devices/platform/soc*/soc*firmware/get_throttled"
 VOLTAGE_CHIP, VOLTAGE_ALARM = "rpi_volt", "in0_lcrit_alarm"
 # What a sensor that sleeps, or that nothing is wired to, says lies outside; degrees Celsius.
 COLDEST, HOTTEST = -40.0, 150.0
+
+
+def board(root: Path = Path("/")) -> str:
+    """As its maker calls it, or by the kind of its CPU."""
+    names = ("proc/device-tree/model", "sys/firmware/devicetree/base/model", "sys/class/dmi/id/product_name")
+    found = each(lambda name: (root / name).read_text(errors="replace").strip("\0\n "), names)
+    return next(filter(None, found), None) or os.uname().machine
 
 
 def temperature(sys: Path = Path("/sys")) -> float:

@@ -213,9 +213,9 @@ def test_a_folder_that_cannot_be_looked_at_hides_no_disk(monkeypatch: pytest.Mon
 
 def test_the_board_s_name_is_taken_from_whatever_has_one(tmp_path: Path) -> None:
     write(tmp_path / "proc/device-tree/model", "\0")
-    assert facts.board(tmp_path) == os.uname().machine
+    assert sensors.board(tmp_path) == os.uname().machine
     write(tmp_path / "sys/class/dmi/id/product_name", "Ampere Altra\n")
-    assert facts.board(tmp_path) == "Ampere Altra"
+    assert sensors.board(tmp_path) == "Ampere Altra"
 
 
 def test_the_hottest_zone_counts(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterable
-from functools import singledispatch
-from typing import Any, NamedTuple
+from functools import partial, singledispatch
+from typing import IO, Any, NamedTuple
 
 from paramiko import Channel, SSHException
 from pyinfra import host, logger
@@ -149,10 +149,13 @@ def open_channel(connector: SSHConnector, command: str) -> Channel:
 
 
 class Talk(NamedTuple):
-    """A command that runs on a host: `line` waits for its next line, without the newline; `send` writes to it."""
+    """A command that runs on a host: `line` waits for its next line, without the newline, "" at its end; `send` writes
+    to it; `end` ends it.
+    """
 
     line: Callable[[], str]
     send: Callable[[bytes], object]
+    end: Callable[[], object]
 
 
 @singledispatch
@@ -165,15 +168,33 @@ def talk(connector: BaseConnector, _command: str) -> Talk:
 def _(connector: LocalConnector, command: str) -> Talk:
     process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     assert process.stdin and process.stdout
-    answers = process.stdout
-    return Talk(lambda: answers.readline().decode(errors="replace").rstrip("\n"), process.stdin.write)
+    return Talk(partial(next_line, process.stdout.readline), partial(write_all, process.stdin), partial(end, process))
 
 
 @talk.register
 def _(connector: SSHConnector, command: str) -> Talk:
     channel = open_channel(connector, command)
-    answers = channel.makefile("rb")
-    return Talk(lambda: answers.readline().decode(errors="replace").rstrip("\n"), channel.sendall)
+    return Talk(partial(next_line, channel.makefile("rb").readline), channel.sendall, channel.close)
+
+
+def next_line(read: Callable[[], bytes]) -> str:
+    """Without its newline."""
+    return read().decode(errors="replace").rstrip("\n")
+
+
+def write_all(pipe: IO[bytes], data: bytes) -> None:
+    """An unbuffered pipe may take less than it is given."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[pipe.write(rest) or 0 :]
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """A command that reads or writes ends without its pipes; one of another user, as sudo starts it, only so."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()
+    process.wait()
 
 
 class HostStep(PyinfraCommand):

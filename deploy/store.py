@@ -5,20 +5,22 @@ rename, then `.<name>.receipt`, which lets the next run trust the file without r
 """
 
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
-from deploy.facts import IDENTITY, Stored, receipt_of
+from deploy.facts import IDENTITY, Stored, receipt_of, words
 from deploy.lock import TargetStep
-from deploy.remote import CommandFailed, Commands, Remote, every
+from deploy.remote import Commands, Remote, Talk, every
 from deploy.snapshot import seen
 
+RECEIVER = Path(__file__).with_name("receive.sh")
 CHUNK = 1 << 18
 MEGABYTE = 1_000_000
 # Left free on the target's file system beyond what is brought, so that its journal and logs can go on.
@@ -51,6 +53,11 @@ class BigFile:
         place = PurePosixPath(self.dest)
         return str(place.with_name(f".{place.name}.{self.sha256[:16]}.part"))
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What receive.sh is told of it."""
+        return (self.dest, self.part, receipt_of(self.dest), self.sha256, str(self.size), self.mode, self.owner)
+
     def is_at(self, stored: Stored | None) -> bool:
         """True when the target's file is proven to be this one, with this mode and owner."""
         return stored is not None and (stored.sha256, stored.mode, stored.owner) == (self.sha256, self.mode, self.owner)
@@ -60,99 +67,97 @@ class BigFile:
 def big_files(files: tuple[BigFile, ...]) -> Commands:
     """Makes the target hold `files`. Reads none of them when their receipts still hold."""
     held = seen(host).stored
-    wanting = [file for file in files if not file.is_at(held.get(file.dest))]
-    if not wanting:
+    if wanting := [file for file in files if not file.is_at(held.get(file.dest))]:
+        yield TargetStep(partial(deliver, files=wanting))
+    else:
         host.noop("every file is there, as its receipt says")
-    for file in wanting:
-        yield TargetStep(partial(deliver, file=file))
 
 
-def deliver(remote: Remote, file: BigFile) -> None:
-    """Brings one file. Raises StoreError, and CommandFailed for what the target's own tools said."""
-    if not is_whole(remote, file.dest, file):
-        offset, free = room(remote, file)
-        if file.size - offset + SPARE > free:
+def deliver(remote: Remote, files: Iterable[BigFile]) -> None:
+    """Brings files one after the other, in one conversation. Raises StoreError, OSError."""
+    told = words([IDENTITY, *(word for file in files for word in file.told)])
+    talk = remote.talk(f"sh -c {shlex.quote(RECEIVER.read_text())} receive {told}")
+    try:
+        for file in files:
+            Transfer(remote, talk, file).run()
+    finally:
+        talk.end()
+
+
+@dataclass
+class Transfer:
+    """One file, as the target asks for it. `offset`: where its bytes began the last time; `said`: what went wrong."""
+
+    remote: Remote
+    talk: Talk
+    file: BigFile
+    offset: int = 0
+    said: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Answers the target until the file is in its place. Raises StoreError, OSError."""
+        heard: dict[str, Callable[..., None]]
+        heard = {"room": self.give, "checking": self.check, "damaged": self.begin_again, "alive": lambda: None}
+        while (line := self.talk.line()) != "stored":
+            if not line:
+                raise StoreError(f"{self.file.dest}: {self.why()}")
+            word, *numbers = line.split(" ")
+            if word in heard:
+                heard[word](*numbers)
+            else:
+                self.said.append(line)
+
+    def why(self) -> str:
+        """What ended it."""
+        if self.said:
+            return f"the target could not write it: {'; '.join(self.said)}"
+        return "the connection ended; what has arrived stays there, and the next run goes on with it"
+
+    def give(self, arrived: str, free_kib: str) -> None:
+        """The bytes that are missing. Raises StoreError when there is no room for them."""
+        self.offset = int(arrived) if int(arrived) <= self.file.size else 0
+        missing, free = self.file.size - self.offset, 1024 * int(free_kib)
+        if missing + SPARE > free:
             raise StoreError(
-                f"{file.dest}: {(file.size - offset) // MEGABYTE} MB to bring and {free // MEGABYTE} MB free on the "
+                f"{self.file.dest}: {missing // MEGABYTE} MB to bring and {free // MEGABYTE} MB free on the "
                 f"target, of which {SPARE // MEGABYTE} must stay free; make room there"
             )
-        begin(remote, file, offset)
-        bring(remote, file, offset)
-    remote.run(put_in_place(file))
+        if self.offset:
+            self.say(f"{self.offset // MEGABYTE} of {self.file.size // MEGABYTE} MB are there already")
+        for block in chain([f"{self.offset}\n".encode()], self.chunks()):
+            try:
+                self.talk.send(block)
+            except TimeoutError:
+                raise
+            except OSError:
+                return  # The target takes no more: why, it says now.
 
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes from `offset` on, with a line of progress every five seconds. Raises StoreError, OSError."""
+        due, sent, size = every(5), self.offset, self.file.size
+        with self.file.source.open("rb") as source:
+            source.seek(sent)
+            while chunk := source.read(min(CHUNK, size - sent)):
+                yield chunk
+                sent += len(chunk)
+                if due():
+                    self.say(f"{sent // MEGABYTE} of {size // MEGABYTE} MB, {100 * sent // size} %")
+        if sent < size:
+            raise StoreError(f"{self.file.source} holds {sent} bytes and should {size}: it changed; run again")
 
-def begin(remote: Remote, file: BigFile, offset: int) -> None:
-    """Says what is about to be brought, when it is enough to wait for."""
-    if offset:
-        share = f"{offset // MEGABYTE} of {file.size // MEGABYTE} MB are there already"
-        remote.say(f"{PurePosixPath(file.dest).name}: {share}")
+    def check(self) -> None:
+        """It takes a while."""
+        self.say("checking")
 
+    def begin_again(self) -> None:
+        """What had arrived is gone. Raises StoreError when all of it had come in this run."""
+        if not self.offset:
+            file = self.file
+            raise StoreError(
+                f"{file.dest}: what arrived is not what {file.source} held (sha256 {file.sha256}); run again"
+            )
+        self.say("what an earlier run had brought was damaged; bringing all of it")
 
-def room(remote: Remote, file: BigFile) -> tuple[int, int]:
-    """Bytes of the file that already arrived, and bytes free beside it. Drops rests of other contents."""
-    place = PurePosixPath(file.dest)
-    folder, part = shlex.quote(str(place.parent)), shlex.quote(file.part)
-    answer = remote.run(
-        f"set -e; umask 022; mkdir -p {folder};"
-        f" find {folder} -maxdepth 1 -name {shlex.quote(f'.{place.name}.*.part')} ! -path {part} -delete;"
-        f" stat -c %s {part} 2>/dev/null || echo 0; df -Pk {folder} | awk 'END {{print $4}}'"
-    )
-    arrived, free_kib = (int(line) for line in answer.split())
-    return arrived, free_kib * 1024
-
-
-def bring(remote: Remote, file: BigFile, offset: int) -> None:
-    """Transfers from `offset` on and proves the whole; begins again once when what had arrived turns out bad."""
-    if offset > file.size:
-        offset = 0
-    redirect = ">>" if offset else ">"
-    part = shlex.quote(file.part)
-    try:
-        remote.feed(chunks(remote, file, offset), f"umask 077; cat {redirect} {part} && sync {part}")
-    except CommandFailed as error:
-        # A full disk must not stay full of our half file; after any other cut it is what the next run continues.
-        if "space" in str(error):
-            remote.run(f"rm -f {part}")
-        raise StoreError(f"{file.dest}: the target could not write it: {error}") from None
-    if is_whole(remote, file.part, file):
-        return
-    remote.run(f"rm -f {part}")
-    if offset == 0:
-        raise StoreError(f"{file.dest}: what arrived is not what {file.source} held (sha256 {file.sha256}); run again")
-    remote.say(f"{file.dest}: what an earlier run had brought was damaged; bringing all of it")
-    bring(remote, file, 0)
-
-
-def chunks(remote: Remote, file: BigFile, offset: int) -> Iterator[bytes]:
-    """The bytes from `offset` on, with a line of progress every five seconds."""
-    due = every(5)
-    with file.source.open("rb") as source:
-        sent = source.seek(offset)
-        while chunk := source.read(CHUNK):
-            yield chunk
-            sent += len(chunk)
-            if due():
-                share = f"{sent // MEGABYTE} of {file.size // MEGABYTE} MB, {100 * sent // file.size} %"
-                remote.say(f"{PurePosixPath(file.dest).name}: {share}")
-
-
-def is_whole(remote: Remote, path: str, file: BigFile) -> bool:
-    """True when the target's `path` has the size, and then the sha256, of `file`."""
-    if file.size > 100 * MEGABYTE:
-        remote.say(f"{PurePosixPath(file.dest).name}: checking")
-    # Not `sha256sum --check`: in its lists a backslash in a name is more than one.
-    size, hashed = f"stat -c %s {shlex.quote(path)}", f"sha256sum < {shlex.quote(path)}"
-    test = f"test $({size}) = {file.size} && test \"$({hashed})\" = '{file.sha256}  -'"
-    return remote.run(f"if {{ {test}; }} 2>/dev/null; then echo whole; fi") == "whole"
-
-
-def put_in_place(file: BigFile) -> str:
-    """The shell command that gives the part its name, durably, and then writes the receipt."""
-    part, dest, receipt = (shlex.quote(path) for path in (file.part, file.dest, receipt_of(file.dest)))
-    folder = shlex.quote(str(PurePosixPath(file.dest).parent))
-    return (
-        f"set -e; f={dest}; test ! -e {part} || f={part};"
-        f' chmod {file.mode} "$f"; chown {file.owner} "$f"; sync "$f";'
-        f' test "$f" = {dest} || mv -T "$f" {dest}; sync {folder};'
-        f" stat -c 'receipt {file.sha256} {IDENTITY} %n' {dest} > {receipt}.new; mv -T {receipt}.new {receipt}"
-    )
+    def say(self, line: str) -> None:
+        """With the file's name."""
+        self.remote.say(f"{self.file.name}: {line}")

@@ -106,7 +106,8 @@ def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 def test_only_another_deploy_is_waited_for(answer: str, said: str) -> None:
     """Who forgot _sudo would wait for nobody."""
     remote: Any = SimpleNamespace(
-        host=SimpleNamespace(connector_data={}), talk=lambda _command: Talk(lambda: answer, lambda _data: None)
+        host=SimpleNamespace(connector_data={}),
+        talk=lambda _command: Talk(lambda: answer, lambda _data: None, lambda: None),
     )
     with pytest.raises(BoardllamaError, match=said) as caught:
         lock.hold(remote)

@@ -4,54 +4,79 @@ import hashlib
 import os
 import pwd
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyinfra.api import QuoteString
+from pyinfra.connectors.local import LocalConnector
 
 from deploy.facts import StoredFiles
-from deploy.remote import CommandFailed, Remote
-from deploy.store import BigFile, StoreError, deliver, room
+from deploy.image.tree.channel import Channel, Talking
+from deploy.remote import Remote, Talk, talk
+from deploy.store import BigFile, StoreError, deliver
+from tests.unit.test_tree_channel import Plain
 
 OWNER = f"{pwd.getpwuid(os.getuid()).pw_name}:{os.getgid()}"
 CONTENT = bytes(range(256)) * 5000
 
 
 class LocalTarget(Remote):
-    """A target on this machine: the same shell commands, without pyinfra's connection in between."""
+    """A target on this machine: the same conversation, without pyinfra's connection in between.
 
-    def __init__(self) -> None:
+    `cut_after`: bytes that get through before the connection is lost. `programs`: a folder of programs that it has in
+    place of the machine's own.
+    """
+
+    def __init__(self, start: Callable[[str], Talk]) -> None:
+        self.start = start
         self.said: list[str] = []
-        self.fed = 0
-        self.cut_after: int | None = None
+        self.fed = self.talks = 0
+        self.cut_after = 1 << 30
+        self.programs = "/nonexistent"
 
-    def run(self, *bits: str | QuoteString, deadline: int | None = None) -> str:
-        done = subprocess.run(["sh", "-c", " ".join(map(str, bits))], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CommandFailed(done.stderr.strip())
-        return done.stdout.strip()
+    def talk(self, *bits: str | QuoteString) -> Talk:
+        self.talks += 1
+        command = f"PATH={self.programs}:$PATH; {' '.join(map(str, bits))}"
+        line, send, end = self.start(command)
 
-    def feed(self, source: Iterable[bytes], *bits: str | QuoteString) -> None:
-        content = b"".join(source)
-        self.fed += len(content)
-        command = ["sh", "-c", " ".join(map(str, bits))]
-        if self.cut_after is not None:
-            subprocess.run(command, input=content[: self.cut_after], check=True)
-            raise OSError("connection lost")
-        done = subprocess.run(command, input=content, capture_output=True, check=False)
-        if done.returncode:
-            raise CommandFailed(done.stderr.decode())
+        def through(data: bytes) -> None:
+            passing = data[: self.cut_after - self.fed]
+            send(passing)
+            self.fed += len(passing)
+            if len(passing) < len(data):
+                end()
+                raise OSError("connection lost")
+
+        return Talk(lambda: line() if self.fed < self.cut_after else "", through, end)
 
     def say(self, line: str) -> None:
         self.said.append(line)
 
 
-@pytest.fixture
-def target() -> LocalTarget:
+def local(command: str) -> Talk:
+    """As @local starts it."""
+    return talk(LocalConnector.__new__(LocalConnector), command)
+
+
+def tree(command: str) -> Talk:
+    """As @tree starts it, but for the tree, and for a cut that leaves it the time to end."""
+    talking = Talking(Channel(Plain(Path("/"), as_root=True), patience=20), command)
+    assert talking.process.stdin
+    stdin = talking.process.stdin
+
+    def hang_up() -> None:
+        stdin.close()
+        talking.process.wait()
+        talking.end()
+
+    return Talk(talking.line, talking.send, hang_up)
+
+
+@pytest.fixture(params=[local, tree])
+def target(request: pytest.FixtureRequest) -> LocalTarget:
     """A fresh target."""
-    return LocalTarget()
+    return LocalTarget(request.param)
 
 
 @pytest.fixture
@@ -77,7 +102,7 @@ def left_over(file: BigFile) -> list[str]:
 
 
 def test_a_file_arrives_whole_and_is_known_without_reading_it(target: LocalTarget, file: BigFile) -> None:
-    deliver(target, file)
+    deliver(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
     assert is_there(file)
     assert left_over(file) == []
@@ -85,20 +110,53 @@ def test_a_file_arrives_whole_and_is_known_without_reading_it(target: LocalTarge
 
 def test_a_cut_transfer_goes_on_where_it_was_cut(target: LocalTarget, file: BigFile) -> None:
     target.cut_after = 1_000_000
-    with pytest.raises(OSError, match="connection lost"):
-        deliver(target, file)
+    with pytest.raises(StoreError, match="the connection ended; what has arrived stays there"):
+        deliver(target, [file])
     assert not Path(file.dest).exists()
-    target.cut_after, target.fed = None, 0
-    deliver(target, file)
-    assert target.fed == len(CONTENT) - 1_000_000
+    arrived = Path(file.part).stat().st_size
+    assert arrived > 900_000
+    target.cut_after, target.fed = 1 << 30, 0
+    deliver(target, [file])
+    assert target.fed == len(f"{arrived}\n") + len(CONTENT) - arrived
     assert Path(file.dest).read_bytes() == CONTENT
+
+
+def test_several_files_arrive_in_one_conversation(target: LocalTarget, file: BigFile) -> None:
+    """One of them is there already, one is empty; none gets a byte of another."""
+    contents = {"a": b"A" * 300_000, "b": b"", "c": CONTENT, "d": b"D"}
+    files = []
+    for name, content in contents.items():
+        source = file.source.with_name(name)
+        source.write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        files.append(BigFile(source, f"{Path(file.dest).parent}/{name}", sha256, len(content), "600", OWNER))
+    deliver(target, [files[2]])
+    deliver(target, files)
+    assert {name: Path(one.dest).read_bytes() for name, one in zip(contents, files, strict=True)} == contents
+    assert all(is_there(one) and left_over(one) == [] for one in files)
+    assert target.talks == 2
+
+
+def test_a_source_that_became_shorter_ends_the_conversation(target: LocalTarget, file: BigFile) -> None:
+    file.source.write_bytes(CONTENT[:100])
+    with pytest.raises(StoreError, match=f"holds 100 bytes and should {len(CONTENT)}"):
+        deliver(target, [file])
+    assert not Path(file.dest).exists()
+
+
+def test_a_rest_beside_the_whole_file_does_not_replace_it(target: LocalTarget, file: BigFile) -> None:
+    deliver(target, [file])
+    Path(file.part).write_bytes(CONTENT[:500])
+    deliver(target, [file])
+    assert Path(file.dest).read_bytes() == CONTENT
+    assert left_over(file) == []
 
 
 def test_a_damaged_rest_is_brought_again_from_the_start(target: LocalTarget, file: BigFile) -> None:
     """A power cut may leave a part of the right length that is full of zeros."""
     Path(file.dest).parent.mkdir()
     Path(file.part).write_bytes(bytes(700_000))
-    deliver(target, file)
+    deliver(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
     assert any("was damaged" in line for line in target.said)
 
@@ -106,7 +164,7 @@ def test_a_damaged_rest_is_brought_again_from_the_start(target: LocalTarget, fil
 def test_a_part_that_is_too_long_is_not_continued(target: LocalTarget, file: BigFile) -> None:
     Path(file.dest).parent.mkdir()
     Path(file.part).write_bytes(CONTENT + b"more")
-    deliver(target, file)
+    deliver(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
 
 
@@ -115,7 +173,7 @@ def test_a_rest_of_another_content_is_dropped(target: LocalTarget, file: BigFile
     place.parent.mkdir()
     other = place.with_name(f".{place.name}.0123456789abcdef.part")
     other.write_bytes(b"old")
-    assert room(target, file)[0] == 0
+    deliver(target, [file])
     assert not other.exists()
 
 
@@ -125,27 +183,27 @@ def test_a_source_that_changed_since_it_was_pinned_replaces_nothing(target: Loca
     place.write_bytes(b"the good old one")
     file.source.write_bytes(CONTENT[::-1])
     with pytest.raises(StoreError, match="what arrived is not what"):
-        deliver(target, file)
+        deliver(target, [file])
     assert place.read_bytes() == b"the good old one"
     assert left_over(file) == []
 
 
 def test_a_file_without_a_receipt_is_proven_not_brought(target: LocalTarget, file: BigFile) -> None:
     """The power went between the rename and the receipt."""
-    deliver(target, file)
+    deliver(target, [file])
     Path(file.dest).with_name(f".{Path(file.dest).name}.receipt").unlink()
     target.fed = 0
-    deliver(target, file)
+    deliver(target, [file])
     assert target.fed == 0
     assert is_there(file)
 
 
 def test_a_file_that_was_changed_on_the_target_is_noticed(target: LocalTarget, file: BigFile) -> None:
-    deliver(target, file)
+    deliver(target, [file])
     with Path(file.dest).open("r+b") as changed:
         changed.write(b"x")
     assert not is_there(file)
-    deliver(target, file)
+    deliver(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
 
 
@@ -159,7 +217,7 @@ def test_a_running_program_can_be_replaced(target: LocalTarget, tmp_path: Path) 
         new = tmp_path / "new"
         new.write_bytes(CONTENT)
         sha256 = hashlib.sha256(CONTENT).hexdigest()
-        deliver(target, BigFile(new, str(dest), sha256, len(CONTENT), "755", OWNER))
+        deliver(target, [BigFile(new, str(dest), sha256, len(CONTENT), "755", OWNER)])
         running.kill()
     assert dest.read_bytes() == CONTENT
 
@@ -167,18 +225,22 @@ def test_a_running_program_can_be_replaced(target: LocalTarget, tmp_path: Path) 
 def test_too_little_room_is_said_before_anything_is_brought(
     target: LocalTarget, file: BigFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.store.room", lambda *_: (0, 20_000_000))
-    with pytest.raises(StoreError, match="1 MB to bring and 20 MB free on the target"):
-        deliver(target, file)
+    monkeypatch.setattr("deploy.store.SPARE", 1 << 60)
+    with pytest.raises(StoreError, match=r"1 MB to bring and \d+ MB free on the target"):
+        deliver(target, [file])
     assert target.fed == 0
 
 
-def test_a_disk_that_fills_up_is_not_left_full(target: LocalTarget, file: BigFile, monkeypatch: Any) -> None:
-    def full(_source: Iterable[bytes], *_bits: str) -> None:
-        Path(file.part).write_bytes(CONTENT[:1000])
-        raise CommandFailed("cat: write error: No space left on device")
-
-    monkeypatch.setattr(target, "feed", full)
-    with pytest.raises(StoreError, match="No space left on device"):
-        deliver(target, file)
-    assert left_over(file) == []
+@pytest.mark.parametrize(("words", "stays"), [("No space left on device", False), ("Input/output error", True)])
+def test_a_disk_that_fills_up_is_not_left_full(
+    target: LocalTarget, file: BigFile, tmp_path: Path, words: str, stays: bool
+) -> None:
+    """What arrived before any other failure is gone on with by the next run."""
+    (tmp_path / "bin").mkdir()
+    failing = tmp_path / "bin" / "dd"
+    failing.write_text(f"#!/bin/sh\nhead -c 1000\necho 'dd: error writing: {words}' >&2\nexit 1\n")
+    failing.chmod(0o755)
+    target.programs = str(failing.parent)
+    with pytest.raises(StoreError, match=f"the target could not write it: dd: error writing: {words}"):
+        deliver(target, [file])
+    assert bool(left_over(file)) == stays

@@ -90,10 +90,15 @@ class Talking:
         return line.decode(errors="replace")
 
     def send(self, data: bytes) -> None:
-        """Raises OSError when it is gone."""
+        """All of it. Raises OSError when it is gone, BoardllamaError when it takes nothing for too long."""
         if self.process.stdin is None or self.process.stdin.closed:
             raise BrokenPipeError(f"ended: {self.command[:80]}")
-        os.write(self.process.stdin.fileno(), data)
+        pipe, rest = self.process.stdin.fileno(), memoryview(data)
+        os.set_blocking(pipe, False)
+        while rest:
+            if not select.select([], [pipe], [], self.patience)[1]:
+                raise BoardllamaError(f"nothing was read for {self.patience:.0f} s by {self.command[:80]}")
+            rest = rest[os.write(pipe, rest) :]
 
     def end(self) -> None:
         """Kills it."""

@@ -18,17 +18,20 @@ from deploy.onboard.places import SWITCH_UNIT, VERDICT
 from deploy.onboard.releases import as_table
 from deploy.onboard.switch import Outcome
 from deploy.release import Release
-from deploy.remote import Commands, Lost, Remote, refuse
+from deploy.remote import CommandFailed, Commands, Lost, Remote, refuse, why_lost
 from deploy.service import prepared
 from deploy.settings import Settings
 from deploy.snapshot import PROGRAM, release_seen, seen
 from deploy.stage import stage
 from deploy.target import board_of
 
-# Waits two seconds for a verdict before it answers.
-QUESTION = (
-    f"for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
-    f" systemctl is-active {SWITCH_UNIT}; cat {VERDICT} 2>/dev/null; true"
+# A line every two seconds at most, and the last one with the verdict: what systemd says of the switch, and all that the
+# switch itself has said. It is asked for first, so that of a switch that is over the words are the last ones.
+REPORTS = (
+    f"while :; do for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
+    f" alive=$(systemctl is-active {SWITCH_UNIT}); said=$(cat {VERDICT} 2>/dev/null);"
+    " printf '%s %s\\n' $alive \"$said\";"
+    ' case "$alive $said" in inactive*|failed*|*\'"outcome"\'*) exit ;; esac; done'
 )
 # How often a target may go away during its switch, which it goes on with by itself.
 RETURNS = 5
@@ -93,32 +96,44 @@ def serves(status: StatusInfo, release: Release) -> bool:
 
 
 def switch(remote: Remote, release: Release) -> None:
-    """Has the target switch, and repeats what it says until its verdict. Raises NotServed, Lost."""
-    remote.run(f"{release.program} switch {release.id}")
-    follow(remote)
+    """Has the target switch, and repeats what it says until its verdict. Raises NotServed, CommandFailed, Lost."""
+    follow(remote, f"{release.program} switch {release.id}")
     remote.host.connector_data[PASSED] = True
 
 
-def follow(remote: Remote) -> None:
-    """Asks every two seconds at most, for as long as the target lives. Raises NotServed, Lost."""
-    listener = Listener(remote.say)
-    while True:
-        alive, _, text = answer(remote).partition("\n")
-        if verdict := listener.hear(text):
-            return judge(record_of(remote.host), Outcome[verdict["outcome"]], verdict)
-        if alive in ("inactive", "failed"):
-            raise NotServed(f"the switch ended without a verdict: see journalctl -u {SWITCH_UNIT} there, and run again")
-
-
-def answer(remote: Remote) -> str:
-    """What the target says; from a new connection when one breaks, since the target goes on by itself. Raises Lost."""
+def follow(remote: Remote, begin: str) -> None:
+    """Begins a switch with that command, and listens for as long as the target lives. Raises as `switch` does."""
+    refused = "printf 'refused %s\\n' \"$(printf %s \"$said\" | tr '\\n' ' ')\""
+    command, listener = f"said=$({begin} 2>&1) || {{ {refused}; exit; }}; echo begun; {REPORTS}", Listener(remote.say)
     for _ in range(RETURNS):
-        try:
-            return remote.run(QUESTION)
-        except Lost as lost:
-            remote.say(f"{lost}; it goes on by itself, connecting again")
-            remote.reconnect()
+        if verdict := listen(remote, command, listener):
+            return judge(record_of(remote.host), Outcome[verdict["outcome"]], verdict)
+        remote.say(f"{why_lost(remote.host)}; it goes on by itself, connecting again")
+        remote.reconnect()
+        command = REPORTS
     raise Lost(f"it went away {RETURNS} times during its switch, which it goes on with by itself: run again")
+
+
+def listen(remote: Remote, command: str, listener: Listener) -> dict[str, Any] | None:
+    """The verdict, as it comes over one connection; None when that breaks. Raises NotServed, CommandFailed, Lost."""
+    talk, heard = remote.talk(command), command == REPORTS
+    try:
+        while line := talk.line():
+            alive, _, text = line.partition(" ")
+            if alive == "refused":
+                raise CommandFailed(text.strip() or "no output")
+            heard = True
+            if alive != "begun" and (verdict := listener.hear(text)):
+                return verdict
+            if alive in ("inactive", "failed"):
+                break
+    finally:
+        talk.end()
+    if not why_lost(remote.host):
+        raise NotServed(f"the switch ended without a verdict: see journalctl -u {SWITCH_UNIT} there, and run again")
+    if not heard:
+        raise Lost(why_lost(remote.host))
+    return None
 
 
 def judge(record: Record, outcome: Outcome, verdict: Any) -> None:
@@ -161,8 +176,7 @@ def go_back(to: str) -> Commands:
 
 def switch_back(remote: Remote, to: str) -> None:
     """Raises NotServed, or CommandFailed when there is no such release."""
-    remote.run(f"{PROGRAM} begin-rollback {shlex.quote(to)}")
-    follow(remote)
+    follow(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
 
 
 class ReleaseTable(FactBase[list[dict[str, str]]]):

@@ -1,5 +1,7 @@
 """Commands on a host: each ends, or its end is said in one line."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +10,8 @@ from pyinfra.connectors.local import LocalConnector
 
 from deploy import activate, remote
 from deploy.hosts.record import record_of
+from deploy.onboard.places import VERDICT
+from deploy.remote import Talk
 
 
 def test_a_command_that_does_not_end_after_its_bytes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,32 +20,89 @@ def test_a_command_that_does_not_end_after_its_bytes_is_given_up(monkeypatch: py
         remote.feed(LocalConnector.__new__(LocalConnector), "exec sleep 60", [b"x"])
 
 
+DONE = {"release": "r2", "lines": ["trying r2"], "outcome": "COMMITTED", "reason": "", "tokens_per_second": 9.5}
+
+
 class Target:
-    """Goes away as often as it is told to, and says its verdict when it is back."""
+    """Goes away as often as it is told to, each time after a line, and says its verdict when it is back."""
 
-    def __init__(self, times: int) -> None:
-        self.times = times
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
         self.host: Any = SimpleNamespace(connector_data={})
-        self.say = print
+        self.asked: list[str] = []
+        self.said: list[str] = []
+        self.say = self.said.append
+        self.lost = ""
 
-    def run(self, _question: str) -> str:
-        if self.times:
-            raise remote.Lost("no sign of life for 120 s")
-        return 'active\n{"release": "r2", "lines": [], "outcome": "COMMITTED", "reason": "", "tokens_per_second": 9.5}'
+    def talk(self, command: str) -> Talk:
+        self.asked.append(command)
+        lines, self.lost = iter(self.answers.pop(0)), "" if not self.answers else "no sign of life for 120 s"
+        return Talk(lambda: next(lines, ""), lambda data: None, lambda: None)
 
     def reconnect(self) -> None:
-        self.times -= 1
+        """Always there again."""
 
 
-def test_a_target_that_goes_away_during_its_switch_is_asked_again() -> None:
-    """It goes on by itself, so what counts is what it says when it is back."""
-    target: Any = Target(times=2)
-    activate.follow(target)
-    assert record_of(target.host).tokens_per_second == 9.5
+def follow(target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A switch of that target."""
+    monkeypatch.setattr(activate, "why_lost", lambda _host: target.lost)
+    activate.follow(target, "boardllama switch r2")
+
+
+TRYING = 'active {"release": "r2", "lines": ["trying r2"]}'
+SERVED = f"inactive {json.dumps(DONE)}"
+
+
+def test_a_switch_is_one_command_that_says_each_line_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target(["begun", "active ", TRYING, TRYING, SERVED])
+    follow(target, monkeypatch)
+    assert (target.said, len(target.asked)) == (["trying r2"], 1)
     assert record_of(target.host).after == "r2"
 
 
-def test_a_target_that_goes_away_again_and_again_is_left_alone() -> None:
-    target: Any = Target(times=activate.RETURNS + 1)
-    with pytest.raises(remote.Lost, match="it went away 5 times during its switch"):
-        activate.follow(target)
+def test_a_target_that_goes_away_during_its_switch_is_listened_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on by itself, so what counts is what it says when it is back; nothing is begun twice."""
+    target = Target(["begun", TRYING], [TRYING], [SERVED])
+    follow(target, monkeypatch)
+    assert record_of(target.host).tokens_per_second == 9.5
+    assert [line for line in target.said if "connecting again" not in line] == ["trying r2"]
+    assert ["boardllama switch" in command for command in target.asked] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "said"),
+    [
+        ([["begun"], *[[TRYING]] * activate.RETURNS], remote.Lost, "it went away 5 times during its switch"),
+        ([[], [SERVED]], remote.Lost, "no sign of life for 120 s"),
+        ([["refused a switch is under way here"]], remote.CommandFailed, "^a switch is under way here$"),
+        ([["begun", TRYING, 'failed {"release": "r2", "lines": []}']], activate.NotServed, "without a verdict"),
+        ([["begun", TRYING]], activate.NotServed, "without a verdict"),
+        ([["begun", f"active {json.dumps(DONE | {'outcome': 'BACK'})}"]], activate.NotServed, "r2 is taken back"),
+    ],
+)
+def test_a_switch_that_does_not_end_well_is_told_as_it_is(
+    answers: list[list[str]], error: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among them the one that nobody knows whether it began: what another switch left behind is not its verdict."""
+    with pytest.raises(error, match=said):
+        follow(Target(*answers), monkeypatch)
+
+
+def test_what_a_target_reports_ends_with_the_verdict(tmp_path: Path) -> None:
+    """A real shell; systemctl says what it would of a switch that is at work."""
+    verdict, systemctl = tmp_path / "verdict.json", tmp_path / "systemctl"
+    systemctl.write_text("#!/bin/sh\necho active\n")
+    systemctl.chmod(0o755)
+    begun = {"release": "r2", "lines": ['a \\n and the word "outcome"']}
+    verdict.write_text(json.dumps(begun))
+    command = f"PATH={tmp_path}:$PATH; {activate.REPORTS}".replace(str(VERDICT), str(verdict))
+    line, _, end = remote.talk(LocalConnector.__new__(LocalConnector), command)
+    assert json.loads(line().removeprefix("active ")) == begun
+    aside = verdict.with_suffix(".new")
+    aside.write_text(json.dumps(DONE))
+    aside.rename(verdict)
+    rest = []
+    while said := line():
+        rest.append(json.loads(said.removeprefix("active ")))
+    end()
+    assert rest[-1] == DONE

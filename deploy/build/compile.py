@@ -22,7 +22,6 @@ from deploy.build.artifact import (
     require_artifact,
 )
 from deploy.build.builder import Builder
-from deploy.build.proof import prove
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of, sync
 from deploy.onboard.places import PROGRAMS
@@ -92,6 +91,8 @@ def _describe(build: Build, folder: Path) -> Manifest:
     changed = [name for name, entry in files.items() if f"{entry.sha256}  {name}" not in said]
     if changed:
         raise BoardllamaError(f"{', '.join(changed)} arrived with other bytes than the builder wrote; run again")
+    from deploy.build.proof import prove  # its disassembler takes a tenth of a second of every run, builds or not
+
     proof = prove(folder, build.cpu)
     if build.build_info.removeprefix("b0-") not in proof.version:
         raise BoardllamaError(f"llama-server --version says {proof.version!r}, which is not the pin {build.pin}")

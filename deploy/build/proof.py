@@ -16,13 +16,11 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
-from pydantic import BaseModel, ConfigDict
 
+from deploy.build.artifact import GLIBC, Proof
 from deploy.cpu import KERNELS, Cpu
 from deploy.errors import BoardllamaError
 
-# Debian 10 and everything since: every target that we name has at least this.
-GLIBC = "2.28"
 SERVER_LIMIT_MB = 15
 RUN_SECONDS = 120
 # In Debian's package libc6-arm64-cross; a dynamic arm64 program needs an arm64 loader, also under emulation.
@@ -36,17 +34,6 @@ _WEB_UI = b"_app/version.json"
 # (mask, value) of the encodings, from the Arm Architecture Reference Manual: SDOT (vector), SDOT (by element), SMMLA.
 # They find candidates among millions of words in well under a second; capstone then says what each one is.
 _ENCODINGS = ((0xBFE0FC00, 0x0E809400), (0xBFC0F400, 0x0F80E000), (0xFFE0FC00, 0x4E80A400))
-
-
-class Proof(BaseModel):
-    """What was found. glibc: highest symbol version; instructions: tool -> kernel -> count; ran_on: QEMU's -cpu."""
-
-    model_config = ConfigDict(frozen=True)
-
-    glibc: str
-    instructions: dict[str, dict[str, int]]
-    version: str
-    ran_on: str
 
 
 def prove(folder: Path, cpu: Cpu) -> Proof:

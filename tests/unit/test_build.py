@@ -14,9 +14,8 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from deploy.build import artifact
 from deploy.build import compile as build
-from deploy.build.artifact import Build, require_artifact
+from deploy.build.artifact import Build, Proof, require_artifact
 from deploy.build.builder import Builder
-from deploy.build.proof import Proof
 from deploy.build.source import ArchiveSource, content_hash, source_of
 from deploy.cpu import Cpu, named
 from deploy.errors import BoardllamaError
@@ -73,7 +72,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (recipe / "recipe.sh").write_text(QUICK)
     for module in (artifact, build):
         monkeypatch.setattr(module, "HERE", recipe)
-    monkeypatch.setattr(build, "prove", approve)
+    monkeypatch.setattr("deploy.build.proof.prove", approve)
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -170,7 +169,7 @@ def test_what_breaks_a_rule_gets_no_name(cache: Path, tmp_path: Path, monkeypatc
     def refuse(_folder: Path, _cpu: Cpu) -> Proof:
         raise BoardllamaError("llama-server has no sdot instruction")
 
-    monkeypatch.setattr(build, "prove", refuse)
+    monkeypatch.setattr("deploy.build.proof.prove", refuse)
     with pytest.raises(BoardllamaError, match="no sdot"):
         build.make(one(), Builder(AnyHost(tmp_path)))
     assert list((cache / "builds").iterdir()) == []
@@ -180,7 +179,7 @@ def test_a_binary_with_another_pin_in_it_is_refused(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = Proof(glibc="2.27", instructions={}, version="build 0, commit 000000000000", ran_on="x")
-    monkeypatch.setattr(build, "prove", lambda _folder, _cpu: old)
+    monkeypatch.setattr("deploy.build.proof.prove", lambda _folder, _cpu: old)
     with pytest.raises(BoardllamaError, match="is not the pin abababababab"):
         build.make(one(), Builder(AnyHost(tmp_path)))
 
@@ -220,7 +219,7 @@ def test_a_source_folder_travels_to_the_builder(cache: Path, tmp_path: Path, con
     wanted = Build(source_of({"llama_source": "path", "llama_path": str(tree)}), named("generic"))
     pinned = Proof(glibc="2.27", instructions={}, version=wanted.pin, ran_on="x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "prove", lambda _folder, _cpu: pinned)
+        patch.setattr("deploy.build.proof.prove", lambda _folder, _cpu: pinned)
         build.make(wanted, Builder(AnyHost(tmp_path, connector)))
     carried = (wanted.artifact / "llama-server").read_text().split(maxsplit=2)[2].strip()
     listing = subprocess.run(["tar", "-tf", carried], capture_output=True, text=True, check=True).stdout

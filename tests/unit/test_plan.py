@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.build.artifact import Build, Manifest
-from deploy.build.proof import Proof
+from deploy.build.artifact import Build, Manifest, Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import named
 from deploy.paths import REPO

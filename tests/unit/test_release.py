@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.build.artifact import Build, FileEntry, Manifest
-from deploy.build.proof import Proof
+from deploy.build.artifact import Build, FileEntry, Manifest, Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import named
 from deploy.onboard import places

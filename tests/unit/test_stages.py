@@ -1,0 +1,31 @@
+"""What the stages spare a run of many boards."""
+
+import inspect
+import subprocess
+import sys
+from types import FrameType
+
+import pytest
+
+from deploy import stage
+from deploy.paths import REPO
+
+# Each takes a tenth of a second or more, and none of them is for a run that changes nothing.
+SPARED = ("capstone", "elftools")
+
+
+def test_the_file_of_the_deploy_is_found_at_once_by_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyinfra runs it with its name as it was given, in the folder that it was called in."""
+    assert stage.STORY
+    monkeypatch.chdir(REPO)
+    frames: list[FrameType] = []
+    exec(compile("import sys; keep(sys._getframe())", "deploy.py", "exec"), {"keep": frames.append})
+    assert inspect.getmodule(frames[-1]) is sys.modules[stage.STORY.name]
+
+
+def test_a_run_imports_nothing_that_it_may_not_need() -> None:
+    story = "import sys; from deploy import activate, llama, model, service, verify; from deploy.build import compile"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{story}; print(*sys.modules)"], cwd=REPO, capture_output=True, text=True, check=True
+    )
+    assert not set(SPARED) & set(done.stdout.split())

@@ -28,7 +28,7 @@ QUESTIONS = (
     "echo userland $(dpkg --print-architecture 2>/dev/null || getconf LONG_BIT 2>/dev/null)",
     "python3 -V 2>/dev/null",
     'awk \'{print "mount", $2, $3, $2 == "/" ? $4 : ""}\' /proc/mounts',
-    "printf 'boot %s\\n' \"$(cat /proc/cmdline)\"",
+    "tr ' ' '\\n' </proc/cmdline | sed -nE 's/^(boot|overlayroot)=/boot &/p'",
     "test ! -e /sys/fs/cgroup/cgroup.controllers || echo cgroup $(cat /sys/fs/cgroup/cgroup.controllers) unified",
     "test ! -d /sys/fs/cgroup/systemd || echo cgroup $(ls /sys/fs/cgroup)",
     '{ zcat /proc/config.gz || cat "/boot/config-$(uname -r)"; } 2>/dev/null |'
@@ -104,7 +104,7 @@ def fastest_part(lines: list[str]) -> str | None:
 def is_in_memory(mounts: list[str], boot: str) -> bool:
     """Whether the root file system is lost at the next start.
 
-    mounts: where, type and, of the root, options, in the order of /proc/mounts; boot: the kernel's command line.
+    mounts: where, type and, of the root, options, in the order of /proc/mounts; boot: what the kernel was told of it.
     """
     rows = [(*line.split(), "")[:3] for line in mounts]
     kinds = {place: kind for place, kind, _ in rows}

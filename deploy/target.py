@@ -51,7 +51,7 @@ def refusal(host: Host, settings: Settings) -> str | None:
     board = board_of(host)
     if why := misfit(board):
         return why
-    if settings.server_clients and not board.filters_addresses:
+    if not board.filters_addresses and settings.server_clients:
         return (
             f"server_clients is {settings.server_clients!r}: the kernel of this board has no CONFIG_CGROUP_BPF or no "
             "unified cgroups, so IPAddressAllow= does nothing and everyone would get in; set server_clients to '' and "

@@ -23,7 +23,6 @@ Python 3.11.2
 mount /dev devtmpfs
 mount / ext4 rw,noatime
 mount /run tmpfs
-boot console=tty1 root=PARTUUID=8a676486-02 rootfstype=ext4 fsck.repair=yes rootwait cgroup_disable=memory
 cgroup cpuset cpu io pids unified
 filter yes"""
 
@@ -109,16 +108,16 @@ ROOT_OVER_SD = "mount / overlay rw,lowerdir=/lower,upperdir=/upper/data,workdir=
         (["mount / rootfs rw", "mount / ext4 rw", "mount /run tmpfs"], False),
         (["mount / btrfs rw,subvol=/@"], False),
         # raspi-config up to Bullseye: what it mounted in the initramfs does not show.
-        ([ROOT_OVER_SD, "mount /run tmpfs", "boot boot=overlay console=tty1"], True),
+        ([ROOT_OVER_SD, "mount /run tmpfs", "boot boot=overlay"], True),
         # overlayroot, of Ubuntu and of raspi-config since Bookworm; and with an upper layer on a disk.
         (["mount /media/root-rw tmpfs", "mount / overlay rw,upperdir=/media/root-rw/overlay,lowerdir=/x"], True),
         (["mount /media/root-rw ext4", "mount / overlay rw,lowerdir=/x,upperdir=/media/root-rw/overlay"], False),
-        ([ROOT_OVER_SD, "boot overlayroot=tmpfs:swap=1 quiet"], True),
+        ([ROOT_OVER_SD, "boot overlayroot=tmpfs:swap=1"], True),
         # A live system, without and with persistence.
         (["mount /run tmpfs", "mount / overlay rw,upperdir=/run/live/overlay/rw"], True),
         (["mount /run tmpfs", "mount /run/live/disk ext4", "mount / overlay rw,upperdir=/run/live/disk/rw"], False),
         # A container, on a disk of its host.
-        (["mount / overlay rw,lowerdir=/var/lib/docker/a,upperdir=/var/lib/docker/b/diff", "boot quiet"], False),
+        (["mount / overlay rw,lowerdir=/var/lib/docker/a,upperdir=/var/lib/docker/b/diff"], False),
         (["mount / tmpfs rw"], True),
         ([], False),
     ],

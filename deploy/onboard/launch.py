@@ -98,9 +98,9 @@ class Work(NamedTuple):
 def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Path = CPUS) -> Work:
     """As `models` of config.json says; where it says 0, one thread for each of the fast cores.
 
-    Prompts get no more: on an RK3588 its four slow cores added 3 % or made prompts 2.5 to 2.7 times slower
-    (llama.cpp, issue 7176 and pull request 6915). Whoever asks for more threads than there are fast cores gets all
-    cores for them. allowed: what this process may use, as for sched_getaffinity(2).
+    Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs/benchmarks.md). Whoever asks
+    for more threads than there are fast cores gets all cores for them. allowed: what this process may use, as for
+    sched_getaffinity(2).
     """
     allowed = os.sched_getaffinity(0) if allowed is None else allowed
     fast = fast_cores(cpus, allowed)

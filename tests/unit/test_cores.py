@@ -1,6 +1,10 @@
 """Which cores work, on boards as their kernels describe them, and how the work is shared out among them."""
 
 import os
+import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +12,8 @@ import pytest
 
 from deploy.onboard.cores import fast_cores, physical_cores
 from deploy.onboard.launch import share_out
+from deploy.onboard.places import UNIT
+from deploy.paths import REPO
 
 # Capacity and highest frequency of each core, in the order of their numbers; 0: the kernel does not say.
 Core = tuple[int, int]
@@ -106,3 +112,25 @@ def test_threads_that_are_asked_for_find_cores(
     """More than there are fast cores would wait for each other on those: they get all."""
     models = {"default_threads": threads, "default_batch_threads": batch_threads}
     assert share_out(models, EIGHT, described(tmp_path, BOARDS["rk3588"][0])) == work
+
+
+# A process of several threads, as llama-server is one.
+THREADED = "import threading, time; [threading.Thread(target=time.sleep, args=[60]).start() for _ in range(3)]; print()"
+
+
+def test_the_unit_holds_all_threads_to_the_cores_that_the_launcher_chose(tmp_path: Path) -> None:
+    """The unit's own command, without systemd and without being root, which one's own processes do not need."""
+    (line,) = (line for line in (REPO / "templates" / f"{UNIT}.j2").read_text().splitlines() if "taskset" in line)
+    *_, command = shlex.split(line.partition("=-+")[2])
+    core = str(max(os.sched_getaffinity(0)))
+    (tmp_path / "cores").write_text(core)
+    told = command.replace("$$", "$").replace("/run/ollama-cpp-server", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", THREADED], stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout and server.stdout.readline()
+            subprocess.run(["sh", "-c", told], env=os.environ | {"MAINPID": str(server.pid)}, check=True)
+            tasks = list(Path(f"/proc/{server.pid}/task").iterdir())
+            allowed = {re.findall(r"Cpus_allowed_list:\t(.*)", (task / "status").read_text())[0] for task in tasks}
+        finally:
+            server.kill()
+    assert (len(tasks), allowed) == (4, {core})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
 
 # Words of the 'Features' line of /proc/cpuinfo.
 _V8_0 = frozenset({"fp", "asimd"})
@@ -141,7 +141,7 @@ def named(name: str) -> Cpu:
     if name in CPUS:
         return CPUS[name]
     near = difflib.get_close_matches(name, CPUS, n=1, cutoff=0)[0]
-    raise BoardllamaError(f"unknown cpu {name!r}: did you mean {near!r}? Valid: {', '.join(CPUS)}, or auto")
+    raise BoardllamaError(f"unknown cpu {shown(name)}: did you mean {near!r}? Valid: {', '.join(CPUS)}, or auto")
 
 
 def best_for(features: frozenset[str], part: str | None = None) -> Cpu:

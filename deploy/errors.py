@@ -1,4 +1,8 @@
-"""The one exception family of boardllama."""
+"""The one exception family of boardllama, and how a value stands in its messages."""
+
+import re
+
+LONGEST = 80  # characters of a value
 
 
 class BoardllamaError(Exception):
@@ -8,3 +12,10 @@ class BoardllamaError(Exception):
     """
 
     verdict = "failed"
+
+
+def shown(value: object) -> str:
+    """The value as one short printable piece of a line, without the login of an address."""
+    value = re.sub(r"//[^/@]*@", "//", value) if isinstance(value, str) else value
+    text = repr(value) if ascii(value) == repr(value) or repr(value).isprintable() else ascii(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - 2} characters)"

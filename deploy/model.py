@@ -10,7 +10,7 @@ from pyinfra.api import operation
 from deploy.board import BoardInfo
 from deploy.build.artifact import Build
 from deploy.cpu import Cpu
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
 from deploy.files import sha256_of
 from deploy.models import architectures, fit, hub, smoke
 from deploy.models.fit import Memory
@@ -19,7 +19,7 @@ from deploy.models.gguf_info import facts_of, read
 from deploy.models.memory import Serving, repacks
 from deploy.models.receipt import has_receipt
 from deploy.models.transfer import to_stderr
-from deploy.paths import cache_dir
+from deploy.paths import cache_dir, user_path
 from deploy.release import stored_model
 from deploy.remote import Commands, HostStep, Remote, refuse
 from deploy.settings import ModelKind, Settings
@@ -43,11 +43,19 @@ def install(settings: Settings, build: Build | None) -> None:
 def local_file(settings: Settings, remote: Remote | None = None) -> Path:
     """The model on the controller; fetched, with progress through `remote`, when it is not there yet."""
     if settings.model is ModelKind.PATH:
-        return Path(settings.model_path).expanduser()
+        return own_file(settings.model_path)
     if settings.model is ModelKind.SMOKE:
         return smoke.smoke_model()
     assert settings.hub_model
     return hub.fetch(settings.hub_model, progress=remote.say if remote else to_stderr)
+
+
+def own_file(text: str) -> Path:
+    """model_path. Raises BoardllamaError for a folder, and for what gives bytes for ever, and OSError."""
+    path = user_path("model_path", text)
+    if path.exists() and not path.is_file():
+        raise BoardllamaError(f"model_path is {shown(text)}: must be a file")
+    return path
 
 
 def model_of(settings: Settings) -> BigFile | None:
@@ -137,9 +145,9 @@ def store_model(settings: Settings, cpu: Cpu) -> Commands:
         return
     try:
         fitted(settings, cpu, board_of(host))
-    except BoardllamaError as error:
+        model = model_of(settings)
+    except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
         return
-    model = model_of(settings)
     assert model
     yield from big_files._inner((model,))

@@ -3,10 +3,34 @@
 import os
 from pathlib import Path
 
+from deploy.errors import BoardllamaError, shown
+
 REPO = Path(__file__).resolve().parent.parent
+# Bytes, as Linux has it (limits.h): of a whole path, and between two of its slashes.
+PATH_MAX, NAME_MAX = 4095, 255
 
 
 def cache_dir() -> Path:
     """Folder of everything that can be made again: $BOARDLLAMA_CACHE, or ~/.cache/boardllama. Not created here."""
     configured = os.environ.get("BOARDLLAMA_CACHE")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "boardllama"
+    return user_path("BOARDLLAMA_CACHE", configured) if configured else Path.home() / ".cache" / "boardllama"
+
+
+def user_path(setting: str, text: str) -> Path:
+    """The path that a user wrote, with ~ for a home. Raises BoardllamaError for what the system takes for none."""
+    if not is_path(text):
+        raise BoardllamaError(
+            f"{setting} is {shown(text)}: must be a path of printable characters, at most {NAME_MAX} bytes between two "
+            f"slashes and {PATH_MAX} in all"
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise BoardllamaError(f"{setting} is {shown(text)}: must begin with a user of this computer after ~") from None
+
+
+def is_path(text: str) -> bool:
+    """Whether a file may have this path."""
+    if not text.isprintable():
+        return False
+    return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))

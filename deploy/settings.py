@@ -5,7 +5,6 @@ start; settings are valid when the config.json made from them passes there.
 """
 
 import difflib
-import ipaddress
 import json
 import os
 import re
@@ -17,10 +16,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from deploy import cpu
+from deploy import cpu, texts
 from deploy.build.source import Source, source_of
 from deploy.cpu import Cpu
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
 from deploy.models.hub import HubModel
 from deploy.onboard import config, places
@@ -103,14 +102,20 @@ class Settings(BaseModel):
     def _parts_are_valid(self) -> "Settings":
         try:
             _ = self.wanted_cpu, self.source, self.hub_model
+            texts.check_networks(self.server_clients)
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
         key = self.api_key.get_secret_value() if self.api_key else GENERATE
-        for network in self.server_clients.split():
-            ipaddress.ip_network(network)  # raises ValueError, which names it
         # RFC 6750 allows these in a bearer token; none of them means anything to curl's or llama-server's key file.
-        if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,}", key):
-            raise ValueError("api_key: must be 8 or more letters, digits or any of . _ ~ + / = -")
+        if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,1024}", key):
+            raise ValueError("api_key: must be 8 or more letters, digits or any of . _ ~ + / = -, 1024 at most")
+        return self
+
+    @model_validator(mode="after")
+    def _texts_obey_their_rules(self) -> "Settings":
+        """Also those that are not used: a wrong one would be found on the day that it is."""
+        if found := list(texts.breaches(self.model_dump(include=set(texts.RULES)))):
+            raise ValueError("; ".join(found))
         return self
 
     @field_validator("report_json", "report_junit")
@@ -232,8 +237,11 @@ def sentence(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        return f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else "")
+        return f"unknown setting {name if name.isidentifier() else shown(name)}" + (
+            f": did you mean {near[0]}?" if near else ""
+        )
     if problem["type"] == "missing":
         return f"setting {name} is missing: inventory/group_data/all.py has its default"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message}" if name else message
+    seen = "" if name == "api_key" else f", not {shown(problem['input'])}"
+    return f"{name}: {message}{seen}" if name else message

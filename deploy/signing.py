@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.files import alone, sync
+from deploy.paths import user_path
 from deploy.programs import output
 
 NAMESPACE = "boardllama-image"
@@ -15,7 +16,7 @@ SIGNER = "boardllama"  # the name in allowed_signers
 def keys_dir() -> Path:
     """Folder of the key pair and of allowed_signers: $BOARDLLAMA_KEYS, or ~/.config/boardllama. Not created here."""
     configured = os.environ.get("BOARDLLAMA_KEYS")
-    return Path(configured).expanduser() if configured else Path.home() / ".config" / "boardllama"
+    return user_path("BOARDLLAMA_KEYS", configured) if configured else Path.home() / ".config" / "boardllama"
 
 
 def allowed_signers() -> Path:

@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
+from deploy.paths import user_path
+from deploy.texts import COMMIT, GIT_URL, RULES, SHA256, URL
 
-Url = Annotated[str, Field(pattern=r"^(https?|file)://[^\s'\"]+$")]
-GitUrl = Annotated[str, Field(pattern=r"^(https?://|ssh://|file://|/|git@)[^\s'\"]+$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Url = Annotated[str, Field(pattern=f"^({URL})$")]
+GitUrl = Annotated[str, Field(pattern=f"^({GIT_URL})$")]
+Sha256 = Annotated[str, Field(pattern=f"^{SHA256}$")]
+Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
 
 # What is no part of the source in a working copy: history, and what building leaves behind.
 _NOT_SOURCE = frozenset({".git", "build", "node_modules", "__pycache__", ".svelte-kit"})
@@ -128,7 +130,7 @@ def source_of(settings: Mapping[str, Any]) -> Source:
     """The source that the flat settings choose. Raises BoardllamaError that names the setting and its rule."""
     kind = settings["llama_source"]
     if kind not in _FIELDS:
-        raise BoardllamaError(f"llama_source is {kind!r}: must be one of {', '.join(_FIELDS)}")
+        raise BoardllamaError(f"llama_source is {shown(kind)}: must be one of {', '.join(_FIELDS)}")
     names = _FIELDS[kind]
     values = {field: settings[name] for field, name in names.items()}
     if kind == "path":
@@ -141,18 +143,20 @@ def source_of(settings: Mapping[str, Any]) -> Source:
 
 def _sentence(problem: Any, names: Mapping[str, str]) -> str:
     setting = names[str(problem["loc"][-1])]
-    rules = {
-        "url": "must be an http(s) or file address without spaces or quotes",
-        "sha256": "must be 64 hexadecimal digits in lower case",
-        "commit": "must be a full commit of 40 hexadecimal digits: branches and tags move",
-    }
-    return f"{setting} is {problem['input']!r}: {rules.get(str(problem['loc'][-1]), problem['msg'])}"
+    return f"{setting} is {shown(problem['input'])}: must be {RULES[setting].text}"
 
 
 def _tree(text: str) -> Path:
-    folder = Path(text).expanduser()
-    if not text or not (folder / "ggml" / "CMakeLists.txt").is_file():
-        raise BoardllamaError(f"llama_path is {text!r}: must be a llama.cpp folder (no ggml/CMakeLists.txt in it)")
+    """The folder, all of whose files can be read."""
+    folder = user_path("llama_path", text)
+    try:
+        if not text or not (folder / "ggml" / "CMakeLists.txt").is_file():
+            rule = "must be a llama.cpp folder (no ggml/CMakeLists.txt in it)"
+            raise BoardllamaError(f"llama_path is {shown(text)}: {rule}")
+        content_hash(folder.resolve())
+    except OSError as error:
+        what = f"{error.filename} cannot be read ({error.strerror})"
+        raise BoardllamaError(f"llama_path is {shown(text)}: {what}: give yourself the right to read it") from None
     return folder.resolve()
 
 

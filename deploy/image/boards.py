@@ -3,9 +3,11 @@
 import difflib
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
+from deploy.models import architectures
+from deploy.models.gguf_header import read_header
+from deploy.paths import user_path
 
 MIB = 2**20
 
@@ -129,7 +131,8 @@ def model_data(board: Board, wanted: str) -> dict[str, str | None]:
     model = wanted or board.model
     if model in ("smoke", "hub", "none"):
         return {"model": None if model == "none" else model}
-    path = Path(model).expanduser()
+    path = user_path("MODEL", model)
     if not path.is_file():
-        raise BoardllamaError(f"MODEL is {model!r}: it must be smoke, hub, none, or a .gguf file that is there")
+        raise BoardllamaError(f"MODEL is {shown(model)}: it must be smoke, hub, none, or a .gguf file that is there")
+    architectures.check(read_header(path), path.name)
     return {"model": "path", "model_path": str(path.absolute())}

@@ -23,7 +23,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import HfFileMetadata
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
 from deploy.files import sha256_of
 from deploy.models.client import endpoint, headers, offline
 from deploy.models.patience import Patience
@@ -31,16 +31,18 @@ from deploy.models.receipt import accept, has_receipt, is_verified
 from deploy.models.refused import explain, one_line
 from deploy.models.transfer import Download, Say, to_stderr
 from deploy.models.turn import turn
+from deploy.onboard.served import parts_by_name
 from deploy.paths import cache_dir
+from deploy.texts import RULES, SHA256
 
 MIRRORS = 3  # one that sends to another one
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
 
 _RULES = {
-    "repo": (r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*", "OWNER/NAME"),
-    "file": (r"(?!.*/[-./])[^-./\\\0-\x1f\x7f][^\\\0-\x1f\x7f]*\.gguf", "a .gguf path inside the repository"),
-    "revision": (r"[0-9a-f]{40}", "a commit, 40 hex digits (a branch could change under us)"),
-    "sha256": (r"[0-9a-f]{64}", "64 hex digits in lower case"),
+    "repo": "OWNER/NAME",
+    "file": "a .gguf path inside the repository",
+    "revision": "a commit, 40 hex digits (a branch could change under us)",
+    "sha256": "64 hex digits in lower case",
 }
 
 
@@ -58,10 +60,15 @@ class HubModel:
     size: int  # bytes
 
     def __post_init__(self) -> None:
-        for name, (pattern, rule) in _RULES.items():
+        for name, rule in _RULES.items():
             value = getattr(self, name)
-            if not isinstance(value, str) or not re.fullmatch(pattern, value):
-                raise BoardllamaError(f"model {name} {value!r} is not valid: it must be {rule}")
+            if not isinstance(value, str) or not RULES[f"model_{name}"].holds(value):
+                raise BoardllamaError(f"model {name} {shown(value)} is not valid: it must be {rule}")
+        if parts := parts_by_name(self.file):
+            raise BoardllamaError(
+                f"model file {shown(self.file)} is one of {parts} parts of a model: take one that is a single file, or "
+                f"fetch them all, make one of them with `llama-gguf-split --merge`, and set model to path"
+            )
         if type(self.size) is not int or self.size <= 0:
             raise BoardllamaError(f"model size {self.size!r} is not valid: it must be the file's bytes, over 0")
 
@@ -172,7 +179,7 @@ def _check_promise(model: HubModel, promise: HfFileMetadata) -> None:
     if promise.size is not None and promise.size != model.size:
         raise BoardllamaError(f"{where} has {promise.size} bytes, the pin {model.size}: truncated, or a wrong pin")
     etag = promise.etag or ""
-    if re.fullmatch(_RULES["sha256"][0], etag) and etag != model.sha256:
+    if re.fullmatch(SHA256, etag) and etag != model.sha256:
         raise BoardllamaError(f"{where} has the sha256 {etag}, expected {model.sha256}: nothing loaded, check the pin")
 
 

@@ -50,7 +50,9 @@ def one_of(names: Any) -> Rule:
 def is_address(value: Any) -> bool:
     """True for an IPv4 or IPv6 address in text form, and for localhost."""
     try:
-        return value == "localhost" or bool(ipaddress.ip_address(value if isinstance(value, str) else ""))
+        # A zone (fe80::1%eth0) may hold any text, and systemd's IPAddressAllow= takes none.
+        zoned = not isinstance(value, str) or "%" in value
+        return value == "localhost" or bool(ipaddress.ip_address("" if zoned else value))
     except ValueError:
         return False
 
@@ -58,7 +60,7 @@ def is_address(value: Any) -> bool:
 def is_file_name(value: Any) -> bool:
     """True for the name of a GGUF file inside the models folder, and for null."""
     plain = isinstance(value, str) and value.endswith(".gguf") and "/" not in value and value.isprintable()
-    return value is None or plain
+    return value is None or (plain and not value.startswith("."))  # a rest of a transfer begins with a dot
 
 
 def flag(name: str) -> Callable[[Any], list[str]]:
@@ -143,7 +145,13 @@ def breaches(section: str, key: str, value: Any) -> list[str]:
     if key not in KEYS[section]:
         return [unknown(f"{section}.{key}", [f"{section}.{name}" for name in KEYS[section]])]
     rule = KEYS[section][key].rule
-    return [] if rule.holds(value) else [f"{section}.{key} is {json.dumps(value)}: must be {rule.text}"]
+    return [] if rule.holds(value) else [f"{section}.{key} is {told(value)}: must be {rule.text}"]
+
+
+def told(value: Any) -> str:
+    """The value as JSON, short enough for a line."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
 
 
 def unknown(name: str, valid: list[str]) -> str:

@@ -153,6 +153,7 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
     if text.startswith("{\\rtf"):
         return Identity(), [Problem(0, f"{FILE} is formatted text (RTF): save it as plain text")]
     entries, problems, marks = [], [], dict[str, tuple[str, int]]()
+    unclear = set[str]()
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = line.strip()
         if (found := MARK.match(line)) and is_secret(found[1]):
@@ -163,10 +164,11 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
             entries.append(entry(number, line))
         except Wrong as error:
             problems.append(Problem(number, str(error)))
+            unclear.add(name if (name := named(line.partition("=")[0].strip())) in NAMES else "")
     kept = frozenset(name for name, (mark, _) in marks.items() if mark == "applied")
-    named = {entry.name for entry in entries}
-    refused = {name: line for name, (_, line) in marks.items() if name not in kept | named}
-    identity, more = checked(entries, kept, {*refused, *([""] if problems else [])})
+    said = {entry.name for entry in entries}
+    refused = {name: line for name, (_, line) in marks.items() if name not in kept | said}
+    identity, more = checked(entries, kept, {*refused, *unclear})
     problems += [Problem(line, f"{name} was wrong and was taken out: write it again") for name, line in refused.items()]
     return identity, sorted([*problems, *more])
 

@@ -25,8 +25,15 @@ def decode(content: bytes) -> str:
 
     Bytes that are no UTF-8 become U+FFFD, which no value may hold.
     """
-    utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return LINE_ENDS.sub("\n", content.decode("utf-16" if utf_16 else "utf-8-sig", errors="replace"))
+    return LINE_ENDS.sub("\n", content.decode(encoding(content), errors="replace"))
+
+
+def encoding(content: bytes) -> str:
+    """UTF-8, or UTF-16: some editors write it without its mark. The first sign of the file is one of ASCII."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = content[:1] == b"\0", content[1:2] == b"\0"
+    return {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(zeros, "utf-8-sig")
 
 
 def entry(number: int, line: str) -> Entry:
@@ -34,6 +41,8 @@ def entry(number: int, line: str) -> Entry:
     name, equals, value = (part.strip() for part in line.partition("="))
     if not equals:
         raise Wrong(f"{named(name) if named(name) in NAMES else 'what stands here'} has no =: write name = value")
+    if has_comment(value) and named(name) != "ssh_key":  # whose own comment may hold anything
+        raise Wrong(f'{named(name)}: a comment has a line of its own; what belongs to the value stands between " and "')
     if is_oddly_quoted(value):
         raise Wrong(f'{named(name)} stands between {value[0]} and {value[-1]}: take them away, or write " instead')
     return Entry(number, name.lower(), unquoted(value))
@@ -45,14 +54,19 @@ def named(name: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """Quotation marks where blanks at an end, or marks of its own, would be lost or refused."""
-    plain = value == value.strip() == unquoted(value) and not is_oddly_quoted(value)
+    """Quotation marks where blanks at an end, or signs of its own, would be lost or refused."""
+    plain = value == value.strip() == unquoted(value) and not is_oddly_quoted(value) and not has_comment(value)
     return value if plain else f'"{value}"'
 
 
 def unquoted(value: str) -> str:
     """Without the quotation marks around it."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def has_comment(value: str) -> bool:
+    """Whether someone may mean the end of it as a comment: people write `DE  # Germany`."""
+    return value == unquoted(value) and re.search(r"(^|\s)#", value) is not None
 
 
 def is_oddly_quoted(value: str) -> bool:

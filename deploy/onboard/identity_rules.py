@@ -39,7 +39,9 @@ def hostname(value: str) -> str:
     """RFC 1123, one label, in small letters."""
     name = value.lower()
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) or name == "localhost" or name.isdigit():
-        raise Wrong("must be 1 to 63 letters, digits or hyphens, with no hyphen at an end, not digits alone")
+        near = re.sub(r"[^a-z0-9]+", "-", name.split(".")[0]).strip("-")[:63]
+        hint = f", such as {near}" if near and not near.isdigit() and near not in (name, "localhost") else ""
+        raise Wrong(f"must be 1 to 63 letters, digits or hyphens, with no hyphen at an end, not digits alone{hint}")
     return name
 
 
@@ -132,6 +134,13 @@ def ip(value: str) -> str:
     return str(found)
 
 
+def dns(value: str) -> str:
+    """One address; people write two, with a comma."""
+    if len(re.split(r"[\s,;]+", value)) > 1:
+        raise Wrong("one address in a line: write another line with dns = for the next one")
+    return ip(value)
+
+
 def api_key(value: str) -> str:
     """generate, or what RFC 6750 allows in a bearer token."""
     if value.lower() == GENERATE:
@@ -174,7 +183,7 @@ NAMES: dict[str, Rule] = {
     "wifi_country": Rule(wifi_country, "Two letters.", "DE"),
     "address": Rule(address, "dhcp, which is usual, or a fixed address with its prefix.", "192.168.1.20/24"),
     "gateway": Rule(ip, "For a fixed address: the router.", "192.168.1.1"),
-    "dns": Rule(ip, "Who resolves names; a line for each.", "192.168.1.1", repeats=True),
+    "dns": Rule(dns, "Who resolves names; a line for each.", "192.168.1.1", repeats=True),
     "api_key": Rule(
         api_key, "The key that clients of the LLM server must send; generate: made on the board.", GENERATE, secret=True
     ),

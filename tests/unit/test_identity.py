@@ -90,16 +90,28 @@ def test_the_empty_file_explains_every_name_and_its_examples_are_valid() -> None
             rule.value(rule.example)
 
 
-@pytest.mark.parametrize("save", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("save", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_any_editor_may_save_it(save: str, newline: str) -> None:
-    assert parse(decode(FULL.replace("\n", newline).encode(save))) == parse(FULL)
+    assert parse(decode(FULL.strip().replace("\n", newline).encode(save))) == parse(FULL)
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\r\n", "\u2028", "\x85"])
 def test_a_line_ends_however_an_editor_ends_it(end: str) -> None:
     """Else all of it would be one comment, which takes away who may log in."""
     assert parse(decode(FULL.replace("\n", end).encode())) == parse(FULL)
+
+
+@pytest.mark.parametrize("line", ["wifi_ssid = \u201cHome\u201d", "wifi_ssid: Home", "wifi_ssid = Home # 5 GHz"])
+def test_one_mistake_is_one_problem(line: str) -> None:
+    """A password whose network is in a wrong line is not there without a network."""
+    assert len(said(f"{line}\nwifi_password = correct horse")) == 1
+
+
+def test_what_begins_with_a_hash_sign_may_stand_in_quotes_or_without_a_blank() -> None:
+    identity = parse(f'wifi_ssid = "Home # 5"\nwifi_password = secret#12\nssh_key = {KEY} # mine')
+    assert (identity.wifi_ssid, identity.wifi_password) == ("Home # 5", "secret#12")
+    assert identity.ssh_keys == (f"{KEY} # mine",)
 
 
 def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -> None:
@@ -121,6 +133,13 @@ def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -
         ("xyzzy = 1", "must be one of hostname, ssh_key"),
         ("hostname: x", "line 1: hostname has no =: write name = value"),
         ("hostname = -x", "1 to 63 letters"),
+        ("hostname = my_pi", "not digits alone, such as my-pi"),
+        ("hostname = kitchen.example.org", "not digits alone, such as kitchen"),
+        ("wifi_country = DE  # Germany", "line 1: wifi_country: a comment has a line of its own"),
+        ("wifi_ssid = Home # 5 GHz\nwifi_password = none", "line 1: wifi_ssid: a comment has a line of its own"),
+        ("wifi_ssid = Home\nwifi_password = horse #1 fan", "line 2: wifi_password: a comment has a line of its own"),
+        ("hostname = # kitchen", "a comment has a line of its own"),
+        ("dns = 1.1.1.1, 8.8.8.8", "one address in a line"),
         ("hostname = localhost", "1 to 63 letters"),
         (f"hostname = {'a' * 64}", "1 to 63 letters"),
         ("hostname =", "1 to 63 letters"),

@@ -62,7 +62,13 @@ def attempt(build: Build, builder: Builder) -> None:
     try:
         make(build, builder)
     except (BoardllamaError, OSError) as error:
-        raise BoardllamaError(f"{build.cpu.name}: {error}") from None
+        raise BoardllamaError(f"{build.cpu.name}: {advised(str(error))}") from None
+
+
+def advised(said: str) -> str:
+    """A failure of the builder's network in its programs' words, and what to do about it."""
+    advice = next((advice for sign, advice in ADVICE.items() if sign in said), "")
+    return f"{said}; {advice}" if advice else said
 
 
 def make(build: Build, builder: Builder) -> Manifest:
@@ -125,6 +131,12 @@ def _settle(fresh: Path, build: Build) -> None:
     sync(build.artifact.parent)
 
 
+# What programs on the builder say of the network between them and the package indexes, and the cure.
+ADVICE = {
+    "CERTIFICATE_VERIFY_FAILED": "set SSL_CERT_FILE there to the PEM file of the authority of your network's proxy",
+    "407 Proxy": "the proxy wants a login: set HTTPS_PROXY and HTTP_PROXY there to http://USER:PASSWORD@HOST:PORT",
+    "HTTP 429": "it was asked too often: run again in some minutes",
+}
 # What fetches on the builder trusts what the hub client trusts here (deploy/models/client.py): python, git, npm, pip.
 TRUST = """\
 authorities=${JOB:-$1}/authorities.pem

@@ -113,8 +113,10 @@ def check_config(options: argparse.Namespace) -> None:
 
 
 def command(_options: argparse.Namespace) -> None:
-    """As the service would be started now."""
-    print(" ".join(server.command(configuration(), own())))
+    """As the service would be started now, to paste into a shell."""
+    import shlex  # nothing else needs it
+
+    print(shlex.join(server.command(configuration(), own())))
 
 
 def first_boot(_options: argparse.Namespace) -> int:

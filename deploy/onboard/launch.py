@@ -57,8 +57,11 @@ def find_model(models: dict[str, Any], release: Release) -> Path:
     if chosen is not None and chosen not in there:
         raise ConfigError(f"models.default_model is {chosen}: {folder} holds {names or 'none'}")
     path = there[chosen] if chosen else next(iter(there.values()))
-    with path.open("rb") as file:
-        magic = file.read(4)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except PermissionError:
+        raise ConfigError(f"{path} cannot be read by the service's account: `chmod a+r` it") from None
     if magic != b"GGUF":
         raise ConfigError(f"{path} is no GGUF file: it begins with {magic!r}; fetch it again")
     if path.parent != release.folder:  # what a release brings was judged before it came, and starts without the rules

@@ -140,6 +140,20 @@ def test_a_failed_build_names_its_step_its_log_and_the_error(cache: Path, tmp_pa
     assert not one().artifact.exists()
 
 
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed>", "set SSL_CERT_FILE there"),
+        ("<urlopen error Tunnel connection failed: 407 Proxy Authentication Required>", "the proxy wants a login"),
+        ("HTTP 407 Proxy Authentication Required", "the proxy wants a login"),
+        ("HTTP 429 Too Many Requests", "run again in some minutes"),
+    ],
+)
+def test_the_network_of_the_builder_is_told_as_it_is(said: str, advice: str) -> None:
+    assert build.advised(said).startswith(f"{said}; ") and advice in build.advised(said)
+    assert build.advised("no space left") == "no space left"
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_what_fetches_on_the_builder_trusts_the_authorities_of_its_user(tmp_path: Path, variable: str) -> None:
     """All of them together, whatever each program calls its variable."""

@@ -76,6 +76,17 @@ def test_what_an_operator_brings_is_judged_and_what_a_release_brings_was(target:
         launch.find_model(models | {"default_model": "by hand.gguf"}, brought)
 
 
+def test_a_file_that_the_account_may_not_read_is_said(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read anything: the refusal is the kernel's in words."""
+
+    def denied(*_words: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(ConfigError, match="cannot be read by the service's account: `chmod a\\+r` it"):
+        find(config(models))
+
+
 def test_a_folder_that_is_named_as_a_model_is_none(models: Path) -> None:
     (models / "folder.gguf").mkdir()
     assert find(config(models)).name == "only one.gguf"

@@ -4,9 +4,10 @@ Those that become config.json have their rules in deploy/onboard/config.py.
 """
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from packaging.version import VERSION_PATTERN
 
@@ -38,12 +39,25 @@ def is_short_path(text: str) -> bool:
     return is_path(text) and len(PurePosixPath(text).name.encode()) <= LONGEST_MODEL_NAME
 
 
+def can_be_written(text: str) -> bool:
+    """A file of this computer, in a folder that is there."""
+    if not is_path(text):
+        return False
+    try:
+        path = Path(text).expanduser()
+        return not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    except (OSError, RuntimeError):  # nobody has that home
+        return False
+
+
 ADDRESS = Rule("an http(s) or file address without spaces or quotes", matches(URL))
 HASH = Rule("64 hexadecimal digits in lower case", matches(SHA256))
 FULL_COMMIT = Rule("a full commit of 40 hexadecimal digits: branches and tags move", matches(COMMIT))
 REPOSITORY = Rule("an http(s), ssh, file or git@ address, or a path, without spaces or quotes", matches(GIT_URL))
 VERSION = Rule("a version as 0.3.36 is (PEP 440)", matches(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE))
 MODEL_PATH = Rule(f"a path of printable characters, the file's name at most {LONGEST_MODEL_NAME} bytes", is_short_path)
+
+REPORT = Rule("a file in a folder of this computer that is there and can be written to", can_be_written)
 
 RULES: dict[str, Rule] = {
     "llama_commit": FULL_COMMIT,
@@ -62,6 +76,8 @@ RULES: dict[str, Rule] = {
     "model_revision": FULL_COMMIT,
     "model_sha256": HASH,
     "model_path": MODEL_PATH,
+    "report_json": REPORT,
+    "report_junit": REPORT,
 }
 
 

@@ -165,7 +165,7 @@ def test_a_report_that_has_no_place_is_an_error_before_anything_starts(tmp_path:
     fake = repr(a_board("machine aarch64"))
     done = deploy(tmp_path, fake, "--dry", "--data", f"report_json={where}")
     assert done.returncode == 1
-    assert f"report_json: is {where!r}: {said}" in done.stderr
+    assert f"report_json is {where!r}: {said}" in done.stderr
 
 
 def test_a_dry_run_says_what_would_become_of_a_board(tmp_path: Path) -> None:

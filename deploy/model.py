@@ -51,10 +51,10 @@ def local_file(settings: Settings, remote: Remote | None = None) -> Path:
 
 
 def own_file(text: str) -> Path:
-    """model_path. Raises BoardllamaError for a folder, and for what gives bytes for ever, and OSError."""
+    """model_path. Raises BoardllamaError for what is not there, a folder, or what gives bytes for ever; OSError."""
     path = user_path("model_path", text)
-    if path.exists() and not path.is_file():
-        raise BoardllamaError(f"model_path is {shown(text)}: must be a file")
+    if not path.is_file():
+        raise BoardllamaError(f"model_path is {shown(text)}: must be a .gguf file on this computer that is there")
     return path
 
 

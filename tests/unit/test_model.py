@@ -1,6 +1,7 @@
 """What is decided of a model before anything reaches a target: that it is whole, and that the board has room for it."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,20 @@ def test_one_part_of_a_model_is_refused(tmp_path: Path) -> None:
     part = write_small(tmp_path / "m-00001-of-00003.gguf", parts=3)
     with pytest.raises(BoardllamaError, match="is one of 3 parts of a model: `llama-gguf-split --merge`"):
         model.check(told(model="path", model_path=str(part)), part)
+
+
+@pytest.mark.parametrize("name", ["missing.gguf", "folder.gguf", "pipe.gguf"])
+def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A pipe would be waited for without an end."""
+    (tmp_path / "folder.gguf").mkdir()
+    os.mkfifo(tmp_path / "pipe.gguf")
+    refused: list[str] = []
+    monkeypatch.setattr(model, "refuse", refused.append)
+    monkeypatch.setattr(model, "board_of", lambda _host: BoardInfo(memory=fit.RESERVE))
+    settings = told(model="path", model_path=str(tmp_path / name))
+    list(model.fetch._inner(settings))
+    list(model.store_model._inner(settings, CPU))
+    assert refused == [f"model_path is '{tmp_path / name}': must be a .gguf file on this computer that is there"] * 2
 
 
 def test_a_model_that_does_not_fit_stays_on_the_controller(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

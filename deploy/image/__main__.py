@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.image.boards import BOARDS, Emulator, model_data, named
+from deploy.image.boards import BOARDS, Board, Emulator, model_data, named
 from deploy.image.make import image
 from deploy.image.outputs import Outputs
+from deploy.models import architectures
+from deploy.models.gguf_header import read_header
 from deploy.paths import REPO
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -39,12 +41,18 @@ def main(words: list[str]) -> int:
     """Makes one image and says PASS; the exit status. Raises BoardllamaError."""
     options = arguments().parse_args(words)
     board, started = named(options.board), time.monotonic()
-    model_data(board, options.model)  # what is wrong with it is said before minutes of work
+    check_model(board, options.model)
     made = image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
     judged = "its content was checked" if options.no_boot or board.emulator is Emulator.NONE else "it booted"
     tell(made)
     print(f"PASS: {made.image} for a {board.title}; {judged}; {time.monotonic() - started:.0f} s")
     return 0
+
+
+def check_model(board: Board, wanted: str) -> None:
+    """What is wrong with a model that is a file is said before minutes of work. Raises BoardllamaError."""
+    if file := model_data(board, wanted).get("model_path"):
+        architectures.check(read_header(Path(file)), Path(file).name)
 
 
 def tell(made: Outputs) -> None:

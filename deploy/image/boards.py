@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from deploy.errors import BoardllamaError, shown
-from deploy.models import architectures
-from deploy.models.gguf_header import read_header
 from deploy.paths import user_path
 
 MIB = 2**20
@@ -134,5 +132,4 @@ def model_data(board: Board, wanted: str) -> dict[str, str | None]:
     path = user_path("MODEL", model)
     if not path.is_file():
         raise BoardllamaError(f"MODEL is {shown(model)}: it must be smoke, hub, none, or a .gguf file that is there")
-    architectures.check(read_header(path), path.name)
     return {"model": "path", "model_path": str(path.absolute())}

@@ -13,7 +13,7 @@ import pytest
 from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
 from deploy.image import board_machine, boards, boot
-from deploy.image.__main__ import size
+from deploy.image.__main__ import check_model, size
 from deploy.image.board_machine import BoardMachine
 from deploy.image.boards import MIB, Emulator, named
 from deploy.image.content import missing
@@ -21,6 +21,7 @@ from deploy.image.disk import Layout
 from deploy.image.make import workshop
 from deploy.vm import power, ready
 from deploy.vm.machine import Hardware
+from tests.gguf_bytes import chat, gguf
 
 CONFIG = "# made\narm_64bit=1\nkernel=vmlinuz-6.12\ninitramfs initrd.img-6.12\n"
 
@@ -159,6 +160,16 @@ def test_sizes_as_people_write_them(text: str, wanted: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="such as 4G"):
         size(text)
+
+
+def test_a_model_that_no_board_would_serve_ends_make_image_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "bge.gguf"
+    file.write_bytes(gguf(chat("bert")))
+    with pytest.raises(BoardllamaError, match=r"^bge\.gguf is an embedding model \(bert\)"):
+        check_model(named("rpi4"), str(file))
+    file.write_bytes(gguf(chat()))
+    check_model(named("rpi4"), str(file))
+    check_model(named("rpi4"), "hub")
 
 
 def test_the_model_of_an_image(tmp_path: Path) -> None:

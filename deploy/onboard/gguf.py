@@ -154,8 +154,9 @@ class _Walk:
 
     def _tensor(self) -> Tensor:
         """Its offset counts from the start of all tensor data."""
-        name, dimensions = self._string(), self._u32()
-        if len(name.encode()) > LONGEST_NAME or dimensions > DIMENSIONS:
+        begin = self.at + _U64.size
+        name, size, dimensions = self._string(), self.at - begin, self._u32()
+        if size > LONGEST_NAME or dimensions > DIMENSIONS:
             raise self._error(f"tensor {name[:80]!r} of {dimensions} dimensions is none: {AGAIN}")
         shape = tuple(self._u64() for _ in range(dimensions))
         kind, offset = self._u32(), self._u64()

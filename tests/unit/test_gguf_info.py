@@ -188,7 +188,7 @@ def test_what_llama_cpp_would_not_read_is_refused(tmp_path: Path, content: bytes
         gguf_file({**chat(), "general.alignment": 64}, [Matrix("t")]),
         gguf_file(chat(), [Matrix("a"), Matrix("empty", (256, 0), size=0), Matrix("b")]),
         gguf_file(chat(), [Matrix("a", (64, 4), 42, 72)]),
-        gguf_file(chat(), [Matrix("t" * 63)]),
+        gguf_file(chat(), [Matrix("t" * 63), Matrix(b"\xe9" * 63)]),
     ],
 )
 def test_what_llama_cpp_reads_is_accepted(tmp_path: Path, content: bytes) -> None:

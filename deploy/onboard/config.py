@@ -75,7 +75,9 @@ def elsewhere(_value: Any) -> list[str]:
 
 ADDRESS = Rule("an IP address or localhost", is_address)
 FOLDER = Rule("an absolute folder", lambda v: isinstance(v, str) and v.startswith("/") and v.isprintable())
-MODEL = Rule("the name of a .gguf file in models.path, or null for the only one there", is_file_name)
+MODEL = Rule(
+    "the name of a .gguf file in models.path, without a dot in front, or null for the only one there", is_file_name
+)
 YES_NO = Rule("true or false", lambda v: isinstance(v, bool))
 NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0)
 

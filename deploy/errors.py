@@ -2,7 +2,7 @@
 
 import re
 
-LONGEST = 80  # characters of a value
+LONGEST = 200  # characters of a value: most paths stand whole
 
 
 class BoardllamaError(Exception):

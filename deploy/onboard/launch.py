@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from . import places
+from .attempts import count_attempt
 from .config import KEYS, Config, ConfigError, configuration, first_key, is_local, reach
 from .cores import CPUS, fast_cores, physical_cores
 from .mounts import await_disk
@@ -24,8 +25,6 @@ SERVER = places.PUBLIC_BIN / "llama-server"
 EX_CONFIG = 78
 # The same: it is to be tried again. So the unit's next start asks systemd again to mount the disk that is not there.
 EX_TEMPFAIL = 75
-# Starts in a row that may fail before it stays down.
-ATTEMPTS = 5
 
 
 def usable_models(folder: Path, release: Release) -> dict[str, Path]:
@@ -152,22 +151,6 @@ def check_port(server: dict[str, Any], sleep: Callable[[float], None] = time.sle
             print(f"ollama-cpp-server: waiting for the address {server['host']}: no interface has it", file=sys.stderr)
             told = True
         sleep(1)
-
-
-def count_attempt(folder: Path) -> None:
-    """Raises ConfigError when the last ATTEMPTS starts, one after the other, never got ready.
-
-    systemd's own limit counts starts in a time, and a model that takes a minute to load until memory is out would be
-    loaded for ever. The file goes when the server is ready (watch.py), and with the folder when a person restarts it.
-    """
-    attempts = folder / "attempts"
-    before = int(attempts.read_text()) if attempts.exists() else 0
-    if before >= ATTEMPTS:
-        raise ConfigError(
-            f"{before} starts in a row did not get ready, their reasons are above: `systemctl restart "
-            f"ollama-cpp-server` tries again, `boardllama rollback` goes back to the release before"
-        )
-    attempts.write_text(str(before + 1))
 
 
 def record(release: Release, model: Path) -> str:

@@ -24,6 +24,8 @@ from contextlib import suppress
 STARTED = "/run/ollama-cpp-server/started"
 # How many starts in a row were not ready: the first answer begins a new count.
 ATTEMPTS = "/run/ollama-cpp-server/attempts"
+# There when a start was over because of a crowd, until the first answer.
+CROWDED = "/run/ollama-cpp-server/crowded"
 # There while the launcher waits for the disk of the model.
 AWAITED = "/run/ollama-cpp-server/awaited"
 # There when this watcher ended the server, for whoever explains its end.
@@ -44,8 +46,9 @@ def watch(server: int) -> None:
     """Returns when the process `server`, our parent, is gone, or has been ended."""
     if not until_ready(server):
         return
-    with suppress(OSError):
-        os.unlink(ATTEMPTS)
+    for note in (ATTEMPTS, CROWDED):
+        with suppress(OSError):
+            os.unlink(note)
     heard = time.monotonic()
     while os.getppid() == server:
         if is_heard(server):
@@ -66,10 +69,15 @@ def is_heard(server: int) -> bool:
 def end(server: int) -> None:
     """Ends it, and leaves word of that."""
     print(f"/health had no good answer for {HANG_SECONDS:.0f} s: ending the server", file=sys.stderr)
-    with suppress(OSError), open(HUNG, "w"):
-        pass
+    leave(HUNG)
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGKILL)
+
+
+def leave(note: str) -> None:
+    """An empty file; nothing where the disk is full."""
+    with suppress(OSError), open(note, "w"):
+        pass
 
 
 def until_ready(server: int) -> bool:
@@ -89,7 +97,10 @@ def until_started(server: int) -> bool:
     while (status := answer()) != 200:
         if not is_alive(server):
             return False
-        if os.path.exists(AWAITED) or (status == 0 and is_crowded()):
+        if os.path.exists(AWAITED):
+            return True
+        if status == 0 and is_crowded():
+            leave(CROWDED)
             return True
         time.sleep(LOADING_SECONDS)
     return True

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from deploy.onboard import launch, places, switch
+from deploy.onboard.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
 from deploy.onboard.config import ConfigError
 from deploy.onboard.cores import fast_cores
 from deploy.onboard.releases import Release
+from deploy.paths import REPO
 from deploy.release import programs
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, argument, command, config, models, target
@@ -153,12 +155,24 @@ def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(
 
 
 def test_starts_that_never_get_ready_end(tmp_path: Path) -> None:
-    for _ in range(launch.ATTEMPTS):
-        launch.count_attempt(tmp_path)
+    for _ in range(ATTEMPTS):
+        count_attempt(tmp_path)
     with pytest.raises(ConfigError, match="5 starts in a row did not get ready"):
-        launch.count_attempt(tmp_path)
+        count_attempt(tmp_path)
     (tmp_path / "attempts").unlink()
-    launch.count_attempt(tmp_path)
+    count_attempt(tmp_path)
+
+
+def test_a_start_that_failed_behind_a_crowd_does_not_count_and_the_next_one_waits(tmp_path: Path) -> None:
+    waited: list[float] = []
+    for _ in range(9):
+        (tmp_path / "crowded").touch()
+        count_attempt(tmp_path, waited.append)
+    assert not (tmp_path / "attempts").exists()
+    assert waited == [CROWD_SECONDS] * 9
+    unit = (REPO / "templates" / f"{places.UNIT}.j2").read_text()
+    numbers = dict(line.split("=", 1) for line in unit.splitlines() if line.startswith("StartLimit"))
+    assert int(numbers["StartLimitIntervalSec"]) / CROWD_SECONDS < int(numbers["StartLimitBurst"])
 
 
 def test_an_address_that_is_not_there_yet_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:

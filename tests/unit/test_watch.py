@@ -173,7 +173,11 @@ def test_a_crowd_is_no_hang_and_a_hang_behind_a_crowd_is_one(crowded: Service) -
 def test_a_crowd_that_comes_before_the_first_answer_does_not_make_the_start_fail(crowded: Service) -> None:
     with crowd(crowded.address, 200):
         assert crowded.ready().returncode == 0
+        assert (crowded.folder / "crowded").exists(), "if that start fails nevertheless, it does not count"
     assert crowded.process.poll() is None
+    for _ in range(100):
+        time.sleep(0.1 if (crowded.folder / "crowded").exists() else 0)
+    assert not (crowded.folder / "crowded").exists()
 
 
 def test_a_start_is_over_while_the_launcher_waits_for_a_disk(service: Service) -> None:

@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 
 from deploy.errors import BoardllamaError, shown
+from deploy.onboard.config import NAME_MAX, PATH_MAX, is_path
 
 REPO = Path(__file__).resolve().parent.parent
-# Bytes, as Linux has it (limits.h): of a whole path, and between two of its slashes.
-PATH_MAX, NAME_MAX = 4095, 255
 
 
 def cache_dir() -> Path:
@@ -27,10 +26,3 @@ def user_path(setting: str, text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise BoardllamaError(f"{setting} is {shown(text)}: must begin with a user of this computer after ~") from None
-
-
-def is_path(text: str) -> bool:
-    """Whether a file may have this path."""
-    if not text.isprintable():
-        return False
-    return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))

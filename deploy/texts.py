@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 from packaging.version import VERSION_PATTERN
 
 from deploy.errors import BoardllamaError, shown
-from deploy.onboard.config import Rule
-from deploy.paths import is_path
+from deploy.onboard.config import Rule, is_path
 
 # A file gets names made from its own beside it, on both sides: longer ones, of at most NAME_MAX bytes.
 LONGEST_MODEL_NAME = 200

@@ -10,6 +10,8 @@ from . import places
 
 LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "trace": 4, "debug": 5}
 LOG_FORMATS = {"text": "--no-log-jsonl", "json": "--log-jsonl"}
+# Bytes, as Linux has it (limits.h): of a whole path, and between two of its slashes.
+PATH_MAX, NAME_MAX = 4095, 255
 Config = dict[str, dict[str, Any]]
 
 
@@ -59,8 +61,15 @@ def is_address(value: Any) -> bool:
 
 def is_file_name(value: Any) -> bool:
     """True for the name of a GGUF file inside the models folder, and for null."""
-    plain = isinstance(value, str) and value.endswith(".gguf") and "/" not in value and value.isprintable()
+    plain = isinstance(value, str) and value.endswith(".gguf") and "/" not in value and is_path(value)
     return value is None or (plain and not value.startswith("."))  # a rest of a transfer begins with a dot
+
+
+def is_path(text: str) -> bool:
+    """Whether a file may have this path, and a line can show it."""
+    if not text.isprintable():
+        return False
+    return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))
 
 
 def flag(name: str) -> Callable[[Any], list[str]]:
@@ -74,7 +83,7 @@ def elsewhere(_value: Any) -> list[str]:
 
 
 ADDRESS = Rule("an IP address or localhost", is_address)
-FOLDER = Rule("an absolute folder", lambda v: isinstance(v, str) and v.startswith("/") and v.isprintable())
+FOLDER = Rule("an absolute folder", lambda v: isinstance(v, str) and v.startswith("/") and is_path(v))
 MODEL = Rule(
     "the name of a .gguf file in models.path, without a dot in front, or null for the only one there", is_file_name
 )

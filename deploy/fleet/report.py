@@ -48,6 +48,8 @@ class Report(BaseStateCallback):
         state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
         record_of(host).pause()
+        if not state.get_op_data_for_host(host, op_hash).global_arguments["_ignore_errors"]:
+            state.failed_hosts.add(host)  # with --no-wait pyinfra forgets to, and would end with status 0
 
     @staticmethod
     def host_disconnect(state: State, host: Host) -> None:

@@ -37,7 +37,14 @@ class Stalling(Board):
         return super().check_channel_exec_request(channel, command)
 
 
-def run(folder: Path, **ports: int) -> tuple[int, list[str], dict[str, dict[str, list[str]]]]:
+class Failing(Board):
+    """Every command ends with status 1."""
+
+    def run(self, channel: paramiko.Channel, command: bytes) -> None:
+        super().run(channel, b"exit 1")
+
+
+def run(folder: Path, *options: str, **ports: int) -> tuple[int, list[str], dict[str, dict[str, list[str]]]]:
     """The exit status, what was said, and the operations with who succeeded and failed. The hosts' names say how."""
     told = {"ssh_hostname": "127.0.0.1", "ssh_user": "root", "ssh_password": PASSWORD, "ssh_allow_agent": False}
     quick = {"ssh_look_for_keys": False, "ssh_strict_host_key_checking": "no"}
@@ -45,7 +52,7 @@ def run(folder: Path, **ports: int) -> tuple[int, list[str], dict[str, dict[str,
     (folder / "boards.py").write_text(f"targets = {boards!r}\n")
     (folder / "story.py").write_text(STORY)
     done = subprocess.run(
-        [Path(sys.executable).with_name("pyinfra"), "-y", "--json", "--config", hasty_config(folder),
+        [Path(sys.executable).with_name("pyinfra"), "-y", "--json", *options, "--config", hasty_config(folder),
          str(folder / "boards.py"), str(folder / "story.py")],
         cwd=REPO, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
@@ -73,6 +80,14 @@ def test_a_board_that_is_back_does_all_of_its_operations_in_their_order(tmp_path
     assert status == 0
     assert slow.heard == ["first", "second", "third"]
     assert all(sorted(one["success"]) == ["stall", "well"] for one in operations.values())
+
+
+@pytest.mark.parametrize("options", [(), ("--no-wait",), ("--serial",)])
+def test_a_board_that_fails_gives_status_1_however_the_run_goes(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with serving(Board()) as well, serving(Failing()) as bad:
+        status, _, operations = run(tmp_path, *options, well=well.port, bad=bad.port)
+    assert status == 1
+    assert operations["third"]["success"] == ["well"]
 
 
 @pytest.mark.parametrize("name", ["kitchen", "@ssh/kitchen"])

@@ -37,7 +37,7 @@ class Row:
             "model": self.record.model,
             "tokens/s": "" if rate is None else f"{rate:.1f}",
             "release": self.release,
-            "s": f"{self.record.seconds:.0f}",
+            "s": f"{self.record.seconds:.1f}",
         }
         said = f"{self.verdict}: {self.reason.splitlines()[0]}" if self.reason else self.verdict
         return {name: value or "-" for name, value in told.items()} | {"verdict": said}

@@ -10,6 +10,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from deploy.hosts.pulse import PULSE_SECONDS, Pulse
+from deploy.hosts.record import working_for
 from deploy.hosts.refusals import Refusal, refusal_of
 
 # A board that boots refuses, or is not there, for a moment: no try begins later than this after the first.
@@ -106,6 +107,13 @@ class BoardConnector(SSHConnector):
         self, command: StringCommand, print_output: bool = False, print_input: bool = False, **arguments: Any
     ) -> tuple[bool, CommandOutput]:
         """Runs it. Why it came to no end is its stderr, so that facts and operations say it as they say any failure."""
+        with working_for(self.host):
+            return self.run_watched(command, print_output, print_input, arguments)
+
+    def run_watched(
+        self, command: StringCommand, print_output: bool, print_input: bool, arguments: dict[str, Any]
+    ) -> tuple[bool, CommandOutput]:
+        """The same."""
         longest = arguments.pop("_timeout", None) or LONGEST_SECONDS
         try:
             done, output = super().run_shell_command(command, print_output, print_input, _timeout=longest, **arguments)

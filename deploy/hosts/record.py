@@ -1,6 +1,8 @@
 """What a run learns of one host on its way, for the table at its end."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyinfra.api.host import Host
@@ -56,6 +58,20 @@ def record_of(host: Host) -> Record:
     """The host's record of this run."""
     record: Record = host.connector_data.setdefault(KEY, Record())
     return record
+
+
+@contextmanager
+def working_for(host: Host) -> Iterator[None]:
+    """Counts the seconds of the block, unless they are those of an operation, which are counted as a whole."""
+    record = record_of(host)
+    if record.began:
+        yield
+        return
+    record.begin()
+    try:
+        yield
+    finally:
+        record.pause()
 
 
 def advised(reason: str) -> str:

@@ -33,7 +33,7 @@ ROWS = (GOOD, BAD, DEAD)
 def test_each_board_is_a_line_and_the_others_are_listed_to_be_tried_again() -> None:
     heading, *lines = table.lines(ROWS, ["@local"])
     assert heading.split() == ["board", "CPU", "build", "model", "tokens/s", "release", "s", "verdict"]
-    assert lines[0].split() == "kitchen Cortex-A76 cortex-a76-01 tiny.gguf 12.3 r1 → r2 7 switched".split()
+    assert lines[0].split() == "kitchen Cortex-A76 cortex-a76-01 tiny.gguf 12.3 r1 → r2 7.3 switched".split()
     assert lines[1].endswith("rejected: release r2 is taken back: slow")
     assert lines[2].endswith("unreachable: it is not there")
     assert lines[3] == "3 boards: 1 switched, 1 rejected, 1 unreachable"

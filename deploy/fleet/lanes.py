@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 import gevent
 from gevent import Greenlet
 from gevent.pool import Pool
+from pyinfra import logger
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
@@ -30,6 +31,7 @@ class Lanes(Pool):
     def __init__(self, size: int | None) -> None:
         super().__init__(size)
         self.lanes: dict[Host, Work] = {}
+        self.left: set[Host] = set()
         self.last = ""
 
     def spawn(self, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Greenlet[P, T]:
@@ -47,10 +49,17 @@ class Lanes(Pool):
         work = self.lanes[host]
         while not work.ready():
             if not is_last and is_quiet(host):
-                self.discard(work)  # its place in the pool is for others
+                self.leave(host, work)
                 return True
             work.join(TICK_SECONDS)
         return bool(work.get())
+
+    def leave(self, host: Host, work: Work) -> None:
+        """The others go on without it, one of them in its place in the pool; said once."""
+        self.discard(work)
+        if host not in self.left:
+            self.left.add(host)
+            host.log("gives no sign of life: the others go on, and it may follow", logger.warning)
 
 
 def after(before: Work | None, function: Callable[..., Any], *arguments: Any, **named: Any) -> bool:

@@ -65,7 +65,7 @@ def test_the_others_go_on_while_a_board_is_silent_and_it_fails_alone(tmp_path: P
     with serving(Board()) as well, serving(silent) as ill:
         status, said, operations = run(tmp_path, well=well.port, stall=ill.port)
     second = next(number for number, line in enumerate(said) if "operation: second" in line)
-    given_up = next(number for number, line in enumerate(said) if "no sign of life" in line)
+    given_up = next(number for number, line in enumerate(said) if "no sign of life for" in line)
     assert second < given_up
     assert status == 1
     assert [operations[step]["success"] for step in ("first", "second", "third")] == [["well"]] * 3

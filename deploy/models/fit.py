@@ -90,7 +90,7 @@ def _advice(info: GgufInfo, serving: Serving, available: int) -> str:
 
 def _need(name: str, info: GgufInfo, serving: Serving, memory: Memory) -> str:
     need = estimate(info, serving)
-    parts = f"weights {_mb(need.weights)}, KV cache {_mb(need.kv_cache)}, buffers {_mb(need.buffers + need.base)}"
+    parts = f"weights {_mb(need.weights)}, KV cache {_mb(need.kept)}, buffers {_mb(need.buffers + need.base)}"
     context = serving.context_size or info.context_length
     return f"{name} needs {_mb(need.total)} MB for {context} tokens of context ({parts}), {_has(memory)}"
 
@@ -98,7 +98,7 @@ def _need(name: str, info: GgufInfo, serving: Serving, memory: Memory) -> str:
 def _slower(name: str, wanted: Estimate, least: Estimate, memory: Memory) -> str:
     return (
         f"{name} needs {_mb(wanted.total)} MB with weights repacked for speed (weights {_mb(wanted.weights)}, repacked "
-        f"{_mb(wanted.repacked)}, KV cache {_mb(wanted.kv_cache)}, buffers {_mb(wanted.buffers + wanted.base)}), "
+        f"{_mb(wanted.repacked)}, KV cache {_mb(wanted.kept)}, buffers {_mb(wanted.buffers + wanted.base)}), "
         f"{_has(memory)}: served with --no-repack, {_mb(least.total)} MB, slower"
     )
 

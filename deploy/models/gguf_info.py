@@ -6,7 +6,9 @@ from pathlib import Path
 from gguf.constants import LlamaFileType
 
 from deploy.errors import BoardllamaError
+from deploy.models.facts import Facts
 from deploy.models.gguf_header import Header, Scalar, Tensor, read_header
+from deploy.models.layers import Layer, layers_of
 from deploy.onboard.served import parts
 
 
@@ -40,6 +42,7 @@ class GgufInfo:
     size: int  # bytes, the whole file
     hyperparameters: Hyperparameters = field(repr=False, compare=False)
     tensors: tuple[Tensor, ...] = field(repr=False, compare=False)
+    layers: tuple[Layer, ...] = field(repr=False, compare=False)
 
 
 def read(path: Path) -> GgufInfo:
@@ -53,7 +56,7 @@ def read(path: Path) -> GgufInfo:
 def facts_of(header: Header, path: Path) -> GgufInfo:
     """The same, from the header that was read at path. Raises BoardllamaError for one that is no language model."""
     architecture = str(header.keys.get("general.architecture", ""))
-    facts = _Facts(header, architecture)
+    facts = Facts(header, architecture)
     context = facts.number("context_length")
     if context <= 0:
         raise BoardllamaError(
@@ -67,52 +70,30 @@ def facts_of(header: Header, path: Path) -> GgufInfo:
         len(header.tensors),
         parts(header),
         header.size,
-        facts.hyperparameters(),
+        _hyperparameters(facts),
         header.tensors,
+        layers_of(facts),
     )
 
 
-class _Facts:
-    """Keys of one architecture. What a key does not say, or says as no number, is 0, so that damage is no crash."""
+def _hyperparameters(facts: Facts) -> Hyperparameters:
+    heads = facts.heads
+    keys_only = facts.number("attention.key_length_mla") > 0
+    return Hyperparameters(
+        embedding_length=facts.number("embedding_length"),
+        feed_forward_length=_feed_forward(facts),
+        head_count=heads,
+        head_count_kv=facts.per_layer("attention.head_count_kv", facts.layers, heads),
+        key_length=facts.number("attention.key_length", facts.head_size),
+        value_length=0 if keys_only else facts.number("attention.value_length", facts.head_size),
+        vocabulary=facts.header.lengths.get("tokenizer.ggml.tokens", facts.number("vocab_size")),
+        merges=facts.header.lengths.get("tokenizer.ggml.merges", 0),
+    )
 
-    def __init__(self, header: Header, architecture: str) -> None:
-        self.header = header
-        self.prefix = architecture
 
-    def hyperparameters(self) -> Hyperparameters:
-        layers = min(self.number("block_count"), 1 << 16)  # a damaged count must not fill the memory
-        heads = self.per_layer("attention.head_count", layers)
-        head_size = self.number("embedding_length") // max(1, *heads) if any(heads) else 0
-        keys_only = self.number("attention.key_length_mla") > 0
-        return Hyperparameters(
-            embedding_length=self.number("embedding_length"),
-            feed_forward_length=self._feed_forward(),
-            head_count=heads,
-            head_count_kv=self.per_layer("attention.head_count_kv", layers, heads),
-            key_length=self.number("attention.key_length", head_size),
-            value_length=0 if keys_only else self.number("attention.value_length", head_size),
-            vocabulary=self.header.lengths.get("tokenizer.ggml.tokens", self.number("vocab_size")),
-            merges=self.header.lengths.get("tokenizer.ggml.merges", 0),
-        )
-
-    def _feed_forward(self) -> int:
-        experts = self.number("expert_feed_forward_length") * self.number("expert_used_count")
-        return max(self.number("feed_forward_length"), experts, *self._list("feed_forward_length"))
-
-    def number(self, key: str, default: int = 0) -> int:
-        value = self.header.keys.get(f"{self.prefix}.{key}", default)
-        return value if isinstance(value, int) and value >= 0 else default
-
-    def per_layer(self, key: str, layers: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """A number for all layers or a list of them; 0 for a layer that has none."""
-        values = self._list(key)
-        if f"{self.prefix}.{key}" in self.header.keys:
-            values = (self.number(key),) * layers
-        return (values or default)[:layers]
-
-    def _list(self, key: str) -> tuple[int, ...]:
-        values = self.header.lists.get(f"{self.prefix}.{key}", ())
-        return tuple(value if isinstance(value, int) and value >= 0 else 0 for value in values)
+def _feed_forward(facts: Facts) -> int:
+    experts = facts.number("expert_feed_forward_length") * facts.number("expert_used_count")
+    return max(facts.number("feed_forward_length"), experts, *facts.list("feed_forward_length"))
 
 
 def _file_type(value: Scalar | None) -> str:

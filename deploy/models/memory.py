@@ -1,13 +1,10 @@
 """How much memory llama-server takes at its peak (VmHWM) for one model, from the header alone.
 
-Formulas from the pinned source, llama.cpp 0c1e57098, started as our launcher does: mmap, flash attention, F16 cache,
-four slots that share it, no prompt cache in memory. docs/benchmarks.md has them beside measured values.
+Formulas from the pinned source, llama.cpp 0c1e57098, started as our launcher does (deploy/onboard/bounds.py).
+docs/benchmarks.md has them beside measured values.
 
 More than a repacked model lives on: when memory is short, the kernel drops the originals, which are never read again.
 Estimated with repack=False, a model's need is what it cannot do without either way.
-
-An upper bound, unmeasured, where layers keep less than all tokens (sliding windows, recurrent layers); what
-llama-server saves for such models between requests (context checkpoints) comes on top.
 """
 
 from dataclasses import dataclass
@@ -17,11 +14,12 @@ from gguf.constants import GGMLQuantizationType as Kind
 from deploy.cpu import Cpu
 from deploy.models.gguf_header import Tensor
 from deploy.models.gguf_info import GgufInfo
+from deploy.models.layers import BIG_GRAPHS, Layer
+from deploy.onboard.bounds import CHECKPOINTS, SLOTS, UBATCH
 
-SLOTS = 4  # tools/server/server.cpp: what --parallel -1, the default, becomes
-UBATCH = 512  # tokens computed at once; --ubatch-size, default in common/common.h
-CELLS = 256  # src/llama-context.cpp pads the context to a multiple of this
+CELLS = 256  # src/llama-context.cpp and src/llama-kv-cache-iswa.cpp pad to a multiple of this
 F16, F32 = 2, 4  # bytes
+MIB = 1 << 20
 
 # ggml/src/ggml-cpu/repack.cpp, ggml_repack_get_optimal_repack_type: what a build with dot products (sdot) copies into
 # another order at load, and of what its rows must be a multiple. i8mm changes the order, not the choice. A build
@@ -45,6 +43,7 @@ BINARY = 9_300_000
 HEAP = 10_000_000
 TOKEN = 110
 MERGE = 120
+NODE = 430  # an operation of a graph: ggml_tensor_overhead(), and its places in the graph's lists
 
 
 @dataclass(frozen=True)
@@ -64,18 +63,25 @@ class Estimate:
     dropped: int  # the part that is unmapped after loading
     repacked: int
     kv_cache: int
+    states: int  # of recurrent layers
+    checkpoints: int  # copies of states and windows
     buffers: int
     base: int
 
     @property
+    def kept(self) -> int:
+        """All that conversations leave behind."""
+        return self.kv_cache + self.states + self.checkpoints
+
+    @property
     def total(self) -> int:
         """The peak comes while serving; only when all of the file weighs more than cache and buffers, at loading."""
-        return self.weights + self.repacked + self.base + max(self.kv_cache + self.buffers, self.dropped)
+        return self.weights + self.repacked + self.base + max(self.kept + self.buffers, self.dropped)
 
 
 def estimate(info: GgufInfo, serving: Serving) -> Estimate:
     """What llama-server takes at its peak."""
-    context = -(-(serving.context_size or info.context_length) // CELLS) * CELLS
+    context = padded(serving.context_size or info.context_length)
     batch = min(context, serving.batch_size, UBATCH)
     repacked = repacked_tensors(info.tensors) if serving.repack else ()
     mapped = mapped_bytes(info, repacked)
@@ -83,9 +89,11 @@ def estimate(info: GgufInfo, serving: Serving) -> Estimate:
         weights=mapped,
         dropped=info.size - mapped,
         repacked=sum(tensor.size for tensor in repacked),
-        kv_cache=kv_cache(info, context),
+        kv_cache=sum(F16 * layer.cached * cells(layer, context) for layer in info.layers),
+        states=sum(F32 * layer.state * SLOTS for layer in info.layers),
+        checkpoints=sum(checkpoints(layer, context) for layer in info.layers),
         buffers=buffers(info, context, batch),
-        base=base(info),
+        base=base(info) + graphs(info, batch),
     )
 
 
@@ -119,26 +127,51 @@ def mapped_bytes(info: GgufInfo, repacked: tuple[Tensor, ...]) -> int:
     return max(tensor.offset + tensor.size for tensor in kept) - min(tensor.offset for tensor in kept)
 
 
-def kv_cache(info: GgufInfo, context: int) -> int:
-    """src/llama-kv-cache.cpp: keys and values of every layer for every token, zeroed at start, so resident."""
-    shape = info.hyperparameters
-    return F16 * context * sum(shape.head_count_kv) * (shape.key_length + shape.value_length)
+def padded(tokens: int) -> int:
+    """Tokens as the cache has room for them."""
+    return -(-tokens // CELLS) * CELLS
+
+
+def cells(layer: Layer, context: int) -> int:
+    """Tokens that the cache of this layer has room for, zeroed at start, so resident: src/llama-kv-cache-iswa.cpp.
+
+    Behind a window are the tokens that it still shows to each slot, and those that are computed at once.
+    """
+    return padded(min(context, layer.window * SLOTS + UBATCH)) if layer.window else context
+
+
+def checkpoints(layer: Layer, context: int) -> int:
+    """Bytes of the copies that all slots keep of this layer: their states, and of their windows what there is."""
+    return CHECKPOINTS * (F32 * layer.state * SLOTS + F16 * layer.cached * min(layer.window * SLOTS, context))
 
 
 def buffers(info: GgufInfo, context: int, batch: int) -> int:
     """Intermediate results of one batch, the widest of which stand in the feed-forward part; measured, and exact there.
 
-    Three rows of its width (up, gate, their product), four of the embedding's, the attention mask, and the batch
+    Three rows of its width (up, gate, their product), four of the embedding's, the attention masks, and the batch
     quantized for a multiplication (ggml_graph_plan). Logits: computed, and kept for each slot.
     """
     shape = info.hyperparameters
     heads = max(shape.head_count, default=0) * shape.key_length
-    wide = max(3 * shape.feed_forward_length, 3 * heads)
-    rows = batch * F32 * (wide + 4 * shape.embedding_length)
-    mask = batch * context * F16
+    wide = max(shape.feed_forward_length, heads, recurrent_width(info))
+    rows = batch * F32 * (3 * wide + 4 * shape.embedding_length)
+    masks = {(layer.window > 0, cells(layer, context)) for layer in info.layers if layer.cached}
+    mask = batch * F16 * sum(tokens for _, tokens in masks)
     quantized = batch * max(shape.feed_forward_length, shape.embedding_length, heads) * 34 // 32
     logits = SLOTS * shape.vocabulary * F32
     return rows + mask + quantized + logits
+
+
+def recurrent_width(info: GgufInfo) -> int:
+    """The widest result in a layer with a state, whose matrices have more to mix than heads."""
+    stateful = {str(index) for index, layer in enumerate(info.layers) if layer.state}
+    matrices = (tensor for tensor in info.tensors if len(tensor.shape) == 2 and tensor.name.startswith("blk."))
+    return max((matrix.shape[1] for matrix in matrices if matrix.name.split(".")[1] in stateful), default=0)
+
+
+def graphs(info: GgufInfo, batch: int) -> int:
+    """The two graphs that llama-server holds, where they are so big that HEAP does not cover them."""
+    return 2 * NODE * max(40 * batch, 32 * info.n_tensors) if info.architecture in BIG_GRAPHS else 0
 
 
 def base(info: GgufInfo) -> int:

@@ -9,17 +9,16 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from . import places
+from . import bounds, places
 from .attempts import count_attempt
 from .config import KEYS, Config, ConfigError, configuration, first_key, is_local, reach
 from .cores import CPUS, fast_cores, physical_cores
 from .mounts import await_disk
 from .releases import Release, own
 
-# Always on, whatever the config says. The prompt cache of llama-server would otherwise take up to 8 GiB of a board's
-# memory; --offline keeps a server that is told of a model by name from fetching it; and no web page from elsewhere may
-# call the server through the browser of someone who reaches it.
-FIXED = ["--metrics", "--cache-ram", "0", "--offline", "--cors-origins", "localhost"]
+# Always on, whatever the config says. --offline keeps a server that is told of a model by name from fetching it; and no
+# web page from elsewhere may call the server through the browser of someone who reaches it.
+FIXED = [*bounds.FLAGS, "--metrics", "--offline", "--cors-origins", "localhost"]
 SERVER = places.PUBLIC_BIN / "llama-server"
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78

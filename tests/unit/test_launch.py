@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import launch, places, switch
+from deploy.onboard import bounds, launch, places, switch
 from deploy.onboard.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
 from deploy.onboard.config import ConfigError
 from deploy.onboard.cores import fast_cores
@@ -99,6 +99,15 @@ def test_threads_default_to_the_cores_that_this_process_may_use(models: Path) ->
     assert work.cores <= os.sched_getaffinity(0)
     assert argument(command(config(models)), "--threads") == str(work.threads)
     assert argument(command(config(models)), "--threads-batch") == str(work.batch_threads)
+
+
+def test_what_the_estimate_counts_with_is_said_whatever_the_config_says(models: Path) -> None:
+    told = command(config(models))
+    names = ("--parallel", "--ubatch-size", "--ctx-checkpoints", "--cache-ram")
+    assert [argument(told, name) for name in names] == [str(bounds.SLOTS), str(bounds.UBATCH), "1", "0"]
+    assert [argument(told, name) for name in ("--cache-type-k", "--cache-type-v")] == ["f16", "f16"]
+    assert [argument(told, name) for name in ("--flash-attn", "--load-mode", "--fit")] == ["on", "mmap", "off"]
+    assert "--kv-unified" in told
 
 
 def test_a_taken_port_is_said_to_be_taken() -> None:

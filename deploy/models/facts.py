@@ -1,0 +1,43 @@
+"""What a GGUF header says in the keys of its architecture."""
+
+from deploy.models.gguf_header import Header
+
+
+class Facts:
+    """Keys of one architecture. What a key does not say, or says as no number, is 0, so that damage is no crash."""
+
+    def __init__(self, header: Header, architecture: str) -> None:
+        self.header = header
+        self.architecture = architecture
+
+    def number(self, key: str, default: int = 0) -> int:
+        """The value of the key, not below 0."""
+        value = self.header.keys.get(f"{self.architecture}.{key}", default)
+        return value if isinstance(value, int) and value >= 0 else default
+
+    def per_layer(self, key: str, layers: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """A number for all layers or a list of them; 0 for a layer that has none."""
+        values = self.list(key)
+        if f"{self.architecture}.{key}" in self.header.keys:
+            values = (self.number(key),) * layers
+        return (values or default)[:layers]
+
+    def list(self, key: str) -> tuple[int, ...]:
+        """The numbers of a list; () when the key holds none."""
+        values = self.header.lists.get(f"{self.architecture}.{key}", ())
+        return tuple(value if isinstance(value, int) and value >= 0 else 0 for value in values)
+
+    @property
+    def layers(self) -> int:
+        """How many layers the file has; a damaged count must not fill the memory."""
+        return min(self.number("block_count"), 1 << 16)
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Heads of attention, by layer."""
+        return self.per_layer("attention.head_count", self.layers)
+
+    @property
+    def head_size(self) -> int:
+        """Numbers per head where no key says it."""
+        return self.number("embedding_length") // max(1, *self.heads) if any(self.heads) else 0

@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults check lint \
+.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults soak check lint \
     types unit setup clean
 
 help: ## List every target
@@ -71,6 +71,9 @@ test: setup ## Every test: lint, types, unit, build, VM, cards, images
 
 faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+
+soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): memory stays within its estimate
+	$(PYTHON) -m tests.vm.soak $(or $(MINUTES),60) $(or $(SHAPE),gemma3)
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
 

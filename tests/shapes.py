@@ -4,8 +4,10 @@ What they say means nothing, but llama.cpp does the same work and takes the same
 shape. Seeded, so that the same shape is the same file. The tokenizer is the smoke model's, padded.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -13,6 +15,7 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.models.smoke import add_tokenizer, pieces
+from tests.families import FAMILIES
 
 # Scales that keep weights near 0.02, as the 16 bits of an F16, and where in a block they lie: random bits there could
 # be infinite. Layouts: ggml/src/ggml-common.h.
@@ -24,12 +27,14 @@ _SCALES = {
     Kind.Q6_K: (0x0100, (208,)),
     Kind.Q2_K: (0x1000, (80, 82)),
     Kind.Q3_K: (0x0400, (108,)),
+    Kind.MXFP4: (0x007A, (0,)),  # 8 bits
 }
+NORMS = {"lfm2": "token_embd_norm.weight"}  # the last norm, where it has another name
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A llama's hyperparameters.
+    """A model's hyperparameters, a llama's unless `architecture` is another of tests/families.py.
 
     `kind` is the type of its matrices, `wide` that of those that a mixture gives more bits; Q4_K and Q6_K make what
     llama-quantize calls Q4_K_M.
@@ -39,28 +44,68 @@ class Shape:
     kind: Kind
     wide: Kind
     width: int  # embedding length
-    feed_forward: int
+    feed_forward: int  # of one expert, where there are some
     layers: int
     heads: int
     heads_kv: int
     vocabulary: int  # tokens
     context: int  # tokens it says it was trained for
     tied: bool = False  # the token embedding is the output matrix too
+    architecture: str = "llama"
+    head_size: int = 0  # 0: the width in equal parts
+    window: int = 0  # tokens
+    experts: int = 0
+
+    @property
+    def head(self) -> int:
+        """Numbers of one head."""
+        return self.head_size or self.width // max(1, self.heads)
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What the header says of it."""
+        sizes = {"context_length": self.context, "embedding_length": self.width, "block_count": self.layers}
+        heads = {"attention.head_count": self.heads, "attention.head_count_kv": self.heads_kv}
+        lengths = {"attention.key_length": self.head, "attention.value_length": self.head}
+        rest = {"feed_forward_length": self.feed_forward, "attention.layer_norm_rms_epsilon": 1e-5}
+        rope = {"rope.dimension_count": self.head, "vocab_size": self.vocabulary}
+        return {**sizes, **heads, **lengths, **rest, **rope, **FAMILIES[self.architecture].keys(self)}
+
+    @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Rows and columns by name, in the order of a converted file: output first, output_norm last."""
+        vocabulary = (self.vocabulary, self.width)
+        family, norm = FAMILIES[self.architecture], NORMS.get(self.architecture, "output_norm.weight")
+        first = {} if self.tied else {"output.weight": vocabulary}
+        sizes = {**first, "token_embd.weight": vocabulary, **family.whole(self)}
+        for index in range(self.layers):
+            sizes |= {f"blk.{index}.{name}": size for name, size in family.layer(self, index).items()}
+        return {**sizes, norm: (self.width,)}
+
+    def kind_of(self, name: str, size: tuple[int, ...]) -> Kind:
+        """The type of a tensor: F32 for what is no matrix of whole blocks, is added, or chooses (the router)."""
+        rows, columns = size[-2] if len(size) > 1 else 1, size[-1]
+        whole = rows >= 16 and columns % gguf.GGML_QUANT_SIZES[self.kind][0] == 0
+        if not whole or name.endswith(".bias") or ".ffn_gate_inp." in name:
+            return Kind.F32
+        better = name == "output.weight" or (
+            any(part in name for part in (".attn_v.", ".ffn_down.")) and self._gets_more(int(name.split(".")[1]))
+        )
+        return self.wide if better else self.kind
+
+    def _gets_more(self, layer: int) -> bool:
+        """As use_more_bits() in src/llama-quant.cpp: the outer eighths of all layers, and every third between."""
+        eighth = self.layers // 8
+        return layer < eighth or layer >= 7 * self.layers // 8 or (layer - eighth) % 3 == 2
 
 
 def write(shape: Shape, path: Path) -> Path:
     """Writes the model to path; about 1 s per 500 MB."""
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, shape.architecture)
     writer.add_name(shape.name)
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.width)
-    writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.feed_forward)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.heads_kv)
-    writer.add_rope_dimension_count(shape.width // shape.heads)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(shape.vocabulary)
+    for key, value in shape.keys.items():
+        add = {int: writer.add_uint32, float: writer.add_float32}.get(type(value), writer.add_array)
+        add(f"{shape.architecture}.{key}", value)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if shape.kind is Kind.F16 else gguf.LlamaFileType.GUESSED)
     known = pieces()
     padding = {f"<pad{number}>": gguf.TokenType.NORMAL for number in range(shape.vocabulary - len(known))}
@@ -74,34 +119,15 @@ def write(shape: Shape, path: Path) -> Path:
 
 
 def _add_weights(writer: gguf.GGUFWriter, shape: Shape) -> None:
-    """In the order of a converted file: output first, output_norm last."""
     random = np.random.default_rng(20)
-    kv_width = shape.width // shape.heads * shape.heads_kv
-
-    def matrix(name: str, rows: int, columns: int, kind: Kind) -> None:
-        writer.add_tensor(f"{name}.weight", blocks(random, rows, columns, kind), raw_dtype=kind)
-
-    def better(layer: int) -> Kind:
-        """As use_more_bits() in src/llama-quant.cpp: the outer eighths of all layers, and every third between."""
-        eighth = shape.layers // 8
-        more = layer < eighth or layer >= 7 * shape.layers // 8 or (layer - eighth) % 3 == 2
-        return shape.wide if more else shape.kind
-
-    if not shape.tied:
-        matrix("output", shape.vocabulary, shape.width, shape.wide)
-    matrix("token_embd", shape.vocabulary, shape.width, shape.kind)
-    for layer in range(shape.layers):
-        block = f"blk.{layer}"
-        for norm in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"{block}.{norm}.weight", np.ones(shape.width, np.float32))
-        matrix(f"{block}.attn_q", shape.width, shape.width, shape.kind)
-        matrix(f"{block}.attn_k", kv_width, shape.width, shape.kind)
-        matrix(f"{block}.attn_v", kv_width, shape.width, better(layer))
-        matrix(f"{block}.attn_output", shape.width, shape.width, shape.kind)
-        matrix(f"{block}.ffn_gate", shape.feed_forward, shape.width, shape.kind)
-        matrix(f"{block}.ffn_up", shape.feed_forward, shape.width, shape.kind)
-        matrix(f"{block}.ffn_down", shape.width, shape.feed_forward, better(layer))
-    writer.add_tensor("output_norm.weight", np.ones(shape.width, np.float32))
+    for name, size in shape.tensors.items():
+        kind = shape.kind_of(name, size)
+        if kind is Kind.F32:
+            # A state decays: its rate is below 0.
+            writer.add_tensor(name, np.full(size, -1 if name.endswith(".ssm_a") else 1, np.float32))
+            continue
+        matrix = blocks(random, math.prod(size[:-1]), size[-1], kind)
+        writer.add_tensor(name, matrix.reshape(*size[:-1], -1), raw_dtype=kind)
 
 
 def blocks(random: np.random.Generator, rows: int, columns: int, kind: Kind) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from deploy.onboard.served import parts
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The numbers that decide the size of cache and buffers; defaults as in src/llama-model.cpp. Lists: one per layer.
+    """The numbers that decide the size of buffers; defaults as in src/llama-model.cpp. Lists: one per layer.
 
     A model without attention (recurrent) has no heads.
     """
@@ -22,9 +22,7 @@ class Hyperparameters:
     embedding_length: int
     feed_forward_length: int  # the widest layer's; of the experts in use together when it has some
     head_count: tuple[int, ...]
-    head_count_kv: tuple[int, ...]
     key_length: int  # per head
-    value_length: int  # per head; 0 where only keys are cached (multi-head latent attention)
     vocabulary: int  # tokens
     merges: int  # of a byte-pair vocabulary
 
@@ -77,15 +75,11 @@ def facts_of(header: Header, path: Path) -> GgufInfo:
 
 
 def _hyperparameters(facts: Facts) -> Hyperparameters:
-    heads = facts.heads
-    keys_only = facts.number("attention.key_length_mla") > 0
     return Hyperparameters(
         embedding_length=facts.number("embedding_length"),
         feed_forward_length=_feed_forward(facts),
-        head_count=heads,
-        head_count_kv=facts.per_layer("attention.head_count_kv", facts.layers, heads),
+        head_count=facts.heads,
         key_length=facts.number("attention.key_length", facts.head_size),
-        value_length=0 if keys_only else facts.number("attention.value_length", facts.head_size),
         vocabulary=facts.header.lengths.get("tokenizer.ggml.tokens", facts.number("vocab_size")),
         merges=facts.header.lengths.get("tokenizer.ggml.merges", 0),
     )

@@ -43,6 +43,7 @@ BINARY = 9_300_000
 HEAP = 10_000_000
 TOKEN = 110
 MERGE = 120
+CLIENTS = 8_000_000  # requests in flight, and what the allocator keeps of them
 NODE = 430  # an operation of a graph: ggml_tensor_overhead(), and its places in the graph's lists
 
 
@@ -175,5 +176,5 @@ def graphs(info: GgufInfo, batch: int) -> int:
 
 
 def base(info: GgufInfo) -> int:
-    """What a server takes beside its model's numbers: its own pages, heap and vocabulary."""
-    return BINARY + HEAP + TOKEN * info.hyperparameters.vocabulary + MERGE * info.hyperparameters.merges
+    """What a server takes beside its model's numbers: its own pages, heap and vocabulary, and its clients."""
+    return BINARY + HEAP + CLIENTS + TOKEN * info.hyperparameters.vocabulary + MERGE * info.hyperparameters.merges

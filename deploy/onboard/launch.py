@@ -211,7 +211,7 @@ def start(release: Release) -> NoReturn:
             watcher = str(release.folder / "onboard" / "watch.py")
             os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch"])
     # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
-    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent", **bounds.ENVIRONMENT}
     os.execve(release.folder / SERVER.name, arguments, environment)
 
 

@@ -65,9 +65,7 @@ def test_the_smoke_model_says_what_its_memory_depends_on(smoke: Path) -> None:
         embedding_length=64,
         feed_forward_length=128,
         head_count=(2, 2),
-        head_count_kv=(2, 2),
         key_length=32,
-        value_length=32,
         vocabulary=len(pieces()),
         merges=0,
     )
@@ -223,9 +221,11 @@ def test_heads_may_differ_by_layer_and_have_a_length_of_their_own(tmp_path: Path
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    assert read(tmp_path / "x.gguf").hyperparameters == Hyperparameters(512, 2048, (0, 8, 8), (0, 4, 2), 96, 64, 0, 2)
+    info = read(tmp_path / "x.gguf")
+    assert info.hyperparameters == Hyperparameters(512, 2048, (0, 8, 8), 96, 0, 2)
+    assert [layer.cached for layer in info.layers] == [0, 4 * (96 + 64), 2 * (96 + 64)]
 
 
 def test_a_model_without_attention_has_no_heads(tmp_path: Path) -> None:
     shape = read(write(tmp_path / "x.gguf")).hyperparameters
-    assert (shape.head_count, shape.head_count_kv, shape.key_length) == ((), (), 0)
+    assert (shape.head_count, shape.key_length) == ((), 0)

@@ -1,12 +1,14 @@
 """How much memory llama-server really takes in the VM: a binary and a model copied there, started as the launcher does.
 
-`BOARDLLAMA_VM=NAME python -m tests.vm.resident` prints the table of docs/benchmarks.md on a VM that is up.
+`BOARDLLAMA_VM=NAME python -m tests.vm.resident [SHAPE …]` prints the table of docs/benchmarks.md on a VM that is up.
 """
 
-import json
 import shlex
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,20 +18,23 @@ from gguf import GGMLQuantizationType as Kind
 from deploy.cpu import CPUS
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, estimate, repacks
+from deploy.onboard.bounds import ENVIRONMENT
 from deploy.onboard.config import KEYS
 from deploy.onboard.launch import FIXED
+from deploy.paths import REPO
 from deploy.vm.machine import Machine
 from deploy.vm.ready import ssh
 from tests.build.builds import wanted
+from tests.clients import CHATS
 from tests.shapes import Shape, write
 
 FOLDER = "/root/resident"
 PORT = 11999
-PROMPT = 530  # tokens: more than one batch of 512
-HEALTH_SECONDS = 120.0
-# All layers use the same buffers, so the peak comes with the first layers of the first batch. TinyLlama's shape would
-# need ten minutes for the prompt under emulation.
-ANSWER_SECONDS = 90
+TURNS = 40  # in four conversations at once
+WORDS = 140  # with which each of them begins: more than a window below, and together more than one batch of 512
+HEALTH_SECONDS = 240.0
+# TinyLlama's shape would need an hour under emulation. All layers use the same buffers, so the peak comes early.
+ANSWER_SECONDS = 300
 
 TINYLLAMA = Shape("tinyllama", Kind.Q4_K, Kind.Q6_K, 2048, 5632, 22, 32, 4, 32000, 2048)
 QWEN = Shape("qwen2.5-0.5b", Kind.Q8_0, Kind.Q8_0, 896, 4864, 24, 14, 2, 32000, 32768, tied=True)
@@ -37,6 +42,23 @@ QWEN_Q4 = Shape("qwen2.5-0.5b-q4_0", Kind.Q4_0, Kind.Q8_0, 896, 4864, 24, 14, 2,
 MANY_HEADS = Shape("f16, 16 KV heads", Kind.F16, Kind.F16, 1024, 2816, 12, 16, 16, 8000, 16384)
 WIDE = Shape("q8_0, wide", Kind.Q8_0, Kind.Q8_0, 1024, 16384, 2, 16, 8, 4096, 8192)
 BIG_VOCABULARY = Shape("q8_0, 150k tokens", Kind.Q8_0, Kind.Q8_0, 512, 1408, 8, 8, 4, 150016, 8192, tied=True)
+
+
+def family(architecture: str, kind: Kind, wide: Kind, *numbers: int, tied: bool = True, **more: int) -> Shape:
+    """A shape of 16000 tokens and 16384 of context, named as its architecture."""
+    width, feed_forward, layers, heads, heads_kv = numbers
+    sizes = (width, feed_forward, layers, heads, heads_kv, 16000, 16384)
+    return Shape(architecture, kind, wide, *sizes, tied, architecture, **more)
+
+
+GEMMA3 = family("gemma3", Kind.Q4_K, Kind.Q6_K, 256, 1024, 12, 4, 4, head_size=256, window=128)
+GEMMA3N = family("gemma3n", Kind.Q8_0, Kind.Q8_0, 256, 512, 25, 4, 2, head_size=128, window=128)
+GPT_OSS = family("gpt-oss", Kind.MXFP4, Kind.Q8_0, 256, 256, 8, 16, 8, tied=False, head_size=64, window=128, experts=16)
+QWEN3MOE = family("qwen3moe", Kind.Q4_K, Kind.Q6_K, 256, 256, 6, 8, 4, tied=False, head_size=128, experts=32)
+QWEN35 = family("qwen35", Kind.Q8_0, Kind.Q8_0, 384, 768, 12, 4, 2, head_size=128)
+LFM2 = family("lfm2", Kind.Q4_0, Kind.Q8_0, 256, 1024, 9, 4, 4)
+GRANITE = family("granitehybrid", Kind.Q8_0, Kind.Q8_0, 256, 1024, 8, 4, 4)
+MAMBA2 = family("mamba2", Kind.Q8_0, Kind.Q8_0, 256, 0, 16, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -55,6 +77,14 @@ class Case:
 
 
 TABLE = (
+    Case(GEMMA3, 8192),
+    Case(GEMMA3N, 8192),
+    Case(GPT_OSS, 8192),
+    Case(QWEN3MOE, 8192),
+    Case(QWEN35, 8192),
+    Case(LFM2, 8192),
+    Case(GRANITE, 8192),
+    Case(MAMBA2, 8192),
     Case(BIG_VOCABULARY, 8192),
     Case(WIDE, 2048),
     Case(MANY_HEADS, 16384),
@@ -82,25 +112,40 @@ def flags(context_size: int) -> list[str]:
         for name, key in keys.items():
             changed = {"default_context_size": context_size, "port": PORT}
             arguments += key.arguments(changed.get(name, key.default))
-    return [*arguments, "--threads", "2", *FIXED]
+    return [*arguments, "--threads", "1", *FIXED]
 
 
-def peak(machine: Machine, server: str, model: str, context_size: int, *more: str) -> dict[str, int]:
-    """Bytes by name of /proc/PID/status (VmHWM, RssAnon, …) after ANSWER_SECONDS of a prompt of more than one batch."""
+@contextmanager
+def served(machine: Machine, server: str, model: str, context_size: int, *more: str) -> Iterator[None]:
+    """llama-server, answering, in the machine."""
     line = shlex.join([server, "--model", model, *flags(context_size), *more])
-    ssh(machine, f"cd {FOLDER} && (exec {line} > log 2>&1 < /dev/null & echo $! > pid)")
+    said = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
+    ssh(machine, f"cd {FOLDER} && (exec env {said} {line} > log 2>&1 < /dev/null & echo $! > pid)")
     try:
         await_health(machine)
-        words = min(PROMPT, context_size * 3 // 4)
-        body = json.dumps({"prompt": " the" * words, "n_predict": 4})
-        url = f"http://127.0.0.1:{PORT}/completion"
-        ask = f"curl -sSf --max-time {ANSWER_SECONDS} {url} -d {shlex.quote(body)} || test $? = 28"  # 28: timed out
-        ssh(machine, ask, deadline=ANSWER_SECONDS + 60)
-        status = ssh(machine, f"cat /proc/$(cat {FOLDER}/pid)/status")
+        yield
     finally:
         ssh(machine, f"kill -9 $(cat {FOLDER}/pid); while test -e /proc/$(cat {FOLDER}/pid); do sleep 0.1; done")
-    lines = (line.split() for line in status.splitlines())
+
+
+def clients(machine: Machine, *words: object, seconds: float) -> str:
+    """What tests/clients.py says, run in the machine."""
+    program = copy(machine, REPO / "tests" / "clients.py", "clients.py")
+    return ssh(machine, f"python3 {program} {' '.join(map(str, words))}", deadline=seconds + 120)
+
+
+def memory(machine: Machine) -> dict[str, int]:
+    """Bytes by name of /proc/PID/status: VmHWM, RssAnon, …"""
+    lines = (line.split() for line in ssh(machine, f"cat /proc/$(cat {FOLDER}/pid)/status").splitlines())
     return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
+
+
+def peak(machine: Machine, server: str, model: str, case: Case, seconds: int) -> tuple[dict[str, int], int]:
+    """Memory after TURNS turns, or what could be answered in so many seconds, and how many turns there were."""
+    words = min(WORDS, case.context_size // CHATS * 3 // 4)
+    with served(machine, server, model, case.context_size, *([] if case.repack else ["--no-repack"])):
+        said = clients(machine, "chats", PORT, TURNS, words, seconds, seconds=seconds)
+        return memory(machine), int(said)
 
 
 def await_health(machine: Machine) -> None:
@@ -121,21 +166,19 @@ def row(case: Case, machine: Machine, folder: Path) -> str:
     model = write(case.shape, folder / "model.gguf")
     guess = estimate(read(model), case.serving).total
     server = copy(machine, wanted(case.cpu).artifact / "llama-server", f"llama-server-{case.cpu}")
-    more = [] if case.repack else ["--no-repack"]
-    real = peak(machine, server, copy(machine, model, "model.gguf"), case.context_size, *more)["VmHWM"]
+    real, turns = peak(machine, server, copy(machine, model, "model.gguf"), case, ANSWER_SECONDS)
     how = "on" if case.serving.repack else "off" if case.cpu == "cortex-a76" else f"off ({case.cpu})"
-    sizes = f"{model.stat().st_size / 1e6:.0f} | {guess / 1e6:.0f} | {real / 1e6:.0f} | {guess / real:.3f}"
-    return f"| {case.shape.name} | {case.context_size} | {how} | {sizes} |"
+    sizes = f"{model.stat().st_size / 1e6:.0f} | {guess / 1e6:.0f} | {real['VmHWM'] / 1e6:.0f}"
+    return f"| {case.shape.name} | {case.context_size} | {how} | {turns} | {sizes} | {guess / real['VmHWM']:.3f} |"
 
 
 def main() -> None:
-    """All cases on the VM of $BOARDLLAMA_VM."""
-    print(
-        "| shape | context | repacking | file, MB | estimate, MB | VmHWM, MB | ratio |\n|---|---|---|---|---|---|---|"
-    )
+    """The cases whose shapes are named, or all, on the VM of $BOARDLLAMA_VM."""
+    print("| shape | context | repacking | turns | file, MB | estimate, MB | VmHWM, MB | ratio |\n" + "|---" * 8 + "|")
     with TemporaryDirectory() as folder:
         for case in TABLE:
-            print(row(case, Machine.load(), Path(folder)), flush=True)
+            if case.shape.name in sys.argv[1:] or not sys.argv[1:]:
+                print(row(case, Machine.load(), Path(folder)), flush=True)
 
 
 if __name__ == "__main__":

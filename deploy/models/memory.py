@@ -155,7 +155,7 @@ def buffers(info: GgufInfo, context: int, batch: int) -> int:
     shape = info.hyperparameters
     heads = max(shape.head_count, default=0) * shape.key_length
     wide = max(shape.feed_forward_length, heads, recurrent_width(info))
-    rows = batch * F32 * (3 * wide + 4 * shape.embedding_length)
+    rows = batch * F32 * (3 * (wide + per_layer_width(info)) + 4 * streams(info) * shape.embedding_length)
     masks = {(layer.window > 0, cells(layer, context)) for layer in info.layers if layer.cached}
     mask = batch * F16 * sum(tokens for _, tokens in masks)
     quantized = batch * max(shape.feed_forward_length, shape.embedding_length, heads) * 34 // 32
@@ -168,6 +168,16 @@ def recurrent_width(info: GgufInfo) -> int:
     stateful = {str(index) for index, layer in enumerate(info.layers) if layer.state}
     matrices = (tensor for tensor in info.tensors if len(tensor.shape) == 2 and tensor.name.startswith("blk."))
     return max((matrix.shape[1] for matrix in matrices if matrix.name.split(".")[1] in stateful), default=0)
+
+
+def per_layer_width(info: GgufInfo) -> int:
+    """Numbers of all layers' own embeddings of a token: gemma3n, gemma4."""
+    return sum(sum(tensor.shape[1:2]) for tensor in info.tensors if tensor.name == "per_layer_model_proj.weight")
+
+
+def streams(info: GgufInfo) -> int:
+    """How often a token's embedding is computed beside itself: gemma3n (altup)."""
+    return 1 + sum(sum(tensor.shape[2:3]) for tensor in info.tensors if tensor.name == "altup_proj.weight")
 
 
 def graphs(info: GgufInfo, batch: int) -> int:

@@ -45,20 +45,20 @@ BIG_VOCABULARY = Shape("q8_0, 150k tokens", Kind.Q8_0, Kind.Q8_0, 512, 1408, 8, 
 
 
 def family(architecture: str, kind: Kind, wide: Kind, *numbers: int, tied: bool = True, **more: int) -> Shape:
-    """A shape of 16000 tokens and 16384 of context, named as its architecture."""
+    """A shape of 64000 tokens and 16384 of context, named as its architecture."""
     width, feed_forward, layers, heads, heads_kv = numbers
-    sizes = (width, feed_forward, layers, heads, heads_kv, 16000, 16384)
+    sizes = (width, feed_forward, layers, heads, heads_kv, 64000, 16384)
     return Shape(architecture, kind, wide, *sizes, tied, architecture, **more)
 
 
 GEMMA3 = family("gemma3", Kind.Q4_K, Kind.Q6_K, 256, 1024, 12, 4, 4, head_size=256, window=128)
-GEMMA3N = family("gemma3n", Kind.Q8_0, Kind.Q8_0, 256, 512, 25, 4, 2, head_size=128, window=128)
+GEMMA3N = family("gemma3n", Kind.Q8_0, Kind.Q8_0, 256, 512, 22, 4, 2, head_size=128, window=128)
 GPT_OSS = family("gpt-oss", Kind.MXFP4, Kind.Q8_0, 256, 256, 8, 16, 8, tied=False, head_size=64, window=128, experts=16)
 QWEN3MOE = family("qwen3moe", Kind.Q4_K, Kind.Q6_K, 256, 256, 6, 8, 4, tied=False, head_size=128, experts=32)
 QWEN35 = family("qwen35", Kind.Q8_0, Kind.Q8_0, 384, 768, 12, 4, 2, head_size=128)
-LFM2 = family("lfm2", Kind.Q4_0, Kind.Q8_0, 256, 1024, 9, 4, 4)
-GRANITE = family("granitehybrid", Kind.Q8_0, Kind.Q8_0, 256, 1024, 8, 4, 4)
-MAMBA2 = family("mamba2", Kind.Q8_0, Kind.Q8_0, 256, 0, 16, 0, 0)
+LFM2 = family("lfm2", Kind.Q4_0, Kind.Q8_0, 512, 1024, 9, 8, 8)
+GRANITE = family("granitehybrid", Kind.Q8_0, Kind.Q8_0, 512, 1024, 8, 8, 8)
+MAMBA2 = family("mamba2", Kind.Q8_0, Kind.Q8_0, 512, 0, 12, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class Case:
 
 TABLE = (
     Case(GEMMA3, 8192),
-    Case(GEMMA3N, 8192),
+    Case(GEMMA3N, 4096),
     Case(GPT_OSS, 8192),
-    Case(QWEN3MOE, 8192),
-    Case(QWEN35, 8192),
-    Case(LFM2, 8192),
-    Case(GRANITE, 8192),
-    Case(MAMBA2, 8192),
+    Case(QWEN3MOE, 4096),
+    Case(QWEN35, 4096),
+    Case(LFM2, 4096),
+    Case(GRANITE, 4096),
+    Case(MAMBA2, 4096),
     Case(BIG_VOCABULARY, 8192),
     Case(WIDE, 2048),
     Case(MANY_HEADS, 16384),

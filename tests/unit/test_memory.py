@@ -1,5 +1,6 @@
 """What the estimate of memory is made of. That it is true is measured in tests/vm/test_fit.py."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -8,8 +9,9 @@ from gguf import GGMLQuantizationType as Kind
 
 from deploy.cpu import named
 from deploy.models.gguf_info import GgufInfo, read
-from deploy.models.memory import Serving, estimate, mapped_bytes, repacked_tensors, repacks
+from deploy.models.memory import MIB, Serving, estimate, mapped_bytes, repacked_tensors, repacks
 from tests.shapes import Shape, write
+from tests.vm.resident import GEMMA3, GEMMA3N, GPT_OSS, GRANITE, LFM2, MAMBA2, QWEN3MOE, QWEN35
 
 MIXED = Shape("mixed", Kind.Q4_K, Kind.Q6_K, 256, 512, 2, 4, 2, 1000, 2048)
 PLAIN = Serving(2048, repack=False)
@@ -73,6 +75,25 @@ def test_the_cache_holds_f16_keys_and_values_of_all_slots_together(tmp_path: Pat
     model = info(tmp_path, MIXED)
     for context, tokens in ((2048, 2048), (0, 2048), (513, 768), (100, 256)):
         assert estimate(model, Serving(context, repack=False)).kv_cache == tokens * 2 * 2 * 128 * 2
+
+
+# MiB, as the pinned llama-server logs them ("compute buffer size") for these shapes with 2000 tokens.
+COMPUTED = [
+    (GEMMA3, 8192, 17.02),
+    (GEMMA3N, 4096, 50.02),
+    (GPT_OSS, 8192, 18.52),
+    (QWEN3MOE, 4096, 13.51),
+    (QWEN35, 4096, 15.41),
+    (LFM2, 4096, 13.03),
+    (GRANITE, 4096, 20.64),
+    (MAMBA2, 4096, 17.13),
+]
+
+
+@pytest.mark.parametrize(("shape", "context", "logged"), COMPUTED, ids=lambda value: getattr(value, "name", None))
+def test_buffers_are_those_of_llama_server(tmp_path: Path, shape: Shape, context: int, logged: float) -> None:
+    model = info(tmp_path, replace(shape, vocabulary=2000))
+    assert 0.92 * logged < estimate(model, Serving(context, repack=False)).buffers / MIB < logged + 5
 
 
 def test_buffers_grow_with_the_batch_up_to_what_is_computed_at_once(tmp_path: Path) -> None:

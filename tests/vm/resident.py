@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -52,7 +52,10 @@ def family(architecture: str, kind: Kind, wide: Kind, *numbers: int, tied: bool 
 
 
 GEMMA3 = family("gemma3", Kind.Q4_K, Kind.Q6_K, 256, 1024, 12, 4, 4, head_size=256, window=128)
-GEMMA3N = family("gemma3n", Kind.Q8_0, Kind.Q8_0, 256, 512, 22, 4, 2, head_size=128, window=128)
+# Each token has an embedding for each layer, so there are few tokens.
+GEMMA3N = replace(
+    family("gemma3n", Kind.Q8_0, Kind.Q8_0, 256, 512, 22, 4, 2, head_size=128, window=128), vocabulary=8000
+)
 GPT_OSS = family("gpt-oss", Kind.MXFP4, Kind.Q8_0, 256, 256, 8, 16, 8, tied=False, head_size=64, window=128, experts=16)
 QWEN3MOE = family("qwen3moe", Kind.Q4_K, Kind.Q6_K, 256, 256, 6, 8, 4, tied=False, head_size=128, experts=32)
 QWEN35 = family("qwen35", Kind.Q8_0, Kind.Q8_0, 384, 768, 12, 4, 2, head_size=128)

@@ -5,11 +5,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.onboard.health import Health, State, Unhealthy, ask, judge, wait
+from deploy.onboard import places
+from deploy.onboard.health import Health, State, Unhealthy, ask, excused, judge, look_at, wait
+from deploy.onboard.watch import CROWD
 
 OK = {"status": "ok"}
 
@@ -103,3 +106,36 @@ def test_an_answer_that_trickles_for_ever_is_none() -> None:
         status, said = ask(f"http://127.0.0.1:{server.getsockname()[1]}", "/", deadline=0.3)
     assert (status, said) == (0, "TimeoutError: the answer does not end")
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    "state", [{"ActiveState": "active"}, {"ActiveState": "activating", "SubState": "auto-restart"}]
+)
+def test_a_service_that_waits_for_a_disk_says_for_which(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: dict[str, str]
+) -> None:
+    monkeypatch.setattr(places, "AWAITED", tmp_path / "awaited")
+    places.AWAITED.write_text("waiting for the disk of /m: nothing is mounted on /m")
+    found = look_at(state, "http://127.0.0.1:9")
+    assert found == Health(State.WAITING, "waiting for the disk of /m: nothing is mounted on /m")
+    with pytest.raises(Unhealthy, match="nothing is mounted on /m"):
+        wait(lambda: found, 60, print)
+
+
+def test_a_server_behind_a_crowd_is_not_sick() -> None:
+    """A real crowd at a real port where nobody answers. With a server that answers it does not matter."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        port = listener.getsockname()[1]
+        silent = Health(State.STARTING, "nothing answers")
+        assert excused(silent, port) == silent
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(CROWD)]
+        found = excused(silent, port)
+        assert found.state is State.CROWDED and f"{CROWD} of them from 127.0.0.1" in found.detail
+        assert excused(Health(State.READY), port) == Health(State.READY)
+        assert excused(Health(State.WRONG, "418"), port) == Health(State.WRONG, "418")
+        for one in clients:
+            one.close()
+
+
+def test_silence_of_props_is_no_verdict_on_the_model() -> None:
+    assert judge(200, OK, lambda: (0, "TimeoutError")).state is State.STARTING

@@ -22,6 +22,7 @@ from deploy.facts import (
     Texts,
     record_path,
 )
+from deploy.hosts.record import record_of
 from deploy.onboard.places import (
     API_KEY,
     BUILDS,
@@ -172,6 +173,8 @@ def seen(host: Host, *paths: str) -> Snapshot:
         if known is None:
             memory.asked.update(paths)
             known = memory.learn(host.get_fact(Everything, texts=tuple(sorted(memory.asked))))
+            if known.status.current:
+                record_of(host).runs(known.status.current)
         return known
 
 

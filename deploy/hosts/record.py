@@ -75,7 +75,8 @@ def working_for(host: Host) -> Iterator[None]:
 
 
 def advised(reason: str) -> str:
-    """The reason, with what to do where the words of the system alone do not say it."""
+    """The reason, in one line with what to do where the system alone speaks, as tar does for each file."""
     if FULL_DISK in reason and "make room" not in reason:
-        return f"{reason}: make room there (`df -h` shows where), then run again"
+        said = next(line for line in reason.splitlines() if FULL_DISK in line)
+        return f"{said}: make room there (`df -h` shows where), then run again"
     return reason

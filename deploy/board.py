@@ -41,8 +41,9 @@ class BoardInfo:
     """`features`: the words of /proc/cpuinfo that all cores have; `part`: implementer/part of the fastest core, e.g.
     0x41/0xd0b; `lacks`: missing commands; `memory`: bytes; `userland`: what its programs are, "arm64", "armhf", "32".
 
-    `forgets`: the root file system is in memory, and every start begins anew. `limits_memory`, `filters_addresses`:
-    False where the kernel is known to ignore MemoryMax= and IPAddressAllow=. What is not known is "" or the best.
+    `forgets`: the root file system is in memory, and every start begins anew; `read_only`: it cannot be written to.
+    `limits_memory`, `filters_addresses`: False where the kernel is known to ignore MemoryMax= and IPAddressAllow=. What
+    is not known is "" or the best.
     """
 
     machine: str = ""
@@ -55,6 +56,7 @@ class BoardInfo:
     userland: str = ""
     python: str = ""
     forgets: bool = False
+    read_only: bool = False
     limits_memory: bool = True
     filters_addresses: bool = True
 
@@ -87,6 +89,7 @@ class Board(FactBase[BoardInfo]):
             memory=1024 * int("".join(found.get("memory", [])) or 0),
             userland="".join(found.get("userland", [])),
             python="".join(found.get("Python", [])),
+            read_only="ro" in root_options(found.get("mount", [])).split(","),
             forgets=is_in_memory(found.get("mount", []), " ".join(found.get("boot", []))),
             limits_memory=not groups or "memory" in groups,
             # systemd attaches its filter to a group of the second hierarchy, "unified"; beside the first, or alone.
@@ -101,15 +104,19 @@ def fastest_part(lines: list[str]) -> str | None:
     return ranked[max(ranked)] if ranked else None
 
 
+def root_options(mounts: list[str]) -> str:
+    """How the root file system is mounted, as in /proc/mounts."""
+    rows = [(*line.split(), "")[:3] for line in mounts]
+    return next((options for place, _, options in reversed(rows) if place == "/"), "")
+
+
 def is_in_memory(mounts: list[str], boot: str) -> bool:
     """Whether the root file system is lost at the next start.
 
     mounts: where, type and, of the root, options, in the order of /proc/mounts; boot: what the kernel was told of it.
     """
-    rows = [(*line.split(), "")[:3] for line in mounts]
-    kinds = {place: kind for place, kind, _ in rows}
-    options = next((options for place, _, options in reversed(rows) if place == "/"), "")
-    upper = re.search(r"(?:^|,)upperdir=([^,]+)", options)
+    kinds = {place: kind for place, kind, *_ in map(str.split, mounts)}
+    upper = re.search(r"(?:^|,)upperdir=([^,]+)", root_options(mounts))
     if not upper:
         return kinds.get("/") in IN_MEMORY
     place = PurePosixPath(upper[1])
@@ -141,6 +148,11 @@ def misfit(board: BoardInfo) -> str | None:
             "this board forgets all changes at its next start: its root file system is in memory; switch the overlay "
             "off (raspi-config: Performance Options, Overlay File System; or overlayroot in /etc/overlayroot.conf), "
             "restart it, run again"
+        )
+    if board.read_only:
+        return (
+            "the root file system of this board is mounted read-only: `mount -o remount,rw /` there, run again; where "
+            "nobody mounted it so, its disk had an error, which `journalctl -k` tells"
         )
     return None
 

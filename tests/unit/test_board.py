@@ -127,6 +127,18 @@ def test_a_root_that_is_lost_at_the_next_start_is_known(lines: list[str], forget
 
 
 @pytest.mark.parametrize(
+    ("lines", "read_only"),
+    [
+        (["mount / ext4 ro,noatime,errors=remount-ro", "mount /run tmpfs"], True),
+        (["mount / ext4 rw,noatime,errors=remount-ro", "mount /sys/fs/bpf bpf"], False),
+        ([], False),
+    ],
+)
+def test_a_root_that_cannot_be_written_to_is_known(lines: list[str], read_only: bool) -> None:
+    assert said("machine aarch64", *lines).read_only is read_only
+
+
+@pytest.mark.parametrize(
     ("lines", "limits", "filters"),
     [
         ([], True, True),
@@ -164,6 +176,7 @@ PI_4 = BoardInfo(machine="aarch64", features=frozenset({"fp", "asimd", "crc32"})
         ({"userland": "32"}, r"32-bit \(32\)"),
         ({"machine": "armv7l"}, r"armv7l, its kernel is 32-bit: install a 64-bit \(arm64\) system"),
         ({"machine": "armv8l"}, "its kernel is 32-bit"),
+        ({"read_only": True}, "mounted read-only: `mount -o remount,rw /` there, run again"),
         ({"forgets": True}, "forgets all changes at its next start: .* switch the overlay off"),
         (
             {"features": frozenset("half thumb fastmult vfp edsp neon vfpv4 idiva crc32".split())},

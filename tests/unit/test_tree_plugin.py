@@ -91,7 +91,7 @@ def test_a_tree_is_the_board_that_the_inventory_names() -> None:
         1 << 30,
     )
     assert board.python == "3.11.2", "what is in the tree, the tree knows"
-    assert not board.forgets, "where the tree lies now is nothing to the board"
+    assert not board.forgets and not board.read_only, "where the tree lies now is nothing to the board"
     assert (board.limits_memory, board.filters_addresses) == (True, True)
 
 

@@ -33,7 +33,7 @@ def _(connector: TreeConnector, found: BoardInfo) -> BoardInfo:
         )
     board = cpu.named(name)
     # The build machine's kernel and mounts answered, too.
-    found = replace(found, forgets=False, limits_memory=True, filters_addresses=True)
+    found = replace(found, forgets=False, read_only=False, limits_memory=True, filters_addresses=True)
     return replace(found, features=board.features, part=cpu.part_of(board), memory=memory)
 
 

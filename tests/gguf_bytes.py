@@ -2,7 +2,10 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from gguf import GGUFReader
 
 Q4_K = 12
 WIDTH = 256
@@ -64,6 +67,43 @@ def gguf(
     counts = (len(tensors) if n_tensors is None else n_tensors, len(pairs) if n_keys is None else n_keys)
     head = b"GGUF" + struct.pack("<IQQ", version, *counts) + b"".join(text(k) + value(v) for k, v in pairs) + body
     return head + bytes(-len(head) % 32) + bytes(offset)
+
+
+class Parts(NamedTuple):
+    """What a file consists of: keys as they stand there, tensors with their weights."""
+
+    keys: list[tuple[str | bytes, bytes]]
+    tensors: list[tuple[Matrix, bytes]]
+
+    def with_key(self, name: str | bytes, thing: Any) -> "Parts":
+        """One key more, at the end."""
+        return self._replace(keys=[*self.keys, (name, text(name) + value(thing))])
+
+    def without_key(self, ending: str) -> "Parts":
+        """All but the keys that end so."""
+        return self._replace(keys=[key for key in self.keys if not str(key[0]).endswith(ending)])
+
+    def bytes(self, version: int = 3, alignment: int = 32) -> bytes:
+        """The file."""
+        body, weights = b"".join(key for _, key in self.keys), b""
+        for matrix, data in self.tensors:
+            body += place(matrix, len(weights))
+            weights += data + bytes(-len(data) % alignment)
+        head = b"GGUF" + struct.pack("<IQQ", version, len(self.tensors), len(self.keys)) + body
+        return head + bytes(-len(head) % alignment) + weights
+
+
+def parts_of(path: Path) -> Parts:
+    """Of a file that the gguf package reads."""
+    reader = GGUFReader(path)
+    fields = [field for field in reader.fields.values() if not field.name.startswith("GGUF.")]
+    return Parts(
+        [(field.name, b"".join(part.tobytes() for part in field.parts)) for field in fields],
+        [
+            (Matrix(one.name, tuple(map(int, one.shape)), int(one.tensor_type)), one.data.tobytes())
+            for one in reader.tensors
+        ],
+    )
 
 
 def chat(architecture: str = "llama", **more: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What `systemctl status` shows of a server that ended."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,5 +76,23 @@ def test_only_of_a_sigkill_the_killer_is_looked_for(monkeypatch: pytest.MonkeyPa
     assert KILLERS[who] in str(explain({"SERVICE_RESULT": "signal", "EXIT_STATUS": "KILL"}))
 
 
-def test_the_kernel_s_log_is_read_where_there_is_one() -> None:
-    assert isinstance(kernel_log(), str)
+def test_the_kernel_s_log_is_what_dmesg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "dmesg"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\377\\n' \"{OUT_OF_MEMORY[1]} $*\"\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert is_out_of_memory("612", kernel_log()) and "--syslog" in kernel_log()
+    program.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    process = tmp_path / "process"
+    process.write_text("612")
+    assert killer(str(process), str(tmp_path / "hung")) == SOMEONE, "a board without dmesg"
+
+
+def test_it_loads_nothing_that_a_restart_would_wait_for() -> None:
+    """A board whose memory is out, or whose Python has no compiled files, takes tens of seconds for subprocess."""
+    ask = "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); import explain; explain.killer(); "
+    ask += "print(*set(sys.modules) - before)"
+    words = [sys.executable, "-IS", "-c", ask, str(Path(module.__file__).parent)]
+    loaded = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"subprocess", "pathlib", "re"} & set(loaded), loaded

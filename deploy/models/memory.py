@@ -37,13 +37,15 @@ REPACKED = {
 # src/llama-arch.cpp, LLM_TENSOR_INFOS: matrices of which rows are taken (GET_ROWS) instead of being multiplied with.
 LOOKED_UP = ("token_embd.weight", "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight")
 
+MIXED = ("ssm_in", "attn_qkv")  # what a layer with a state computes from a token, all at once
+
 # Measured on arm64 with shapes that differ in one number each: pages of the binary, heap of an idle server, and what a
 # token and a merge of the vocabulary take in its tables.
 BINARY = 9_300_000
 HEAP = 10_000_000
 TOKEN = 110
 MERGE = 120
-CLIENTS = 8_000_000  # requests in flight, and what the allocator keeps of them
+CLIENTS = 4_000_000  # requests in flight, and what the allocator keeps of them
 NODE = 430  # an operation of a graph: ggml_tensor_overhead(), and its places in the graph's lists
 
 
@@ -164,10 +166,11 @@ def buffers(info: GgufInfo, context: int, batch: int) -> int:
 
 
 def recurrent_width(info: GgufInfo) -> int:
-    """The widest result in a layer with a state, whose matrices have more to mix than heads."""
-    stateful = {str(index) for index, layer in enumerate(info.layers) if layer.state}
-    matrices = (tensor for tensor in info.tensors if len(tensor.shape) == 2 and tensor.name.startswith("blk."))
-    return max((matrix.shape[1] for matrix in matrices if matrix.name.split(".")[1] in stateful), default=0)
+    """The widest result in a layer with a state that is scanned, whose matrix has more to mix than heads."""
+    stateful = {
+        f"blk.{index}.{name}.weight" for index, layer in enumerate(info.layers) if layer.state for name in MIXED
+    }
+    return max((sum(tensor.shape[1:2]) for tensor in info.tensors if tensor.name in stateful), default=0)
 
 
 def per_layer_width(info: GgufInfo) -> int:

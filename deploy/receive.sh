@@ -16,6 +16,16 @@ exec 2>&1
 while sleep 10 >/dev/null 2>&1; do echo alive; done &
 trap 'kill $! 2>/dev/null' EXIT
 
+# Where on the way to the folder systemd is to mount a disk, and none is mounted: what came now would lie hidden below it.
+bare() {
+    at=$(readlink -m -- "$folder")
+    while test "$at" != / && ! mountpoint -q -- "$at"; do
+        unit=$(systemd-escape --path --suffix=mount -- "$at" 2>/dev/null) || return 0
+        test "$(systemctl show --property=LoadState --value -- "$unit" 2>/dev/null)" != loaded || echo "$at"
+        at=$(dirname -- "$at")
+    done
+}
+
 # Whether that file is the one. Not `sha256sum --check`: in its lists a backslash in a name is more than one.
 is_whole() {
     test "$(stat -c %s -- "$1" 2>/dev/null)" = "$size" || return 1
@@ -69,6 +79,8 @@ while test $# -gt 0; do
     dest=$1 part=$2 receipt=$3 sha256=$4 size=$5 mode=$6 owner=$7
     folder=${dest%/*}
     shift 7
+    empty=$(bare)
+    test -z "$empty" || give_up "nothing is mounted on $empty, where a disk is to be: plug it in or mount it, run again"
     mkdir -p -- "$folder"
     if is_whole "$dest"; then
         rm -f -- "$part"

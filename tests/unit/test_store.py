@@ -5,6 +5,7 @@ import os
 import pwd
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,21 @@ def test_too_little_room_is_said_before_anything_is_brought(
     with pytest.raises(StoreError, match=r"1 MB to bring and \d+ MB free on the target"):
         deliver(target, [file])
     assert target.fed == 0
+
+
+def test_nothing_is_brought_to_where_a_disk_is_not_mounted(target: LocalTarget, file: BigFile, tmp_path: Path) -> None:
+    disk = Path(file.dest).parent.parent / "disk"
+    file = replace(file, dest=f"{disk}/models/{file.name}")
+    target.programs = str(tmp_path / "programs")
+    # In the place of systemd, which need not run here: one mount is known to it, of which the unit's name is the path.
+    for name, does in {"systemd-escape": 'echo "$4"', "systemctl": f'test "$5" != "{disk}" || echo loaded'}.items():
+        program = tmp_path / "programs" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{does}\n")
+        program.chmod(0o755)
+    with pytest.raises(StoreError, match=f"nothing is mounted on {disk}, where a disk is to be"):
+        deliver(target, [file])
+    assert not disk.exists()
 
 
 @pytest.mark.parametrize(("words", "stays"), [("No space left on device", False), ("Input/output error", True)])

@@ -32,6 +32,10 @@ def test_the_service_waits_for_the_disk_and_comes_up_when_it_appears(unplugged: 
     vm = unplugged
     assert vm.board.health.state is State.WAITING
     assert f"nothing is mounted on {MODELS}" in " ".join(vm.run("boardllama-doctor; true").split())
+    refused = vm.deploy()
+    assert refused.returncode == 1
+    assert f"nothing is mounted on {MODELS}, where a disk is to be" in refused.said
+    assert vm.run(f"ls -A {MODELS}") == ""
     vm.run(f"mv {SHELF} {DISK}; mount {MODELS}; {HEALTHY}")
     assert serves(vm)
     # The disk is pulled: its pages are gone, and reading one is SIGBUS.

@@ -12,13 +12,13 @@ from deploy.build.artifact import Build
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
 from deploy.files import sha256_of
-from deploy.models import architectures, fit, hub, smoke
+from deploy.models import architectures, fit, smoke
 from deploy.models.fit import Memory
 from deploy.models.gguf_header import read_header
 from deploy.models.gguf_info import facts_of, read
 from deploy.models.memory import Serving, repacks
 from deploy.models.receipt import has_receipt
-from deploy.models.transfer import to_stderr
+from deploy.models.say import to_stderr
 from deploy.paths import cache_dir, user_path
 from deploy.release import stored_model
 from deploy.remote import Commands, HostStep, Remote, refuse
@@ -47,6 +47,8 @@ def local_file(settings: Settings, remote: Remote | None = None) -> Path:
     if settings.model is ModelKind.SMOKE:
         return smoke.smoke_model()
     assert settings.hub_model
+    from deploy.models import hub  # its HTTP client takes a quarter of a second, and few runs fetch
+
     return hub.fetch(settings.hub_model, progress=remote.say if remote else to_stderr)
 
 

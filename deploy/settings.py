@@ -20,7 +20,7 @@ from deploy.build.source import Source, source_of
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
-from deploy.models.hub import HubModel
+from deploy.models.hub_model import HubModel
 from deploy.onboard import config, places
 from deploy.templates import render
 

@@ -9,7 +9,8 @@ from huggingface_hub import close_session, constants
 
 from deploy.errors import BoardllamaError
 from deploy.models import patience
-from deploy.models.hub import HubModel, fetch
+from deploy.models.hub import fetch
+from deploy.models.hub_model import HubModel
 from tests.hub_server import HubServer
 
 naps: list[float] = []  # seconds that the client would have slept

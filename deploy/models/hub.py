@@ -13,7 +13,6 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin
@@ -23,64 +22,20 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import HfFileMetadata
 
-from deploy.errors import BoardllamaError, shown
+from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
 from deploy.models.client import endpoint, headers, offline
+from deploy.models.hub_model import HubModel
 from deploy.models.patience import Patience
 from deploy.models.receipt import accept, has_receipt, is_verified
 from deploy.models.refused import explain, one_line
-from deploy.models.transfer import Download, Say, to_stderr
+from deploy.models.say import Say, to_stderr
+from deploy.models.transfer import Download
 from deploy.models.turn import turn
-from deploy.onboard.served import parts_by_name
-from deploy.paths import cache_dir
-from deploy.texts import RULES, SHA256
+from deploy.texts import SHA256
 
 MIRRORS = 3  # one that sends to another one
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
-
-_RULES = {
-    "repo": "OWNER/NAME",
-    "file": "a .gguf path inside the repository",
-    "revision": "a commit, 40 hex digits (a branch could change under us)",
-    "sha256": "64 hex digits in lower case",
-}
-
-
-@dataclass(frozen=True)
-class HubModel:
-    """One file of one commit of a hub repository, and what its bytes must be.
-
-    Raises BoardllamaError when a value breaks its rule, naming the value, the rule and the field.
-    """
-
-    repo: str  # OWNER/NAME
-    file: str  # path inside the repository
-    revision: str  # commit, 40 hex digits
-    sha256: str  # of the file, 64 hex digits
-    size: int  # bytes
-
-    def __post_init__(self) -> None:
-        for name, rule in _RULES.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or not RULES[f"model_{name}"].holds(value):
-                raise BoardllamaError(f"model {name} {shown(value)} is not valid: it must be {rule}")
-        if parts := parts_by_name(self.file):
-            raise BoardllamaError(
-                f"model file {shown(self.file)} is one of {parts} parts of a model: take one that is a single file, or "
-                f"fetch them all, make one of them with `llama-gguf-split --merge`, and set model to path"
-            )
-        if type(self.size) is not int or self.size <= 0:
-            raise BoardllamaError(f"model size {self.size!r} is not valid: it must be the file's bytes, over 0")
-
-    @property
-    def path(self) -> Path:
-        """Where the verified file lies on this controller."""
-        return cache_dir() / "models" / self.sha256[:16] / Path(self.file).name
-
-    @property
-    def part(self) -> Path:
-        """The unfinished download; its name is the promise that it can only become this model."""
-        return self.path.with_name(f"{self.sha256}.part")
 
 
 def fetch(model: HubModel, progress: Say = to_stderr) -> Path:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of, sync
 from deploy.models.receipt import accept, has_receipt, is_verified
-from deploy.models.transfer import Say, to_stderr
+from deploy.models.say import Say, to_stderr
 from deploy.models.turn import turn
 from deploy.paths import cache_dir
 

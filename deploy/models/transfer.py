@@ -5,9 +5,8 @@ never gets anywhere; it has no word for a hub that sends more than it promised, 
 file between processes. Its session, headers and errors are used as they are.
 """
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,16 +18,10 @@ from deploy.errors import BoardllamaError
 from deploy.models.gguf_header import MAGIC, check_start
 from deploy.models.patience import FAULTS, TRIES, Patience, pause
 from deploy.models.refused import asked, bad_certificate, one_line
-
-Say = Callable[[str], object]
+from deploy.models.say import Say
 
 TIMEOUT = httpx2.Timeout(connect=5, read=15, write=15, pool=15)  # seconds; read = longest silence between two packets
 REPORT_EVERY = 3.0  # seconds between two progress lines
-
-
-def to_stderr(line: str) -> None:
-    """Default of every progress argument: stdout belongs to results."""
-    print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

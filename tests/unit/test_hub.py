@@ -12,7 +12,8 @@ import pytest
 from huggingface_hub import constants
 
 from deploy.models import receipt, transfer
-from deploy.models.hub import HubModel, fetch
+from deploy.models.hub import fetch
+from deploy.models.hub_model import HubModel
 from deploy.models.transfer import Meter
 from deploy.paths import REPO
 from tests import hub_server
@@ -203,7 +204,9 @@ def test_progress_comes_while_bytes_come(hub: HubServer, model: HubModel, monkey
 
 
 def _fetch_script(model: HubModel, call: bool = True) -> str:
-    return f"from deploy.models.hub import HubModel, fetch\nmodel = {model!r}\n" + ("fetch(model)" if call else "")
+    return f"from deploy.models.hub import fetch\nfrom deploy.models.hub_model import HubModel\nmodel = {model!r}\n" + (
+        "fetch(model)" if call else ""
+    )
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.models import patience
-from deploy.models.hub import HubModel, fetch
+from deploy.models.hub import fetch
+from deploy.models.hub_model import HubModel
 from tests.answers import Answer, Answering, Request, answering
 from tests.hub_case import CONTENT, failure, hub_environment, naps, silent
 from tests.hub_server import REVISION

@@ -12,7 +12,8 @@ from filelock import FileLock
 from deploy.errors import BoardllamaError
 from deploy.models import hub as hub_module
 from deploy.models import transfer, turn
-from deploy.models.hub import HubModel, fetch
+from deploy.models.hub import fetch
+from deploy.models.hub_model import HubModel
 from tests.hub_case import CONTENT, failure, hub_environment, silent
 from tests.hub_server import REVISION, Fault, HubServer
 

@@ -1,0 +1,53 @@
+"""The pin of a model on a hub. Nothing that talks to one: every run has a pin, and few fetch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.errors import BoardllamaError, shown
+from deploy.onboard.served import parts_by_name
+from deploy.paths import cache_dir
+from deploy.texts import RULES
+
+_RULES = {
+    "repo": "OWNER/NAME",
+    "file": "a .gguf path inside the repository",
+    "revision": "a commit, 40 hex digits (a branch could change under us)",
+    "sha256": "64 hex digits in lower case",
+}
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """One file of one commit of a hub repository, and what its bytes must be.
+
+    Raises BoardllamaError when a value breaks its rule, naming the value, the rule and the field.
+    """
+
+    repo: str  # OWNER/NAME
+    file: str  # path inside the repository
+    revision: str  # commit, 40 hex digits
+    sha256: str  # of the file, 64 hex digits
+    size: int  # bytes
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or not RULES[f"model_{name}"].holds(value):
+                raise BoardllamaError(f"model {name} {shown(value)} is not valid: it must be {rule}")
+        if parts := parts_by_name(self.file):
+            raise BoardllamaError(
+                f"model file {shown(self.file)} is one of {parts} parts of a model: take one that is a single file, or "
+                f"fetch them all, make one of them with `llama-gguf-split --merge`, and set model to path"
+            )
+        if type(self.size) is not int or self.size <= 0:
+            raise BoardllamaError(f"model size {self.size!r} is not valid: it must be the file's bytes, over 0")
+
+    @property
+    def path(self) -> Path:
+        """Where the verified file lies on this controller."""
+        return cache_dir() / "models" / self.sha256[:16] / Path(self.file).name
+
+    @property
+    def part(self) -> Path:
+        """The unfinished download; its name is the promise that it can only become this model."""
+        return self.path.with_name(f"{self.sha256}.part")

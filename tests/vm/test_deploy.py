@@ -1,11 +1,12 @@
 """Deploys of a real board over SSH: they converge, change what they are told to, and keep what an operator did."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from deploy.onboard.places import CONFIG, UNIT
-from tests.vm.machine import VirtualBoard
+from tests.vm.machine import Deploy, VirtualBoard
 
 # Inode, size, change time of everything that a deploy may touch: any write shows.
 TOUCHED = (
@@ -26,6 +27,43 @@ def vm(deployed_vm: VirtualBoard) -> Iterator[VirtualBoard]:
         return
     restored = deployed_vm.deploy("--data", "config_conflict=overwrite")
     assert restored.returncode == 0, restored.said
+
+
+# What the target's sshd is told, so that each command that it starts is a line in its journal.
+VERBOSE = Path("/etc/ssh/sshd_config.d/count.conf")
+
+
+@pytest.fixture
+def counted(vm: VirtualBoard) -> Iterator[Callable[..., tuple[Deploy, int]]]:
+    """Deploys, and how many commands each was on the target."""
+    vm.run(f"echo 'LogLevel VERBOSE' > {VERBOSE} && systemctl reload ssh")
+
+    def commands() -> int:
+        return int(
+            vm.run("journalctl -b -o cat -t sshd -t sshd-session | grep -c '^Starting session: command' || true")
+        )
+
+    def deploy(*options: str) -> tuple[Deploy, int]:
+        before = commands()
+        return vm.deploy(*options), commands() - before
+
+    yield deploy
+    vm.run(f"rm {VERBOSE} && systemctl reload ssh")
+
+
+def test_a_run_is_few_commands(vm: VirtualBoard, counted: Callable[..., tuple[Deploy, int]]) -> None:
+    """One when nothing changes. The question how many there were may be one of them, too."""
+    again, commands = counted()
+    assert again.changed == []
+    assert 1 <= commands <= 2
+    vm.run(
+        f"systemctl disable --now {UNIT}; rm -rf /usr/lib/boardllama /var/lib/boardllama /etc/ollama-cpp"
+        f" /var/lib/ollama/models /usr/bin/llama-* /usr/bin/boardllama* /usr/lib/systemd/system/{UNIT}"
+    )
+    first, commands = counted("--data", "api_key=generate")
+    assert first.returncode == 0, first.said
+    assert commands <= 15 + 1
+    vm.run("rm /etc/ollama-cpp/api-key")
 
 
 def top_k(vm: VirtualBoard) -> str:

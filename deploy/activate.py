@@ -85,7 +85,7 @@ def switch_to(after: tuple[str, ...] = ()) -> Commands:
 
 def note(record: Record, status: StatusInfo) -> None:
     """What runs there now, for the table at the end."""
-    record.runs(status.current)
+    record.found(status.current)
     record.tokens_per_second = status.tokens_per_second
 
 
@@ -142,7 +142,7 @@ def judge(record: Record, outcome: Outcome, verdict: Any) -> None:
         raise NotServed(f"release {verdict['release']} is {outcome.value}: {verdict['reason']}")
     record.verdict = outcome.value if outcome is Outcome.WAITING else ""
     record.tokens_per_second = verdict.get("tokens_per_second")
-    record.runs(verdict["release"])
+    record.serves(verdict["release"])
 
 
 def commit(remote: Remote, release: Release) -> None:

@@ -14,6 +14,10 @@ class BoardllamaError(Exception):
     verdict = "failed"
 
 
+class NotThere(BoardllamaError):
+    """What an earlier stage of the run brings is missing, which means nothing until that stage has run."""
+
+
 def shown(value: object) -> str:
     """The value as one short printable piece of a line, without the login of an address."""
     value = re.sub(r"//[^/@]*@", "//", value) if isinstance(value, str) else value

@@ -61,6 +61,6 @@ def store_build(build: Build) -> Commands:
     try:
         manifest = require_artifact(build)
     except BoardllamaError as error:
-        yield refuse(str(error))
+        yield refuse(error)
         return
     yield from big_files._inner(build_files(build, manifest))

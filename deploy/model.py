@@ -10,7 +10,7 @@ from pyinfra.api import operation
 from deploy.board import BoardInfo
 from deploy.build.artifact import Build
 from deploy.cpu import Cpu
-from deploy.errors import BoardllamaError, shown
+from deploy.errors import BoardllamaError, NotThere, shown
 from deploy.files import sha256_of
 from deploy.models import architectures, fit, smoke
 from deploy.models.fit import Memory
@@ -143,7 +143,7 @@ def store_model(settings: Settings, cpu: Cpu) -> Commands:
     """Brings the model to the target's models folder; one that does not fit the board's memory stays here."""
     if not is_here(settings):
         host.noop("not fetched yet")
-        yield refuse("the model is not on the controller")
+        yield refuse(NotThere("the model is not on the controller"))
         return
     try:
         fitted(settings, cpu, board_of(host))

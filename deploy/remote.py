@@ -17,7 +17,7 @@ from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import make_unix_command_for_host
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, NotThere
 from deploy.hosts.connection import BoardConnector, Unreachable
 from deploy.hosts.record import advised, record_of
 
@@ -220,10 +220,11 @@ class HostStep(PyinfraCommand):
         return True
 
 
-def refuse(message: str) -> HostStep:
-    """The command that fails this host with `message` and leaves the others alone."""
+def refuse(why: str | Exception) -> HostStep:
+    """The command that fails this host with that message and leaves the others alone."""
 
-    if not host.state.is_executing:
+    message = str(why)
+    if not host.state.is_executing and not isinstance(why, NotThere):
         record_of(host).expected = message
         host.log_styled(f"would be refused: {message}", log_func=logger.warning, fg="yellow")
 

@@ -136,7 +136,7 @@ def prepare(settings: Settings, build: Build) -> Commands:
     try:
         release = wanted_release(settings, build)
     except (BoardllamaError, OSError) as error:
-        yield refuse(str(error))
+        yield refuse(error)
         return
     host.connector_data[PREPARED] = release
     there = release_seen(host, release.id).files

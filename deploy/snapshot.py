@@ -174,7 +174,7 @@ def seen(host: Host, *paths: str) -> Snapshot:
             memory.asked.update(paths)
             known = memory.learn(host.get_fact(Everything, texts=tuple(sorted(memory.asked))))
             if known.status.current:
-                record_of(host).runs(known.status.current)
+                record_of(host).found(known.status.current)
         return known
 
 

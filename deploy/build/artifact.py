@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.build.source import Source
 from deploy.cpu import Cpu
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, NotThere
 from deploy.files import sha256_of
 from deploy.paths import cache_dir
 
@@ -124,7 +124,7 @@ def require_artifact(build: Build) -> Manifest:
     try:
         manifest = Manifest.model_validate_json((build.artifact / MANIFEST).read_bytes())
     except FileNotFoundError:
-        raise BoardllamaError(f"{missing}: its build failed or did not run; the build stage says why") from None
+        raise NotThere(f"{missing}: its build failed or did not run; the build stage says why") from None
     except ValidationError:
         raise BoardllamaError(f"{missing}: {build.artifact / MANIFEST} is not readable; delete that folder") from None
     for name, entry in manifest.files.items():

@@ -48,10 +48,15 @@ class Record:
         self.seconds += time.monotonic() - self.began if self.began else 0.0
         self.began = 0.0
 
-    def runs(self, release: str | None) -> None:
-        """The release that was found on the host, or that it has now."""
+    def found(self, release: str | None) -> None:
+        """The release that the host has as the run comes to it; what comes later is no news."""
         self.before = self.before or release or "none"
-        self.after = release or "none"
+        self.after = self.after or self.before
+
+    def serves(self, release: str) -> None:
+        """The release that it was switched to; none was found where none was asked for."""
+        self.found(None)
+        self.after = release
 
 
 def record_of(host: Host) -> Record:

@@ -86,6 +86,12 @@ def test_the_stages_come_in_order_and_the_build_is_for_the_board(tmp_path: Path)
     assert names[0] == "Build | Compile llama.cpp for cortex-a76"
 
 
+def test_a_first_dry_run_refuses_no_board_for_what_it_would_build_itself(tmp_path: Path) -> None:
+    said = plan(tmp_path, PI_5).stderr
+    assert "refused" not in said
+    assert "1 board: 1 would change" in said
+
+
 def test_the_plan_follows_the_board(tmp_path: Path) -> None:
     assert next(iter(changes(plan(tmp_path, PI_4)))) == "Build | Compile llama.cpp for cortex-a72"
 

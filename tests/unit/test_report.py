@@ -177,3 +177,15 @@ def test_a_dry_run_says_what_would_become_of_a_board(tmp_path: Path) -> None:
     done = deploy(tmp_path, fake, "--dry")
     assert done.returncode == 0
     assert "would be refused: this machine is x86_64" in done.stderr.splitlines()[-3]
+
+
+def test_the_release_before_is_what_was_found_first_and_the_one_after_what_is_served() -> None:
+    record = Record()
+    record.found(None)
+    assert (record.before, record.after) == ("none", "none")
+    record.serves("r1")
+    assert (record.before, record.after) == ("none", "r1")
+    again = Record()
+    again.found("r1")
+    again.found(None)
+    assert (again.before, again.after) == ("r1", "r1")

@@ -207,9 +207,10 @@ def start(release: Release) -> NoReturn:
         aside = folder / "started.new"
         aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, Path(arguments[2]))}")
         aside.replace(folder / places.STARTED.name)
+        server_process = str(os.getpid())
         if os.fork() == 0:
             watcher = str(release.folder / "onboard" / "watch.py")
-            os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch"])
+            os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch", server_process])
     # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent", **bounds.ENVIRONMENT}
     os.execve(release.folder / SERVER.name, arguments, environment)

@@ -10,7 +10,7 @@ a hang only while the server's processor time stands still: one that is full goe
 times a second.
 
     watch.py ready    return when the service's main process, $MAINPID, serves or waits for a disk (for ExecStartPost)
-    watch.py watch    watch over the parent process for as long as that lives
+    watch.py watch 7  watch over the parent process, which has that number, for as long as that lives
 """
 
 import os
@@ -182,4 +182,4 @@ if __name__ == "__main__":
         if not until_started(int(os.environ["MAINPID"])):
             sys.exit(1)
     else:
-        watch(os.getppid())
+        watch(int(sys.argv[2]))

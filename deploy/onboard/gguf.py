@@ -2,7 +2,7 @@
 
 The gguf package's GGUFReader builds objects for every vocabulary entry: 2.4 s and 200 MB of memory for a 32k
 vocabulary with merges. Nothing here needs them, so long arrays are stepped over. What llama.cpp refuses to read
-(gguf_init_from_reader in ggml/src/gguf.cpp) is refused here, and nothing else.
+(gguf_init_from_reader in ggml/src/gguf.cpp) is refused here, and nothing else; where tensors lie, served.py judges.
 """
 
 import math
@@ -53,7 +53,13 @@ class Header:
     lists: dict[str, tuple[Scalar, ...]]  # numbers per layer, mostly
     lengths: dict[str, int]  # of every list, in entries
     tensors: tuple[Tensor, ...]
+    start: int  # byte of the file where the weights begin
     size: int  # bytes, the whole file
+
+    @property
+    def alignment(self) -> int:
+        """Bytes of which each tensor's place is a multiple."""
+        return int(self.keys.get("general.alignment", ALIGNMENT))
 
 
 def read_header(path: Path) -> Header:
@@ -100,10 +106,10 @@ class _Walk:
             n_tensors, n_keys = self._counts()
             for _ in range(n_keys):
                 self._key()
-            tensors = self._tensors(n_tensors)
+            tensors, start = self._tensors(n_tensors)
         except (struct.error, OverflowError) as exc:
             raise self._error(f"the header breaks at byte {self.at} of {len(self.data)}: fetch it again") from exc
-        return Header(self.keys, self.lists, self.lengths, tensors, len(self.data))
+        return Header(self.keys, self.lists, self.lengths, tensors, start, len(self.data))
 
     def _counts(self) -> tuple[int, int]:
         version = self._u32()
@@ -122,15 +128,16 @@ class _Walk:
         else:
             self.keys[name] = self._value(kind)
 
-    def _tensors(self, count: int) -> tuple[Tensor, ...]:
-        """The header may be whole and the weights cut off: every tensor must end within the file."""
+    def _tensors(self, count: int) -> tuple[tuple[Tensor, ...], int]:
+        """They, and where their weights begin. The header may be whole and the weights cut off: every tensor must end
+        within the file.
+        """
         tensors = [self._tensor() for _ in range(count)]
         alignment = self.keys.get("general.alignment", ALIGNMENT)
         if type(alignment) is not int or alignment < 1 or alignment & (alignment - 1):
             raise self._error(f"its general.alignment is {alignment!r}, no power of two: convert the model again")
         if len({tensor.name for tensor in tensors}) < count:
             raise self._error(f"it has two tensors of one name: {AGAIN}")
-        self._check_places(tensors, alignment)
         start = -(-self.at // alignment) * alignment
         if tensors and start % ALIGNMENT:
             raise self._error(f"its weights begin at byte {start}, no multiple of {ALIGNMENT}: convert the model again")
@@ -139,18 +146,7 @@ class _Walk:
         if last and last.offset + last.size > len(self.data):
             reach = f"tensor {last.name!r} ends at byte {last.offset + last.size}, the file at {len(self.data)}"
             raise Truncated(f"{self.path} is not usable: it is truncated ({reach}): fetch it again")
-        return placed
-
-    def _check_places(self, tensors: list[Tensor], alignment: int) -> None:
-        """llama.cpp takes no gap between two tensors but what fills up to the alignment."""
-        expected = 0
-        for tensor in tensors:
-            if tensor.kind not in BLOCKS:
-                return  # whoever asks what kinds there are refuses it
-            if tensor.offset != expected:
-                places = f"tensor {tensor.name!r} lies at byte {tensor.offset} of the weights, expected is {expected}"
-                raise self._error(f"{places}: another program's file, or damaged; take the same model as Q4_0")
-            expected += -(-tensor.size // alignment) * alignment
+        return placed, start
 
     def _tensor(self) -> Tensor:
         """Its offset counts from the start of all tensor data."""

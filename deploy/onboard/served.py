@@ -65,6 +65,7 @@ def refusal(header: Header, pin: str) -> str | None:
         or no_chat(header, architecture)
         or (unknown(architecture) if pin == PIN else None)
         or no_weights(header, pin)
+        or misplaced(header)
         or no_numbers(header, architecture)
     )
 
@@ -105,6 +106,19 @@ def no_weights(header: Header, pin: str) -> str | None:
         if tensor.kind not in BLOCKS and pin == PIN:
             kind = f"tensor {tensor.name!r} is of type {tensor.kind}, which this llama.cpp does not know"
             return f"is not usable: {kind}: take the same model as Q4_0, or set llama_source to one that knows it"
+    return None
+
+
+def misplaced(header: Header) -> str | None:
+    """For gaps between tensors, of which llama.cpp takes none but what fills up to the alignment."""
+    expected = header.start
+    for tensor in header.tensors:
+        if tensor.kind not in BLOCKS:
+            return None  # known to another llama.cpp, and so is its size
+        if tensor.offset != expected:
+            place = f"tensor {tensor.name!r} lies at byte {tensor.offset}, expected is {expected}"
+            return f"is not usable: {place}: another program's file, or damaged; take the same model as Q4_0"
+        expected += -(-tensor.size // header.alignment) * header.alignment
     return None
 
 

@@ -166,7 +166,6 @@ def test_no_file_and_a_folder_are_told_apart_from_a_bad_model(tmp_path: Path) ->
         (gguf_file(chat(), [Matrix("t", (256, 1, 1, 1, 1), size=144)]), "of 5 dimensions is none"),
         (gguf_file(chat(), [Matrix("t", (255, 4))]), "has the shape (255, 4), in blocks of 256"),
         (gguf_file(chat(), [Matrix("t", (1 << 62, 4))]), "has the shape"),
-        (gguf_file(chat(), [Matrix("t"), Matrix("u", at=9999)]), "lies at byte 9999 of the weights, expected is 576"),
     ],
 )
 def test_what_llama_cpp_would_not_read_is_refused(tmp_path: Path, content: bytes, words: str) -> None:

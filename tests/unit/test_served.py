@@ -7,6 +7,7 @@ import pytest
 
 from deploy import model
 from deploy.errors import BoardllamaError
+from deploy.models.gguf_info import read
 from deploy.onboard.architectures import ARCHITECTURES, PIN
 from deploy.onboard.config import ConfigError
 from deploy.onboard.served import NO_CHAT, judge, parts_by_name
@@ -102,6 +103,15 @@ def test_every_other_architecture_is_served(tmp_path: Path, architecture: str) -
 
 def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
     assert "holds no weights" in on_both(tmp_path / "x.gguf", gguf(chat(), []))
+
+
+@pytest.mark.parametrize("first", [0, 32])
+def test_weights_that_lie_elsewhere_are_refused(tmp_path: Path, first: int) -> None:
+    """llama.cpp does not load them, and what they would need of memory can be told all the same."""
+    path = tmp_path / "x.gguf"
+    content = gguf(chat(), [Matrix("t", at=first), Matrix("u", at=64)]) + bytes(64)
+    assert "is not usable: tensor '" in (words := on_both(path, content)) and "another program's file" in words
+    assert read(path).n_tensors == 2
 
 
 def test_a_part_is_known_by_its_name() -> None:

@@ -4,9 +4,9 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.operations import apt
 
-from deploy.board import shortcomings
 from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
+from deploy.facts.board import shortcomings
 from deploy.onboard.places import PROGRAMS, ROOT
 from deploy.release import build_files
 from deploy.remote import Commands, HostStep, Remote, refuse

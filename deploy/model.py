@@ -7,10 +7,10 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import operation
 
-from deploy.board import BoardInfo
 from deploy.build.artifact import Build
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, NotThere, shown
+from deploy.facts import BoardInfo
 from deploy.files import sha256_of
 from deploy.models import architectures, fit, smoke
 from deploy.models.fit import Memory

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from pyinfra import host, logger
 from pyinfra.api import operation
 
-from deploy.facts import Text, record_path
+from deploy.facts import Text
+from deploy.facts.target import record_path
 from deploy.lock import TargetStep
 from deploy.remote import Commands, Remote
 from deploy.snapshot import seen

@@ -8,8 +8,9 @@ from threading import Lock
 from pyinfra.api import FactBase
 from pyinfra.api.host import Host
 
-from deploy.board import Board, BoardInfo
 from deploy.facts import (
+    Board,
+    BoardInfo,
     KeyFile,
     KeyInfo,
     Links,
@@ -20,8 +21,8 @@ from deploy.facts import (
     StoredFiles,
     Text,
     Texts,
-    record_path,
 )
+from deploy.facts.target import record_path
 from deploy.hosts.record import record_of
 from deploy.onboard.places import (
     API_KEY,

@@ -15,7 +15,8 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
-from deploy.facts import IDENTITY, Stored, receipt_of, words
+from deploy.facts import Stored
+from deploy.facts.target import IDENTITY, receipt_of, words
 from deploy.lock import TargetStep
 from deploy.remote import Commands, Remote, Talk, every
 from deploy.snapshot import seen

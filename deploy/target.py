@@ -9,9 +9,9 @@ from pyinfra.api.host import Host
 from pyinfra.connectors.base import BaseConnector
 
 from deploy import cpu
-from deploy.board import BoardInfo, misfit
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
+from deploy.facts.board import BoardInfo, misfit
 from deploy.hosts.record import record_of
 from deploy.settings import Settings, settings_from
 from deploy.snapshot import seen

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy import cpu, target
-from deploy.board import Board, BoardInfo, misfit, shortcomings
+from deploy.facts.board import Board, BoardInfo, misfit, shortcomings
 
 RASPBERRY_PI_5 = """\
 machine aarch64

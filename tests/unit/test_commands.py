@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy import cpu, service
-from deploy.board import BoardInfo
 from deploy.build.artifact import Build, require_artifact
+from deploy.facts.board import BoardInfo
 from deploy.model import model_of
 from deploy.onboard.health import Health, State
 from deploy.operations import TextFile

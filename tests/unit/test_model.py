@@ -10,8 +10,8 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy import cpu, model, service
-from deploy.board import BoardInfo
 from deploy.errors import BoardllamaError
+from deploy.facts import BoardInfo
 from deploy.models import fit
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, estimate

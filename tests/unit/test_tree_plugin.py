@@ -8,8 +8,8 @@ import pytest
 from pyinfra.api.connectors import get_execution_connectors
 
 from deploy import cpu
-from deploy.board import BoardInfo
 from deploy.errors import BoardllamaError
+from deploy.facts import BoardInfo
 from deploy.image.tree.connector import TreeConnector, typed
 from deploy.image.tree.plugin import host_name
 from deploy.paths import REPO

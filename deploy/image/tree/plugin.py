@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy import cpu
-from deploy.board import BoardInfo
 from deploy.errors import BoardllamaError
+from deploy.facts import BoardInfo
 from deploy.hosts.plugin import announce
 from deploy.image.tree.connector import TreeConnector
 from deploy.remote import Talk, feed, talk

@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from deploy.onboard.config import ConfigError
 from deploy.onboard.cores import fast_cores
 from deploy.onboard.releases import Release
 from deploy.paths import REPO
-from deploy.release import programs
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, argument, command, config, models, target
 
@@ -215,29 +212,6 @@ def test_a_config_that_names_the_model_of_the_release_before_is_refused_at_once(
     models = {"path": str(places.MODELS), "default_model": "a.gguf"}
     with pytest.raises(ConfigError, match=r"default_model is a\.gguf: .* holds b\.gguf"):
         launch.find_model(models, second)
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`boardllama` as a release holds it, with nothing but the standard library."""
-    for name, content in programs().items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
-    program = folder / "boardllama"
-    return subprocess.run(
-        [sys.executable, "-IS", str(program), *arguments], capture_output=True, text=True, timeout=20, check=False
-    )
-
-
-def test_the_command_line_answers_in_one_line(tmp_path: Path) -> None:
-    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
-    good.write_text('{"server": {"port": 8080}}')
-    bad.write_text('{"server": {"prot": 8080}}')
-    assert run(tmp_path, "check-config", str(good)).returncode == 0
-    answer = run(tmp_path, "check-config", str(bad))
-    assert answer.returncode == launch.EX_CONFIG
-    assert answer.stderr == f"ollama-cpp-server: {bad}: server.prot is unknown: did you mean server.port?\n"
-    assert run(tmp_path, "check-config", str(tmp_path / "none.json")).returncode == launch.EX_CONFIG
-    assert run(tmp_path, "--nonsense").returncode == 2
 
 
 def test_a_port_that_is_roots_alone_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,8 +106,8 @@ class TestTwoAtOnce:
         first = vm.start("-y", "--data", "top_k=7")
         vm.run("timeout 60 sh -c 'until test -s /run/boardllama/lock; do sleep 0.1; done'; sleep 1")
         second = vm.deploy("--data", "top_k=8")
-        first.communicate(timeout=300)
-        assert first.returncode == 0
+        _, said = first.communicate(timeout=300)
+        assert first.returncode == 0, said
         assert second.returncode == 1
         assert "is deploying to this target: wait for it, then run again" in second.said
         assert top_k(vm) == "7"

@@ -143,11 +143,13 @@ def memory(machine: Machine) -> dict[str, int]:
     return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
 
 
-def peak(machine: Machine, server: str, model: str, case: Case, seconds: int) -> tuple[dict[str, int], int]:
-    """Memory after TURNS turns, or what could be answered in so many seconds, and how many turns there were."""
+def peak(
+    machine: Machine, server: str, model: str, case: Case, seconds: int, turns: int = TURNS
+) -> tuple[dict[str, int], int]:
+    """Memory after so many turns, or what could be answered in so many seconds, and how many turns there were."""
     words = min(WORDS, case.context_size // CHATS * 3 // 4)
     with served(machine, server, model, case.context_size, *([] if case.repack else ["--no-repack"])):
-        said = clients(machine, "chats", PORT, TURNS, words, seconds, seconds=seconds)
+        said = clients(machine, "chats", PORT, turns, words, seconds, seconds=seconds)
         return memory(machine), int(said)
 
 

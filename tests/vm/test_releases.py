@@ -103,6 +103,7 @@ class TestTwoAtOnce:
 
     @pytest.mark.usefixtures("slow_start")
     def test_the_second_deploy_is_refused_with_the_name_of_the_first(self, vm: VirtualBoard) -> None:
+        vm.run("rm -f /run/boardllama/lock")  # which still names the deploy before
         first = vm.start("-y", "--data", "top_k=7")
         vm.run("timeout 60 sh -c 'until test -s /run/boardllama/lock; do sleep 0.1; done'; sleep 1")
         second = vm.deploy("--data", "top_k=8")

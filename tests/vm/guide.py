@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.onboard.places import API_KEY, CONFIG, UNIT
 from deploy.paths import REPO
 from tests.board.board import Board
+from tests.gguf_bytes import chat, gguf
 
 PAGE = (REPO / "docs" / "api.md").read_text()
 MODELS = "/var/lib/ollama/models"
@@ -18,6 +20,7 @@ LOOK = 30
 
 
 SPOIL = f"sed -i 's|%s|%s|' {CONFIG}"
+EMBEDDER = b64encode(gguf(chat("bert"))).decode()
 # What is done to a good target → what the launcher says then.
 PROBLEMS = {
     f"rm {MODELS}/*.gguf": f"{MODELS} holds no *.gguf (nothing): put one there and restart",
@@ -29,6 +32,10 @@ PROBLEMS = {
     ),
     f"echo '<!DOCTYPE html>' > {MODELS}/{FILE}": (
         f"{MODELS}/{FILE} is no GGUF file: it begins with b'<!DO'; fetch it again"
+    ),
+    f"rm {MODELS}/*.gguf; echo {EMBEDDER} | base64 -d > {MODELS}/bge-small-en-v1.5.gguf": (
+        f"{MODELS}/bge-small-en-v1.5.gguf is an embedding model (bert), which answers with vectors; boardllama serves "
+        "chat: take a chat model"
     ),
     SPOIL % ('"default_threads": 2', "& // more"): (
         f"{CONFIG}: line 12, column 26: Expecting ',' delimiter; JSON has no comments and no trailing comma"

@@ -161,6 +161,13 @@ def test_what_the_kernel_ignores_is_known(lines: list[str], limits: bool, filter
 PI_4 = BoardInfo(machine="aarch64", features=frozenset({"fp", "asimd", "crc32"}), part="0x41/0xd08")
 
 
+def refusal_of(board: BoardInfo, **settings: Any) -> str | None:
+    """What a host of that board, already asked, is refused for when it is told so."""
+    host: Any = SimpleNamespace(connector_data={"boardllama_board": board}, name="pi")
+    told: Any = SimpleNamespace(**settings)
+    return target.refusal(host, told)
+
+
 @pytest.mark.parametrize(
     ("differs", "why"),
     [
@@ -185,9 +192,7 @@ PI_4 = BoardInfo(machine="aarch64", features=frozenset({"fp", "asimd", "crc32"})
     ],
 )
 def test_a_board_that_would_not_serve_is_refused_by_name(differs: dict[str, Any], why: str | None) -> None:
-    settings = SimpleNamespace(wanted_cpu=None, server_clients="")
-    host = SimpleNamespace(connector_data={"boardllama_board": replace(PI_4, **differs)}, name="pi")
-    refused = target.refusal(host, settings)  # type: ignore[arg-type]
+    refused = refusal_of(replace(PI_4, **differs), wanted_cpu=None, server_clients="")
     if why is None:
         assert refused is None
     else:
@@ -197,9 +202,8 @@ def test_a_board_that_would_not_serve_is_refused_by_name(differs: dict[str, Any]
 
 @pytest.mark.parametrize("clients", ["", "192.168.1.0/24"])
 def test_clients_are_not_chosen_by_a_kernel_that_lets_everyone_in(clients: str) -> None:
-    settings = SimpleNamespace(wanted_cpu=cpu.named("generic"), server_clients=clients)
     for filters in (True, False):
         board = replace(PI_4, filters_addresses=filters)
-        refused = target.refusal(SimpleNamespace(connector_data={"boardllama_board": board}), settings)  # type: ignore[arg-type]
+        refused = refusal_of(board, wanted_cpu=cpu.named("generic"), server_clients=clients)
         assert bool(refused) is (bool(clients) and not filters)
         assert not refused or "CONFIG_CGROUP_BPF" in refused

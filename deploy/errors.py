@@ -3,6 +3,8 @@
 import re
 
 LONGEST = 200  # characters of a value: most paths stand whole
+# In an address, all between // and the host: people write any character into a password, also one that ends it.
+LOGIN = re.compile(r"(?<=//)(?:[^/]*@|[^/@:\[]*:(?!\d+(?:/|$)).*@)")
 
 
 class BoardllamaError(Exception):
@@ -18,8 +20,13 @@ class NotThere(BoardllamaError):
     """What an earlier stage of the run brings is missing, which means nothing until that stage has run."""
 
 
+def without_login(address: str) -> str:
+    """An address, which need not begin with http://, without its user and password."""
+    return LOGIN.sub("", address) if "//" in address else address.rpartition("@")[2]
+
+
 def shown(value: object) -> str:
     """The value as one short printable piece of a line, without the login of an address."""
-    value = re.sub(r"//[^/@]*@", "//", value) if isinstance(value, str) else value
+    value = LOGIN.sub("", value) if isinstance(value, str) else value
     text = repr(value) if ascii(value) == repr(value) or repr(value).isprintable() else ascii(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - 2} characters)"

@@ -24,8 +24,9 @@ URL = rf"https?://{HOST_PART}+(/{REST})?|file:///{REST}"
 GIT_URL = rf"{URL}|ssh://{HOST_PART}+/{REST}|git@{HOST_PART}+:{REST}|/{REST}"
 COMMIT = r"[0-9a-f]{40}"
 SHA256 = r"[0-9a-f]{64}"
-OWNER = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}"
-REPO_FILE = r"(?!.*/[-./])[^-./\\\0-\x1f\x7f][^\\\0-\x1f\x7f]*\.gguf"
+OWNER = r"\b[A-Za-z0-9_.-]{1,96}\b"
+REPO = rf"(?!.*(?:--|\.\.)){OWNER}/{OWNER}(?<!\.git)"
+REPO_FILE = r"(?!(?:.*/)?[A-Za-z]:)(?!.*/[-./])[^-./\\\0-\x1f\x7f][^\\\0-\x1f\x7f]*\.gguf"
 
 
 def matches(pattern: str, flags: int = 0) -> Callable[[str], bool]:
@@ -67,7 +68,7 @@ RULES: dict[str, Rule] = {
     "llama_archive_url": ADDRESS,
     "llama_archive_sha256": HASH,
     "llama_path": Rule("a path of printable characters", is_path),
-    "model_repo": Rule("OWNER/NAME", matches(f"{OWNER}/{OWNER}")),
+    "model_repo": Rule("OWNER/NAME, without -- or .. or .git at the end, as hubs name them", matches(REPO)),
     "model_file": Rule(
         f"a .gguf path inside the repository, its name at most {LONGEST_MODEL_NAME} bytes",
         lambda text: is_short_path(text) and bool(re.fullmatch(REPO_FILE, text)),

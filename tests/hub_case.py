@@ -1,7 +1,7 @@
 """What the tests of hub.py share: one small model on a loopback hub, an empty cache, no user settings."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,10 @@ from deploy.errors import BoardllamaError
 from deploy.models import patience
 from deploy.models.hub import fetch
 from deploy.models.hub_model import HubModel
+from tests.answers import Answer, Answering, Request, answering
 from tests.hub_server import HubServer
+
+Script = Callable[[Request], Answer]
 
 naps: list[float] = []  # seconds that the client would have slept
 CONTENT = b"GGUF" + bytes(range(256)) * 1200  # 300 KB: several blocks on the wire
@@ -21,6 +24,8 @@ CONTENT = b"GGUF" + bytes(range(256)) * 1200  # 300 KB: several blocks on the wi
 def hub_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[HubServer]:
     """A running hub that HF_ENDPOINT names, a cache below folder, no user token, waits shortened."""
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(folder / "cache"))
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -32,6 +37,19 @@ def hub_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[H
     with HubServer() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
+
+
+@contextmanager
+def scripted_hub(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Callable[[Script], Answering]]:
+    """The same, where a function starts hubs (or proxies) that answer as a script says; HF_ENDPOINT names the last."""
+    with hub_environment(monkeypatch, folder), ExitStack() as servers:
+
+        def start(script: Script) -> Answering:
+            server = servers.enter_context(answering(script))
+            monkeypatch.setenv("HF_ENDPOINT", server.url)
+            return server
+
+        yield start
 
 
 def silent(line: str) -> None:

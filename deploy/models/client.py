@@ -14,7 +14,7 @@ from huggingface_hub import constants, get_token, set_client_factory
 from huggingface_hub.utils._headers import build_hf_headers  # huggingface_hub.utils only has it at run time
 from huggingface_hub.utils._http import hf_request_event_hook
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, without_login
 
 PUBLIC_HUB = "https://huggingface.co"
 # Each names a PEM file, or a folder of them. httpx knows only the first; requests, pip and curl have the others.
@@ -34,9 +34,14 @@ def endpoint() -> str:
         url = httpx2.URL("")
     if url.scheme not in ("http", "https") or not url.host:
         raise BoardllamaError(
-            f"{address} cannot be reached: HF_ENDPOINT must be an address as {PUBLIC_HUB} is, or not set"
+            f"{without_login(address)} cannot be reached: HF_ENDPOINT must be an address as {PUBLIC_HUB} is, or not set"
         )
     return address
+
+
+def hub_name() -> str:
+    """The same for messages, without a login."""
+    return without_login(endpoint())
 
 
 def offline() -> bool:
@@ -66,7 +71,7 @@ def proxy_of(url: httpx2.URL) -> str:
     proxy = proxies.get(url.scheme) or proxies.get("all") or ""
     if not proxy or urllib.request.proxy_bypass(url.host):
         return ""
-    return re.sub(r"//[^/@]*@", "//", proxy)
+    return without_login(proxy)
 
 
 def authorities() -> dict[str, str]:
@@ -99,10 +104,13 @@ def client() -> httpx2.Client:
         return httpx2.Client(
             event_hooks={"request": [hf_request_event_hook]}, follow_redirects=True, timeout=None, verify=trust()
         )
-    except (ImportError, ValueError, httpx2.InvalidURL) as error:
-        said = {name: value for name, value in urllib.request.getproxies().items() if name in ("http", "https", "all")}
-        shown = re.sub(r"//[^/@]*@", "//", ", ".join(f"{name} {value}" for name, value in said.items()))
-        raise BoardllamaError(f"the proxy settings cannot be used ({shown}: {str(error).splitlines()[0]})") from None
+    except (ImportError, ValueError, httpx2.InvalidURL):  # its words may hold a part of the password
+        proxies = urllib.request.getproxies()
+        said = [f"{name} {without_login(proxies[name])}" for name in ("http", "https", "all") if name in proxies]
+        raise BoardllamaError(
+            f"the proxy settings cannot be used ({', '.join(said)}): each must be http://HOST:PORT, or "
+            f"http://USER:PASSWORD@HOST:PORT with %40 for an @ in the password, %2F for a /, %3A for a :"
+        ) from None
 
 
 set_client_factory(client)

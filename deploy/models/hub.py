@@ -24,7 +24,7 @@ from huggingface_hub.file_download import HfFileMetadata
 
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
-from deploy.models.client import endpoint, headers, offline
+from deploy.models.client import endpoint, headers, hub_name, offline
 from deploy.models.hub_model import HubModel
 from deploy.models.patience import Patience
 from deploy.models.receipt import accept, has_receipt, is_verified
@@ -69,7 +69,7 @@ def _bring(model: HubModel, progress: Say) -> None:
     model.part.unlink()
     if not kept:
         raise BoardllamaError(
-            f"{model.file} from {endpoint()} has the sha256 {got}, expected {model.sha256}: deleted; check the pin"
+            f"{model.file} from {hub_name()} has the sha256 {got}, expected {model.sha256}: deleted; check the pin"
         )
     progress(f"{model.path.name}: the part kept from an earlier run was damaged, downloading all of it")
     return _bring(model, progress)
@@ -99,9 +99,9 @@ def _download(model: HubModel, progress: Say) -> None:
     try:
         _check_promise(model, _promise(url, patience))
         resumed = f", going on at {_have(model) / 1e6:.0f} MB" if _have(model) else ""
-        progress(f"{model.path.name}: {model.size / 1e6:.0f} MB from {endpoint()}{resumed}")
+        progress(f"{model.path.name}: {model.size / 1e6:.0f} MB from {hub_name()}{resumed}")
         Download(url, headers(), model.part, model.size, model.path.name).run(progress, patience)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError) as exc:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError, ValueError) as exc:
         raise BoardllamaError(explain(model.repo, model.file, model.revision, exc)) from exc
 
 
@@ -128,9 +128,9 @@ def _asked(ask: Callable[[], HfFileMetadata], patience: Patience) -> HfFileMetad
 
 def _check_promise(model: HubModel, promise: HfFileMetadata) -> None:
     """What the hub says of the file, before any of it is transferred."""
-    where = f"{endpoint()} says that {model.file}"
+    where = f"{hub_name()} says that {model.file}"
     if promise.commit_hash is None:
-        raise BoardllamaError(f"{endpoint()} answers, but not as a hub: check HF_ENDPOINT, a proxy or a login page")
+        raise BoardllamaError(f"{hub_name()} answers, but not as a hub: check HF_ENDPOINT, a proxy or a login page")
     if promise.size is not None and promise.size != model.size:
         raise BoardllamaError(f"{where} has {promise.size} bytes, the pin {model.size}: truncated, or a wrong pin")
     etag = promise.etag or ""

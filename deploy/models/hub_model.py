@@ -8,13 +8,6 @@ from deploy.onboard.served import parts_by_name
 from deploy.paths import cache_dir
 from deploy.texts import RULES
 
-_RULES = {
-    "repo": "OWNER/NAME",
-    "file": "a .gguf path inside the repository",
-    "revision": "a commit, 40 hex digits (a branch could change under us)",
-    "sha256": "64 hex digits in lower case",
-}
-
 
 @dataclass(frozen=True)
 class HubModel:
@@ -30,10 +23,10 @@ class HubModel:
     size: int  # bytes
 
     def __post_init__(self) -> None:
-        for name, rule in _RULES.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or not RULES[f"model_{name}"].holds(value):
-                raise BoardllamaError(f"model {name} {shown(value)} is not valid: it must be {rule}")
+        for name in ("repo", "file", "revision", "sha256"):
+            value, rule = getattr(self, name), RULES[f"model_{name}"]
+            if not isinstance(value, str) or not rule.holds(value):
+                raise BoardllamaError(f"model {name} {shown(value)} is not valid: it must be {rule.text}")
         if parts := parts_by_name(self.file):
             raise BoardllamaError(
                 f"model file {shown(self.file)} is one of {parts} parts of a model: take one that is a single file, or "

@@ -40,7 +40,7 @@ def moment(value: str) -> datetime | None:
     """An HTTP date."""
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
 

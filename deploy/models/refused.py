@@ -14,7 +14,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from deploy.models.client import authorities, endpoint, proxy_of, token_source
+from deploy.errors import LOGIN, shown
+from deploy.models.client import authorities, hub_name, proxy_of, token_source
+from deploy.models.patience import FAULTS
 
 # X509_V_ERR_… in openssl/x509_vfy.h: a time before or after the certificate's own; another name or address than its.
 OF_ANOTHER_TIME, OF_ANOTHER_NAME = (9, 10), (62, 64)
@@ -27,6 +29,8 @@ def explain(repo: str, file: str, revision: str, error: Exception) -> str:
         return _answered(repo, file, revision, error)
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE was set when the hub client was loaded: unset it and start again"
+    if isinstance(error, ValueError):
+        return f"{hub_name()} is no address, or sends to what is none ({one_line(error)}): check HF_ENDPOINT"
     return unreachable(error)
 
 
@@ -50,7 +54,7 @@ def unreachable(error: Exception) -> str:
 
 def _answered(repo: str, file: str, revision: str, error: HfHubHTTPError) -> str:
     """For an answer that is no file."""
-    hub, response = endpoint(), error.response
+    hub, response = hub_name(), error.response
     status, host = response.status_code, response.url.host
     if isinstance(error, RevisionNotFoundError):
         return f"{hub} has {repo}, but no revision {revision}: check the model's revision"
@@ -70,17 +74,21 @@ def _answered(repo: str, file: str, revision: str, error: HfHubHTTPError) -> str
     if isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError):
         return f"{hub} has no repository {repo}, or it is private: check the name, or set HF_TOKEN"
     if status in (401, 403) or isinstance(error, GatedRepoError):
-        return _not_allowed(repo, status, isinstance(error, GatedRepoError))
-    return f"{hub} answers {status} for {repo}/{file}: try again later, or check HF_ENDPOINT"
+        return _not_allowed(repo, error, isinstance(error, GatedRepoError))
+    passing = status >= 500 or status in FAULTS
+    cure = "try again later, or check" if passing else "check the model's repo, file and revision, and"
+    return f"{hub} answers {status} for {repo}/{file}: {cure} HF_ENDPOINT"
 
 
-def _not_allowed(repo: str, status: int, gated: bool) -> str:
-    hub, token = endpoint(), token_source()
-    if not token:
-        return f"{hub} refuses {repo} ({status}): accept its licence on its page and set HF_TOKEN"
-    if status == 401 and not gated:
+def _not_allowed(repo: str, error: HfHubHTTPError, gated: bool) -> str:
+    hub, token, status = hub_name(), token_source(), error.response.status_code
+    if token and status == 401 and not gated:
         return f"{hub} does not know {token} ({status}): mend it; a public model needs none, so unsetting it may do"
-    return f"{hub} refuses {repo} ({status}): accept its licence on its page with the account of {token}"
+    said = error.response.headers.get("X-Error-Message")
+    reason = f"{status}: {shown(said)}" if said else str(status)
+    account = f"with the account of {token}" if token else "and set HF_TOKEN"
+    other = "" if gated or status == 401 else f"; where it has none, does your network block {hub}?"
+    return f"{hub} refuses {repo} ({reason}): accept its licence on its page {account}{other}"
 
 
 def _proxy_login(proxy: str) -> str:
@@ -108,7 +116,7 @@ def _distrusted(name: str, error: ssl.SSLCertVerificationError) -> str:
 
 def _whose(host: str) -> str:
     """The hub by its whole address, another host by its name."""
-    hub = endpoint()
+    hub = hub_name()
     return hub if host in ("", httpx2.URL(hub).host) else f"{host}, to which {hub} sends,"
 
 
@@ -133,5 +141,5 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's own first line, or its class when it has no text."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """An exception's own first line without the login of an address, or its class when it has no text."""
+    return LOGIN.sub("", (str(error).strip().splitlines() or [type(error).__name__])[0])

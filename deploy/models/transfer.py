@@ -63,7 +63,9 @@ class Download:
     def _pause(self, tries: int, exc: Exception, say: Say) -> None:
         url = asked(exc)
         whom = f" with {url.host}" if url else ""
-        state = f"{self.name}: connection{whom} lost at {self.have} of {self.size} bytes ({one_line(exc)})"
+        # The library's words for an answer hold the whole address, and with it what a storage signed.
+        why = f"it answers {exc.response.status_code}" if isinstance(exc, HfHubHTTPError) else one_line(exc)
+        state = f"{self.name}: connection{whom} lost at {self.have} of {self.size} bytes ({why})"
         if tries >= TRIES:
             raise BoardllamaError(f"{state}, {tries} tries brought nothing: run again to go on from there") from exc
         say(f"{state}, trying again")

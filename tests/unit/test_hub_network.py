@@ -12,31 +12,17 @@ from deploy.models import patience
 from deploy.models.hub import fetch
 from deploy.models.hub_model import HubModel
 from tests.answers import Answer, Answering, Request, answering
-from tests.hub_case import CONTENT, failure, hub_environment, naps, silent
+from tests.hub_case import CONTENT, Script, failure, naps, scripted_hub, silent
 from tests.hub_server import REVISION
 
 MODEL = HubModel("owner/name", "tiny.gguf", REVISION, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 FILE = Answer(200, {"X-Repo-Commit": REVISION, "ETag": f'"{MODEL.sha256}"'}, CONTENT)
-Script = Callable[[Request], Answer]
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Script], Answering]]:
-    """Starts a hub that answers as a function says; HF_ENDPOINT names it."""
-    servers = []
-
-    def start(script: Script) -> Answering:
-        servers.append(answering(script))
-        server = servers[-1].__enter__()
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        return server
-
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with hub_environment(monkeypatch, tmp_path):
+    with scripted_hub(monkeypatch, tmp_path) as start:
         yield start
-    for server in servers:
-        server.__exit__(None, None, None)
 
 
 class Then:
@@ -65,6 +51,9 @@ def later(seconds: int) -> str:
         ({"RateLimit": '"resolvers";r=0;t=45'}, 45),
         ({}, patience.UNSAID),
         ({"Retry-After": "soon"}, patience.UNSAID),
+        ({"Retry-After": "-5"}, patience.UNSAID),
+        ({"Retry-After": "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"}, patience.UNSAID),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1),
     ],
 )
 def test_a_busy_hub_is_waited_for_as_it_asks(
@@ -156,51 +145,17 @@ def test_a_hub_in_a_subfolder_that_sends_inside_of_it(
     assert fetch(MODEL, silent).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize(("scheme", "method"), [("http", "HEAD"), ("https", "CONNECT")])
-def test_a_proxy_that_wants_a_login_is_what_wants_it(
-    hub: Callable[[Script], Answering], monkeypatch: pytest.MonkeyPatch, scheme: str, method: str
-) -> None:
-    proxy = hub(lambda _request: Answer(407, {"Proxy-Authenticate": "Basic realm=corp"}))
-    through(monkeypatch, proxy.url.replace("//", "//user:secret@"), scheme)
-    said = failure(MODEL)
-    assert f"the proxy {proxy.url} wants a login (407): write it into HTTP_PROXY and HTTPS_PROXY" in said
-    assert "secret" not in said
-    assert [request.method for request in proxy.asked] == [method]
+@pytest.mark.parametrize("place", ["http://[bad", "http://localhost:99999/", "http://localhost:port/", "http://x..y/"])
+def test_a_hub_that_sends_to_no_address_is_one_line(hub: Callable[[Script], Answering], place: str) -> None:
+    hub(lambda _request: Answer(302, {"Location": place}))
+    assert "is no address, or sends to what is none" in failure(MODEL)
 
 
-def test_a_proxy_that_lets_nobody_there_is_named(
+def test_a_hub_that_no_resolver_takes_is_one_line(
     hub: Callable[[Script], Answering], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proxy = hub(lambda _request: Answer(403))
-    through(monkeypatch, proxy.url, "https")
-    assert f"the proxy {proxy.url} refuses to connect to hub.example (403 Forbidden)" in failure(MODEL)
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_down_is_named(
-    hub: Callable[[Script], Answering], monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
-    hub(lambda _request: FILE)
-    through(monkeypatch, "http://127.0.0.1:9", scheme)
-    assert "the proxy http://127.0.0.1:9 cannot be reached" in failure(MODEL)
-
-
-@pytest.mark.parametrize("proxy", ["ftp://127.0.0.1:9", "socks5://127.0.0.1:9", "http://user:secret@x:y"])
-def test_a_proxy_setting_that_is_none_is_one_line(
-    hub: Callable[[Script], Answering], monkeypatch: pytest.MonkeyPatch, proxy: str
-) -> None:
-    hub(lambda _request: FILE)
-    through(monkeypatch, proxy, "https")
-    said = failure(MODEL)
-    assert "the proxy settings cannot be used" in said and "secret" not in said
-
-
-def through(monkeypatch: pytest.MonkeyPatch, proxy: str, scheme: str) -> None:
-    """All requests go through the proxy, to a hub that only it would know."""
-    monkeypatch.setenv("HF_ENDPOINT", f"{scheme}://hub.example")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.setenv("HTTP_PROXY", proxy)
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("HF_ENDPOINT", "http://x..y")
+    assert failure(MODEL).startswith("http://x..y is no address")
 
 
 def test_a_token_that_the_hub_does_not_know_is_blamed_and_not_shown(
@@ -221,6 +176,20 @@ def test_a_licence_is_the_accounts_to_accept(
     hub(lambda _request: Answer(403, {"X-Error-Code": "GatedRepo"}))
     monkeypatch.setenv("HF_TOKEN", token)
     assert f"refuses owner/name (403): accept its licence on its page {words}" in failure(MODEL)
+
+
+def test_a_refusal_without_a_reason_may_be_the_networks(hub: Callable[[Script], Answering]) -> None:
+    server = hub(lambda _request: Answer(403, {"X-Error-Message": "Access to it is disabled."}))
+    assert failure(MODEL).startswith(f"{server.url} refuses owner/name (403: 'Access to it is disabled.'): accept")
+    assert failure(MODEL).endswith(f"; where it has none, does your network block {server.url}?")
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "check the model's repo, file and revision"), (520, "try again")])
+def test_what_another_try_will_not_change_is_not_tried_again(
+    hub: Callable[[Script], Answering], status: int, words: str
+) -> None:
+    hub(lambda _request: Answer(status))
+    assert f"answers {status} for owner/name/tiny.gguf: {words}" in failure(MODEL)
 
 
 def test_a_network_that_wants_a_login_says_so(hub: Callable[[Script], Answering]) -> None:

@@ -136,6 +136,13 @@ def test_a_run_that_stands_still_is_not_waited_for_forever(
     [
         ("repo", "name"),
         ("repo", "../name"),
+        ("repo", "owner/na--me"),
+        ("repo", "owner/na..me"),
+        ("repo", "owner/name.git"),
+        ("repo", "owner./name"),
+        ("repo", "owner/name-"),
+        ("file", "a:b.gguf"),
+        ("file", "sub/C:x.gguf"),
         ("file", "../x.gguf"),
         ("file", "sub/../x.gguf"),
         ("file", "/x.gguf"),

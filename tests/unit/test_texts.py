@@ -12,7 +12,7 @@ import pytest
 from deploy.build.artifact import Build
 from deploy.build.compile import job_files
 from deploy.cpu import named
-from deploy.errors import BoardllamaError, shown
+from deploy.errors import BoardllamaError, shown, without_login
 from deploy.onboard import config
 from deploy.paths import REPO, cache_dir, user_path
 from deploy.service import wanted_files
@@ -161,6 +161,11 @@ def test_a_value_is_shown_in_one_short_piece() -> None:
     assert shown("a\nb\u2028\udce9") == "'a\\nb\\u2028\\udce9'"
     assert len(shown("x" * 10_000)) < 240
     assert shown("https://user:secret@host/x") == "'https://host/x'"
+    assert shown("https://user:p@secret@host/x") == "'https://host/x'"
+    assert shown("https://user:p/secret@host/x") == "'https://host/x'"
+    assert shown("https://host:8080/x@1.0") == "'https://host:8080/x@1.0'"
+    assert without_login("user:secret@host:80") == "host:80"
+    assert shown("git@host:x") == "'git@host:x'"
 
 
 def test_a_path_of_the_environment_has_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> None:

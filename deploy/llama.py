@@ -42,7 +42,7 @@ def check_target(refused: str | None) -> Commands:
         yield refuse(refused)
     paths = [f"/usr/bin/{name}" for name in PROGRAMS]
     held = seen(host).links
-    foreign = [path for path in paths if path in held and not (held[path] or "").startswith(str(ROOT))]
+    foreign = [path for path in paths if path in held and not (held[path] or "").startswith(f"{ROOT}/")]
     if foreign:
         yield HostStep(lambda remote: refuse_foreign(remote, foreign[0]))
 

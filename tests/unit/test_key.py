@@ -4,7 +4,6 @@ import base64
 import hashlib
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -13,10 +12,35 @@ from deploy import key
 from deploy.facts import KeyFile, KeyInfo
 from deploy.onboard import places
 from deploy.snapshot import Snapshot
+from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here
 from tests.unit.test_plan import PI_5, changes, plan
+
+__all__ = ["lock_here", "programs_here"]
 
 IN_A_TREE = PI_5.removesuffix("\nsystemd yes")
 MADE = "Configure | Have the first start make the API key"
+
+
+GIVEN = hashlib.sha256(b"sk-1\n").hexdigest()
+
+
+@pytest.fixture
+def api_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_here: Lock) -> Path:
+    """The key's place. `seen` beside it: the command lines of the machine, and the file's mode, when it got its owner.
+
+    A board has the account that this machine lacks.
+    """
+    path = tmp_path / "etc" / "api-key"
+    path.parent.mkdir()
+    monkeypatch.setattr(key, "API_KEY", path)
+    look = "cat /proc/[0-9]*/cmdline 2>/dev/null; stat -c ' mode %a' $2; echo owner $1"
+    program(tmp_path / "programs" / "chown", f"{{ {look}; }} >{tmp_path}/seen")
+    return path
+
+
+def seen(api_key: Path) -> str:
+    """What the fixture noted."""
+    return (api_key.parent.parent / "seen").read_bytes().decode(errors="replace")
 
 
 def test_a_running_board_gets_its_key_and_a_tree_the_unit(tmp_path: Path) -> None:
@@ -42,17 +66,14 @@ def test_the_unit_makes_a_key_only_where_there_is_none_and_before_the_server() -
     assert not set("%$\\") & set(start), "systemd would expand it"
 
 
-def test_a_made_key_has_the_length_of_24_random_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(key, "API_KEY", tmp_path / "api-key")
-    command = key.keep(key.random_key("/dev/random")).replace("chown root:ollama", ": chown")
+def test_a_key_that_a_first_start_makes_is_another_one_on_each_board(api_key: Path) -> None:
+    """What the unit of an image runs: 24 random bytes in base64, and nothing beside it."""
     made = []
     for _ in range(2):
-        subprocess.run(["sh", "-c", command], check=True)
-        made.append((tmp_path / "api-key").read_text())
+        subprocess.run(["sh", "-c", key.keep(key.random_key("/dev/random"))], check=True)
+        made.append(api_key.read_text())
     assert [len(base64.b64decode(text)) for text in made] == [24, 24]
     assert made[0] != made[1]
-    assert [path.name for path in tmp_path.iterdir()] == ["api-key"]
-    assert (tmp_path / "api-key").stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize(
@@ -72,20 +93,40 @@ def test_a_file_without_a_key_counts_as_none(tmp_path: Path, text: str, is_key: 
     assert fact.process([]) is None
 
 
+@pytest.mark.parametrize("there", [None, KeyInfo("ab", "640", "root:ollama")], ids=["none", "another"])
+def test_the_given_key_is_written_for_the_service_alone_and_shown_to_nobody(
+    api_key: Path, there: KeyInfo | None
+) -> None:
+    assert KnownHost(Snapshot(key=there)).does(key.api_key, SecretStr("sk-1"))
+    assert api_key.read_text() == "sk-1\n"
+    assert api_key.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in api_key.parent.iterdir()] == ["api-key"]
+    assert seen(api_key).endswith(" mode 600\nowner root:ollama\n"), "before it has its owner root alone may read it"
+    assert "sk-1" not in seen(api_key), "it stands in no command line"
+
+
+def test_a_key_is_made_on_a_board_that_has_none(api_key: Path) -> None:
+    assert KnownHost(Snapshot()).does(key.api_key, SecretStr("generate"))
+    assert len(base64.b64decode(api_key.read_text())) == 24
+
+
+def test_a_key_that_others_may_read_is_locked_away(api_key: Path) -> None:
+    api_key.write_text("sk-1\n")
+    api_key.chmod(0o644)
+    assert KnownHost(Snapshot(key=KeyInfo(GIVEN, "644", "root:ollama"))).does(key.api_key, SecretStr("sk-1"))
+    assert (api_key.read_text(), api_key.stat().st_mode & 0o777) == ("sk-1\n", 0o640)
+    assert seen(api_key).endswith("owner root:ollama\n")
+
+
 @pytest.mark.parametrize(
-    ("there", "step"),
+    ("given", "there", "changes"),
     [
-        (None, key.write_key),
-        (KeyInfo("ab", "640", "root:ollama"), None),
-        (KeyInfo("ab", "644", "root:ollama"), key.lock_away),
-        (KeyInfo("ab", "640", "pi:pi"), key.lock_away),
+        ("generate", KeyInfo("ab", "640", "root:ollama"), False),
+        ("sk-1", KeyInfo(GIVEN, "640", "root:ollama"), False),
+        ("sk-1", KeyInfo(GIVEN, "640", "pi:pi"), True),
+        ("generate", KeyInfo("ab", "604", "root:ollama"), True),
+        ("sk-2", KeyInfo(GIVEN, "640", "root:ollama"), True),
     ],
 )
-def test_a_key_that_others_may_read_is_locked_away(
-    monkeypatch: pytest.MonkeyPatch, there: KeyInfo | None, step: Any
-) -> None:
-    monkeypatch.setattr(key, "seen", lambda _host: Snapshot(key=there))
-    taken: list[Any] = []
-    monkeypatch.setattr(key, "TargetStep", lambda function: taken.append(getattr(function, "func", function)))
-    list(key.api_key._inner(SecretStr("generate")))
-    assert taken == ([step] if step else [])
+def test_a_key_that_is_right_stays(given: str, there: KeyInfo, changes: bool) -> None:
+    assert bool(KnownHost(Snapshot(key=there)).plans(key.api_key, SecretStr(given))) == changes

@@ -13,8 +13,13 @@ import pytest
 
 from deploy import lock
 from deploy.errors import BoardllamaError
-from deploy.lock import PROGRAM
-from deploy.remote import Talk
+from deploy.lock import HELD, PROGRAM, TargetStep
+from deploy.onboard import lease
+from deploy.remote import Remote, Talk
+from deploy.snapshot import Snapshot, memory_of
+from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here
+
+__all__ = ["lock_here", "programs_here"]
 
 Hold = Callable[..., "subprocess.Popen[str]"]
 
@@ -112,3 +117,56 @@ def test_only_another_deploy_is_waited_for(answer: str, said: str) -> None:
     with pytest.raises(BoardllamaError, match=said) as caught:
         lock.hold(remote)
     assert isinstance(caught.value, lock.Busy) == answer.startswith("busy")
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An operation whose steps change a target, and the hosts whose step came to it."""
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    hosts: list[str] = []
+
+    def change(remote: Remote) -> None:
+        hosts.append(remote.host.name)
+
+    def operation() -> Any:
+        yield TargetStep(change)
+
+    return SimpleNamespace(_inner=operation, hosts=hosts)
+
+
+def test_a_run_whose_lock_is_gone_changes_nothing_more(changed: Any, lock_here: Lock) -> None:
+    """Another deploy may have it by now."""
+    host = KnownHost(Snapshot())
+    assert host.does(changed)
+    lock_here.break_off()
+    host.host.connector_data[HELD].join(60)
+    assert not host.does(changed)
+    assert host.record.reason == "the connection that held this target's lock is gone: run again"
+    assert changed.hosts == ["@local"]
+
+
+def test_a_run_takes_the_lock_once_and_another_one_is_told_who_has_it(changed: Any, lock_here: Lock) -> None:
+    host, other = KnownHost(Snapshot()), KnownHost(Snapshot())
+    assert host.does(changed) and host.does(changed)
+    assert len(lock_here.holders.read_text().split()) == 1
+    assert not other.does(changed)
+    assert "is deploying to this target: wait for it, then run again" in other.record.reason
+    assert changed.hosts == ["@local", "@local"]
+
+
+def test_after_a_change_the_target_is_asked_again(changed: Any, lock_here: Lock) -> None:
+    """Also after one that failed in the middle."""
+    host = KnownHost(Snapshot())
+    assert host.does(changed)
+    assert memory_of(host.host).last is None
+
+
+def test_a_deploy_waits_for_a_switch_that_an_earlier_one_left_at_work(
+    hold: Hold, programs_here: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "at work").touch()
+    program(programs_here / "systemctl", f'test -e "{tmp_path}/at work"')
+    first = hold("ann")
+    assert line(first) == "wait the release of an earlier deploy is still being judged here"
+    (tmp_path / "at work").unlink()
+    assert any(line(first) == "held" for _ in range(100))

@@ -1,8 +1,6 @@
 """The stand-in for llama-server: bad in one way, and otherwise as the real one."""
 
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,42 +8,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from deploy.vm.ports import free_ports
-from tests.faults.bad_releases import fake
-
-ARGUMENTS = ("--model", "/models/x.gguf", "--alias", "x.gguf", "--metrics")
-
-
-def program(folder: Path, manner: str) -> list[str]:
-    """The command line of a fake of that manner."""
-    path = folder / "llama-server"
-    path.write_bytes(fake(manner, "b0-abc"))
-    return [sys.executable, "-IS", str(path), *ARGUMENTS]
+from tests.unit import llama_server
+from tests.unit.llama_server import program
 
 
 @contextmanager
 def running(folder: Path, manner: str, *arguments: str) -> Iterator[str]:
     """The URL of a fake that listens."""
-    (port,) = free_ports(1)
-    child = subprocess.Popen([*program(folder, manner), "--port", str(port), *arguments], stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(url)
-        yield url
-    finally:
-        child.kill()
-        child.wait()
-
-
-def wait_for(url: str) -> None:
-    """Returns when something answers there."""
-    for _ in range(200):
-        try:
-            requests.get(f"{url}/health", timeout=5)
-            return
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    raise AssertionError(f"{url} does not answer")
+    with llama_server.running(folder, manner, *arguments) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def completion(url: str, **headers: str) -> requests.Response:

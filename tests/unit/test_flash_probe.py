@@ -10,6 +10,7 @@ from deploy.errors import BoardllamaError
 from deploy.flash.card import Card, CardError
 from deploy.flash.probe import Probe
 from deploy.flash.progress import Progress
+from deploy.flash.spans import BLOCK
 from tests.unit.memory_card import MemoryCard
 
 GB = 10**9
@@ -51,6 +52,14 @@ def test_a_full_disk_under_a_file_is_not_called_a_fake_card(
 def test_a_fake_is_found_whatever_it_has_and_does(how: str, real: int) -> None:
     card = MemoryCard("/dev/sdz", -1, SIZE, real=real // 4096 * 4096, how=how)
     with pytest.raises(CardError, match=f"this card says 64 GB and holds {real / GB:.2g}"):
+        probe(card)
+
+
+@pytest.mark.parametrize("how", ["wrap", "drop", "error"])
+def test_a_card_that_lacks_its_last_block_alone_is_no_good(how: str) -> None:
+    """An image may end there."""
+    card = MemoryCard("/dev/sdz", -1, SIZE, real=SIZE - BLOCK, how=how)
+    with pytest.raises(CardError, match="It is a fake or broken"):
         probe(card)
 
 

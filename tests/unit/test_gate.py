@@ -1,30 +1,121 @@
-"""The gate: why a server did not start, as systemd tells it."""
+"""The gate, before real servers of every manner: what it lets in, what it does not, and the reason that it gives."""
 
-from pathlib import Path
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
-from deploy.onboard import gate
+from deploy.onboard import gate, places, switch
 from deploy.onboard.health import Unhealthy
+from deploy.onboard.releases import Release, current
+from deploy.onboard.switch import Outcome
+from tests.unit.llama_server import running
+from tests.unit.onboard import Target, consistent, target
+from tests.unit.systemd import Systemd, systemd
 
+__all__ = ["systemd", "target"]
+
+Ports = Callable[[str], int]
 MASKED = "Failed to restart ollama-cpp-server.service: Unit ollama-cpp-server.service is masked."
 FAILED = "Job for ollama-cpp-server.service failed because the control process exited with error code.\nSee …"
-SYSTEMCTL = """#!/bin/sh
-case $1 in
-restart) printf '%s\\n' "$SAID" >&2; exit 1 ;;
-show) printf 'ActiveState=failed\\nResult=exit-code\\nExecMainStatus=78\\n' ;;
-esac
-"""
 
 
-@pytest.mark.parametrize(("said", "reason"), [(MASKED, MASKED), (FAILED, "exit-code")])
-def test_the_reason_is_systemds_own_where_it_did_not_even_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, reason: str
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
+    """The port of a server of a manner (tests/faults/on_target/fake_server.py), which is started once."""
+    with ExitStack() as servers:
+        yield cache(lambda manner: servers.enter_context(running(tmp_path_factory.mktemp(manner), manner)))
+
+
+@pytest.fixture
+def offered(target: Target, ports: Ports, systemd: Systemd) -> Callable[..., Release]:
+    """Prepares a release that a server of this manner answers for, with this floor in tokens per second."""
+
+    def offer(manner: str, floor: float = 0, name: str = "r1") -> Release:
+        release = target.add(name)
+        (release.folder / "config.json").write_text(json.dumps({"server": {"port": ports(manner)}}))
+        release.manifest["policy"]["min_tokens_per_second"] = floor
+        places.TRIAL.write_text(release.trial_unit())
+        return release
+
+    return offer
+
+
+def refusal(release: Release) -> str:
+    """Why the gate does not let it in."""
+    with pytest.raises(Unhealthy) as caught:
+        gate.judge(release, print)
+    return str(caught.value)
+
+
+def test_a_server_that_answers_with_text_is_let_in_with_its_speed(
+    offered: Callable[..., Release], systemd: Systemd
 ) -> None:
-    stub = tmp_path / "systemctl"
-    stub.write_text(SYSTEMCTL)
-    stub.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setenv("SAID", said)
-    with pytest.raises(Unhealthy, match=reason):
-        gate.restart(print)
+    said: list[str] = []
+    rate = gate.judge(offered("well", floor=0.1), said.append)
+    assert 0.1 < rate < 1000, "the server takes a millisecond for each word"
+    assert said[-1] == f"it answers, {rate:.1f} tokens/s"
+    asked = [f"reset-failed {places.UNIT}", f"restart {places.UNIT}"]
+    assert systemd.asked[:3] == ["daemon-reload", *asked], "what is judged was read and started now"
+
+
+def test_a_server_without_a_word_to_say_is_not_let_in(offered: Callable[..., Release]) -> None:
+    assert refusal(offered("empty")).startswith("a completion came back without text: {'choices': [{")
+
+
+def test_a_server_below_the_floor_is_not_let_in(offered: Callable[..., Release]) -> None:
+    said = refusal(offered("well", floor=5000))
+    assert said.startswith("16 tokens took ")
+    assert said.endswith("min_tokens_per_second is 5000; lower it, or choose a smaller model or quantization")
+
+
+def test_another_release_that_systemd_started_is_not_taken_for_this_one(
+    offered: Callable[..., Release], systemd: Systemd, target: Target
+) -> None:
+    """A unit in /etc stands before the one of the trial, and its server answers well."""
+    other = target.add("r0")
+    systemd.override.write_text(other.trial_unit())
+    said = refusal(offered("well"))
+    assert said.startswith("systemd started release r0 and not r1: another unit or a drop-in stands in its place")
+
+
+def test_a_server_that_goes_on_loading_is_not_let_in(offered: Callable[..., Release]) -> None:
+    assert refusal(offered("loading")) == "the server is loading the model: /health answers 503"
+
+
+def test_a_server_that_fails_at_its_first_question_is_not_let_in(offered: Callable[..., Release]) -> None:
+    assert refusal(offered("fails")).startswith("a completion was answered with 500: {'error': {")
+
+
+def test_a_server_that_waits_for_a_disk_is_not_let_in(offered: Callable[..., Release]) -> None:
+    release = offered("well")
+    places.AWAITED.write_text("waiting for the disk of /m: nothing is mounted on /m")
+    assert refusal(release) == "the server is waiting for the disk of /m: nothing is mounted on /m"
+
+
+@pytest.mark.parametrize(("said", "reason"), [(MASKED, MASKED), (FAILED, "exit-code, status 78")])
+def test_the_reason_is_systemds_own_where_it_did_not_even_try(
+    offered: Callable[..., Release], systemd: Systemd, said: str, reason: str
+) -> None:
+    release = offered("well")
+    systemd.refuse(said)
+    systemd.is_in("failed")
+    assert refusal(release).endswith(reason)
+
+
+def test_a_switch_ends_with_the_release_that_the_gate_lets_in(
+    offered: Callable[..., Release], target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two together: the server of the second release is healthy, and says nothing."""
+    monkeypatch.setattr(switch, "judge", gate.judge)
+    monkeypatch.setattr(switch, "systemctl", gate.systemctl)
+    assert switch.switch(offered("well")) is Outcome.COMMITTED
+    assert switch.switch(offered("empty", name="r2")) is Outcome.BACK
+    assert consistent(target) == "r1"
+    verdict = json.loads(places.VERDICT.read_text())
+    assert "without text" in verdict["reason"] and "r1 serves again" in verdict["reason"]
+    assert "r1 is" not in verdict["reason"]
+    now = current()
+    assert now and not now.is_tried

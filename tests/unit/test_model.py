@@ -57,6 +57,18 @@ def test_one_part_of_a_model_is_refused(tmp_path: Path) -> None:
         model.check(told(model="path", model_path=str(part)), part)
 
 
+def test_a_context_may_be_all_that_the_model_was_trained_for_and_no_more(settings: Settings) -> None:
+    path, trained = Path(settings.model_path), read(Path(settings.model_path)).context_length
+    for size in (0, trained - 1, trained):
+        model.check(settings.model_copy(update={"context_size": size}), path)
+    with pytest.raises(BoardllamaError) as refused:
+        model.check(settings.model_copy(update={"context_size": trained + 1}), path)
+    assert str(refused.value) == (
+        f"context_size is {trained + 1}: x.gguf was trained for {trained} tokens at most; set context_size to "
+        f"{trained} or less (0: the model's own)"
+    )
+
+
 @pytest.mark.parametrize("name", ["missing.gguf", "folder.gguf", "pipe.gguf"])
 def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A pipe would be waited for without an end."""

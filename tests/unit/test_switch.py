@@ -174,3 +174,14 @@ def test_a_model_that_the_operator_brings_is_waited_for(target: Target) -> None:
     (places.MODELS / "mine.gguf").write_bytes(b"GGUF")
     assert switch.switch(Release(places.RELEASES / "r1")) is Outcome.SERVING
     assert target.judged == ["r1"]
+
+
+def test_what_is_committed_again_still_follows_on_the_release_before_it(target: Target) -> None:
+    """As each deploy does while the operator's model is waited for: to lead to itself would be the end of the line."""
+    switch.switch(target.add("r1"))
+    second = target.add("r2", model=None)
+    (places.MODELS / "m.gguf").unlink()
+    for _ in range(2):
+        assert switch.switch(second) is Outcome.WAITING
+    assert [release.id for release in releases.lineage()] == ["r2", "r1"]
+    assert states() == {"r2": "current", "r1": "previous"}

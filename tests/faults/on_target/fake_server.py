@@ -63,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         """True after it has answered what llama-server answers in its place."""
         if MANNER == "loading":
             self.loading()
+        elif MANNER == "fails" and self.command == "POST":
+            self.problem(500, "Compute error.", "server_error")
         elif keys() and self.headers.get("Authorization", "") not in [f"Bearer {key}" for key in keys()]:
             self.problem(401, "Invalid API Key", "authentication_error")
         else:

@@ -1,0 +1,46 @@
+"""The stand-in for llama-server as a process of its own, on the loopback."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from deploy.vm.ports import free_ports
+from tests.faults.bad_releases import fake
+
+ARGUMENTS = ("--model", "/models/x.gguf", "--alias", "x.gguf", "--metrics")
+
+
+def program(folder: Path, manner: str) -> list[str]:
+    """The command line of a stand-in of that manner."""
+    path = folder / "llama-server"
+    path.write_bytes(fake(manner, "b0-abc"))
+    return [sys.executable, "-IS", str(path), *ARGUMENTS]
+
+
+@contextmanager
+def running(folder: Path, manner: str, *arguments: str) -> Iterator[int]:
+    """The port of one that listens."""
+    (port,) = free_ports(1)
+    child = subprocess.Popen([*program(folder, manner), "--port", str(port), *arguments], stderr=subprocess.DEVNULL)
+    try:
+        await_answer(port)
+        yield port
+    finally:
+        child.kill()
+        child.wait()
+
+
+def await_answer(port: int) -> None:
+    """Returns when something answers there."""
+    for _ in range(1200):
+        try:
+            requests.get(f"http://127.0.0.1:{port}/health", timeout=5)
+            return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise AssertionError(f"nothing answers at port {port}")

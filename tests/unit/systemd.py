@@ -1,0 +1,58 @@
+"""In the place of systemctl on a target in a folder: it starts what systemd would, and notes what it is asked."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.onboard import places
+
+__all__ = ["OVERRIDE", "Systemd", "systemd"]
+
+# Where a unit of the operator's own stands before those of the releases: systemd.unit(5), "unit file load path".
+OVERRIDE = "etc/systemd/system"
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >>{folder}/asked
+case $1 in
+restart)
+    test ! -e {folder}/refusal || {{ cat {folder}/refusal >&2; exit 1; }}
+    for unit in {units}; do test ! -e $unit || break; done
+    release=$(readlink -f $(sed -n 's|^ExecStart=\\(.*\\)/boardllama launch$|\\1|p' $unit))
+    printf '127.0.0.1 11434\\nrelease %s\\n' ${{release##*/}} >{started} ;;
+show) printf 'ActiveState=%s\\nResult=exit-code\\nExecMainStatus=78\\n' "$(cat {folder}/state)" ;;
+esac
+"""
+
+
+class Systemd:
+    """Its unit is `active`. `refusal`: what a restart fails with."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder, self.override = root / "systemd", root / OVERRIDE / places.UNIT
+        for folder in (self.folder, self.override.parent, places.STARTED.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        units = f"{self.override} {places.TRIAL} {places.PUBLIC_UNIT}"
+        self.program = self.folder / "systemctl"
+        self.program.write_text(SYSTEMCTL.format(folder=self.folder, units=units, started=places.STARTED))
+        self.program.chmod(0o755)
+        self.is_in("active")
+
+    def is_in(self, state: str) -> None:
+        """What it says of the unit from now on."""
+        (self.folder / "state").write_text(state)
+
+    def refuse(self, words: str) -> None:
+        """No restart succeeds."""
+        (self.folder / "refusal").write_text(words)
+
+    @property
+    def asked(self) -> list[str]:
+        """The words of each call."""
+        return (self.folder / "asked").read_text().splitlines()
+
+
+@pytest.fixture
+def systemd(target: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    """The one of the target."""
+    made = Systemd(tmp_path)
+    monkeypatch.setenv("PATH", f"{made.folder}:/usr/bin:/bin")
+    return made

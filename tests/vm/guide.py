@@ -6,6 +6,8 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deploy.models import smoke
+from deploy.onboard.health import Health, State
 from deploy.onboard.places import API_KEY, CONFIG, UNIT
 from deploy.paths import REPO
 from tests.board.board import Board
@@ -13,6 +15,8 @@ from tests.gguf_bytes import chat, gguf
 
 PAGE = (REPO / "docs" / "api.md").read_text()
 MODELS = "/var/lib/ollama/models"
+REPOSITORY = "TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF"
+HUB = "https://huggingface.co"
 FILE = "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
 # Seconds: what ends by itself must have ended, a server started by hand must answer; then what never ends is ended.
 DEADLINE = 180
@@ -54,6 +58,14 @@ PROBLEMS = {
 }
 
 
+TEXT = r'"choices":\[\{"text":"[^"]+"'
+CHAT = r'"message":\{"role":"assistant","content":"[^"]+"'
+# A program of the target whose memory has no bound, within one.
+HOG = "tail"
+HOGGED = f"systemd-run --quiet --wait -p MemoryMax=16M -p MemorySwapMax=0 {HOG} /dev/zero || true"
+ANSWER = r"\n> Hello! Tell me a joke\.\n\s*\w+.*\w+"
+
+
 @dataclass(frozen=True)
 class Expected:
     """What a block does. `says`: regular expressions, each found in what it prints; `then`: what holds afterwards.
@@ -90,6 +102,60 @@ def served(run: str, port: int) -> str:
         f" && ss -ltnpH sport = :{port}; status=$?;"
         f" kill $pid; wait $pid; test $status -eq 0 || {{ cat /tmp/by-hand.log; exit $status; }}"
     )
+
+
+def runs_with(option: str, value: str) -> Expected:
+    """After a restart the server was started with this option."""
+    return Expected(then=lambda board: board.arguments[board.arguments.index(option) + 1] == value)
+
+
+def is_up(board: Board) -> bool:
+    """The service runs and serves the model that was brought by hand."""
+    return board.health == Health(State.READY) and board.ask("/props").json["model_alias"] == FILE
+
+
+EXPECTED = {
+    "download": Expected(then=lambda board: board.host.file(f"{MODELS}/{FILE}").size == smoke.SIZE),
+    "checksum": Expected((f"{re.escape(FILE)}: OK",)),
+    "restart": Expected(then=is_up),
+    "wait": Expected((r'^\{"status":"ok"\}$',)),
+    "status": Expected((r"Active: active \(running\)", r"Main PID: \d+ \(llama-server\)")),
+    "completion": Expected((TEXT, r'"completion_tokens":\d+')),
+    "completion-parameters": Expected((TEXT,)),
+    "chat": Expected((CHAT, r'"finish_reason":"(stop|length)"', r'"prompt_tokens":\d+')),
+    "chat-system": Expected((CHAT,)),
+    "stream": Expected((rf"^data: \{{{TEXT}", r"^data: \[DONE\]$")),
+    "health": Expected((r'^\{"status":"ok"\}$',)),
+    "props": Expected((rf'"model_path":"{MODELS}/{re.escape(FILE)}"', r'"chat_template":"')),
+    "props-short": Expected((rf"^model +{MODELS}/", r"^context +2048$", r"^slots +\d+$", r"^build +b0-0c1e57")),
+    "metrics": Expected((r"^llamacpp:prompt_tokens_total \d", r"^# TYPE llamacpp:\w+ counter$")),
+    "web-ui": Expected((r"^<html lang=",)),
+    "ollama-generate": Expected((r"^HTTP/1.1 404 Not Found", r'"code":404')),
+    "instead-of-generate": Expected((TEXT,)),
+    "instead-of-tags": Expected((rf'"id":"{re.escape(FILE)}"',)),
+    "cli-answer": Expected((ANSWER,)),
+    "cli-pipe": Expected((r"\n> \s*\w+.*\w+",)),
+    "cli-chat": Expected((r"(?s)\n> .*\w+.*\n> .*Exiting",), typed="Hello!\n/exit\n"),
+    "cli-connected": Expected((rf"model +: {re.escape(FILE)}", r"\n> \s*\w+.*\w+"), typed="Hello!\n", endless=True),
+    "threads": runs_with("--threads", "2"),
+    "config-check": Expected((r"^fine$",)),
+    "config-print": Expected((rf"^/usr/bin/llama-server --model {MODELS}/\S+ .*--threads 2 ",)),
+    "key-make": Expected(then=lambda board: board.run(f"stat -c '%a %U:%G' {API_KEY}") == "640 root:ollama"),
+    "key-missing": Expected((r'"message":"Invalid API Key"', r'"code":401')),
+    "key-given": Expected((rf'"id":"{re.escape(FILE)}"',)),
+    "key-remove": Expected(then=lambda board: board.ask("/v1/models").status == 200),
+    "stop": Expected(then=lambda board: board.process == 0),
+    "by-hand": Expected((r'"status":"ok"', TEXT, r"127\.0\.0\.1:11434 .*llama-server"), serves=11434),
+    "start": Expected(then=is_up),
+    "listening-netstat": Expected((r"127\.0\.0\.1:11434 .* LISTEN +\d+/llama-server",)),
+    "listening-ss": Expected((r'127\.0\.0\.1:11434 .*users:\(\("llama-server",pid=\d+',)),
+    "logs-follow": Expected((r"ollama-cpp-server\[\d+\]: ",), endless=True),
+    "logs-last": Expected((r"ollama-cpp-server\[\d+\]: ",)),
+    "context": runs_with("--ctx-size", "1024"),
+    "small-context": Expected((r'"status":"ok"', TEXT, r"127\.0\.0\.1:11500 .*llama-server"), serves=11500),
+    "killed": Expected((rf"out of memory: Killed process \d+ \({HOG}\)",), after=HOGGED),
+    "logs-reason": Expected((r"\S",)),
+}
 
 
 def blocks() -> dict[str, str]:

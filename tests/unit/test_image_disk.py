@@ -1,7 +1,6 @@
 """Boards, and the disk that each of them starts from."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -99,15 +98,3 @@ def test_the_key_of_a_root_names_its_inputs(monkeypatch: pytest.MonkeyPatch) -> 
     assert root.key(named("rpi3")) == root.key(named("rpi4"))
     monkeypatch.setenv("BOARDLLAMA_MIRROR", "https://snapshot.example/20260101")
     assert root.key(named("qemu")) not in keys
-
-
-@pytest.mark.parametrize(
-    "path",
-    sorted(Path(root.HERE).glob("**/*.sh"))
-    + sorted(Path(root.HERE).glob("*/etc/kernel/*/*"))
-    + [converged.HERE / "finish.sh"],
-    ids=lambda path: path.name,
-)
-def test_hooks_are_shell(path: Path) -> None:
-    """A slip would show only minutes into a build."""
-    subprocess.run(["sh", "-n", str(path)], check=True)

@@ -189,12 +189,6 @@ def test_root_enters_by_key_only_and_the_cached_root_holds_no_key() -> None:
     assert "ssh_host_*" in (HERE / "finish.sh").read_text()
 
 
-@pytest.mark.parametrize("path", [tools.HERE / "divert.sh", tools.HERE / "undivert.sh", HERE / "finish.sh"])
-def test_hooks_are_shell(path: Path) -> None:
-    """A slip would show only minutes into a build."""
-    subprocess.run(["sh", "-n", str(path)], check=True)
-
-
 def test_finish_leaves_nothing_that_only_a_first_boot_may_make(tmp_path: Path) -> None:
     """Run on a small tree: no host key, an empty machine-id, the front door wanted, apt's timers off."""
     for name in ("etc/ssh", "var/lib/dbus", "var/lib/systemd", "etc/systemd/system/getty.target.wants"):

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,14 @@ from gguf import GGMLQuantizationType as Kind
 from deploy import cpu, model, service
 from deploy.errors import BoardllamaError
 from deploy.facts import BoardInfo
+from deploy.lock import TargetStep
 from deploy.models import fit
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, estimate
 from deploy.settings import Settings
+from deploy.snapshot import Snapshot
 from tests.shapes import Shape, write
+from tests.unit.known_host import KnownHost
 from tests.unit.test_gguf_info import write as write_small
 from tests.unit.test_settings import told
 
@@ -31,16 +33,14 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return told(model="path", model_path=str(write(SHAPE, tmp_path / "x.gguf")))
 
 
-@pytest.fixture
-def room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Serving], None]:
-    """Gives the board just the memory that serving the model in this way takes."""
+def board(memory: int = 0) -> KnownHost:
+    """One with that much memory in bytes, beside what its system takes."""
+    return KnownHost(Snapshot(board=BoardInfo(memory=fit.RESERVE + memory)))
 
-    def give(serving: Serving) -> None:
-        need = estimate(read(Path(settings.model_path)), serving).total
-        for module in (model, service):
-            monkeypatch.setattr(module, "board_of", lambda _host: BoardInfo(memory=fit.RESERVE + need + 1_000_000))
 
-    return give
+def room(settings: Settings, serving: Serving) -> KnownHost:
+    """A board with just the memory that serving the model in this way takes."""
+    return board(estimate(read(Path(settings.model_path)), serving).total + 1_000_000)
 
 
 def edited(settings: Settings, **sections: dict[str, Any]) -> bytes:
@@ -70,48 +70,48 @@ def test_a_context_may_be_all_that_the_model_was_trained_for_and_no_more(setting
 
 
 @pytest.mark.parametrize("name", ["missing.gguf", "folder.gguf", "pipe.gguf"])
-def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, name: str) -> None:
     """A pipe would be waited for without an end."""
     (tmp_path / "folder.gguf").mkdir()
     os.mkfifo(tmp_path / "pipe.gguf")
-    refused: list[str] = []
-    monkeypatch.setattr(model, "refuse", refused.append)
-    monkeypatch.setattr(model, "board_of", lambda _host: BoardInfo(memory=fit.RESERVE))
     settings = told(model="path", model_path=str(tmp_path / name))
-    list(model.fetch._inner(settings))
-    list(model.store_model._inner(settings, CPU))
-    assert refused == [f"model_path is '{tmp_path / name}': must be a .gguf file on this computer that is there"] * 2
+    for operation, words in ((model.fetch, (settings,)), (model.store_model, (settings, CPU))):
+        host = board()
+        assert not host.does(operation, *words)
+        assert host.record.reason == (
+            f"model_path is '{tmp_path / name}': must be a .gguf file on this computer that is there"
+        )
 
 
-def test_a_model_that_does_not_fit_stays_on_the_controller(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused: list[str] = []
-    monkeypatch.setattr(model, "refuse", refused.append)
-    monkeypatch.setattr(model, "board_of", lambda _host: BoardInfo(memory=fit.RESERVE + 1_000_000))
-    assert len(list(model.store_model._inner(settings, CPU))) == 1
-    assert "x.gguf needs" in refused[0]
+def test_a_model_that_does_not_fit_stays_on_the_controller(settings: Settings) -> None:
+    host = board(1_000_000)
+    assert not host.does(model.store_model, settings, CPU)
+    assert host.record.verdict == "refused"
+    assert host.record.reason.startswith("x.gguf needs ")
 
 
-def test_an_operators_edit_that_the_board_has_no_room_for_is_refused(
-    settings: Settings, room: Callable[[Serving], None]
-) -> None:
+def test_a_model_that_fits_is_brought(settings: Settings) -> None:
+    (step,) = room(settings, Serving(2048, repack=False)).plans(model.store_model, settings, CPU)
+    assert isinstance(step, TargetStep)
+
+
+def test_an_operators_edit_that_the_board_has_no_room_for_is_refused(settings: Settings) -> None:
     """The server that runs was started before it."""
-    room(Serving(2048, repack=True))
-    service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1})), CPU)
     large = edited(settings, models={"default_context_size": 4_000_000})
-    with pytest.raises(
-        BoardllamaError, match=r"config\.json was edited there: x\.gguf needs .*config_conflict=overwrite"
-    ):
-        service.check_edited(settings.edited(large), CPU)
-
-
-def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(
-    settings: Settings, room: Callable[[Serving], None]
-) -> None:
-    """To say that it is served without, and not to do it, would be the end of the server."""
-    room(Serving(2048, repack=False))
-    with pytest.raises(BoardllamaError, match=r"set inference\.repack to false in it"):
+    with room(settings, Serving(2048, repack=True)).turn():
         service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1})), CPU)
-    service.check_edited(settings.edited(edited(settings, inference={"repack": False})), CPU)
+        with pytest.raises(
+            BoardllamaError, match=r"config\.json was edited there: x\.gguf needs .*config_conflict=overwrite"
+        ):
+            service.check_edited(settings.edited(large), CPU)
+
+
+def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(settings: Settings) -> None:
+    """To say that it is served without, and not to do it, would be the end of the server."""
+    with room(settings, Serving(2048, repack=False)).turn():
+        with pytest.raises(BoardllamaError, match=r"set inference\.repack to false in it"):
+            service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1})), CPU)
+        service.check_edited(settings.edited(edited(settings, inference={"repack": False})), CPU)
 
 
 def test_an_operators_own_model_is_not_measured_by_the_size_of_ours(settings: Settings) -> None:

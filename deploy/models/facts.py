@@ -1,5 +1,7 @@
 """What a GGUF header says in the keys of its architecture."""
 
+from functools import cached_property
+
 from deploy.models.gguf_header import Header
 
 
@@ -32,12 +34,12 @@ class Facts:
         """How many layers the file has; a damaged count must not fill the memory."""
         return min(self.number("block_count"), 1 << 16)
 
-    @property
+    @cached_property
     def heads(self) -> tuple[int, ...]:
         """Heads of attention, by layer."""
         return self.per_layer("attention.head_count", self.layers)
 
-    @property
+    @cached_property
     def head_size(self) -> int:
         """Numbers per head where no key says it."""
         return self.number("embedding_length") // max(1, *self.heads) if any(self.heads) else 0

@@ -1,5 +1,7 @@
 """Which models the pinned llama.cpp loads: an architecture is a name in a GGUF file and a graph in llama.cpp's code."""
 
+from .config import told
+
 PIN = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"  # the llama.cpp in the source distribution of llama-cpp-python 0.3.36
 
 # LLM_ARCH_NAMES in src/llama-arch.cpp of that commit, without "clip", which only its quantization tool takes, and
@@ -33,6 +35,6 @@ def unknown(architecture: str) -> str | None:
     near = difflib.get_close_matches(architecture, ARCHITECTURES, n=1)
     hint = f" (the nearest that it knows is {near[0]})" if near else ""
     return (
-        f"has the architecture {architecture!r}: this llama.cpp knows {len(ARCHITECTURES)} others{hint}; "
+        f"has the architecture {told(architecture)}: this llama.cpp knows {len(ARCHITECTURES)} others{hint}; "
         f"take a model of a known one, or set llama_source to a llama.cpp that knows it"
     )

@@ -7,7 +7,9 @@ vocabulary with merges. Nothing here needs them, so long arrays are stepped over
 
 import math
 import mmap
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,8 +87,8 @@ def check_start(head: bytes, label: str) -> None:
         raise GgufError(f"{label} is empty, not a GGUF model: fetch it again")
     if MAGIC.startswith(head):
         raise GgufError(f"{label} is not usable: it ends after {len(head)} bytes: fetch it again")
-    kinds = (kind for start, kind in LOOKALIKES.items() if head.lstrip().lower().startswith(start[: len(head)]))
-    kind = next(kinds, "something else")
+    flags = re.DOTALL | re.IGNORECASE
+    kind = next((kind for start, kind in LOOKALIKES.items() if re.match(start, head, flags)), "something else")
     raise GgufError(f"{label} is not a GGUF model: it begins with {head!r}, which looks like {kind}")
 
 
@@ -132,12 +134,10 @@ class _Walk:
         """They, and where their weights begin. The header may be whole and the weights cut off: every tensor must end
         within the file.
         """
-        tensors = [self._tensor() for _ in range(count)]
+        tensors = list(self._named(count))
         alignment = self.keys.get("general.alignment", ALIGNMENT)
         if type(alignment) is not int or alignment < 1 or alignment & (alignment - 1):
             raise self._error(f"its general.alignment is {alignment!r}, no power of two: convert the model again")
-        if len({tensor.name for tensor in tensors}) < count:
-            raise self._error(f"it has two tensors of one name: {AGAIN}")
         start = -(-self.at // alignment) * alignment
         if tensors and start % ALIGNMENT:
             raise self._error(f"its weights begin at byte {start}, no multiple of {ALIGNMENT}: convert the model again")
@@ -147,6 +147,16 @@ class _Walk:
             reach = f"tensor {last.name!r} ends at byte {last.offset + last.size}, the file at {len(self.data)}"
             raise Truncated(f"{self.path} is not usable: it is truncated ({reach}): fetch it again")
         return placed, start
+
+    def _named(self, count: int) -> Iterator[Tensor]:
+        """Up to the second one of a name: zeros are as many tensors without a name as the file has room for."""
+        names = set()
+        for _ in range(count):
+            tensor = self._tensor()
+            if tensor.name in names:
+                raise self._error(f"it has two tensors of one name: {AGAIN}")
+            names.add(tensor.name)
+            yield tensor
 
     def _tensor(self) -> Tensor:
         """Its offset counts from the start of all tensor data."""
@@ -213,7 +223,7 @@ class _Walk:
         return self.data[self.at - length : self.at].decode(errors="backslashreplace")
 
     def _error(self, what: str) -> GgufError:
-        return GgufError(f"{self.path} is not usable: {what}")
+        return GgufError(f"{self.path} is not usable: {what if what.isprintable() else ascii(what)[1:-1]}")
 
 
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")

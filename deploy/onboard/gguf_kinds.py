@@ -40,14 +40,15 @@ REMOVED = {
     38: ("IQ4_NL_8_8", "Q4_0 or IQ4_NL"),
 }
 
-# What people really get in place of a model, by its first bytes in lower case.
+# What people really get in place of a model, by its first 16 bytes, small letters as capital ones.
 LOOKALIKES = {
-    b"<": "an HTML or XML page",
-    b"version https://git-lfs": "a Git LFS pointer (the clone was made without git lfs)",
-    b"{": "JSON text",
-    b"pk\x03\x04": "a zip archive (PyTorch weights?)",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x7felf": "an ELF program",
-    b"ggjt": "a model in the format before GGUF",
-    b"\0\0\0\0": "zeros (a file that was never filled)",
+    rb"(\xef\xbb\xbf)?\s*<": "an HTML or XML page",
+    rb"\s*version https:": "a Git LFS pointer (the clone was made without git lfs)",
+    rb"\s*{": "JSON text",
+    rb".{7}\0{": "safetensors (convert_hf_to_gguf.py makes a GGUF file of a folder of them)",
+    rb"PK\x03\x04|\x80\x02": "a zip archive or a pickle (PyTorch weights?)",
+    rb"\x1f\x8b|\x28\xb5\x2f\xfd|\xfd7zXZ": "a compressed file",
+    rb"\x7fELF": "an ELF program",
+    rb"(tj|fm|lm|al)gg": "a model or an adapter in a format before GGUF",
+    rb"\0{4}": "zeros (a file that was never filled)",
 }

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from .architectures import PIN, unknown
-from .config import ConfigError, is_file_name
+from .config import ConfigError, is_file_name, told
 from .gguf import GgufError, Header, Truncated, read_header
 from .gguf_kinds import BLOCKS, REMOVED
+from .tokenizers import unknown_tokenizer
 
 CHAT = "boardllama serves chat: take a chat model"
 ONE_FILE = "`llama-gguf-split --merge` makes one file of them"
@@ -31,6 +32,10 @@ NO_CHAT = {
     "eagle3 dflash gemma4-assistant": "is a draft model ({}), which only makes another one faster",
     "wavtokenizer-dec qwen3tts pockettts": "is a speech model ({})",
 }
+# What load_hparams in src/llama-model.cpp needs of every model, and what it takes as one number or a list by layer.
+NEEDED = ("context_length", "embedding_length", "block_count")
+PER_LAYER = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
+MOST_LAYERS = 512  # LLAMA_MAX_LAYERS in src/llama-hparams.h
 # enum llama_pooling_type in include/llama.h. 0 is none; -1 is what llama.cpp itself writes for a model without the key.
 POOLING = {1: "mean", 2: "cls", 3: "last"}
 RANK = 4
@@ -62,11 +67,13 @@ def refusal(header: Header, pin: str) -> str | None:
     architecture = str(header.keys.get("general.architecture", ""))
     return (
         other_file(header, architecture)
+        or (unknown(architecture) if pin == PIN or not architecture.isprintable() else None)
         or no_chat(header, architecture)
-        or (unknown(architecture) if pin == PIN else None)
+        or (unknown_tokenizer(header) if pin == PIN else None)
         or no_weights(header, pin)
         or misplaced(header)
         or no_numbers(header, architecture)
+        or no_layers(header, architecture)
     )
 
 
@@ -123,10 +130,28 @@ def misplaced(header: Header) -> str | None:
 
 
 def no_numbers(header: Header, architecture: str) -> str | None:
-    """For a file that lacks what load_hparams in src/llama-model.cpp asks of every model."""
-    needed = [f"{architecture}.{key}" for key in ("context_length", "embedding_length", "block_count")]
-    missing = next((key for key in needed if key not in header.keys), None)
-    return f"has no {missing}: it is no language model, or damaged; fetch it again" if missing else None
+    """For a file that lacks what load_hparams in src/llama-model.cpp asks of every model, or says it as no number."""
+    for key in NEEDED:
+        name = f"{architecture}.{key}"
+        number = header.keys.get(name)
+        if number is None:
+            return f"has no {name}: it is no language model, or damaged; fetch it again"
+        if type(number) is not int or not 0 < number <= 0xFFFFFFFF:
+            return f"says that its {name} is {told(number)}: must be a number over 0; fetch it again"
+    return None
+
+
+def no_layers(header: Header, architecture: str) -> str | None:
+    """For more layers than llama.cpp has room for, and for lists that say something of more or fewer than there are."""
+    layers = header.keys[f"{architecture}.block_count"]
+    if int(layers) > MOST_LAYERS:
+        return f"says that it has {layers} layers, where llama.cpp takes {MOST_LAYERS}: it is damaged, fetch it again"
+    for key in PER_LAYER:
+        name = f"{architecture}.{key}"
+        if header.lengths.get(name, layers) != layers or type(header.keys.get(name, 0)) is not int:
+            seen = f"a list of {header.lengths[name]}" if name in header.lengths else told(header.keys[name])
+            return f"says that its {name} is {seen}: must be a number, or {layers}, by layer; convert the model again"
+    return None
 
 
 def parts(header: Header) -> int:
@@ -136,9 +161,9 @@ def parts(header: Header) -> int:
 
 
 def parts_by_name(name: str) -> int:
-    """The same, for a file that is not here yet: llama-gguf-split names its files x-00001-of-00003.gguf."""
-    found = re.search(r"-\d{5}-of-(\d{5})\.gguf\Z", name)
-    return int(found[1]) if found and int(found[1]) > 1 else 0
+    """The same, for a file that is not here yet: x-00001-of-00003.gguf by llama-gguf-split, or much the same."""
+    found = re.search(r"[-_.](?:part)?[-_]?\d+[-_]?of[-_]?(\d{1,9})\.gguf\Z", name, re.IGNORECASE)
+    return int(found[1]) if found else 0
 
 
 def lone_part(header: Header, path: Path) -> str | None:
@@ -146,7 +171,7 @@ def lone_part(header: Header, path: Path) -> str | None:
     count = parts(header)
     first = f"-00001-of-{count:05}.gguf"
     stem = path.name.removesuffix(first)
-    names = [f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
+    names = (f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))  # a damaged count is huge
     if not count or (stem != path.name and all(path.with_name(name).exists() for name in names)):
         return None
     return f"is one of {count} parts of a model: put all here and choose the one that ends in {first}, or {ONE_FILE}"

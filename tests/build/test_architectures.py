@@ -4,6 +4,7 @@ import re
 
 from deploy.onboard.architectures import ARCHITECTURES, PIN
 from deploy.onboard.gguf_kinds import BLOCKS, REMOVED
+from deploy.onboard.tokenizers import OTHERS, PAIRWISE, PRE
 from tests.build.builds import CPU, Make, wanted, workspace
 
 
@@ -17,6 +18,14 @@ def test_the_list_is_the_sources(built: Make) -> None:
     assert table
     names = set(re.findall(r'\{ *LLM_ARCH_\w+, *"([^"]+)" *\}', table[1]))
     assert names - {"clip", "(unknown)"} == ARCHITECTURES
+
+
+def test_the_tokenizers_are_the_sources(built: Make) -> None:
+    source = (workspace(built(CPU)) / "src" / "src" / "llama-vocab.cpp").read_text()
+    assert set(re.findall(r'tokenizer_pre == "([^"]+)"', source)) == PRE
+    pairwise = re.search(r"((?:tokenizer_model == \"\w+\"(?: \|\| )?)+)\) \{\s*type = LLAMA_VOCAB_TYPE_BPE;", source)
+    assert set(re.findall(r'tokenizer_model == "(\w+)"', source)) - {"none", "no_vocab"} == PAIRWISE | OTHERS
+    assert pairwise and set(re.findall(r'"(\w+)"', pairwise[1])) == PAIRWISE
 
 
 def test_the_kinds_of_tensors_are_the_sources(built: Make) -> None:

@@ -99,6 +99,9 @@ def test_a_vocabulary_is_stepped_over_in_no_time(tmp_path: Path) -> None:
         (b'{"error": "no"}', "looks like JSON text"),
         (b"PK\x03\x04rest", "looks like a zip archive"),
         (bytes(64), "looks like zeros"),
+        (b'\x98\x0e\0\0\0\0\0\0{"__meta', "looks like safetensors"),
+        (b"algg\x01\0\0\0", "looks like a model or an adapter in a format before GGUF"),
+        (b"\xef\xbb\xbf\r\n<html>", "looks like an HTML or XML page"),
         (b"\x99\x98\x97\x96\x95", "looks like something else"),
         (b"", "is empty"),
     ],
@@ -152,11 +155,13 @@ def test_no_file_and_a_folder_are_told_apart_from_a_bad_model(tmp_path: Path) ->
     [
         (b"GGU", "it ends after 3 bytes"),
         (b"GGUF", "the header breaks at byte 4 of 4"),
-        (gguf_file(chat(), n_tensors=1 << 60), "the header breaks at byte"),
+        (gguf_file(chat(), n_tensors=1 << 60), "has two tensors of one name"),
+        (gguf_file(chat(), [Matrix("t")], n_tensors=1 << 60)[:-600], "the header breaks at byte"),
         (gguf_file(chat(), n_keys=1 << 60), "is not usable"),
         (gguf_file([*chat().items(), ("llama.context_length", 1)]), "has the key 'llama.context_length' twice"),
         (gguf_file([*chat().items(), ("", 1)]), "has the key '' without a name"),
         (gguf_file({**chat(), "x.nested": [[1], [2]]}), "x.nested is a list of lists"),
+        (gguf_file({**chat(), "x\ny": [[1], [2]]}), "x\\ny is a list of lists"),
         (gguf_file({**chat(), "general.alignment": 48}), "alignment is 48, no power of two"),
         (gguf_file({**chat(), "general.alignment": 0}), "alignment is 0, no power of two"),
         (gguf_file({**chat(), "general.alignment": "32"}), "alignment is '32', no power of two"),
@@ -174,6 +179,18 @@ def test_what_llama_cpp_would_not_read_is_refused(tmp_path: Path, content: bytes
     path.write_bytes(content)
     began = time.process_time()
     assert words in failure(path)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("counts", [(1 << 40, 0), (0, 1 << 40)])
+def test_zeros_behind_a_huge_count_are_not_walked_over(tmp_path: Path, counts: tuple[int, int]) -> None:
+    """700 MB of them would be 29 million tensors without a name, and a board's memory."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, *counts))
+    with path.open("ab") as file:
+        file.truncate(700_000_000)
+    began = time.process_time()
+    assert "is not usable: it has " in failure(path)
     assert time.process_time() - began < 1
 
 

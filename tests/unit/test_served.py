@@ -74,6 +74,19 @@ def test_a_kind_of_tensor_from_elsewhere_is_refused_where_the_source_is_known(tm
         (chat("gemma3", pooling_type=1), "is an embedding model (gemma3, mean pooling)"),
         ({"general.architecture": "llama"}, "has no llama.context_length"),
         ({"general.architecture": "llama", "llama.context_length": 1}, "has no llama.embedding_length"),
+        (chat(context_length="4096"), 'says that its llama.context_length is "4096": must be a number over 0'),
+        (chat(context_length=0), "says that its llama.context_length is 0: must be a number over 0"),
+        (chat(embedding_length=True), "says that its llama.embedding_length is true"),
+        (chat(block_count=513), "says that it has 513 layers, where llama.cpp takes 512"),
+        (chat(attention__head_count="4"), 'says that its llama.attention.head_count is "4"'),
+        (chat(attention__head_count_kv=[4, 4]), "llama.attention.head_count_kv is a list of 2: must be a number, or 1"),
+        (chat("a\nb", pooling_type=4), 'has the architecture "a\\nb"'),
+        (chat("x" * 10_000), "(10002 characters)"),
+        ({**chat(), "tokenizer.ggml.model": "none"}, 'has the tokenizer "none"'),
+        (
+            {**chat(), "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "newer"},
+            'has the pre-tokenizer "newer", with which this llama.cpp reads no text',
+        ),
         (chat("qwen2", attention__causal=False), "reads its text in both directions (qwen2)"),
     ],
 )
@@ -101,6 +114,13 @@ def test_every_other_architecture_is_served(tmp_path: Path, architecture: str) -
     accept(tmp_path / "x.gguf", gguf({**chat(architecture), "general.type": "model"}))
 
 
+@pytest.mark.parametrize("names", [("gpt2", "qwen2"), ("gpt2", ""), ("llama", "newer")])
+def test_a_tokenizer_that_llama_cpp_knows_is_served(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Only one that joins pairs has a pre-tokenizer."""
+    keys = dict(zip(("tokenizer.ggml.model", "tokenizer.ggml.pre"), names, strict=True))
+    accept(tmp_path / "x.gguf", gguf({**chat(attention__head_count=[4]), **keys}))
+
+
 def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
     assert "holds no weights" in on_both(tmp_path / "x.gguf", gguf(chat(), []))
 
@@ -116,8 +136,10 @@ def test_weights_that_lie_elsewhere_are_refused(tmp_path: Path, first: int) -> N
 
 def test_a_part_is_known_by_its_name() -> None:
     assert parts_by_name("x-00001-of-00003.gguf") == 3
-    for whole in ("x.gguf", "x-00001-of-00001.gguf", "x-1-of-3.gguf", "00002-of-00003.gguf.gguf"):
-        assert parts_by_name(whole) == 0
+    for part in ("X-00002-OF-00003.gguf", "q4/x-1-of-3.gguf", "x_00002_of_00003.gguf", "x.gguf.part2of3.gguf"):
+        assert parts_by_name(part) == 3
+    for whole in ("x.gguf", "x-00001-of-00001.gguf", "00002-of-00003.gguf.gguf", "best-of-3.gguf", "x-1-of-3/y.gguf"):
+        assert parts_by_name(whole) < 2
 
 
 def test_a_part_alone_is_refused_and_all_of_them_are_served(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def switch(release: Release) -> Outcome:
         return verdict.end(Outcome.REFUSED, str(error))
     if is_waiting(release):
         return await_model(release, verdict)
-    if release.is_current and not release.is_tried:
+    if release.is_current:
         return again(release, verdict)
     return trial(release, verdict)
 
@@ -142,7 +142,7 @@ def back(before: Release | None, release: Release, reason: str, verdict: Verdict
         with suppress(Unhealthy):  # what stood there before the first release may not start, as it did not before
             systemctl("daemon-reload")
             systemctl("restart" if places.PUBLIC_UNIT.exists() else "stop", places.UNIT)
-        return verdict.end(Outcome.BACK, f"{reason}; nothing was served before, and nothing is now")
+        return verdict.end(Outcome.BACK, f"{reason}; no release was served before, and none is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
         undone = as_edited_or_judged(before, verdict)

@@ -13,10 +13,10 @@ OVERRIDE = "etc/systemd/system"
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >>{folder}/asked
 case $1 in
+daemon-reload) for unit in {units}; do test ! -e $unit || {{ cp $unit {folder}/loaded; break; }}; done ;;
 restart)
     test ! -e {folder}/refusal || {{ cat {folder}/refusal >&2; exit 1; }}
-    for unit in {units}; do test ! -e $unit || break; done
-    release=$(readlink -f $(sed -n 's|^ExecStart=\\(.*\\)/boardllama launch$|\\1|p' $unit))
+    release=$(readlink -f $(sed -n 's|^ExecStart=\\(.*\\)/boardllama launch$|\\1|p' {folder}/loaded))
     printf '127.0.0.1 11434\\nrelease %s\\n' ${{release##*/}} >{started} ;;
 show) printf 'ActiveState=%s\\nResult=exit-code\\nExecMainStatus=78\\n' "$(cat {folder}/state)" ;;
 esac
@@ -43,6 +43,11 @@ class Systemd:
     def refuse(self, words: str) -> None:
         """No restart succeeds."""
         (self.folder / "refusal").write_text(words)
+
+    @property
+    def loaded(self) -> str:
+        """The unit as it was read last, which is what a restart starts."""
+        return (self.folder / "loaded").read_text()
 
     @property
     def asked(self) -> list[str]:

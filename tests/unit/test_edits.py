@@ -117,3 +117,15 @@ def test_an_edit_that_serves_is_not_undone(target: Target) -> None:
     target.bad = {"r2"}
     switch.switch(target.add("r2"))
     assert places.CONFIG.read_text() == "an edit"
+
+
+def test_an_edit_that_was_judged_good_is_what_is_gone_back_to(target: Target) -> None:
+    """By the switch that its operator asked for: not the file that was deployed, but the one that served."""
+    first = target.add("r1")
+    switch.switch(first)
+    places.CONFIG.write_text("a good edit")
+    assert switch.switch(first) is Outcome.SERVING
+    places.CONFIG.write_text("too much for this board")
+    target.bad, target.fatal = {"r2"}, "too much"
+    assert switch.switch(target.add("r2")) is Outcome.BACK
+    assert places.CONFIG.read_text() == "a good edit"

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places, releases, switch
+from deploy.onboard import gate, places, releases, switch
 from deploy.onboard.check import CheckError
 from deploy.onboard.releases import Release, current, table
 from deploy.onboard.switch import Outcome
 from tests.unit.onboard import Target, consistent, target
+from tests.unit.systemd import Systemd, systemd
 
-__all__ = ["target"]
+__all__ = ["systemd", "target"]
 
 
 def verdict() -> Any:
@@ -58,6 +59,7 @@ def test_a_rejected_release_may_be_tried_again(target: Target) -> None:
     switch.switch(second)
     target.bad = set()
     assert switch.switch(second) is Outcome.COMMITTED
+    assert second.rejected is None
     assert states() == {"r2": "current", "r1": "previous"}
 
 
@@ -71,6 +73,7 @@ def test_when_the_old_one_is_not_healthy_either_that_is_told(target: Target) -> 
 def test_a_bad_first_release_leaves_nothing_served(target: Target) -> None:
     target.bad = {"r1"}
     assert switch.switch(target.add("r1")) is Outcome.BACK
+    assert verdict()["reason"].endswith("; no release was served before, and none is now")
     assert current() is None
     assert not places.TRIAL.exists()
 
@@ -102,35 +105,6 @@ def test_a_rollback_shortens_no_history(target: Target) -> None:
         switch.switch(target.add(name, keep=3))
     switch.switch(Release(places.RELEASES / "r2"))
     assert [release.id for release in releases.lineage()] == ["r2", "r3", "r1"]
-
-
-def test_two_models_of_one_name_do_not_touch_each_other(target: Target) -> None:
-    first = target.add("r1", content=b"GGUF one")
-    switch.switch(first)
-    switch.switch(target.add("r2", content=b"GGUF two"))
-    public = places.MODELS / "m.gguf"
-    assert public.read_bytes() == b"GGUF two"
-    switch.switch(first)
-    assert public.read_bytes() == b"GGUF one"
-
-
-def test_a_model_that_two_releases_share_is_stored_once_and_outlives_either(target: Target) -> None:
-    for name in ("r1", "r2", "r3"):
-        switch.switch(target.add(name))
-    assert len(list(places.MODEL_STORE.iterdir())) == 1
-    switch.switch(target.add("r4", model="n.gguf", content=b"GGUF other"))
-    switch.switch(target.add("r5", model="n.gguf", content=b"GGUF other"))
-    assert [path.name for path in places.MODELS.glob("*.gguf")] == ["n.gguf"]
-    assert len(list(places.MODEL_STORE.iterdir())) == 1
-
-
-def test_pruning_never_removes_what_runs(target: Target) -> None:
-    switch.switch(target.add("r1"))
-    places.STARTED.parent.mkdir(parents=True)
-    places.STARTED.write_text("127.0.0.1 11434\nrelease r1\n")
-    for name in ("r2", "r3", "r4"):
-        switch.switch(target.add(name))
-    assert set(states()) == {"r1", "r3", "r4"}
 
 
 @pytest.mark.parametrize("failing", ["adopt", "commit"])
@@ -185,3 +159,46 @@ def test_what_is_committed_again_still_follows_on_the_release_before_it(target: 
         assert switch.switch(second) is Outcome.WAITING
     assert [release.id for release in releases.lineage()] == ["r2", "r1"]
     assert states() == {"r2": "current", "r1": "previous"}
+
+
+def test_a_server_that_stood_there_before_a_bad_first_release_runs_again(
+    target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "systemctl", gate.systemctl)
+    target.bad = {"r1"}
+    release = target.add("r1")
+    assert switch.switch(release) is Outcome.BACK
+    assert systemd.asked[-1] == f"stop {places.UNIT}", "nothing stood there"
+    places.PUBLIC_UNIT.write_text("ExecStart=/opt/theirs/boardllama launch\n")
+    assert switch.switch(release) is Outcome.BACK
+    assert systemd.asked[-2:] == ["daemon-reload", f"restart {places.UNIT}"]
+    assert systemd.loaded == places.PUBLIC_UNIT.read_text()
+
+
+def test_after_a_commit_systemd_knows_the_unit_that_a_boot_would_start(
+    target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one of the trial would go on leading to its own release when `current` leads elsewhere."""
+    monkeypatch.setattr(switch, "systemctl", gate.systemctl)
+    monkeypatch.setattr(switch, "SYSTEMD", places.TRIAL.parent)
+    assert switch.switch(target.add("r1")) is Outcome.COMMITTED
+    assert systemd.loaded == places.PUBLIC_UNIT.read_text()
+
+
+def test_a_switch_that_was_cut_after_its_commit_is_ended_by_the_next(target: Target) -> None:
+    release = target.add("r1")
+    switch.switch(release)
+    places.TRIAL.write_text(release.trial_unit())
+    assert states() == {"r1": "current"}
+    assert switch.switch(release) is Outcome.SERVING
+    assert not places.TRIAL.exists()
+    assert consistent(target) == "r1"
+
+
+def test_the_speed_of_a_switch_is_that_of_its_release_alone(target: Target) -> None:
+    """Another one was asked for since, and refused."""
+    first, second = target.add("r1"), target.add("r2")
+    assert switch.last_rate(first) is None
+    places.VERDICT.parent.mkdir()
+    places.VERDICT.write_text(json.dumps({"release": "r2", "lines": [], "tokens_per_second": 9.5}))
+    assert (switch.last_rate(first), switch.last_rate(second)) == (None, 9.5)

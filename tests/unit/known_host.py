@@ -114,8 +114,8 @@ def programs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def program(path: Path, text: str) -> Path:
+def program(path: Path, text: str, loader: str = "/bin/sh") -> Path:
     """A program of the shell."""
-    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.write_text(f"#!{loader}\n{text}\n")
     path.chmod(0o755)
     return path

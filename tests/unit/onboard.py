@@ -54,11 +54,19 @@ class Target:
         for name in ("usr/bin", "usr/lib/systemd/system", "run/systemd/system", "var/lib/ollama/models", "etc"):
             (root / name).mkdir(parents=True)
 
-    def add(self, name: str, model: str | None = "m.gguf", content: bytes = b"GGUF", keep: int = 2) -> Release:
-        """Prepares a release as a deploy does."""
+    def add(
+        self,
+        name: str,
+        model: str | None = "m.gguf",
+        content: bytes = b"GGUF",
+        keep: int = 2,
+        server: bytes | None = None,
+    ) -> Release:
+        """Prepares a release as a deploy does. Its programs hold its name, but for a `server` that can be run."""
         folder = places.RELEASES / name
         folder.mkdir(parents=True)
-        build = self.store(places.BUILDS / f"build-{name}", {one: name.encode() for one in places.PROGRAMS})
+        programs = {one: name.encode() for one in places.PROGRAMS} | ({"llama-server": server} if server else {})
+        build = self.store(places.BUILDS / f"build-{name}", programs)
         links = {one: build / one for one in places.PROGRAMS}
         if model:
             store = places.MODEL_STORE / hashlib.sha256(content).hexdigest()[:16]
@@ -88,6 +96,7 @@ class Target:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
+            (folder / name).chmod(0o755)
         return folder
 
     def served(self) -> Release:

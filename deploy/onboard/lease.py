@@ -55,8 +55,8 @@ def take(lock: IO[str]) -> "str | None":
         except BlockingIOError:
             lock.seek(0)
             holder = lock.read().strip() or "another deploy"
-            silent = time.time() - LOCK.stat().st_mtime
-            if abs(silent) < STALE:
+            silent = abs(time.time() - LOCK.stat().st_mtime)  # a board without a clock of its own may go back in time
+            if silent < STALE:
                 return holder
             print(f"wait {holder} is silent for {silent:.0f} s: its lock is given up at {SILENCE} s", flush=True)
             time.sleep(BEAT)

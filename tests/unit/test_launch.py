@@ -1,6 +1,5 @@
 """The launcher: which model it finds, and how it becomes llama-server."""
 
-import json
 import os
 import socket
 from pathlib import Path
@@ -9,11 +8,8 @@ from typing import Any
 import pytest
 
 from deploy.onboard import bounds, launch, places, switch
-from deploy.onboard.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
 from deploy.onboard.config import ConfigError
-from deploy.onboard.cores import fast_cores
 from deploy.onboard.releases import Release
-from deploy.paths import REPO
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, argument, command, config, models, target
 
@@ -115,71 +111,11 @@ def test_a_taken_port_is_said_to_be_taken() -> None:
     launch.check_port({"host": "127.0.0.1", "port": port})
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
-    """What would have become of the process; filled by start()."""
-    seen: dict[str, Any] = {}
-    monkeypatch.setenv("LLAMA_ARG_PORT", "1")
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(os, "fork", lambda: 1)
-    monkeypatch.setattr(os, "execve", lambda *args: seen.update(zip(("path", "argv", "env"), args, strict=True)))
-    monkeypatch.setattr(launch, "check_port", lambda server: None)
-    return seen
-
-
-def test_it_becomes_the_server_with_a_clean_environment(started: dict[str, Any], target: Target) -> None:
-    """LLAMA_ARG_* and a user's config.ini must not change what config.json says."""
-    release = target.add("r1")
-    launch.start(release)
-    assert started["path"] == release.folder / "llama-server", "what is judged is what runs"
-    assert started["argv"][0] == "/usr/bin/llama-server", "and shows the name that users know"
-    plain = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
-    assert started["env"] == plain | bounds.ENVIRONMENT
-
-
-def test_it_leaves_word_which_cores_are_its_own(started: dict[str, Any], target: Target, tmp_path: Path) -> None:
-    """As taskset reads it: the unit has it do what the sandbox lets no process do."""
-    launch.start(target.add("r1"))
-    allowed = fast_cores(allowed=os.sched_getaffinity(0))
-    assert (tmp_path / "cores").read_text() == ",".join(map(str, sorted(allowed)))
-
-
-def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(
-    started: dict[str, Any], target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(places, "STARTED", tmp_path / "started")
-    release = target.add("r1")
-    wanted = {"models": {"path": str(places.MODELS), "default_model": "m.gguf"}}
-    (release.folder / "config.json").write_text(json.dumps(wanted))
-    launch.start(release)
-    assert not launch.is_fresh(), "nothing has the public names yet"
-    switch.switch(release)
-    assert launch.is_fresh()
-    key = places.API_KEY
-    key.parent.mkdir(parents=True, exist_ok=True)
-    key.write_text("secret")
-    assert not launch.is_fresh(), "a key that appears makes a difference"
-
-
-def test_starts_that_never_get_ready_end(tmp_path: Path) -> None:
-    for _ in range(ATTEMPTS):
-        count_attempt(tmp_path)
-    with pytest.raises(ConfigError, match="5 starts in a row did not get ready"):
-        count_attempt(tmp_path)
-    (tmp_path / "attempts").unlink()
-    count_attempt(tmp_path)
-
-
-def test_a_start_that_failed_behind_a_crowd_does_not_count_and_the_next_one_waits(tmp_path: Path) -> None:
-    waited: list[float] = []
-    for _ in range(9):
-        (tmp_path / "crowded").touch()
-        count_attempt(tmp_path, waited.append)
-    assert not (tmp_path / "attempts").exists()
-    assert waited == [CROWD_SECONDS] * 9
-    unit = (REPO / "templates" / f"{places.UNIT}.j2").read_text()
-    numbers = dict(line.split("=", 1) for line in unit.splitlines() if line.startswith("StartLimit"))
-    assert int(numbers["StartLimitIntervalSec"]) / CROWD_SECONDS < int(numbers["StartLimitBurst"])
+def test_a_server_is_told_of_the_key_as_soon_as_there_is_one(models: Path, target: Target) -> None:
+    assert "--api-key-file" not in command(config(models))
+    places.API_KEY.parent.mkdir(parents=True, exist_ok=True)
+    places.API_KEY.write_text("# of the kitchen\nsk-1\n")
+    assert argument(command(config(models)), "--api-key-file") == str(places.API_KEY)
 
 
 def test_an_address_that_is_not_there_yet_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:

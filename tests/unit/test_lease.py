@@ -1,5 +1,6 @@
 """The lock of a target: real processes, a real lock, in a folder of its own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def test_the_lock_goes_with_the_connection(hold: Hold) -> None:
     first.stdin.close()
     assert first.wait(10) == 0
     assert line(hold("bob")) == "held"
+    assert line(hold("cy")) == "busy bob", "and who had it is forgotten"
 
 
 def test_the_lock_goes_with_a_killed_process(hold: Hold) -> None:
@@ -90,6 +92,31 @@ def test_signs_of_life_keep_it(hold: Hold) -> None:
         first.stdin.flush()
         time.sleep(0.2)
     assert first.poll() is None
+
+
+def test_a_sign_of_life_is_seen_by_the_next_deploy(hold: Hold, tmp_path: Path) -> None:
+    first, lock_file = hold("ann"), tmp_path / "lock"
+    assert line(first) == "held"
+    os.utime(lock_file, (0, 0))
+    assert first.stdin
+    first.stdin.write("\n")
+    first.stdin.flush()
+    while lock_file.stat().st_mtime == 0:
+        time.sleep(0.01)
+    assert line(hold("bob")) == "busy ann"
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_holder_of_another_time_is_given_up_when_it_is_silent(hold: Hold, tmp_path: Path, hours: int) -> None:
+    """The clock of a board without a battery jumps when its network comes."""
+    first = hold("ann")
+    assert line(first) == "held"
+    when = time.time() + 3600 * hours
+    os.utime(tmp_path / "lock", (when, when))
+    second = hold("bob")
+    assert line(second).startswith("wait ann is silent for 7")
+    first.kill()
+    assert any(line(second) == "held" for _ in range(100))
 
 
 def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:

@@ -6,13 +6,17 @@ import pytest
 
 from deploy import release as releases
 from deploy import service
+from deploy.build.artifact import Build
+from deploy.cpu import named
 from deploy.facts import ReleaseFiles, Text
 from deploy.onboard.places import CONFIG, PUBLIC_UNIT
 from deploy.release import Release
 from deploy.remote import Remote
-from deploy.snapshot import Snapshot, pristine_of
+from deploy.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
 from tests.unit.known_host import KnownHost
+from tests.unit.test_plan import NOWHERE, prepare
 from tests.unit.test_release import NOON, release
+from tests.unit.test_settings import told
 
 __all__ = ["release"]
 
@@ -79,3 +83,51 @@ def test_a_damaged_release_is_mended_and_keeps_what_the_target_noted_in_it(remot
     assert found(remote, release) == release.contents(NOON) | {"created": NOON}
     assert (folder / "previous").readlink() == Path("../r0")
     assert not (folder / "half").exists() and not rest.exists()
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """One that the controller has."""
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
+    made = Build(NOWHERE, named("cortex-a76"))
+    prepare(made)
+    return made
+
+
+EDITED = Snapshot(
+    texts={
+        str(CONFIG): Text(b'{"server": {"port": 80}}', 0o644, "root:root"),
+        pristine_of(CONFIG): Text(b"{}", 0o644, "root:root"),
+    }
+)
+
+
+def test_a_board_is_brought_what_it_lacks_of_its_release_and_nothing_when_all_is_there(build: Build) -> None:
+    host, settings = KnownHost(Snapshot(), "@fake/board"), told(model=None)
+    assert len(host.plans(service.prepare, settings, build)) == 1
+    release = service.prepared(host.host)
+    assert release
+    there = release.contents(NOON) | {"created": NOON, "judged": "a note of the target's own"}
+    memory_of(host.host).releases[release.id] = ReleaseThere(files=there)
+    assert host.plans(service.prepare, settings, build) == []
+    for name in ("config.json", "onboard/gate.py", "manifest.json"):
+        memory_of(host.host).releases[release.id] = ReleaseThere(files=there | {name: "another sha256"})
+        assert len(host.plans(service.prepare, settings, build)) == 1, name
+
+
+@pytest.mark.parametrize(("conflict", "kept"), [("keep", [CONFIG]), ("overwrite", [])])
+def test_an_edit_wins_until_its_operator_says_otherwise(build: Build, conflict: str, kept: list[Path]) -> None:
+    host = KnownHost(EDITED, "@fake/board")
+    host.plans(service.prepare, told(model=None, config_conflict=conflict), build)
+    release = service.prepared(host.host)
+    assert release and list(release.kept) == kept
+
+
+def test_a_board_whose_build_is_gone_is_not_switched_to_what_was_prepared_before(build: Build) -> None:
+    """pyinfra asks each operation twice: before the run, and in it."""
+    host, settings = KnownHost(Snapshot(), "@fake/board"), told(model=None)
+    host.plans(service.prepare, settings, build)
+    (build.artifact / "manifest.json").unlink()
+    assert not host.does(service.prepare, settings, build)
+    assert "is not there" in host.record.reason
+    assert service.prepared(host.host) is None

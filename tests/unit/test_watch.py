@@ -161,3 +161,14 @@ def test_programs_that_import_nothing_name_the_same_places() -> None:
     assert (str(places.STARTED), str(places.AWAITED)) == (watch.STARTED, watch.AWAITED)
     assert watch.HUNG == explain.HUNG
     assert places.SWITCH_UNIT == lease.SWITCH
+
+
+def test_that_this_machine_cannot_ask_is_no_fault_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while its address is gone: here it is one that no interface has."""
+    monkeypatch.setattr(watch, "STARTED", str(tmp_path / "started"))
+    monkeypatch.setattr(watch, "RETRY_SECONDS", 0)
+    (tmp_path / "started").write_text("fe80::1 11434\n")
+    assert watch.answers() is None
+    assert watch.is_heard(os.getpid())

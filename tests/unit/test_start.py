@@ -1,0 +1,209 @@
+"""A start of the service: the launcher counts it, says of what it is made, and becomes llama-server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onboard import bounds, launch, places, switch, watch
+from deploy.onboard.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
+from deploy.onboard.config import ConfigError
+from deploy.onboard.cores import fast_cores
+from deploy.paths import REPO
+from deploy.vm.ports import free_ports
+from tests.faults.bad_releases import fake
+from tests.unit.llama_server import await_answer
+from tests.unit.onboard import Target, target
+
+__all__ = ["target"]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """What would have become of the process; filled by start()."""
+    seen: dict[str, Any] = {}
+    monkeypatch.setenv("LLAMA_ARG_PORT", "1")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(os, "fork", lambda: 1)
+    monkeypatch.setattr(os, "execve", lambda *args: seen.update(zip(("path", "argv", "env"), args, strict=True)))
+    monkeypatch.setattr(launch, "check_port", lambda server: None)
+    return seen
+
+
+def test_it_becomes_the_server_with_a_clean_environment(started: dict[str, Any], target: Target) -> None:
+    """LLAMA_ARG_* and a user's config.ini must not change what config.json says."""
+    release = target.add("r1")
+    launch.start(release)
+    assert started["path"] == release.folder / "llama-server", "what is judged is what runs"
+    assert started["argv"][0] == "/usr/bin/llama-server", "and shows the name that users know"
+    plain = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
+    assert started["env"] == plain | bounds.ENVIRONMENT
+
+
+def test_it_leaves_word_which_cores_are_its_own(started: dict[str, Any], target: Target, tmp_path: Path) -> None:
+    """As taskset reads it: the unit has it do what the sandbox lets no process do."""
+    launch.start(target.add("r1"))
+    allowed = fast_cores(allowed=os.sched_getaffinity(0))
+    assert (tmp_path / "cores").read_text() == ",".join(map(str, sorted(allowed)))
+
+
+def test_each_start_is_counted_and_forgets_why_the_last_server_was_ended(
+    started: dict[str, Any], target: Target, tmp_path: Path
+) -> None:
+    (tmp_path / "hung").touch()
+    launch.start(target.add("r1"))
+    assert (tmp_path / "attempts").read_text() == "1"
+    assert not (tmp_path / "hung").exists()
+
+
+def test_a_disk_that_does_not_come_ends_the_start_so_that_systemd_tries_again(
+    started: dict[str, Any], target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "await_disk", lambda _ways, _read: False)
+    with pytest.raises(SystemExit, match=str(launch.EX_TEMPFAIL)):
+        launch.start(target.add("r1"))
+    assert not started
+
+
+@pytest.mark.parametrize(("server", "status"), [({"port": 0}, launch.EX_CONFIG), (None, 1)])
+def test_what_only_a_person_can_mend_is_not_tried_again(
+    started: dict[str, Any],
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    server: Any,
+    status: int,
+) -> None:
+    """The unit restarts on status 1, and not on 78."""
+    release = target.add("r1")
+    monkeypatch.setattr(launch, "own", lambda: release)
+    if server:
+        (release.folder / "config.json").write_text(json.dumps({"server": server}))
+    else:
+        monkeypatch.setenv("RUNTIME_DIRECTORY", str(target.root / "none"))
+    assert launch.main() == status
+    assert not started
+    said = capsys.readouterr().err
+    assert said.startswith("ollama-cpp-server: ") and said.count("\n") == 1
+
+
+def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(
+    started: dict[str, Any], target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "STARTED", tmp_path / "started")
+    release = target.add("r1")
+    wanted = {"models": {"path": str(places.MODELS), "default_model": "m.gguf"}}
+    (release.folder / "config.json").write_text(json.dumps(wanted))
+    launch.start(release)
+    assert not launch.is_fresh(), "nothing has the public names yet"
+    switch.switch(release)
+    assert launch.is_fresh()
+    model = (release.folder / "m.gguf").resolve()
+    model.write_bytes(b"GGUF another")
+    assert not launch.is_fresh(), "it serves what lay there before"
+    launch.start(release)
+    assert launch.is_fresh()
+    key = places.API_KEY
+    key.parent.mkdir(parents=True, exist_ok=True)
+    key.write_text("secret")
+    assert not launch.is_fresh(), "a key that appears makes a difference"
+
+
+def test_starts_that_never_get_ready_end(tmp_path: Path) -> None:
+    for _ in range(ATTEMPTS):
+        count_attempt(tmp_path)
+    with pytest.raises(ConfigError, match="5 starts in a row did not get ready"):
+        count_attempt(tmp_path)
+    (tmp_path / "attempts").unlink()
+    count_attempt(tmp_path)
+
+
+def test_a_start_that_failed_behind_a_crowd_does_not_count_and_the_next_one_waits(tmp_path: Path) -> None:
+    waited: list[float] = []
+    for _ in range(9):
+        (tmp_path / "crowded").touch()
+        count_attempt(tmp_path, waited.append)
+    assert not (tmp_path / "attempts").exists()
+    assert waited == [CROWD_SECONDS] * 9
+    unit = (REPO / "templates" / f"{places.UNIT}.j2").read_text()
+    numbers = dict(line.split("=", 1) for line in unit.splitlines() if line.startswith("StartLimit"))
+    assert int(numbers["StartLimitIntervalSec"]) / CROWD_SECONDS < int(numbers["StartLimitBurst"])
+
+
+# What the program `boardllama launch` does, with every place of the target in a folder.
+LAUNCH = """
+import sys
+from pathlib import Path
+from deploy.onboard import launch, places, releases
+root = Path(sys.argv[1])
+for name, place in list(vars(places).items()):
+    if isinstance(place, Path):
+        setattr(places, name, root / str(place).lstrip("/"))
+launch.own = lambda: releases.Release(places.RELEASES / "r1")
+sys.exit(launch.main())
+"""
+
+
+@pytest.fixture
+def port(target: Target) -> int:
+    """Where the server of release r1 is to answer."""
+    (port,) = free_ports(1)
+    release = target.add("r1", server=fake("well", "b0-abc"))
+    (release.folder / "config.json").write_text(
+        json.dumps({"server": {"port": port}, "models": {"path": str(places.MODELS)}})
+    )
+    (release.folder / "onboard").mkdir()
+    places.STARTED.parent.mkdir(parents=True)
+    program = Path(watch.__file__).read_text().replace("/run/ollama-cpp-server", str(places.STARTED.parent))
+    program = program.replace("WATCH_SECONDS = 10.0", "WATCH_SECONDS = 0.1")
+    (release.folder / "onboard" / "watch.py").write_text(program)
+    return port
+
+
+@pytest.fixture
+def process(target: Target, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The launcher's, when the server answers."""
+    environment = {**os.environ, "RUNTIME_DIRECTORY": str(places.STARTED.parent), "LLAMA_ARG_PORT": "1"}
+    with subprocess.Popen([sys.executable, "-c", LAUNCH, target.root], cwd=REPO, env=environment) as child:
+        try:
+            await_answer(port)
+            yield child
+        finally:
+            child.kill()
+
+
+def children(process: int) -> list[int]:
+    """The processes that it started and that run."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def gone(path: Path) -> bool:
+    """Whether it goes within a minute."""
+    for _ in range(1200):
+        if not path.exists():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_launcher_becomes_the_server_and_a_watcher_counts_its_first_answer(
+    process: "subprocess.Popen[bytes]", port: int
+) -> None:
+    server = places.RELEASES / "r1" / "llama-server"
+    words = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode().split("\0")
+    assert str(server) in words and words[words.index("--port") + 1] == str(port)
+    assert b"LLAMA_ARG" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert places.STARTED.read_text().splitlines()[:2] == [f"127.0.0.1 {port}", "release r1"]
+    assert gone(places.STARTED.with_name("attempts")), "the start that it was is over"
+    (watcher,) = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert gone(Path(f"/proc/{watcher}")), "nothing is left to watch over"

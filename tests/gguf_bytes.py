@@ -83,6 +83,10 @@ class Parts(NamedTuple):
         """All but the keys that end so."""
         return self._replace(keys=[key for key in self.keys if not str(key[0]).endswith(ending)])
 
+    def with_other(self, name: str, thing: Any) -> "Parts":
+        """Another value of a key."""
+        return self.without_key(name).with_key(name, thing)
+
     def bytes(self, version: int = 3, alignment: int = 32) -> bytes:
         """The file."""
         body, weights = b"".join(key for _, key in self.keys), b""

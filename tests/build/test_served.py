@@ -15,6 +15,13 @@ from tests.build.builds import CPU, Make
 from tests.gguf_bytes import Parts, parts_of
 from tests.unit.test_settings import told
 
+
+def pairwise(parts: Parts, pre: str) -> bytes:
+    """With a vocabulary that joins pairs."""
+    other = parts.with_other("tokenizer.ggml.model", "gpt2").with_key("tokenizer.ggml.pre", pre)
+    return other.with_key("tokenizer.ggml.merges", ["a b"]).bytes()
+
+
 # The smoke model with one oddity each; the keys that it has need no mention.
 TAKEN: dict[str, Callable[[Parts], bytes]] = {
     "as it is": lambda parts: parts.bytes(),
@@ -24,6 +31,9 @@ TAKEN: dict[str, Callable[[Parts], bytes]] = {
     "aligned to 64 bytes": lambda parts: parts.with_key("general.alignment", 64).bytes(alignment=64),
     "no pooling": lambda parts: parts.with_key("llama.pooling_type", 0).bytes(),
     "unsaid pooling": lambda parts: parts.with_key("llama.pooling_type", 0xFFFFFFFF).bytes(),
+    "heads by layer": lambda parts: parts.with_other("llama.attention.head_count", [2, 2]).bytes(),
+    "a known pre-tokenizer": lambda parts: pairwise(parts, "default"),
+    "a pre-tokenizer that is not asked for": lambda parts: parts.with_key("tokenizer.ggml.pre", "newer").bytes(),
     "causal": lambda parts: parts.with_key("llama.attention.causal", True).bytes(),
 }
 REFUSED: dict[str, Callable[[Parts], bytes]] = {
@@ -39,6 +49,13 @@ REFUSED: dict[str, Callable[[Parts], bytes]] = {
     "cut": lambda parts: parts.bytes()[:-64],
     "no layers": lambda parts: parts.without_key(".block_count").bytes(),
     "no context": lambda parts: parts.without_key(".context_length").bytes(),
+    "a context that is text": lambda parts: parts.with_other("llama.context_length", "2048").bytes(),
+    "a width that is true": lambda parts: parts.with_other("llama.embedding_length", True).bytes(),
+    "too many layers": lambda parts: parts.with_other("llama.block_count", 513).bytes(),
+    "heads of another layer": lambda parts: parts.with_other("llama.attention.head_count", [2, 2, 2]).bytes(),
+    "a layer without its width": lambda parts: parts.with_other("llama.feed_forward_length", [128]).bytes(),
+    "an unknown tokenizer": lambda parts: parts.with_other("tokenizer.ggml.model", "newer").bytes(),
+    "an unknown pre-tokenizer": lambda parts: pairwise(parts, "newer"),
     "no architecture": lambda parts: parts.without_key("general.architecture").bytes(),
 }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -25,8 +24,6 @@ import urllib.request
 from pathlib import Path, PurePosixPath
 
 STALL_SECONDS = 60
-LOGIN = re.compile(r"(?<=//)(?:[^/]*@|[^/@:\[]*:(?!\d+(?:/|$)).*@)")  # as in deploy/errors.py, which is not here
-BROKEN = (OSError, ValueError, http.client.HTTPException)  # no connection, no address, no HTTP
 CHUNK = 1 << 20
 SIMPLE_API = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 
@@ -38,8 +35,6 @@ class FetchError(Exception):
 def request(url: str, accept: str = "*/*", start: int = 0) -> urllib.request.Request:
     """A GET for url; user:password@ inside it, as private package indexes have it, becomes a header."""
     parts = urllib.parse.urlsplit(url)
-    if shown(url) != url and "@" not in parts.netloc:
-        raise FetchError(f"{shown(url)}: its password ends the address; write %2F for a /, %3F for a ?, %23 for a #")
     headers = {"Accept": accept, "User-Agent": "boardllama"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -51,13 +46,8 @@ def request(url: str, accept: str = "*/*", start: int = 0) -> urllib.request.Req
 
 
 def shown(url: str) -> str:
-    """The URL without a login, for messages."""
-    return LOGIN.sub("", url)
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's own words; those for what is no HTTP hold what came, with the end of its line."""
-    return " ".join(str(error).split())
+    """The URL without a password, for messages."""
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def sha256(path: Path) -> str:
@@ -74,10 +64,8 @@ def url_in_index(index: str, project: str, file: str) -> str:
     try:
         with urllib.request.urlopen(request(page, SIMPLE_API), timeout=STALL_SECONDS) as answer:
             text, base = answer.read().decode("utf-8", "replace"), answer.geturl()
-    except BROKEN as error:
-        raise FetchError(
-            f"{shown(page)}: {one_line(error)}; PIP_INDEX_URL must be a package index within reach"
-        ) from error
+    except (OSError, ValueError) as error:
+        raise FetchError(f"{shown(page)}: {error}; PIP_INDEX_URL must be a package index within reach") from error
     quoted = re.escape(urllib.parse.quote(file))
     found = re.search(rf'(?:"url"\s*:\s*|href\s*=\s*)"([^"]*/{quoted}(?:#[^"]*)?)"', text)
     if not found:
@@ -118,9 +106,9 @@ def download(url: str, archive: Path, wanted: str) -> None:
             if error.code == 416:  # the partial file is already as long as the real one, or longer
                 break
             raise FetchError(f"{shown(url)}: HTTP {error.code} {error.reason}") from error
-        except BROKEN as error:
+        except (OSError, ValueError) as error:
             if last:
-                raise FetchError(f"{shown(url)}: {one_line(error)}; run again to continue") from error
+                raise FetchError(f"{shown(url)}: {error}; run again to continue") from error
             time.sleep(2)
     seen = sha256(partial)
     if seen != wanted:

@@ -47,9 +47,10 @@ def test_the_current_release_asked_for_again_is_what_it_was_committed_as(target:
     assert places.CONFIG.with_name("config.json.before-boardllama").read_text() == "edited"
 
 
-def test_files_from_before_the_first_release_are_kept_beside_it(target: Target) -> None:
+@pytest.mark.parametrize("model", ["m.gguf", None], ids=["served", "waiting for a model"])
+def test_files_from_before_the_first_release_are_kept_beside_it(target: Target, model: str | None) -> None:
     places.PUBLIC_UNIT.write_text("theirs")
-    switch.switch(target.add("r1"))
+    assert switch.switch(target.add("r1", model)).is_good
     assert consistent(target) == "r1"
     assert places.PUBLIC_UNIT.with_name(f"{places.UNIT}.before-boardllama").read_text() == "theirs"
 
@@ -76,20 +77,35 @@ def test_an_edit_that_does_not_serve_takes_nothing_down(target: Target, replaced
     )
 
 
-def test_a_release_that_an_older_deploy_committed_is_saved_from_an_edit_too(target: Target) -> None:
+def committed_by_an_older_deploy(target: Target, pristine: bytes | None = None) -> bytes:
+    """A release without the note of what was judged good, of which the deploy had this config. What serves."""
     first = target.add("r1")
     switch.switch(first)
     good = places.CONFIG.read_bytes()
     shutil.rmtree(first.folder / "judged")
     (first.folder / "pristine").mkdir()
-    (first.folder / "pristine" / "config.json").write_bytes(good)
+    (first.folder / "pristine" / "config.json").write_bytes(pristine or good)
     manifest = json.loads((first.folder / "manifest.json").read_text())
     manifest["config"] = hashlib.sha256(good).hexdigest()
     (first.folder / "manifest.json").write_text(json.dumps(manifest))
+    return good
+
+
+def test_a_release_that_an_older_deploy_committed_is_saved_from_an_edit_too(target: Target) -> None:
+    good = committed_by_an_older_deploy(target)
     places.CONFIG.write_text("too much")
     target.bad, target.fatal = {"r2"}, "too much"
     assert switch.switch(target.add("r2")) is Outcome.BACK
     assert places.CONFIG.read_bytes() == good
+
+
+def test_what_was_never_judged_is_not_put_in_the_place_of_an_edit(target: Target) -> None:
+    """That release served an operator's own file: what the deploy would have had may not serve here."""
+    committed_by_an_older_deploy(target, pristine=b"never served")
+    places.CONFIG.write_text("too much")
+    target.bad, target.fatal = {"r2"}, "too much"
+    assert switch.switch(target.add("r2")) is Outcome.STRANDED
+    assert places.CONFIG.read_text() == "too much"
 
 
 def test_an_edit_that_is_not_the_cause_stays(target: Target) -> None:

@@ -103,6 +103,22 @@ def test_what_the_estimate_counts_with_is_said_whatever_the_config_says(models: 
     assert "--kv-unified" in told
 
 
+def test_the_server_fetches_nothing_and_no_web_page_from_elsewhere_may_call_it(models: Path) -> None:
+    told = command(config(models))
+    assert "--offline" in told and "--metrics" in told
+    assert argument(told, "--cors-origins") == "localhost"
+
+
+def test_a_port_whose_last_connections_are_not_forgotten_yet_is_not_taken() -> None:
+    """As after a restart: the kernel keeps for a minute what the server itself closed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server.accept()[0].close()
+            assert client.recv(1) == b""
+    launch.check_port({"host": "127.0.0.1", "port": port})
+
+
 def test_a_taken_port_is_said_to_be_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

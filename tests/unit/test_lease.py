@@ -101,8 +101,8 @@ def test_a_sign_of_life_is_seen_by_the_next_deploy(hold: Hold, tmp_path: Path) -
     assert first.stdin
     first.stdin.write("\n")
     first.stdin.flush()
-    while lock_file.stat().st_mtime == 0:
-        time.sleep(0.01)
+    for _ in range(1000):
+        time.sleep(0 if lock_file.stat().st_mtime else 0.01)
     assert line(hold("bob")) == "busy ann"
 
 

@@ -134,6 +134,26 @@ def test_weights_that_lie_elsewhere_are_refused(tmp_path: Path, first: int) -> N
     assert read(path).n_tensors == 2
 
 
+def test_a_small_tensor_ends_where_the_alignment_does(tmp_path: Path) -> None:
+    """A vector of three numbers takes 12 bytes, and the next tensor begins 32 after it."""
+    accept(
+        tmp_path / "x.gguf", gguf(chat(), [Matrix("norm.weight", (3,), kind=0, size=12), Matrix("token_embd.weight")])
+    )
+
+
+def test_what_another_llama_cpp_knows_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    assert "this llama.cpp knows" in on_both(path, gguf(chat("llama9")))
+    judge(path, "of another commit")
+
+
+def test_the_first_part_of_a_model_may_hold_no_weights(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"x-0000{number}-of-00002.gguf" for number in (1, 2))
+    first.write_bytes(gguf({**chat(), "split.count": 2}, []))
+    second.write_bytes(gguf({"split.count": 2}))
+    judge(first, PIN)
+
+
 def test_a_part_is_known_by_its_name() -> None:
     assert parts_by_name("x-00001-of-00003.gguf") == 3
     for part in ("X-00002-OF-00003.gguf", "q4/x-1-of-3.gguf", "x_00002_of_00003.gguf", "x.gguf.part2of3.gguf"):

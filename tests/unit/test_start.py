@@ -16,11 +16,12 @@ from deploy.onboard import bounds, launch, places, switch, watch
 from deploy.onboard.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
 from deploy.onboard.config import ConfigError
 from deploy.onboard.cores import fast_cores
+from deploy.onboard.releases import Release
 from deploy.paths import REPO
 from deploy.vm.ports import free_ports
 from tests.faults.bad_releases import fake
 from tests.unit.llama_server import await_answer
-from tests.unit.onboard import Target, target
+from tests.unit.onboard import Target, argument, target
 
 __all__ = ["target"]
 
@@ -45,6 +46,31 @@ def test_it_becomes_the_server_with_a_clean_environment(started: dict[str, Any],
     assert started["argv"][0] == "/usr/bin/llama-server", "and shows the name that users know"
     plain = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
     assert started["env"] == plain | bounds.ENVIRONMENT
+
+
+def test_an_operators_file_in_the_place_of_a_public_name_counts_at_the_next_start(
+    started: dict[str, Any], target: Target
+) -> None:
+    """As `sed -i` leaves it. Before its commit a release is started as it was deployed."""
+    switch.switch(target.add("r1"))
+    places.CONFIG.unlink()
+    places.CONFIG.write_text(json.dumps({"models": {"path": str(places.MODELS)}, "server": {"port": 8080}}))
+    launch.start(Release(places.RELEASES / "r1"))
+    assert argument(started["argv"], "--port") == "8080"
+    launch.start(target.add("r2"))
+    assert argument(started["argv"], "--port") == "11434"
+
+
+@pytest.mark.parametrize(("host", "reached"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")])
+def test_it_leaves_word_where_it_can_be_asked(
+    started: dict[str, Any], target: Target, tmp_path: Path, host: str, reached: str
+) -> None:
+    """The watcher asks there, from the same machine."""
+    release = target.add("r1")
+    server = {"host": host, "allow_unauthenticated": True}
+    (release.folder / "config.json").write_text(json.dumps({"server": server, "models": {"path": str(places.MODELS)}}))
+    launch.start(release)
+    assert (tmp_path / "started").read_text().splitlines()[:2] == [f"{reached} 11434", "release r1"]
 
 
 def test_it_leaves_word_which_cores_are_its_own(started: dict[str, Any], target: Target, tmp_path: Path) -> None:
@@ -207,3 +233,4 @@ def test_the_launcher_becomes_the_server_and_a_watcher_counts_its_first_answer(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert gone(Path(f"/proc/{watcher}")), "nothing is left to watch over"
+    assert not places.STARTED.with_name("hung").exists(), "and it takes no credit for that"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.facts import StoredFiles
+from deploy.facts import Stored, StoredFiles
 from deploy.store import BigFile, StoreError, deliver
 from tests.unit.local_target import OWNER, LocalTarget, local, tree
 
@@ -146,6 +146,14 @@ def test_a_file_that_was_changed_on_the_target_is_noticed(target: LocalTarget, f
     assert not is_there(file)
     deliver(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
+
+
+def test_a_file_of_another_mode_owner_or_content_is_put_right(file: BigFile) -> None:
+    there = Stored(file.size, file.mode, file.owner, file.sha256)
+    assert file.is_at(there)
+    for wrong in ({"mode": "755"}, {"owner": "pi:pi"}, {"sha256": "ab" * 32}, {"sha256": None}):
+        assert not file.is_at(replace(there, **wrong)), wrong
+    assert not file.is_at(None)
 
 
 def test_a_running_program_can_be_replaced(target: LocalTarget, tmp_path: Path) -> None:

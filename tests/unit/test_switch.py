@@ -29,6 +29,8 @@ def test_the_first_release_is_committed(target: Target) -> None:
     assert switch.switch(target.add("r1")) is Outcome.COMMITTED
     assert consistent(target) == "r1"
     assert states() == {"r1": "current"}
+    assert places.ENABLED.readlink() == places.PUBLIC_UNIT, "and serves after each boot"
+    assert places.DOCTOR.resolve() == (places.PUBLIC_BIN / "boardllama").resolve()
 
 
 def test_a_good_release_takes_over_and_the_one_before_is_kept(target: Target) -> None:

@@ -14,6 +14,7 @@ if "builders" in host.groups:
 
 if "targets" in host.groups:
     settings = settings_of(host)
+    report.drop_last(settings)
     build = build_for(host, settings)
     llama.install(build, refusal(host, settings))
     model.install(settings, build)

@@ -161,6 +161,7 @@ def rollback(to: str = "") -> None:
     """`pyinfra -y INVENTORY deploy.activate.rollback [to=ID]`: back to the release before, or to the one named."""
     if "targets" in host.groups:
         go_back(name="Go back to the release before" if not to else f"Go to release {to}", to=to)
+        record_of(host).prepared = True
 
 
 @operation()

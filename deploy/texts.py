@@ -45,7 +45,8 @@ def can_be_written(text: str) -> bool:
         return False
     try:
         path = Path(text).expanduser()
-        return not path.is_dir() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
+        replaced = path.is_file() or not os.path.lexists(path)  # a device, or a pipe, would be a file from then on
+        return replaced and path.parent.is_dir() and os.access(path.parent, os.W_OK)
     except (OSError, RuntimeError):  # nobody has that home
         return False
 

@@ -4,6 +4,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
+from deploy.hosts.record import record_of
 from deploy.onboard.health import Health, State, Unhealthy, wait
 from deploy.remote import Commands, HostStep, Remote
 from deploy.settings import Settings
@@ -21,6 +22,7 @@ def healthy(settings: Settings) -> None:
     """Waits until the server is healthy, or fails the host with the reason."""
     if board_of(host).systemd:
         await_health(name="Wait until the server is healthy", models_dir=settings.models_dir)
+    record_of(host).prepared = True
 
 
 @operation()

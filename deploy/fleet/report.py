@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from deploy.fleet import files, quiet, table
 from deploy.fleet.row import Row, rows_of
 from deploy.hosts.connection import Unreachable
 from deploy.hosts.record import record_of
+from deploy.settings import Settings
+from deploy.texts import REPORT
 
 BUILDERS = "builders"
 
@@ -77,25 +80,36 @@ def tell(state: State) -> None:
     builders = [host.name for host in of_the_run(state) if BUILDERS in host.groups]
     print("\n" + "\n".join(table.lines(rows, builders)), file=sys.stderr, flush=True)
     for setting, render in FORMATS.items():
-        for path, told in by_file(setting, state, rows).items():
-            save(path, render(told, table.limits(told, builders)))
+        for name, told in by_file(setting, state, rows).items():
+            save(name, render(told, table.limits(told, builders)))
 
 
 FORMATS = {"report_json": files.as_json, "report_junit": files.as_junit}
 
 
-def by_file(setting: str, state: State, rows: Iterable[Row]) -> dict[Path, list[Row]]:
+def by_file(setting: str, state: State, rows: Iterable[Row]) -> dict[str, list[Row]]:
     """The rows by the file that their hosts' settings name."""
-    found: dict[Path, list[Row]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         if name := state.inventory.get_host(row.board).data.get(setting):
-            found.setdefault(Path(str(name)).expanduser(), []).append(row)
+            found.setdefault(str(name), []).append(row)
     return found
 
 
-def save(path: Path, text: str) -> None:
+def save(name: str, text: str) -> None:
     """A report that cannot be written is said, and spoils no run."""
+    wrong = "" if REPORT.holds(name) else f"it must be {REPORT.text}"  # of boards without a connection nobody asked
     try:
-        files.write_whole(path, text)
+        if not wrong:
+            files.write_whole(Path(name).expanduser(), text)
     except OSError as error:
-        print(f"The report {path} cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+        wrong = error.strerror or str(error)
+    if wrong:
+        print(f"The report {name} cannot be written: {wrong}", file=sys.stderr, flush=True)
+
+
+def drop_last(settings: Settings) -> None:
+    """Nobody may take the report of the run before for that of one that comes to no end."""
+    for name in filter(None, (getattr(settings, setting) for setting in FORMATS)):
+        with suppress(OSError):
+            Path(name).expanduser().unlink()

@@ -69,14 +69,21 @@ def row_of(state: State, host: Host, last_words: str) -> Row:
         return expectation(state, host, record)
     done = [data.operation_meta for data in state.ops[host].values()]
     if not all(one.is_complete() for one in done):
-        return Row(host.name, record, "not finished", "the run ended before: run again", False)
+        return unfinished(host, record)
     changed = "switched" if record.before != record.after else "changed"
     word = changed if any(one.did_change() for one in done) else "no change"
     return Row(host.name, record, record.verdict or word, "", True)
 
 
+def unfinished(host: Host, record: Record) -> Row:
+    """Nobody knows what is missing there."""
+    return Row(host.name, record, "not finished", "the run ended before: run again", False)
+
+
 def expectation(state: State, host: Host, record: Record) -> Row:
     """What a run would do that was only prepared."""
+    if not record.prepared:
+        return unfinished(host, record)
     if record.expected:
         return Row(host.name, record, "would be refused", record.expected, False)
     changing = any(data.operation_meta.will_change for data in state.ops[host].values())

@@ -16,8 +16,9 @@ class Record:
     """`before` and `after`: ids of releases; `reason`: why the host is not good, empty as long as it is.
 
     `verdict`: one or two words, where a stage has its own for what became of the host. `expected`: why a stage would
-    refuse it, as far as that is known before anything runs. `unreachable`: why there was no connection. `seconds`: what
-    the run spent on it alone; `began`: since when it does (time.monotonic), 0 while it does not.
+    refuse it, as far as that is known before anything runs. `prepared`: all that the run is to do there is known.
+    `unreachable`: why there was no connection. `seconds`: what the run spent on it alone; `began`: since when it does
+    (time.monotonic), 0 while it does not.
     """
 
     cpu: str = ""
@@ -29,6 +30,7 @@ class Record:
     verdict: str = ""
     reason: str = ""
     expected: str = ""
+    prepared: bool = False
     unreachable: str = ""
     seconds: float = 0.0
     began: float = 0.0

@@ -2,19 +2,23 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from deploy.fleet import files, quiet, table
+from deploy.fleet import files, quiet, report, row, table
 from deploy.fleet.row import Row
 from deploy.hosts.record import Record, advised
 from deploy.paths import REPO
 from tests.unit.boards import Board, closed, hasty_config, serving, silent
 from tests.unit.test_plan import a_board
+from tests.unit.test_settings import told as settings_of
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 SERVES = Record("Cortex-A76", "cortex-a76-01", "tiny.gguf", 12.34, "r1", "r2", seconds=7.3)
@@ -159,6 +163,34 @@ def test_with_a_builder_that_lives_the_run_goes_on_and_ends_in_the_same_table(tm
     assert json.loads(done.stdout)["results"]["failed_hosts"] == ["off"]
     assert "1 board: 1 unreachable" in done.stderr
     assert "--limit @local --limit off" in done.stderr
+
+
+def test_a_board_that_a_run_did_not_finish_to_prepare_is_not_called_good() -> None:
+    """As after Ctrl-C: nothing that it is to do is known yet, which is not the same as nothing."""
+    host: Any = SimpleNamespace(name="hall")
+    state: Any = SimpleNamespace(ops={host.name: {}})
+    told = row.expectation(state, host, Record(model="tiny.gguf"))
+    assert (told.verdict, told.good) == ("not finished", False)
+
+
+def test_the_report_of_the_run_before_is_gone_when_the_next_one_begins(tmp_path: Path) -> None:
+    """A run that is killed leaves none."""
+    (tmp_path / "out.json").write_text('{"good": true}')
+    for _ in range(2):
+        report.drop_last(settings_of(report_json=str(tmp_path / "out.json"), report_junit=str(tmp_path / "none.xml")))
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_may_not_replace_a_report_says_so_and_ends_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of boards that were not reached, nobody has looked at the settings yet."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in (".", "~nobody-has-this-home/run.json", str(tmp_path), str(tmp_path / "pipe"), "/nonexistent/run.json"):
+        report.save(name, "{}")
+        assert f"The report {name} cannot be written: it must be a file in a folder" in capsys.readouterr().err
+    report.save(str(tmp_path / "run.json"), "{}")
+    assert {one.name for one in tmp_path.iterdir()} == {"pipe", "run.json"}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from deploy import cpu
 NEEDED_COMMANDS = ("python3", "curl")
 # deploy/onboard is written for it.
 OLDEST_PYTHON = (3, 10)
+# What a 64-bit kernel calls the machine to those that it takes for 32-bit programs (COMPAT_UTS_MACHINE).
+COMPATIBLE = "armv8l"
 IN_MEMORY = ("tmpfs", "ramfs", "rootfs")
 
 # Each prints lines that begin with a word of its own. A board where something cannot be asked prints nothing about it.
@@ -120,7 +122,7 @@ def is_in_memory(mounts: list[str], boot: str) -> bool:
     if not upper:
         return kinds.get("/") in IN_MEMORY
     place = PurePosixPath(upper[1])
-    kind = next(kinds[str(folder)] for folder in (place, *place.parents) if str(folder) in kinds)
+    kind = next((kinds[str(folder)] for folder in (place, *place.parents) if str(folder) in kinds), "overlay")
     # What an initramfs mounted may not show any more: then the words are asked that told it to.
     return kind in IN_MEMORY or (
         kind == "overlay" and re.search(r"\b(boot=overlay|overlayroot=tmpfs)", boot) is not None
@@ -129,14 +131,14 @@ def is_in_memory(mounts: list[str], boot: str) -> bool:
 
 def misfit(board: BoardInfo) -> str | None:
     """What of the board's system keeps boardllama from it, and what to do; None when nothing does."""
-    if board.machine.startswith("armv"):
+    if board.machine.startswith("armv") and board.machine != COMPATIBLE:
         return f"this machine is {board.machine}, its kernel is 32-bit: install a 64-bit (arm64) system on it"
-    if board.machine != "aarch64":
+    if board.machine not in ("aarch64", COMPATIBLE):
         return f"this machine is {board.machine or 'unknown'}: boardllama serves aarch64 (64-bit Arm) machines"
-    if board.userland not in ("", "arm64", "64"):
+    if board.machine == COMPATIBLE or board.userland not in ("", "arm64", "64"):
         return (
-            f"the system of this board is 32-bit ({board.userland}), though its kernel is 64-bit: no program of "
-            "boardllama would start; install the 64-bit (arm64) edition of its system"
+            f"the system of this board is 32-bit ({board.userland or board.machine}), though its kernel is 64-bit: no "
+            "program of boardllama would start; install the 64-bit (arm64) edition of its system"
         )
     if board.python and tuple(map(int, re.findall(r"\d+", board.python)[:2])) < OLDEST_PYTHON:
         return (

@@ -118,6 +118,9 @@ ROOT_OVER_SD = "mount / overlay rw,lowerdir=/lower,upperdir=/upper/data,workdir=
         (["mount /run tmpfs", "mount /run/live/disk ext4", "mount / overlay rw,upperdir=/run/live/disk/rw"], False),
         # A container, on a disk of its host.
         (["mount / overlay rw,lowerdir=/var/lib/docker/a,upperdir=/var/lib/docker/b/diff"], False),
+        # Mounted by paths of the folder in which it was done.
+        (["mount / overlay rw,lowerdir=l,upperdir=b/diff"], False),
+        (["mount / overlay rw,lowerdir=l,upperdir=b/diff", "boot boot=overlay"], True),
         (["mount / tmpfs rw"], True),
         ([], False),
     ],
@@ -182,7 +185,11 @@ def refusal_of(board: BoardInfo, **settings: Any) -> str | None:
         ),
         ({"userland": "32"}, r"32-bit \(32\)"),
         ({"machine": "armv7l"}, r"armv7l, its kernel is 32-bit: install a 64-bit \(arm64\) system"),
-        ({"machine": "armv8l"}, "its kernel is 32-bit"),
+        (
+            {"machine": "armv8l", "userland": "armhf"},
+            r"the system of this board is 32-bit \(armhf\), though its kernel is",
+        ),
+        ({"machine": "armv8l"}, r"the system of this board is 32-bit \(armv8l\), though its kernel is 64-bit"),
         ({"read_only": True}, "mounted read-only: `mount -o remount,rw /` there, run again"),
         ({"forgets": True}, "forgets all changes at its next start: .* switch the overlay off"),
         (

@@ -90,10 +90,12 @@ def lacking(path: Path) -> Path | None:
     with suppress(OSError):
         os.scandir(real).close()  # has an automount look for its disk
     kinds = mounted()
+    # fstab may name a place by links, too.
+    told = {os.path.realpath(point) for point in (path, *path.parents) if is_expected(point)}
     for point in (real, *real.parents):
         if str(point) in kinds:  # what is mounted above it does not matter
             return point if kinds[str(point)] == AUTOMOUNTER else None
-        if is_expected(point):
+        if str(point) in told or is_expected(point):
             return point
     return None
 
@@ -109,8 +111,10 @@ def mounted() -> dict[str, str]:
 
 def is_expected(point: Path) -> bool:
     """Whether this machine is told to mount something there by itself."""
-    name = mount_unit(point)
-    return str(point) in expected() or any((folder / name).exists() for folder in UNITS)
+    units = (folder / mount_unit(point) for folder in UNITS)
+    if unit := next(filter(Path.exists, units), None):
+        return unit.stat().st_size > 0  # an empty one, as a link to /dev/null is, is masked: nothing is mounted there
+    return str(point) in expected()
 
 
 def expected() -> set[str]:

@@ -78,6 +78,13 @@ def test_a_unit_of_systemd_tells_it_too(machine: Machine) -> None:
     assert lacking(machine.usb / "models") == machine.usb
 
 
+def test_a_disk_that_systemd_may_not_mount_is_not_waited_for(machine: Machine) -> None:
+    """A masked unit is an empty one, and goes before fstab."""
+    machine.tell()
+    (machine.units / mount_unit(machine.usb)).symlink_to("/dev/null")
+    assert lacking(machine.usb / "models") is None
+
+
 def test_a_disk_above_one_that_is_mounted_does_not_matter(machine: Machine) -> None:
     (machine.units / mount_unit(machine.usb.parent)).write_text("[Mount]\n")
     machine.mount()
@@ -96,6 +103,15 @@ def test_the_way_is_followed_through_links(machine: Machine, tmp_path: Path) -> 
     link = tmp_path / "models"
     link.symlink_to(machine.usb / "models/not there yet")
     assert lacking(link) == machine.usb
+
+
+def test_fstab_may_name_the_place_by_a_link(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "ollama").symlink_to(machine.usb.parent)
+    models = tmp_path / "ollama" / machine.usb.name
+    machine.fstab.write_text(f"UUID=3 {models} ext4 nofail 0 2\n".replace(" disk", "\\040disk"))
+    assert lacking(models / "models") == machine.usb
+    machine.mount()
+    assert lacking(models / "models") is None
 
 
 def test_the_store_of_the_models_may_lead_to_the_disk(machine: Machine, target: Target) -> None:

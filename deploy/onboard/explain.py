@@ -18,11 +18,13 @@ REASONS = {
     "timeout": "it was not ready in time (TimeoutStartSec), or did not end in time",
     "resources": "systemd could not prepare its sandbox or its folders: is the disk full?",
 }
-WATCHER, KERNEL, SOMEONE = "watcher", "kernel", "someone"
+WATCHER, KERNEL, SOMEONE, NOBODY_KNOWS = "watcher", "kernel", "someone", "nobody knows"
 KILLERS = {
     WATCHER: "its watcher ended llama-server, which hung, as said above",
     KERNEL: f"the board was out of memory, and the kernel ended llama-server: {TOO_LARGE}",
     SOMEONE: "someone killed llama-server (SIGKILL): it was not its watcher, and not the kernel for want of memory",
+    NOBODY_KNOWS: "llama-server was killed (SIGKILL), not by its watcher; the kernel's log, which tells whether for "
+    "want of memory, was not there to read: `journalctl -k | grep -i 'killed process'` may have it",
 }
 SIGNALS = {"BUS": "llama-server lost the file that it reads (SIGBUS): the disk of its model is gone, or broken"}
 
@@ -50,13 +52,13 @@ def explain(environment: Mapping[str, str]) -> str | None:
 
 
 def killer(process: str = PROCESS, hung: str = HUNG) -> str:
-    """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; or someone else."""
+    """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; or someone else, if there is a log."""
     if os.access(hung, os.F_OK):
         return WATCHER
     with suppress(OSError), os.fdopen(os.open(process, os.O_RDONLY)) as number:
-        if is_out_of_memory(number.read(), kernel_log()):
-            return KERNEL
-    return SOMEONE
+        if log := kernel_log():
+            return KERNEL if is_out_of_memory(number.read(), log) else SOMEONE
+    return NOBODY_KNOWS
 
 
 def is_out_of_memory(process: str, log: str) -> bool:

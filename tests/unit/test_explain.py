@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard import explain as module
-from deploy.onboard.explain import KERNEL, KILLERS, SOMEONE, WATCHER, explain, is_out_of_memory, kernel_log, killer
+from deploy.onboard.explain import (
+    KERNEL,
+    KILLERS,
+    NOBODY_KNOWS,
+    SOMEONE,
+    WATCHER,
+    explain,
+    is_out_of_memory,
+    kernel_log,
+    killer,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,16 +62,18 @@ def test_want_of_memory_is_known_from_the_kernel_s_log_by_the_number_of_the_proc
 def test_each_killer_is_told_from_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process, hung = tmp_path / "process", tmp_path / "hung"
     monkeypatch.setattr(module, "kernel_log", lambda: OUT_OF_MEMORY[1])
-    assert killer(str(process), str(hung)) == SOMEONE, "nobody knows which process it was"
+    assert killer(str(process), str(hung)) == NOBODY_KNOWS, "which process it was"
     process.write_text("612")
     assert killer(str(process), str(hung)) == KERNEL
     process.write_text("61")
     assert killer(str(process), str(hung)) == SOMEONE, "the kernel ended another one"
+    monkeypatch.setattr(module, "kernel_log", str)
+    assert killer(str(process), str(hung)) == NOBODY_KNOWS, "the log was emptied, or may not be read"
     hung.touch()
     assert killer(str(process), str(hung)) == WATCHER
 
 
-@pytest.mark.parametrize("who", [WATCHER, KERNEL, SOMEONE])
+@pytest.mark.parametrize("who", [WATCHER, KERNEL, SOMEONE, NOBODY_KNOWS])
 def test_only_of_a_sigkill_the_killer_is_looked_for(monkeypatch: pytest.MonkeyPatch, who: str) -> None:
     looked: list[str] = []
 
@@ -86,7 +98,7 @@ def test_the_kernel_s_log_is_what_dmesg_says(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PATH", str(tmp_path))
     process = tmp_path / "process"
     process.write_text("612")
-    assert killer(str(process), str(tmp_path / "hung")) == SOMEONE, "a board without dmesg"
+    assert killer(str(process), str(tmp_path / "hung")) == NOBODY_KNOWS, "a board without dmesg"
 
 
 def test_it_loads_nothing_that_a_restart_would_wait_for() -> None:

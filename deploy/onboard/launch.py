@@ -16,9 +16,13 @@ from .cores import CPUS, fast_cores, physical_cores
 from .mounts import await_disk
 from .releases import Release, own
 
+# One for each connection that LimitNOFILE= of the unit lets in. By itself llama-server has eight, and makes another
+# when it sees none idle. Of clients that come all at once it sees that too late, and whoever comes next waits for one
+# of them to end: twenty with half a request each would keep the watcher from /health, and so have the server ended.
+HTTP_THREADS = 64
 # Always on, whatever the config says. --offline keeps a server that is told of a model by name from fetching it; and no
 # web page from elsewhere may call the server through the browser of someone who reaches it.
-FIXED = [*bounds.FLAGS, "--metrics", "--offline", "--cors-origins", "localhost"]
+FIXED = [*bounds.FLAGS, "--metrics", "--offline", "--cors-origins", "localhost", "--threads-http", str(HTTP_THREADS)]
 SERVER = places.PUBLIC_BIN / "llama-server"
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78

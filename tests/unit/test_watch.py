@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from deploy.onboard import crowd as crowds
-from deploy.onboard import explain, lease, places, watch
+from deploy.onboard import explain, launch, lease, places, watch
 from deploy.paths import REPO
 from tests.unit.watched import CROWDED, Service, crowd
 
@@ -106,11 +106,13 @@ def test_the_first_answer_begins_a_new_count_of_starts(service: Service) -> None
     assert not (service.folder / "attempts").exists()
 
 
-def test_a_crowd_is_smaller_than_what_the_unit_lets_in_and_than_the_queue_behind() -> None:
+def test_a_crowd_is_smaller_than_what_the_unit_lets_in_and_each_of_those_has_a_thread() -> None:
     """A dozen of the files are the server's own."""
     unit = (REPO / "templates" / f"{places.UNIT}.j2").read_text()
     (files,) = (int(line.partition("=")[2]) for line in unit.splitlines() if line.startswith("LimitNOFILE="))
     assert 20 < watch.CROWD < files - 12
+    assert files <= launch.HTTP_THREADS
+    assert launch.FIXED[launch.FIXED.index("--threads-http") + 1] == str(launch.HTTP_THREADS)
 
 
 def test_connections_are_counted_whether_they_are_let_in_or_wait(tmp_path: Path) -> None:

@@ -1,17 +1,21 @@
-"""How much memory llama-server really takes in the VM: a binary and a model copied there, started as the launcher does.
+"""How much memory llama-server really takes: a binary and a model copied somewhere, started as the launcher does.
 
 `BOARDLLAMA_VM=NAME python -m tests.vm.resident [SHAPE …]` prints the table of docs/benchmarks.md on a VM that is up.
+With `--server PROGRAM` it measures a llama-server of this machine instead, which answers 40 turns in seconds; without
+repacking, since another CPU rearranges other weights.
 """
 
+import argparse
 import shlex
+import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 from gguf import GGMLQuantizationType as Kind
 
@@ -28,7 +32,6 @@ from tests.build.builds import wanted
 from tests.clients import CHATS
 from tests.shapes import Shape, write
 
-FOLDER = "/root/resident"
 PORT = 11999
 TURNS = 40  # in four conversations at once
 WORDS = 140  # with which each of them begins: more than a window below, and together more than one batch of 512
@@ -100,12 +103,48 @@ TABLE = (
 )
 
 
-def copy(machine: Machine, file: Path, name: str) -> str:
-    """Copies a file to the VM; its path there."""
-    ssh(machine, f"mkdir -p {FOLDER}")
-    there = f"{FOLDER}/{name}"
-    subprocess.run(["scp", "-q", "-F", str(machine.ssh_config), str(file), f"{machine.name}:{there}"], check=True)
-    return there
+class Measured(Protocol):
+    """Where a llama-server is measured. `folder` is the place of its files there."""
+
+    folder: str
+
+    def run(self, command: str, deadline: float = 120) -> str:
+        """Standard output of a shell command, which ends within `deadline` seconds. Raises an error when it fails."""
+
+    def copy(self, file: Path, name: str) -> str:
+        """Copies a file into the folder; its path there."""
+
+
+class InVm:
+    """The VM, as its root."""
+
+    folder = "/root/resident"
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def run(self, command: str, deadline: float = 120) -> str:
+        return ssh(self.machine, command, deadline)
+
+    def copy(self, file: Path, name: str) -> str:
+        self.run(f"mkdir -p {self.folder}")
+        there, config = f"{self.folder}/{name}", str(self.machine.ssh_config)
+        subprocess.run(["scp", "-q", "-F", config, str(file), f"{self.machine.name}:{there}"], check=True)
+        return there
+
+
+class Here:
+    """This machine."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def run(self, command: str, deadline: float = 120) -> str:
+        done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, text=True, timeout=deadline, check=True)
+        return done.stdout
+
+    def copy(self, file: Path, name: str) -> str:
+        return str(shutil.copy(file, f"{self.folder}/{name}"))
 
 
 def flags(context_size: int) -> list[str]:
@@ -119,71 +158,84 @@ def flags(context_size: int) -> list[str]:
 
 
 @contextmanager
-def served(machine: Machine, server: str, model: str, context_size: int, *more: str) -> Iterator[None]:
-    """llama-server, answering, in the machine."""
+def served(at: Measured, server: str, model: str, context_size: int, *more: str) -> Iterator[None]:
+    """llama-server, answering."""
     line = shlex.join([server, "--model", model, *flags(context_size), *more])
     said = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
-    ssh(machine, f"cd {FOLDER} && (exec env {said} {line} > log 2>&1 < /dev/null & echo $! > pid)")
+    at.run(f"cd {at.folder} && (exec env {said} {line} > log 2>&1 < /dev/null & echo $! > pid)")
     try:
-        await_health(machine)
+        await_health(at)
         yield
     finally:
-        ssh(machine, f"kill -9 $(cat {FOLDER}/pid); while test -e /proc/$(cat {FOLDER}/pid); do sleep 0.1; done")
+        at.run(f"kill -9 $(cat {at.folder}/pid); while test -e /proc/$(cat {at.folder}/pid); do sleep 0.1; done")
 
 
-def clients(machine: Machine, *words: object, seconds: float) -> str:
-    """What tests/clients.py says, run in the machine."""
-    program = copy(machine, REPO / "tests" / "clients.py", "clients.py")
-    return ssh(machine, f"python3 {program} {' '.join(map(str, words))}", deadline=seconds + 120)
+def clients(at: Measured, *words: object, seconds: float) -> str:
+    """What tests/clients.py says, run beside the server."""
+    program = at.copy(REPO / "tests" / "clients.py", "clients.py")
+    return at.run(f"python3 {program} {' '.join(map(str, words))}", deadline=seconds + 120)
 
 
-def memory(machine: Machine) -> dict[str, int]:
+def memory(at: Measured) -> dict[str, int]:
     """Bytes by name of /proc/PID/status: VmHWM, RssAnon, …"""
-    lines = (line.split() for line in ssh(machine, f"cat /proc/$(cat {FOLDER}/pid)/status").splitlines())
+    lines = (line.split() for line in at.run(f"cat /proc/$(cat {at.folder}/pid)/status").splitlines())
     return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
 
 
 def peak(
-    machine: Machine, server: str, model: str, case: Case, seconds: int, turns: int = TURNS
+    at: Measured, server: str, model: str, case: Case, seconds: int, turns: int = TURNS
 ) -> tuple[dict[str, int], int]:
     """Memory after so many turns, or what could be answered in so many seconds, and how many turns there were."""
     words = min(WORDS, case.context_size // CHATS * 3 // 4)
-    with served(machine, server, model, case.context_size, *([] if case.repack else ["--no-repack"])):
-        said = clients(machine, "chats", PORT, turns, words, seconds, seconds=seconds)
-        return memory(machine), int(said)
+    with served(at, server, model, case.context_size, *([] if case.repack else ["--no-repack"])):
+        said = clients(at, "chats", PORT, turns, words, seconds, seconds=seconds)
+        return memory(at), int(said)
 
 
-def await_health(machine: Machine) -> None:
+def await_health(at: Measured) -> None:
     """Until the model is loaded. Raises AssertionError with the log's end when the server dies or takes too long."""
     began = time.monotonic()
     while time.monotonic() - began < HEALTH_SECONDS:
         health = f"curl -s -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{PORT}/health || true"
-        if ssh(machine, health).strip() == "200":
+        if at.run(health).strip() == "200":
             return
-        alive = ssh(machine, f"test -e /proc/$(cat {FOLDER}/pid) && echo yes || true").strip()
-        assert alive, ssh(machine, f"tail -n 5 {FOLDER}/log")
+        alive = at.run(f"test -e /proc/$(cat {at.folder}/pid) && echo yes || true").strip()
+        assert alive, at.run(f"tail -n 5 {at.folder}/log")
         time.sleep(1)
-    raise AssertionError(ssh(machine, f"tail -n 5 {FOLDER}/log"))
+    raise AssertionError(at.run(f"tail -n 5 {at.folder}/log"))
 
 
-def row(case: Case, machine: Machine, folder: Path) -> str:
+def row(case: Case, at: Measured, server: str, folder: Path) -> str:
     """Measures one case; its line of the table."""
     model = write(case.shape, folder / "model.gguf")
     guess = estimate(read(model), case.serving).total
-    server = copy(machine, wanted(case.cpu).artifact / "llama-server", f"llama-server-{case.cpu}")
-    real, turns = peak(machine, server, copy(machine, model, "model.gguf"), case, ANSWER_SECONDS)
+    real, turns = peak(at, server, at.copy(model, "served.gguf"), case, ANSWER_SECONDS)
     how = "on" if case.serving.repack else "off" if case.cpu == "cortex-a76" else f"off ({case.cpu})"
     sizes = f"{model.stat().st_size / 1e6:.0f} | {guess / 1e6:.0f} | {real['VmHWM'] / 1e6:.0f}"
     return f"| {case.shape.name} | {case.context_size} | {how} | {turns} | {sizes} | {guess / real['VmHWM']:.3f} |"
 
 
+def built(at: Measured, cpu: str) -> str:
+    """The llama-server that the deploys build for that CPU, brought there."""
+    return at.copy(wanted(cpu).artifact / "llama-server", f"llama-server-{cpu}")
+
+
 def main() -> None:
-    """The cases whose shapes are named, or all, on the VM of $BOARDLLAMA_VM."""
+    """The cases whose shapes are named, or all, each as a line of the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.vm.resident")
+    parser.add_argument("--server", help="a llama-server of this machine, instead of those in the VM of $BOARDLLAMA_VM")
+    parser.add_argument("shapes", nargs="*", metavar="SHAPE")
+    told = parser.parse_args()
     print("| shape | context | repacking | turns | file, MB | estimate, MB | VmHWM, MB | ratio |\n" + "|---" * 8 + "|")
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, TemporaryDirectory() as there:
         for case in TABLE:
-            if case.shape.name in sys.argv[1:] or not sys.argv[1:]:
-                print(row(case, Machine.load(), Path(folder)), flush=True)
+            if case.shape.name in told.shapes or not told.shapes:
+                if told.server:
+                    line = row(replace(case, repack=False), Here(there), told.server, Path(folder))
+                else:
+                    at = InVm(Machine.load())
+                    line = row(case, at, built(at, case.cpu), Path(folder))
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

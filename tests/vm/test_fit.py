@@ -14,7 +14,7 @@ from tests.build.builds import pyinfra, wanted
 from tests.clients import CHATS
 from tests.shapes import Shape, write
 from tests.vm.machine import VirtualBoard
-from tests.vm.resident import FOLDER, GEMMA3, QWEN35, TURNS, Case, copy, peak
+from tests.vm.resident import GEMMA3, QWEN35, TURNS, Case, InVm, built, peak
 
 # Few layers, so that emulation reads the prompt in seconds; what memory depends on is big in one of them each:
 # a mixture repacked beside its file, a tied vocabulary, a cache, windows and states of which copies are kept. The
@@ -38,8 +38,8 @@ def server(booted_vm: VirtualBoard, tmp_path_factory: pytest.TempPathFactory) ->
     """The default build's llama-server in a folder of the VM, apart from any that is installed; gone at the end."""
     if not is_there(wanted("cortex-a76")):
         pyinfra(tmp_path_factory.mktemp("story"), "cortex-a76")
-    yield copy(Machine.load(), wanted("cortex-a76").artifact / "llama-server", "llama-server")
-    booted_vm.run(f"rm -r {FOLDER}")
+    yield built(InVm(Machine.load()), "cortex-a76")
+    booted_vm.run(f"rm -r {InVm.folder}")
 
 
 @pytest.mark.parametrize(("case", "turns"), CASES, ids=[case.shape.name for case, _ in CASES])
@@ -48,8 +48,8 @@ def test_the_estimate_is_within_a_tenth_of_what_the_server_takes(
 ) -> None:
     model = write(case.shape, tmp_path / "model.gguf")
     assert model.stat().st_size < 150_000_000
-    there = copy(Machine.load(), model, "model.gguf")
-    real, answered = peak(Machine.load(), server, there, case, 3600, turns)
+    at = InVm(Machine.load())
+    real, answered = peak(at, server, at.copy(model, "served.gguf"), case, 3600, turns)
     guess = estimate(read(model), case.serving)
     assert answered == turns
     assert 0.9 < guess.total / real["VmHWM"] < 1.1, (guess, real)

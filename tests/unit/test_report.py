@@ -5,6 +5,8 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,9 +90,9 @@ def test_a_full_disk_says_what_to_do() -> None:
     assert advised("3 MB free; make room there") == "3 MB free; make room there"
 
 
-def shown(*lines: tuple[int, str]) -> list[bool]:
-    """Which of these lines the filter shows."""
-    one = quiet.Quiet()
+def shown(*lines: tuple[int, str], tick: float = 0.0) -> list[bool]:
+    """Which of these lines the filter shows, when its clock goes on by `tick` seconds from one question to the next."""
+    one = quiet.Quiet(partial(next, count(100.0, tick)))
     return [one.filter(logging.makeLogRecord({"levelno": level, "msg": text})) for level, text in lines]
 
 
@@ -114,10 +116,24 @@ def test_a_warning_that_many_hosts_share_is_shown_once(caplog: pytest.LogCapture
     assert said == ["The same of others: no memory cgroup: b1, b2", "Host key added to known_hosts: b1"]
 
 
-def test_who_ends_makes_room_for_another_ones_progress() -> None:
+def test_a_host_that_ends_makes_room_for_the_progress_of_another() -> None:
     lines = [(logging.INFO, f"[b{n}] bringing, {n} %") for n in range(quiet.SPEAKERS + 1)]
-    passed = shown(*lines, (logging.INFO, "[b0] Success"), lines[-1])
+    passed = shown(*lines, (logging.INFO, "[b0] Success"), lines[-1], tick=10.0)
     assert passed == [True] * quiet.SPEAKERS + [False, False, True]
+
+
+def test_of_fifty_hosts_that_end_at_once_few_are_heard() -> None:
+    words = ("it answers, {}.5 tokens/s", "Success")
+    lines = [(logging.INFO, f"[b{n}] {word.format(n)}") for n in range(50) for word in words]
+    assert sum(shown(*lines)) == quiet.SPEAKERS
+
+
+def test_a_changed_host_key_is_said_once_by_the_line_that_names_the_host() -> None:
+    unnamed = ["WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!"]
+    unnamed += ["Someone could be eavesdropping on you right now (man-in-the-middle attack)!"]
+    unnamed += ["If this is expected, you can remove the bad key using:", "    ssh-keygen -R [10.0.0.7]:2222"]
+    named = (logging.ERROR, "[b7] Could not connect: its host key is another one than before")
+    assert shown(*((logging.WARNING, line) for line in unnamed), named) == [False] * 4 + [True]
 
 
 def deploy(folder: Path, targets: str, *options: str) -> subprocess.CompletedProcess[str]:

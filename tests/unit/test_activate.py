@@ -125,17 +125,28 @@ def test_a_target_is_asked_to_switch_unless_just_this_release_serves(
 
 def test_a_tree_in_which_nothing_runs_gets_the_release_without_a_trial(program_of: Any, lock_here: Lock) -> None:
     release, tree = program_of(GOOD), BoardInfo(machine="aarch64", systemd=False)
-    host = prepared(KnownHost(Snapshot()), release, serving("r1", board=tree, active=False, fresh=False))
+    host = prepared(KnownHost(Snapshot(), others=(SECOND,)), release, serving("r1", board=tree, active=False))
     assert host.does(activate.switch_to)
     assert release.asked() == ["commit r2"]
+    second = prepared(KnownHost(Snapshot(), SECOND, beside=host), release, serving("r1"))
+    second.does(activate.switch_to, after=(host.host.name,))
+    assert second.record.verdict != "refused", "as a canary it has passed"
     prepared(host, release, serving("r2", board=tree, active=False, fresh=False))
     assert host.plans(activate.switch_to) == []
+
+
+def test_a_board_that_waits_for_its_operators_model_is_good_and_says_so(program_of: Any, lock_here: Lock) -> None:
+    release = program_of({"release": "r2", "lines": [], "outcome": "WAITING", "reason": ""})
+    host = prepared(KnownHost(Snapshot()), release, serving("r1"))
+    assert host.does(activate.switch_to)
+    assert (host.record.after, host.record.verdict) == ("r2", "waiting for a model")
 
 
 def test_a_switch_that_ends_well_is_in_the_table_with_its_speed(program_of: Any, lock_here: Lock) -> None:
     host = prepared(KnownHost(Snapshot()), program_of(GOOD), serving("r1"))
     assert host.does(activate.switch_to)
     assert (host.record.before, host.record.after, host.record.tokens_per_second) == ("r1", "r2", 9.5)
+    assert host.record.verdict == ""
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_an_edit_that_does_not_serve_takes_nothing_down(target: Target, replaced
     assert places.CONFIG.read_text() == good
     edited = places.CONFIG.with_name("config.json.edited")
     assert edited.read_text() == "too much for this board"
+    assert not places.PUBLIC_UNIT.with_name(f"{places.UNIT}.edited").exists(), "that was not edited"
     assert (
         f"r1 serves again as it was committed; what was edited since does not serve, and is kept in {edited}"
         in (verdict()["reason"])

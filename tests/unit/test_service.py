@@ -13,6 +13,7 @@ from deploy.onboard.places import CONFIG, PUBLIC_UNIT
 from deploy.release import Release
 from deploy.remote import Remote
 from deploy.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
+from deploy.store import BigFile
 from tests.unit.known_host import KnownHost
 from tests.unit.test_plan import NOWHERE, prepare
 from tests.unit.test_release import NOON, release
@@ -47,6 +48,31 @@ def test_what_an_earlier_deploy_or_this_one_wrote_is_no_edit(path: Path) -> None
 def test_a_unit_from_before_the_first_release_is_no_edit_of_ours() -> None:
     """It would start someone else's server. A config.json from before says what its operator wants of ours."""
     assert edits({PUBLIC_UNIT: b"theirs", CONFIG: b"{}"}, {}) == {CONFIG: b"{}"}
+
+
+def unit(model_size: int | None = None, **changes: object) -> dict[str, str]:
+    """The lines of the unit for a model of so many bytes; None: the operator brings one."""
+    model = None if model_size is None else BigFile(Path("m.gguf"), "/m.gguf", "ab" * 32, model_size)
+    text = service.wanted_files(told(model="smoke" if model else None, **changes), model)[PUBLIC_UNIT].decode()
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+
+
+def test_a_start_may_take_as_long_as_the_slowest_card_reads_the_model() -> None:
+    """At 10 MB/s; ten minutes for a model that is not known, unless the operator says how long."""
+    deadlines = [unit(0), unit(1_000_000_000), unit(None), unit(1_000_000_000, health_deadline=20)]
+    assert [one["TimeoutStartSec"] for one in deadlines] == ["60", "160", "660", "20"]
+
+
+def test_a_start_asks_for_every_disk_on_the_way_to_the_models() -> None:
+    """The outermost first: the others lie on it."""
+    mounts = [f"{name}.mount" for name in ("var", "var-lib", "var-lib-ollama", "var-lib-ollama-models")]
+    assert unit()["Wants"].split() == unit()["After"].split() == ["network-online.target", *mounts]
+
+
+def test_only_the_named_networks_are_let_in() -> None:
+    named = unit(server_host="0.0.0.0", api_key="generate", server_clients="192.168.1.0/24 fd00::/8")
+    assert (named["IPAddressDeny"], named["IPAddressAllow"]) == ("any", "localhost 192.168.1.0/24 fd00::/8")
+    assert unit()["IPAddressAllow"] == "localhost"
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import sys
 from types import FrameType
 
 import pytest
+from pyinfra.api import DeployError
 
 from deploy import stage
+from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 
 # Each takes a tenth of a second or more, and none of them is for a run that changes nothing.
@@ -21,6 +23,17 @@ def test_the_file_of_the_deploy_is_found_at_once_by_inspect(monkeypatch: pytest.
     frames: list[FrameType] = []
     exec(compile("import sys; keep(sys._getframe())", "deploy.py", "exec"), {"keep": frames.append})
     assert inspect.getmodule(frames[-1]) is sys.modules[stage.STORY.name]
+
+
+def test_a_stage_that_cannot_go_on_says_so_in_pyinfras_own_words() -> None:
+    """It prints the text of a DeployError, and a traceback of anything else."""
+
+    @stage.one_line_errors
+    def story() -> None:
+        raise BoardllamaError("the build failed: run again")
+
+    with pytest.raises(DeployError, match=r"^the build failed: run again$"):
+        story()
 
 
 def test_a_run_imports_nothing_that_it_may_not_need() -> None:

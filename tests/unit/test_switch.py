@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import gate, places, releases, switch
+from deploy.onboard import check, gate, places, releases, switch
 from deploy.onboard.check import CheckError
 from deploy.onboard.releases import Release, current, table
 from deploy.onboard.switch import Outcome
@@ -70,6 +70,7 @@ def test_when_the_old_one_is_not_healthy_either_that_is_told(target: Target) -> 
     target.bad = {"r1", "r2"}
     assert switch.switch(target.add("r2")) is Outcome.STRANDED
     assert "r1: it answers 503" in verdict()["reason"]
+    assert target.judged == ["r1", "r2", "r1"], "nothing was edited that could be undone"
 
 
 def test_a_bad_first_release_leaves_nothing_served(target: Target) -> None:
@@ -90,6 +91,22 @@ def test_a_release_that_is_refused_is_never_tried(target: Target, monkeypatch: p
     assert switch.switch(target.add("r2")) is Outcome.REFUSED
     assert target.judged == ["r1"]
     assert verdict()["reason"] == "one byte differs"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("manifest.json", "{"), ("manifest.json", "{}"), ("config.json", '{"server": {"port": 0}}')]
+)
+def test_whatever_is_wrong_with_a_release_before_its_trial_refuses_it(
+    target: Target, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    """A worn card gives back anything."""
+    switch.switch(target.add("r1"))
+    monkeypatch.setattr(switch, "check", check.check)
+    second = target.add("r2")
+    (second.folder / name).write_text(text)
+    assert switch.switch(second) is Outcome.REFUSED
+    assert verdict()["reason"]
+    assert consistent(target) == "r1"
 
 
 def test_going_back_and_forth_keeps_both(target: Target) -> None:

@@ -45,7 +45,7 @@ BINARY = 9_300_000
 HEAP = 10_000_000
 TOKEN = 110
 MERGE = 120
-CLIENTS = 4_000_000  # requests in flight, and what the allocator keeps of them
+CLIENTS = 6_000_000  # threads that answer, requests in flight, and what the allocator keeps of them
 NODE = 430  # an operation of a graph: ggml_tensor_overhead(), and its places in the graph's lists
 
 

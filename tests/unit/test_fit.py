@@ -49,16 +49,16 @@ def test_one_byte_less_and_it_is_served_unrepacked_and_said_aloud(model: GgufInf
     assert verdict.no_repack
     assert verdict.estimate == estimate(model, PLAIN)
     assert verdict.said == (
-        "x.gguf needs 99 MB with weights repacked for speed (weights 19, repacked 19, KV cache 17, buffers 44), "
-        "this board has 98 MB for it (of 248 MB): served with --no-repack, 81 MB, slower"
+        "x.gguf needs 101 MB with weights repacked for speed (weights 19, repacked 19, KV cache 17, buffers 46), "
+        "this board has 100 MB for it (of 250 MB): served with --no-repack, 83 MB, slower"
     )
 
 
 def test_a_smaller_context_that_fits_is_named(model: GgufInfo) -> None:
     half = estimate(model, Serving(1024, repack=False)).total
     assert refusal(model, half) == (
-        "x.gguf needs 81 MB for 2048 tokens of context (weights 21, KV cache 17, buffers 44), this board has 70 MB for "
-        "it (of 220 MB); set context_size to 1024 or less"
+        "x.gguf needs 83 MB for 2048 tokens of context (weights 21, KV cache 17, buffers 46), this board has 72 MB for "
+        "it (of 222 MB); set context_size to 1024 or less"
     )
     check(model, "x.gguf", Serving(1024, repack=True), board(half))
 

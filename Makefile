@@ -17,7 +17,7 @@ help: ## List every target
 
 up: vm ## Main job: VM, build, deploy, verify, first answer
 	$(PYINFRA) -y inventory/qemu.py deploy.py
-	$(PYTHON) -m deploy.answer
+	$(PYTHON) -m deploy.vm.answer
 
 vm: setup ## Start the QEMU arm64 VM, or say that it runs
 	$(VM) up

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from deploy.debian.stage import Stage
 from deploy.debian.tools import Tools
+from deploy.debian.workspace import Stage
 
 
 def make(stage: Stage, tools: Tools, tree: Path, disk: Path, size: int, uuid: str) -> None:

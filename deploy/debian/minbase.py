@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from deploy.debian.native import with_stand_ins
-from deploy.debian.packing import pack, refuse_foreign_programs, words
-from deploy.debian.stage import Stage
+from deploy.debian.stand_ins import with_stand_ins
+from deploy.debian.tar_files import pack, refuse_foreign_programs, words
 from deploy.debian.tools import HERE, Tools
+from deploy.debian.workspace import Stage
 
 
 def install(

@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.debian.aside import aside
-from deploy.debian.packing import words
-from deploy.debian.stage import Controller, Stage
+from deploy.debian.staging import aside
+from deploy.debian.tar_files import words
+from deploy.debian.workspace import Controller, Stage
 from deploy.files import alone
 from deploy.paths import cache_dir
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
+from deploy.image.assembly import image
 from deploy.image.boards import BOARDS, Board, Emulator, model_data, named
-from deploy.image.make import image
 from deploy.image.outputs import Outputs
 from deploy.models import architectures
 from deploy.models.gguf_header import read_header

@@ -9,7 +9,7 @@ from deploy.errors import BoardllamaError
 from deploy.image.boards import Emulator
 from deploy.image.content import fat_file
 from deploy.image.disk import Layout
-from deploy.vm import life
+from deploy.vm import lifecycle
 from deploy.vm.machine import Machine
 
 FIRMWARE = Path("/usr/share/AAVMF/AAVMF_CODE.fd")
@@ -65,7 +65,7 @@ class BoardMachine(Machine):
 
 def check_programs() -> None:
     """Raises BoardllamaError with the one command that installs what is missing."""
-    life.check_programs()
+    lifecycle.check_programs()
     if not FIRMWARE.exists():
         raise BoardllamaError("the boot test needs EFI firmware: run sudo apt-get install qemu-efi-aarch64")
 

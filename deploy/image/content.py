@@ -5,8 +5,8 @@ import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from deploy.debian.stage import Stage
 from deploy.debian.tools import Tools
+from deploy.debian.workspace import Stage
 from deploy.errors import BoardllamaError
 from deploy.image.boards import Board, Table
 from deploy.image.disk import BASIC_DATA, ESP, IDENTITY_BYTES, PARTITION_UUIDS, ROOT_ARM64, SECTOR, Layout

@@ -4,8 +4,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.debian.stage import Stage
 from deploy.debian.tools import Tools
+from deploy.debian.workspace import Stage
 from deploy.errors import BoardllamaError
 from deploy.image.boards import MIB, Board, Table
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import zstandard
 
-from deploy.debian.stage import SOURCE_DATE_EPOCH
+from deploy.debian.workspace import SOURCE_DATE_EPOCH
 from deploy.files import sha256_of, sync
 from deploy.image import bmap
 from deploy.image.disk import IDENTITY_BYTES, Layout

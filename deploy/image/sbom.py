@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from deploy.debian.stage import SOURCE_DATE_EPOCH, Stage
+from deploy.debian.workspace import SOURCE_DATE_EPOCH, Stage
 
 PROGRAM = Path(sys.executable).with_name("distro2sbom")
 DEBIAN_VERSION = "13"

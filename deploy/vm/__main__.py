@@ -9,7 +9,7 @@ import signal
 import sys
 
 from deploy.errors import BoardllamaError
-from deploy.vm.life import down, print_log, reboot, status, up
+from deploy.vm.lifecycle import down, print_log, reboot, status, up
 from deploy.vm.machine import Hardware, Machine
 
 

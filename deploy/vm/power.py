@@ -11,9 +11,9 @@ from functools import partial
 
 from deploy.errors import BoardllamaError
 from deploy.patience import Patience
+from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine
-from deploy.vm.ready import LOGIN_DEADLINE, Progress, boot_id, greets, ssh
-from deploy.vm.signs import sign_of_life
+from deploy.vm.readiness import LOGIN_DEADLINE, Progress, boot_id, greets, ssh
 
 # systemd gives a service 20 s (root/files), and the guest is emulated.
 OFF_DEADLINE = 60.0

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from deploy.debian import ext4, minbase
-from deploy.debian.packing import files_below, words
-from deploy.debian.stage import Stage
+from deploy.debian.tar_files import files_below, words
 from deploy.debian.tools import Tools, unpack
+from deploy.debian.workspace import Stage
 
 HERE = Path(__file__).resolve().parent / "root"
 KERNEL = "linux-image-cloud-arm64"

@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.debian import cached, tools
-from deploy.debian.stage import Stage
+from deploy.debian import tools, tree_cache
+from deploy.debian.workspace import Stage
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
 from deploy.paths import cache_dir
@@ -77,14 +77,14 @@ def make(stage: Stage) -> dict[str, object]:
     return {"identity": sha256_of(tree), **inputs()}
 
 
-HOW = cached.Recipe("VM's root", 2 * 2**30, ("vmlinuz", "root.ext4"), make)
+HOW = tree_cache.Recipe("VM's root", 2 * 2**30, ("vmlinuz", "root.ext4"), make)
 
 
 def ensure() -> RootTree:
     """The cached root, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
     folder = cache_dir() / "roots" / key()
-    cached.ensure(folder, HOW)
-    return RootTree(folder, json.loads((folder / cached.MANIFEST).read_text())["identity"])
+    tree_cache.ensure(folder, HOW)
+    return RootTree(folder, json.loads((folder / tree_cache.MANIFEST).read_text())["identity"])
 
 
 if __name__ == "__main__":

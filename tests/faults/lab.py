@@ -13,9 +13,9 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
-from deploy.vm import life, power
+from deploy.vm import lifecycle, power
 from deploy.vm.machine import Hardware, Machine, machine_folder
-from deploy.vm.ready import ssh
+from deploy.vm.readiness import ssh
 from tests.faults.observed import Seen
 from tests.faults.target_layout import LAYOUT
 
@@ -83,14 +83,14 @@ class Lab:
         """Boots. A guest that comes up with a failed unit is judged like any other: `complaint` says what failed."""
         self.complaint = ""
         try:
-            life.up(self.name, Hardware(cores=1, write_log=write_log))
+            lifecycle.up(self.name, Hardware(cores=1, write_log=write_log))
         except BoardllamaError as error:
             self.complaint = str(error)
             ssh(self.machine, "true")
 
     def off(self) -> None:
         """Shuts down in order."""
-        life.down(self.name)
+        lifecycle.down(self.name)
 
     def cut(self) -> None:
         """Pulls the plug."""
@@ -105,7 +105,7 @@ class Lab:
 
     def wipe(self) -> None:
         """Nothing of the VM stays."""
-        life.down(self.name, wipe=True)
+        lifecycle.down(self.name, wipe=True)
 
     def snapshot(self, name: str) -> Path:
         """Where the disk of a state lies."""

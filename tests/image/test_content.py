@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.debian import ext4, tools
-from deploy.debian.stage import Stage
+from deploy.debian.workspace import Stage
 from deploy.errors import BoardllamaError
 from deploy.image import disk
 from deploy.image.boards import MIB, named

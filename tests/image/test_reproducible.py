@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy import signing
+from deploy.image.assembly import image
 from deploy.image.boards import named
-from deploy.image.make import image
 from deploy.image.outputs import Outputs
 
 

@@ -12,14 +12,14 @@ import pytest
 
 from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
-from deploy.image import board_machine, boards, boot
+from deploy.image import board_machine, boards, boot_test
 from deploy.image.__main__ import check_model, size
+from deploy.image.assembly import workshop
 from deploy.image.board_machine import BoardMachine
 from deploy.image.boards import MIB, Emulator, named
 from deploy.image.content import missing
 from deploy.image.disk import Layout
-from deploy.image.make import workshop
-from deploy.vm import power, ready
+from deploy.vm import power, readiness
 from deploy.vm.machine import Hardware
 from tests.gguf_bytes import chat, gguf
 
@@ -83,14 +83,14 @@ def test_who_was_turned_away_for_asking_too_often_asks_again(
             raise BoardllamaError("kex_exchange_identification: Connection closed by remote host")
         return ""
 
-    monkeypatch.setattr(boot, "ssh", ssh)
+    monkeypatch.setattr(boot_test, "ssh", ssh)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    boot.await_strangers(machine)
+    boot_test.await_strangers(machine)
     assert not list(answers)
     answers = iter([False])
-    monkeypatch.setattr(boot, "STRANGER_DEADLINE", 0.0)
+    monkeypatch.setattr(boot_test, "STRANGER_DEADLINE", 0.0)
     with pytest.raises(BoardllamaError, match="Connection closed"):
-        boot.await_strangers(machine)
+        boot_test.await_strangers(machine)
 
 
 def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monke
         return subprocess.CompletedProcess(line, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    ready.ssh(machine, "echo 'it is' && id")
+    readiness.ssh(machine, "echo 'it is' && id")
     assert lines == ["""sudo -n sh -c 'echo '"'"'it is'"'"' && id'"""]
     machine.write_ssh_config()
     assert "    User board\n" in machine.ssh_config.read_text()
@@ -113,31 +113,31 @@ def test_everything_that_the_first_boot_left_out_is_said(
     def ssh(_machine: BoardMachine, command: str) -> str:
         return "" if "hostname" in command or "shadow" in command else "yes\n"
 
-    monkeypatch.setattr(boot, "ssh", ssh)
+    monkeypatch.setattr(boot_test, "ssh", ssh)
     with pytest.raises(
         BoardllamaError, match=r"the host name is not the one of boardllama\.txt; somebody has a password"
     ):
-        boot.check_first_boot(machine)
+        boot_test.check_first_boot(machine)
 
 
 @pytest.mark.parametrize("said", ["", "config.json: line 3: server.port is 0\n", "[1]"])
 def test_a_board_that_cannot_say_its_health_fails_with_what_it_says(
     machine: BoardMachine, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
-    monkeypatch.setattr(boot, "ssh", lambda machine, command: said)
+    monkeypatch.setattr(boot_test, "ssh", lambda machine, command: said)
     with pytest.raises(BoardllamaError, match=re.escape(f"`boardllama health` says: {said.strip() or 'nothing'}")):
-        boot.await_health(machine)
+        boot_test.await_health(machine)
 
 
 def test_a_board_that_does_not_power_off_fails(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pulling its plug would hide it."""
-    monkeypatch.setattr(boot, "ssh", lambda machine, command: "")
+    monkeypatch.setattr(boot_test, "ssh", lambda machine, command: "")
     monkeypatch.setattr(power, "ended", lambda qemu, progress, patience: False)
     with pytest.raises(BoardllamaError, match="the board did not power off within 180 s"):
-        boot.power_off(machine)
+        boot_test.power_off(machine)
 
 
-@pytest.mark.parametrize("question", boot.QUESTIONS)
+@pytest.mark.parametrize("question", boot_test.QUESTIONS)
 def test_questions_are_shell(question: str) -> None:
     subprocess.run(["sh", "-nc", f"{question} >&2 && echo yes || true"], check=True)
 

@@ -7,7 +7,7 @@ import pytest
 
 from deploy import cpu
 from deploy.errors import BoardllamaError
-from deploy.image import converged, root
+from deploy.image import board_root, unpacked_tree
 from deploy.image.__main__ import main
 from deploy.image.boards import BOARDS, MIB, Board, Table, named
 from deploy.image.disk import BOOT_BYTES, IDENTITY_BYTES, PARTITION_UUIDS, TABLE_BYTES, Layout, config, layout_for
@@ -39,7 +39,7 @@ def test_a_model_that_is_not_there_is_told_before_anything_is_made(
 def test_a_board_names_what_exists(board: Board) -> None:
     """Its CPU, and its files."""
     assert cpu.named(board.cpu)
-    assert (root.HERE / board.files).is_dir()
+    assert (board_root.HERE / board.files).is_dir()
 
 
 @EVERY
@@ -81,11 +81,13 @@ def test_genimage_is_told_fixed_ids_alone(board: Board) -> None:
 
 @pytest.mark.parametrize("name", LOADERS)
 def test_every_loader_names_the_root_partition_of_the_image(name: str) -> None:
-    assert f"PARTUUID={PARTITION_UUIDS['root']}" in (root.HERE / name).read_text()
+    assert f"PARTUUID={PARTITION_UUIDS['root']}" in (board_root.HERE / name).read_text()
 
 
 def test_fstab_names_the_partitions_of_the_image() -> None:
-    rows = [line.split() for line in (converged.HERE / "common/etc/fstab").read_text().splitlines() if line[0] != "#"]
+    rows = [
+        line.split() for line in (unpacked_tree.HERE / "common/etc/fstab").read_text().splitlines() if line[0] != "#"
+    ]
     mounts = {mount: (source.removeprefix("PARTUUID="), options) for source, mount, _, options, *_ in rows}
     assert mounts["/"][0] == PARTITION_UUIDS["root"] and "x-systemd.growfs" in mounts["/"][1]
     assert mounts["/boot/firmware"][0] == PARTITION_UUIDS["boot"]
@@ -93,8 +95,8 @@ def test_fstab_names_the_partitions_of_the_image() -> None:
 
 def test_the_key_of_a_root_names_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages, files, and the mirror, which may be a snapshot. Both Raspberry Pis have one root."""
-    keys = {root.key(board) for board in BOARDS.values()}
+    keys = {board_root.key(board) for board in BOARDS.values()}
     assert len(keys) == len(BOARDS) - 1
-    assert root.key(named("rpi3")) == root.key(named("rpi4"))
+    assert board_root.key(named("rpi3")) == board_root.key(named("rpi4"))
     monkeypatch.setenv("BOARDLLAMA_MIRROR", "https://snapshot.example/20260101")
-    assert root.key(named("qemu")) not in keys
+    assert board_root.key(named("qemu")) not in keys

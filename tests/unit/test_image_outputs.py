@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from deploy.debian.stage import Stage
+from deploy.debian.workspace import Stage
 from deploy.files import sha256_of
 from deploy.image import bmap, outputs, sbom
 from deploy.image.boards import MIB, named

@@ -10,10 +10,10 @@ from threading import Thread
 
 import pytest
 
-from deploy.answer import first_answer
 from deploy.errors import BoardllamaError
 from deploy.patience import Patience
-from deploy.vm import signs
+from deploy.vm import life_signs
+from deploy.vm.answer import first_answer
 from tests.unit.prepared_machine import prepare_machine
 
 
@@ -28,19 +28,19 @@ def test_the_seconds_count_from_the_last_sign_of_life() -> None:
 
 def test_a_guest_lives_by_its_console_and_by_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = prepare_machine(tmp_path, monkeypatch)
-    dead = signs.sign_of_life(machine)
-    assert signs.sign_of_life(machine) == dead
+    dead = life_signs.sign_of_life(machine)
+    assert life_signs.sign_of_life(machine) == dead
     machine.console.write_text("Booting Linux\n")
-    assert signs.sign_of_life(machine) != dead
+    assert life_signs.sign_of_life(machine) != dead
 
 
 def test_the_work_of_a_process_is_counted_and_its_sleep_is_not() -> None:
-    began = signs.processor_seconds(os.getpid())
+    began = life_signs.processor_seconds(os.getpid())
     end = time.process_time() + 0.1
     while time.process_time() < end:
         pass
-    assert signs.processor_seconds(os.getpid()) >= began + 0.05
-    assert signs.processor_seconds(None) == 0
+    assert life_signs.processor_seconds(os.getpid()) >= began + 0.05
+    assert life_signs.processor_seconds(None) == 0
 
 
 @contextmanager

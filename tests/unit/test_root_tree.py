@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.debian import binfmt, cached, tools
-from deploy.debian import stage as stages
-from deploy.debian.packing import pack, refuse_foreign_programs, words
+from deploy.debian import binfmt, tools, tree_cache
+from deploy.debian import workspace as stages
+from deploy.debian.tar_files import pack, refuse_foreign_programs, words
 from deploy.errors import BoardllamaError
 from deploy.vm import root_tree
 from deploy.vm.machine import GUEST_API_PORT
@@ -87,7 +87,7 @@ def test_a_failed_build_says_why_and_leaves_no_root(
     roots = cache / "roots"
     (roots / ".new-killed").mkdir(parents=True)
     with pytest.raises(BoardllamaError, match=r"tools: packages failed \(E: apt-get update failed\); .*build\.log"):
-        cached.build(roots / root_tree.key(), root_tree.HOW)
+        tree_cache.build(roots / root_tree.key(), root_tree.HOW)
     assert not (roots / root_tree.key()).exists()
     assert not list(cache.glob("*/.new-*"))
 
@@ -114,7 +114,7 @@ def test_a_step_fails_for_its_own_reason_and_not_an_earlier_one_s(tmp_path: Path
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     """With both ways out."""
     with pytest.raises(BoardllamaError, match=r"MiB free and the VM's root needs .* set BOARDLLAMA_CACHE"):
-        cached.check_space(tmp_path, replace(root_tree.HOW, room=2**62))
+        tree_cache.check_space(tmp_path, replace(root_tree.HOW, room=2**62))
 
 
 def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.debian import tools
-from deploy.image import converged, root
+from deploy.image import board_root, unpacked_tree
 from tests.unit.known_host import program
 
 KERNEL_HOOK = "etc/kernel/postinst.d/zz-boardllama-boot"
@@ -69,11 +69,11 @@ def test_one_initrd_is_made_when_all_is_there(tree: Path, initrd: str, made: str
     files(tree, **{"usr__sbin__update-initramfs": "real", "boot__vmlinuz-6.12.1-arm64": "", "usr__bin__kmod": "arm64"})
     (tree / "usr/lib/native/kmod").write_text("native")
     shell(tools.HERE / "divert.sh", tree, NATIVE="kmod")
-    shell(root.HERE / "hold-initrd.sh", tree)
+    shell(board_root.HERE / "hold-initrd.sh", tree)
     held = tree / "usr/sbin/update-initramfs"
     assert subprocess.run([held], check=True, capture_output=True).stdout == b"", "packages that ask for one get none"
     program(tree / "programs" / "chroot", f'shift; echo "$@" >>{tree}/asked; cat {held} {tree}/usr/bin/kmod')
-    shell(root.HERE / "boot.sh", tree, INITRD=initrd)
+    shell(board_root.HERE / "boot.sh", tree, INITRD=initrd)
     assert (tree / "asked").read_text() == f"{made}\n"
     assert (held.read_text(), (tree / "usr/bin/kmod").read_text()) == ("real", "arm64"), (
         "the initrd gets the tree's own"
@@ -84,7 +84,7 @@ def kernel_hook(board: str, tree: Path, *, mounted: bool = True) -> subprocess.C
     """The hook of a kernel's upgrade, on a board whose root is the tree."""
     program(tree / "programs" / "ischroot", "exit 1")
     program(tree / "programs" / "mountpoint", f"exit {int(not mounted)}")
-    text = (root.HERE / board / KERNEL_HOOK).read_text()
+    text = (board_root.HERE / board / KERNEL_HOOK).read_text()
     return run(re.sub(r"(?<!\w)(?=/(boot|usr/lib)/)", str(tree), text), tree)
 
 
@@ -135,7 +135,7 @@ def test_an_image_holds_nothing_that_only_a_first_boot_may_make(tree: Path, mirr
     )
     (tree / "var/lib/systemd/random-seed").touch()
     program(tree / "programs" / "chown", f'echo "$@" >{tree}/asked')
-    shell(converged.HERE / "finish.sh", tree, BOARDLLAMA_MIRROR=mirror)
+    shell(unpacked_tree.HERE / "finish.sh", tree, BOARDLLAMA_MIRROR=mirror)
     assert list((tree / "etc/ssh").iterdir()) == []
     assert (tree / "etc/machine-id").read_text() == ""
     assert not (tree / "var/lib/systemd/random-seed").exists()

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.onboard.places import CONFIG, UNIT
-from deploy.vm.life import down, up
+from deploy.vm.lifecycle import down, up
 from deploy.vm.machine import Hardware, Machine, machine_folder
-from deploy.vm.ready import ssh
+from deploy.vm.readiness import ssh
 from tests.shapes import Shape, write
 from tests.vm.machine import INVENTORY, PYINFRA
 

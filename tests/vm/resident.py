@@ -27,7 +27,7 @@ from deploy.onboard.config import KEYS
 from deploy.onboard.launch import FIXED
 from deploy.paths import REPO
 from deploy.vm.machine import Machine
-from deploy.vm.ready import ssh
+from deploy.vm.readiness import ssh
 from tests.build.builds import wanted
 from tests.clients import CHATS
 from tests.shapes import Shape, write

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.debian.packing import files_below, pack
+from deploy.debian.tar_files import files_below, pack
 from deploy.onboard import places
 from deploy.onboard.identity import ERRORS, FILE, LABEL
 from deploy.paths import REPO
 from deploy.release import packed, programs
-from deploy.vm import life, power
+from deploy.vm import lifecycle, power
 from deploy.vm.machine import Machine
-from deploy.vm.ready import ssh
+from deploy.vm.readiness import ssh
 
 NAME = "first-boot"
 RELEASE = places.RELEASES / "r0"
@@ -77,7 +77,7 @@ class Board:
 
     def boot(self) -> None:
         """Off and on, and ready again."""
-        life.reboot(NAME)
+        lifecycle.reboot(NAME)
 
     def technician(self, user: str, command: str) -> subprocess.CompletedProcess[str]:
         """With the technician's key and no other."""
@@ -93,9 +93,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     if not shutil.which("mcopy") or not (shutil.which("mkfs.vfat") or Path("/usr/sbin/mkfs.vfat").exists()):
         pytest.fail("mtools and dosfstools make the card: apt-get install mtools dosfstools")
     folder = tmp_path_factory.mktemp("first-boot")
-    life.down(NAME, wipe=True)
+    lifecycle.down(NAME, wipe=True)
     try:
-        made = Board(life.up(NAME), folder)
+        made = Board(lifecycle.up(NAME), folder)
         made.run("cp /etc/ssh/sshd_config.d/50-boardllama.conf /etc/ssh/sshd_config.d/49-vm.conf")
         pack(folder / "files.tar", files_below(REPO / "deploy" / "image" / "files"))
         made.push((folder / "files.tar").read_bytes(), "tar -x -C /")
@@ -106,7 +106,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
         made.boot()
         yield made
     finally:
-        life.down(NAME, wipe=True)
+        lifecycle.down(NAME, wipe=True)
 
 
 def test_the_board_is_who_its_card_says(board: Board) -> None:
@@ -161,7 +161,7 @@ def test_the_power_goes_while_the_card_is_obeyed(board: Board) -> None:
     machine = board.machine
     ssh(machine, f"losetup -f /root/card.img; udevadm settle; systemctl --no-block restart {UNIT}; sleep 2")
     power.cut(machine)
-    life.up(NAME)
+    lifecycle.up(NAME)
     assert board.run("hostname") == "cellar"
     assert set(board.card()) == {FILE}
     assert board.technician("board", "sudo -n id -u").stdout.strip() == "0"

@@ -11,9 +11,9 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
-from deploy.vm import life, power
+from deploy.vm import lifecycle, power
 from deploy.vm.machine import Machine
-from deploy.vm.ready import boot_id, ssh, wait_ready
+from deploy.vm.readiness import boot_id, ssh, wait_ready
 
 NAME = "life"
 
@@ -21,17 +21,17 @@ NAME = "life"
 @pytest.fixture(scope="module")
 def running() -> Iterator[Machine]:
     """The machine, booted from nothing with its own key, and wiped at the end."""
-    life.down(NAME, wipe=True)
+    lifecycle.down(NAME, wipe=True)
     try:
-        yield life.up(NAME)
+        yield lifecycle.up(NAME)
     finally:
-        life.down(NAME, wipe=True)
+        lifecycle.down(NAME, wipe=True)
 
 
 def test_up_again_says_so_at_once(running: Machine) -> None:
     """It neither boots a second VM nor changes how the first is reached; and make's pipes are not kept open."""
     before = boot_id(running)
-    code = f"from deploy.vm import life; life.up({NAME!r})"
+    code = f"from deploy.vm import lifecycle; lifecycle.up({NAME!r})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=20, check=True
     )
@@ -87,7 +87,7 @@ def test_a_reboot_keeps_the_disk_and_the_ports(running: Machine) -> None:
     """A new boot of the same machine; what was written is there."""
     before = boot_id(running)
     ssh(running, "echo kept > /root/note")
-    life.reboot(NAME)
+    lifecycle.reboot(NAME)
     assert Machine.load(NAME) == running
     assert boot_id(running) != before
     assert ssh(running, "cat /root/note") == "kept\n"
@@ -99,7 +99,7 @@ def test_after_a_power_cut_the_same_disk_boots_again(running: Machine) -> None:
     ssh(running, "echo flushed > /root/flushed && sync && (dd if=/dev/zero of=/root/cut bs=1M count=200 &) && sleep 1")
     power.cut(running)
     assert running.process_id() is None
-    again = life.up(NAME)
+    again = lifecycle.up(NAME)
     assert again == running
     assert ssh(again, "cat /root/flushed && touch /root/writable") == "flushed\n"
     assert running.known_hosts.read_text() == known
@@ -117,7 +117,7 @@ def test_a_failed_unit_is_named_when_the_boot_is_not_clean(running: Machine, cap
 def test_down_leaves_nothing_running(running: Machine) -> None:
     """Neither QEMU nor the ssh that shared its connection; and it is asked politely."""
     ssh(running, "true")
-    life.down(NAME)
+    lifecycle.down(NAME)
     assert running.process_id() is None
     assert processes_with(str(running.folder)) == []
     assert "reboot: Power down" in running.console.read_text(errors="replace")

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from deploy import cpu
-from deploy.debian.stage import Stage
 from deploy.debian.tools import Tools
+from deploy.debian.workspace import Stage
 from deploy.errors import BoardllamaError
 from deploy.image import content
 from deploy.image.board_machine import BoardMachine, with_firmware
@@ -19,10 +19,10 @@ from deploy.onboard.health import Health, Unhealthy, wait
 from deploy.onboard.places import MODELS, UNIT
 from deploy.paths import REPO
 from deploy.programs import output
-from deploy.vm import life, power
+from deploy.vm import lifecycle, power
 from deploy.vm.machine import Hardware
 from deploy.vm.ports import free_ports
-from deploy.vm.ready import Progress, last_console_lines, ssh, wait_for_ssh, wait_for_systemd
+from deploy.vm.readiness import Progress, last_console_lines, ssh, wait_for_ssh, wait_for_systemd
 
 # Larger than any image without a model, and a power of two, which QEMU wants of an SD card.
 CARD_BYTES = 4 * 2**30
@@ -45,7 +45,7 @@ def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
     machine = prepare(stage, tools, disk, layout)
     progress = Progress(machine)
     try:
-        life.start(machine)
+        lifecycle.start(machine)
         wait_for_ssh(machine, progress, READY_DEADLINE)
         progress.say(f"SSH answers, {progress.seconds:.0f} s")
         bring_model(machine)
@@ -70,7 +70,7 @@ def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMach
     folder.mkdir()
     (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
     machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
-    life.make_key(machine)
+    lifecycle.make_key(machine)
     machine.write_ssh_config()
     output("cp", "--sparse=always", str(disk), str(machine.card), deadline=COPY_DEADLINE)
     with machine.card.open("r+b") as card:

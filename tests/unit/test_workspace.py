@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from deploy.debian import stage as stages
-from deploy.debian.stage import Stage
+from deploy.debian import workspace as stages
+from deploy.debian.workspace import Stage
 from deploy.errors import BoardllamaError
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.debian import tools
-from deploy.debian.aside import aside
 from deploy.debian.binfmt import ensure_arm64_runs
-from deploy.debian.stage import Stage, check_controller
+from deploy.debian.staging import aside
+from deploy.debian.workspace import Stage, check_controller
 from deploy.errors import BoardllamaError
 from deploy.files import alone
 

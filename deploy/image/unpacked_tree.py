@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.debian.packing import files_below, pack, words
-from deploy.debian.stage import SOURCE_DATE_EPOCH, Stage
+from deploy.debian.tar_files import files_below, pack, words
 from deploy.debian.tools import Tools
+from deploy.debian.workspace import SOURCE_DATE_EPOCH, Stage
+from deploy.image.board_root import Root
 from deploy.image.boards import Board
-from deploy.image.root import Root
 from deploy.image.tree.sandbox import USER_NAMESPACE
 from deploy.interrupts import uninterrupted
 from deploy.paths import REPO

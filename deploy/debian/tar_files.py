@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.debian.stage import SOURCE_DATE_EPOCH
+from deploy.debian.workspace import SOURCE_DATE_EPOCH
 from deploy.errors import BoardllamaError
 
 # The begin of an ELF file whose e_machine is that of i386 or x86-64; in an initrd it stands anywhere.

@@ -8,8 +8,8 @@ import time
 
 from deploy.errors import BoardllamaError
 from deploy.patience import Patience
+from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine
-from deploy.vm.signs import sign_of_life
 
 # Seconds without a sign of life from the guest, which on a busy controller may be ten times as slow as on an idle one.
 READY_DEADLINE = 180.0

@@ -10,10 +10,10 @@ from typing import Any
 
 from deploy import signing
 from deploy.debian import ext4, tools
-from deploy.debian.aside import aside
-from deploy.debian.stage import Stage
+from deploy.debian.staging import aside
+from deploy.debian.workspace import Stage
 from deploy.files import alone
-from deploy.image import baked, bmap, board_machine, boot, converged, disk, outputs, root, sbom
+from deploy.image import bmap, board_machine, board_root, boot_test, disk, leaks, outputs, sbom, unpacked_tree
 from deploy.image.boards import Board, Emulator
 from deploy.image.content import check_content
 from deploy.image.disk import Layout
@@ -49,21 +49,21 @@ def workshop(dist: Path, board: Board) -> Iterator[Stage]:
 
 def clear(work: Path) -> None:
     """Removes a folder of work, and ends the machine in it, which the folder alone can name."""
-    boot.end(work)
-    converged.remove(work)
+    boot_test.end(work)
+    unpacked_tree.remove(work)
 
 
 def assemble(stage: Stage, board: Board, model: str, size: int | None) -> Made:
     """The disk image in the work folder. Raises BoardllamaError when it holds what it must not, or lacks something."""
-    controller_tools, debian = tools.ensure(), root.ensure(board)
-    with converged.unpacked(stage, controller_tools, debian) as tree:
-        converged.dress(stage, controller_tools, tree)
-        converged.converge(stage, board, tree, model)
-        boot_files, boot_tar = converged.pack_boot(stage, controller_tools, tree)
-        packed = converged.pack_tree(stage, controller_tools, tree)
+    controller_tools, debian = tools.ensure(), board_root.ensure(board)
+    with unpacked_tree.unpacked(stage, controller_tools, debian) as tree:
+        unpacked_tree.dress(stage, controller_tools, tree)
+        unpacked_tree.converge(stage, board, tree, model)
+        boot_files, boot_tar = unpacked_tree.pack_boot(stage, controller_tools, tree)
+        packed = unpacked_tree.pack_tree(stage, controller_tools, tree)
     with stage.doing("search for what is never baked"):
-        baked.refuse_baked((packed, boot_tar), baked.Traces.of_this_controller(stage.folder))
-    layout = disk.layout_for(board, converged.content_bytes(packed), size)
+        leaks.refuse_baked((packed, boot_tar), leaks.Traces.of_this_controller(stage.folder))
+    layout = disk.layout_for(board, unpacked_tree.content_bytes(packed), size)
     release, blobs = take_from(packed, board, stage.folder / "input")
     identity_text = identity.Identity().render()
     (stage.folder / "input/identity").mkdir()
@@ -80,9 +80,9 @@ def take_from(packed: Path, board: Board, into: Path) -> tuple[dict[str, Any], d
     """Copies boot loaders and what the bill of materials needs; the release's manifest, and the loaders' sizes."""
     with tarfile.open(packed) as tar:
         for name in (STATUS, OS_RELEASE):
-            converged.copy_out(tar, name, into / "sbom" / name)
+            unpacked_tree.copy_out(tar, name, into / "sbom" / name)
         sizes = {
-            blob.path: converged.copy_out(tar, f"./{blob.path}", into / f"blob{place}")
+            blob.path: unpacked_tree.copy_out(tar, f"./{blob.path}", into / f"blob{place}")
             for place, blob in enumerate(board.blobs)
         }
         current = Path(tar.getmember(f".{CURRENT}").linkname).name
@@ -122,5 +122,5 @@ def image(board: Board, model: str, size: int | None, dist: Path, boots: bool = 
         made = assemble(stage, board, model, size)
         out = write_outputs(stage, board, made)
         if boots and board.emulator is not Emulator.NONE:
-            boot.first_boot(stage, tools.ensure(), made.disk, made.layout)
+            boot_test.first_boot(stage, tools.ensure(), made.disk, made.layout)
         return outputs.publish(out, dist)

@@ -13,10 +13,10 @@ from deploy.interrupts import uninterrupted
 from deploy.patience import Patience
 from deploy.programs import output
 from deploy.vm import power, root_tree
+from deploy.vm.life_signs import processor_seconds
 from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
 from deploy.vm.ports import free_ports
-from deploy.vm.ready import Progress, boot_id, ssh, wait_ready
-from deploy.vm.signs import processor_seconds
+from deploy.vm.readiness import Progress, boot_id, ssh, wait_ready
 
 PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 # Seconds without work: QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.debian.packing import files_below, pack, words
-from deploy.debian.stage import Controller
+from deploy.debian.tar_files import files_below, pack, words
 from deploy.debian.tools import HERE, Tools
+from deploy.debian.workspace import Controller
 
 
 def with_stand_ins(folder: Path, tools: Tools, hooks: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Asks the VM's server the first question: `python -m deploy.answer` prints the answer, its speed, what to try next."""
+"""The first question to the VM: `python -m deploy.vm.answer` prints the answer, its speed, and what to try next."""
 
 import json
 import sys

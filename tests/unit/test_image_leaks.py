@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.image.baked import OVERLAP, PIECE, Traces, findings, refuse_baked
+from deploy.image.leaks import OVERLAP, PIECE, Traces, findings, refuse_baked
 
 NOBODY = Traces((), ())
 SHADOW = b"root:*:20000:0:99999:7:::\nboard:!:20000::::::\n"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy.debian import cached, minbase, tools
-from deploy.debian.packing import files_below, words
-from deploy.debian.stage import SOURCE_DATE_EPOCH, Stage
+from deploy.debian import minbase, tools, tree_cache
+from deploy.debian.tar_files import files_below, words
+from deploy.debian.workspace import SOURCE_DATE_EPOCH, Stage
 from deploy.files import sha256_of
 from deploy.image.boards import Board
 from deploy.paths import cache_dir
@@ -74,8 +74,8 @@ def make(stage: Stage, board: Board) -> dict[str, object]:
 def ensure(board: Board) -> Root:
     """The cached root tree, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
     found = Root(cache_dir() / "image-roots" / key(board))
-    how = cached.Recipe(f"root tree of {board.name}", 3 * 2**30, (found.tar.name,), partial(make, board=board))
-    cached.ensure(found.folder, how)
+    how = tree_cache.Recipe(f"root tree of {board.name}", 3 * 2**30, (found.tar.name,), partial(make, board=board))
+    tree_cache.ensure(found.folder, how)
     return found
 
 

@@ -15,8 +15,8 @@ _tree, _model = os.environ.get("BOARDLLAMA_TREE"), os.environ.get("BOARDLLAMA_MO
 if not _tree:
     raise DeployError("say which root tree: BOARDLLAMA_TREE=PATH")
 try:
-    _board = _boards.named(os.environ.get("BOARDLLAMA_BOARD", "qemu"))
-    _name = _plugin.host_name(_tree)
+    _board = _boards.board_named(os.environ.get("BOARDLLAMA_BOARD", "qemu"))
+    _name = _plugin.tree_host_name(_tree)
 except BoardllamaError as error:
     raise DeployError(str(error)) from None
 

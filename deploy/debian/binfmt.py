@@ -19,19 +19,19 @@ BY_HAND = "run once as root: python3 -m deploy.debian.binfmt"
 
 def ensure_arm64_runs() -> None:
     """Registers qemu-aarch64 unless it is. Raises BoardllamaError with what to run when that needs root."""
-    if platform.machine() == "aarch64" or registered(MOUNT_POINT):
+    if platform.machine() == "aarch64" or is_registered(MOUNT_POINT):
         return
     if os.geteuid() != 0:
         raise BoardllamaError(f"this kernel does not start arm64 programs (binfmt_misc has no qemu-aarch64): {BY_HAND}")
     if not (MOUNT_POINT / "register").exists():
         output("mount", "-t", "binfmt_misc", "binfmt_misc", str(MOUNT_POINT))
-    if not registered(MOUNT_POINT):
-        register()
-    if not registered(MOUNT_POINT):
+    if not is_registered(MOUNT_POINT):
+        register_emulator()
+    if not is_registered(MOUNT_POINT):
         raise BoardllamaError("qemu-aarch64 could not be registered with binfmt_misc: apt-get install qemu-user-static")
 
 
-def registered(mount_point: Path) -> bool:
+def is_registered(mount_point: Path) -> bool:
     """Whether arm64 programs start, and start inside a root tree too.
 
     Flag F says that the kernel holds the emulator open, so that no copy of it has to lie in the tree.
@@ -43,7 +43,7 @@ def registered(mount_point: Path) -> bool:
     return "enabled" in lines and any(line.startswith("flags:") and "F" in line for line in lines)
 
 
-def register() -> None:
+def register_emulator() -> None:
     """The way of the distribution where its file is there, else the way of binfmt-support."""
     if CONFIGURATION.is_file():
         (MOUNT_POINT / "register").write_text(CONFIGURATION.read_text())

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from deploy.debian.tools import Tools
-from deploy.debian.workspace import Stage
+from deploy.debian.workspace import Workspace
 
 
-def make(stage: Stage, tools: Tools, tree: Path, disk: Path, size: int, uuid: str) -> None:
+def make_ext4(stage: Workspace, tools: Tools, tree: Path, disk: Path, size: int, uuid: str) -> None:
     """Writes a sparse file system of `size` bytes with the tar file's files. The same tar file is the same bytes.
 
     The controller's own mke2fs may be older than 1.47.1, the first that reads a tar file.

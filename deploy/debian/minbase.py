@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.debian.stand_ins import with_stand_ins
-from deploy.debian.tar_files import pack, refuse_foreign_programs, words
+from deploy.debian.tar_files import read_words, refuse_foreign_programs, write_tar
 from deploy.debian.tools import HERE, Tools
-from deploy.debian.workspace import Stage
+from deploy.debian.workspace import Workspace
 
 
-def install(
-    stage: Stage,
+def install_minbase(
+    stage: Workspace,
     tools: Tools,
     packages: Iterable[str],
     files: Iterable[tuple[Path, str]],
@@ -24,7 +24,7 @@ def install(
     Raises BoardllamaError, also when an x86 program was left in the tree.
     """
     tree, added = stage.folder / "root.tar", stage.folder / "added.tar"
-    pack(added, files)
+    write_tar(added, files)
     ours = [f"--customize-hook=tar-in {shlex.quote(str(added))} /", *hooks]
     stage.mmdebstrap(
         "packages",
@@ -33,7 +33,7 @@ def install(
         "--architectures=arm64",
         f"--include={','.join(packages)}",
         *options,
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in words(HERE / "excluded.txt")),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in read_words(HERE / "excluded.txt")),
         *with_stand_ins(stage.folder, tools, ours),
     )
     refuse_foreign_programs(tree)

@@ -9,13 +9,13 @@ from pathlib import Path
 from deploy.interrupts import uninterrupted
 
 
-def rmtree(folder: Path) -> None:
+def remove_tree(folder: Path) -> None:
     """Removes what is there of it."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def aside(parent: Path, remove: Callable[[Path], None] = rmtree) -> Iterator[Path]:
+def staging_folder(parent: Path, remove: Callable[[Path], None] = remove_tree) -> Iterator[Path]:
     """A new folder in `parent`, which one run at a time may use. What a killed run left is removed first."""
     for left_over in parent.glob(".new-*"):
         remove(left_over)

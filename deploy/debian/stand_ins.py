@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.debian.tar_files import files_below, pack, words
+from deploy.debian.tar_files import files_below, read_words, write_tar
 from deploy.debian.tools import HERE, Tools
 from deploy.debian.workspace import Controller
 
@@ -18,8 +18,8 @@ def with_stand_ins(folder: Path, tools: Tools, hooks: list[str]) -> list[str]:
     if not controller.emulates:
         return hooks
     native = folder / "native.tar"
-    pack(native, stand_ins(tools.folder, controller))
-    settings = f"NATIVE={shlex.quote(' '.join(words(HERE / 'native.txt')))}\nTRIPLET={controller.triplet}\n"
+    write_tar(native, stand_in_files(tools.folder, controller))
+    settings = f"NATIVE={shlex.quote(' '.join(read_words(HERE / 'native.txt')))}\nTRIPLET={controller.triplet}\n"
     return [
         f"--extract-hook=tar-in {shlex.quote(str(native))} /",
         f"--extract-hook={settings}{(HERE / 'divert.sh').read_text()}",
@@ -28,9 +28,9 @@ def with_stand_ins(folder: Path, tools: Tools, hooks: list[str]) -> list[str]:
     ]
 
 
-def stand_ins(tools: Path, controller: Controller) -> Iterator[tuple[Path, str]]:
+def stand_in_files(tools: Path, controller: Controller) -> Iterator[tuple[Path, str]]:
     """The programs of native.txt, their loader and their libraries, with the names that they get in the tree."""
-    for program in words(HERE / "native.txt"):
+    for program in read_words(HERE / "native.txt"):
         yield (tools / "usr/bin" / program).resolve(), f"usr/lib/native/{program}"
     libraries = files_below(tools / "usr/lib" / controller.triplet, f"usr/lib/{controller.triplet}/")
     # No stand-in loads libkmod, and whatever makes an initrd takes every libkmod that it finds.

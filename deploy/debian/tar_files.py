@@ -14,12 +14,12 @@ from deploy.errors import BoardllamaError
 X86_PROGRAM = re.compile(rb"\x7fELF[\x01\x02]\x01\x01.{9}[\x01-\x03]\x00[\x03\x3e]\x00", re.DOTALL)
 
 
-def words(path: Path) -> list[str]:
+def read_words(path: Path) -> list[str]:
     """The words of a list; # begins a comment."""
     return [word for line in path.read_text().splitlines() for word in line.split("#")[0].split()]
 
 
-def pack(result: Path, members: Iterable[tuple[Path, str]]) -> None:
+def write_tar(result: Path, members: Iterable[tuple[Path, str]]) -> None:
     """Writes files and links as a tar file owned by root. Modes become 644 or 755, so that no umask gets in."""
 
     def normal(member: tarfile.TarInfo) -> tarfile.TarInfo:

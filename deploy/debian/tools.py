@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.debian.staging import aside
-from deploy.debian.tar_files import words
-from deploy.debian.workspace import Controller, Stage
+from deploy.debian.staging import staging_folder
+from deploy.debian.tar_files import read_words
+from deploy.debian.workspace import Controller, Workspace
 from deploy.files import alone
 from deploy.paths import cache_dir
 
@@ -31,42 +31,42 @@ class Tools:
         return Controller.this().program(self.folder, path)
 
 
-def key() -> str:
+def tools_key() -> str:
     """16 hexadecimal digits that name what is unpacked."""
-    inputs = [RECIPE, SUITE, Controller.this().architecture, words(HERE / "tools.txt")]
+    inputs = [RECIPE, SUITE, Controller.this().architecture, read_words(HERE / "tools.txt")]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
-def ensure() -> Tools:
+def ensure_tools() -> Tools:
     """The cached tools, unpacked first when they are not there: 10 s. Raises BoardllamaError."""
-    folder = cache_dir() / "tools" / key()
+    folder = cache_dir() / "tools" / tools_key()
     if folder.exists():
         return Tools(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with alone(folder.parent, "tools"):
         if not folder.exists():
-            build(folder)
+            unpack_tools(folder)
     return Tools(folder)
 
 
-def build(folder: Path) -> None:
+def unpack_tools(folder: Path) -> None:
     """Unpacks aside, then renames into place."""
-    with aside(folder.parent) as new:
-        stage, archive = Stage(new, SUITE, "tools"), new / "tools.tar"
+    with staging_folder(folder.parent) as new:
+        stage, archive = Workspace(new, SUITE, "tools"), new / "tools.tar"
         stage.mmdebstrap(
             "packages",
             archive,
             "--variant=extract",
             f"--architectures={Controller.this().architecture}",
-            f"--include={','.join(words(HERE / 'tools.txt'))}",
+            f"--include={','.join(read_words(HERE / 'tools.txt'))}",
         )
-        unpack(stage, archive, new / "tools", "./usr")
+        unpack_archive(stage, archive, new / "tools", "./usr")
         (new / "tools/lib64").symlink_to("usr/lib64")
         os.sync()
         (new / "tools").rename(folder)
 
 
-def unpack(stage: Stage, archive: Path, folder: Path, *members: str) -> None:
+def unpack_archive(stage: Workspace, archive: Path, folder: Path, *members: str) -> None:
     """Unpacks some members of a tar file as the user's own files, then removes the tar file."""
     folder.mkdir()
     command = ["tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory", str(folder), *members]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from deploy.debian import tools
 from deploy.debian.binfmt import ensure_arm64_runs
-from deploy.debian.staging import aside
-from deploy.debian.workspace import Stage, check_controller
+from deploy.debian.staging import staging_folder
+from deploy.debian.workspace import Workspace, check_controller
 from deploy.errors import BoardllamaError
 from deploy.files import alone
 
@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TreeRecipe:
     """How a tree is made. `title` stands before its progress; `room`: bytes of disk that the making takes.
 
     `make` leaves `results`, names of files, in the stage's folder; what it returns goes into the manifest.
@@ -27,10 +27,10 @@ class Recipe:
     title: str
     room: int
     results: tuple[str, ...]
-    make: Callable[[Stage], dict[str, object]]
+    make: Callable[[Workspace], dict[str, object]]
 
 
-def ensure(folder: Path, recipe: Recipe) -> None:
+def ensure_tree(folder: Path, recipe: TreeRecipe) -> None:
     """Makes the folder unless it is there: 2 minutes on 2 cores. Raises BoardllamaError."""
     if is_made(folder):
         return
@@ -40,7 +40,7 @@ def ensure(folder: Path, recipe: Recipe) -> None:
     with alone(folder.parent, "root tree"):
         if not is_made(folder):
             check_space(folder.parent, recipe)
-            build(folder, recipe)
+            build_tree(folder, recipe)
 
 
 def is_made(folder: Path) -> bool:
@@ -48,7 +48,7 @@ def is_made(folder: Path) -> bool:
     return (folder / MANIFEST).exists()
 
 
-def check_space(roots: Path, recipe: Recipe) -> None:
+def check_space(roots: Path, recipe: TreeRecipe) -> None:
     """Raises BoardllamaError before anything is fetched when the disk is too full to hold the result."""
     free = shutil.disk_usage(roots).free
     if free < recipe.room:
@@ -58,11 +58,11 @@ def check_space(roots: Path, recipe: Recipe) -> None:
         )
 
 
-def build(folder: Path, recipe: Recipe) -> None:
+def build_tree(folder: Path, recipe: TreeRecipe) -> None:
     """Makes everything aside, then renames it into place."""
     (folder.parent / "build.log").unlink(missing_ok=True)
-    with aside(folder.parent) as new:
-        stage = Stage(new, tools.SUITE, recipe.title)
+    with staging_folder(folder.parent) as new:
+        stage = Workspace(new, tools.SUITE, recipe.title)
         said = recipe.make(stage)
         (new / MANIFEST).write_text(json.dumps({"seconds": stage.seconds, **said}, indent=1) + "\n")
         put_in_place(new, folder, (*recipe.results, MANIFEST))

@@ -19,7 +19,7 @@ from deploy.errors import BoardllamaError
 from deploy.interrupts import uninterrupted
 
 # A stage takes 10 s to 2 minutes on 2 busy cores; this long means that it hangs.
-STAGE_DEADLINE = 1800.0
+STEP_DEADLINE = 1800.0
 TICK = 5.0
 REASON = re.compile(r"^E: |\bError: (?!executed \d+ commands)")
 FAILED_TEST = re.compile(r"(FAILED|ERROR) \S+::")
@@ -71,7 +71,7 @@ def check_controller() -> None:
 
 
 @dataclass
-class Stage:
+class Workspace:
     """Runs the steps of one build in a folder, with progress on stderr and all output in build.log beside it.
 
     `what` names the thing that is made; it stands before each line of progress.
@@ -88,7 +88,7 @@ class Stage:
         command: list[str],
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
-        deadline: float = STAGE_DEADLINE,
+        deadline: float = STEP_DEADLINE,
     ) -> None:
         """Runs one step. Raises BoardllamaError with its last words and where the rest is."""
         log = self.folder.parent / "build.log"
@@ -100,7 +100,7 @@ class Stage:
             status = self.watch(name, command, output.fileno(), cwd, env or {}, deadline)
         self.seconds[name] = round(time.monotonic() - start, 1)
         if status != 0:
-            raise BoardllamaError(f"{self.what}: {name} failed ({last_words(log, begin)}); all of it is in {log}")
+            raise BoardllamaError(f"{self.what}: {name} failed ({failure_reason(log, begin)}); all of it is in {log}")
 
     def watch(
         self, name: str, command: list[str], output: int, cwd: Path | None, env: dict[str, str], deadline: float
@@ -123,15 +123,15 @@ class Stage:
             while True:
                 try:
                     status = child.wait(timeout=TICK)
-                    say(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
+                    say_progress(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
                     return status
                 except subprocess.TimeoutExpired:
-                    say(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
+                    say_progress(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
                 if time.monotonic() - start > deadline:
                     raise BoardllamaError(f"{self.what}: {name} did not end within {deadline:.0f} s")
         finally:
             if child and child.poll() is None:
-                say(f"{self.what}: {name} is being ended")
+                say_progress(f"{self.what}: {name} is being ended")
                 with uninterrupted():  # who waits for that presses Ctrl-C again
                     end_group(child)
 
@@ -142,7 +142,7 @@ class Stage:
 
         def tick() -> None:
             while not ended.wait(TICK):
-                say(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
+                say_progress(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
 
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()
@@ -152,7 +152,7 @@ class Stage:
             ended.set()
             thread.join()
         self.seconds[name] = round(time.monotonic() - start, 1)
-        say(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
+        say_progress(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
 
     def environment(self) -> dict[str, str]:
         """Times in the tree do not depend on when it is made. As root all temporary files stay in the folder; an
@@ -175,7 +175,7 @@ class Stage:
         self.run(name, [*command, mirror] if mirror else command)
 
 
-def say(line: str) -> None:
+def say_progress(line: str) -> None:
     """Progress, on stderr."""
     print(line, file=sys.stderr, flush=True)
 
@@ -197,7 +197,7 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
-def last_words(log: Path, begin: int = 0) -> str:
+def failure_reason(log: Path, begin: int = 0) -> str:
     """Of what a step wrote from that byte of the log on: the tests that failed, as pytest names them, or the last error
     line, as apt or pyinfra writes them; else the last line.
     """

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.image.assembly import image
-from deploy.image.boards import BOARDS, Board, Emulator, model_data, named
+from deploy.image.assembly import make_image
+from deploy.image.boards import BOARDS, BoardProfile, Emulator, board_named, model_data
 from deploy.image.outputs import Outputs
 from deploy.models import architectures
 from deploy.models.gguf_header import read_header
@@ -18,18 +18,20 @@ from deploy.paths import REPO
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
-def arguments() -> argparse.ArgumentParser:
+def image_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m deploy.image", description="Makes a board's disk image.")
     parser.add_argument("board", help=", ".join(BOARDS))
     parser.add_argument("--model", default="", help="smoke, hub, none, or a .gguf file (default: the inventory's)")
-    parser.add_argument("--size", type=size, help="of the whole disk, such as 4G (default: as small as it can be)")
+    parser.add_argument(
+        "--size", type=size_in_bytes, help="of the whole disk, such as 4G (default: as small as it can be)"
+    )
     parser.add_argument("--dist", type=Path, default=REPO / "dist", help="where the image goes (dist/)")
     parser.add_argument("--no-boot", action="store_true", help="leave the boot test out")
     return parser
 
 
-def size(text: str) -> int:
+def size_in_bytes(text: str) -> int:
     """Bytes."""
     found = re.fullmatch(r"(\d+)([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not found:
@@ -39,23 +41,23 @@ def size(text: str) -> int:
 
 def main(words: list[str]) -> int:
     """Makes one image and says PASS; the exit status. Raises BoardllamaError."""
-    options = arguments().parse_args(words)
-    board, started = named(options.board), time.monotonic()
+    options = image_arguments().parse_args(words)
+    board, started = board_named(options.board), time.monotonic()
     check_model(board, options.model)
-    made = image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
+    made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
     judged = "its content was checked" if options.no_boot or board.emulator is Emulator.NONE else "it booted"
-    tell(made)
+    print_files(made)
     print(f"PASS: {made.image} for a {board.title}; {judged}; {time.monotonic() - started:.0f} s")
     return 0
 
 
-def check_model(board: Board, wanted: str) -> None:
+def check_model(board: BoardProfile, wanted: str) -> None:
     """What is wrong with a model that is a file is said before minutes of work. Raises BoardllamaError."""
     if file := model_data(board, wanted).get("model_path"):
         architectures.check(read_header(Path(file)), Path(file).name)
 
 
-def tell(made: Outputs) -> None:
+def print_files(made: Outputs) -> None:
     """One line for each file."""
     for path in made.all:
         print(f"  {path.stat().st_size:>12,} bytes  {path.name}")

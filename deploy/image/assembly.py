@@ -10,13 +10,13 @@ from typing import Any
 
 from deploy import signing
 from deploy.debian import ext4, tools
-from deploy.debian.staging import aside
-from deploy.debian.workspace import Stage
+from deploy.debian.staging import staging_folder
+from deploy.debian.workspace import Workspace
 from deploy.files import alone
 from deploy.image import bmap, board_machine, board_root, boot_test, disk, leaks, outputs, sbom, unpacked_tree
-from deploy.image.boards import Board, Emulator
+from deploy.image.boards import BoardProfile, Emulator
 from deploy.image.content import check_content
-from deploy.image.disk import Layout
+from deploy.image.disk import DiskLayout
 from deploy.image.outputs import Outputs
 from deploy.onboard import identity
 from deploy.onboard.places import CURRENT, RELEASES
@@ -25,58 +25,58 @@ STATUS, OS_RELEASE = "./var/lib/dpkg/status", "./usr/lib/os-release"
 
 
 @dataclass(frozen=True)
-class Made:
+class AssembledImage:
     """An assembled image in the work folder. `release`: the manifest of what was deployed into it."""
 
     disk: Path
-    layout: Layout
+    layout: DiskLayout
     blobs: dict[str, int]
     tree: Path
     release: dict[str, Any]
 
 
 @contextmanager
-def workshop(dist: Path, board: Board) -> Iterator[Stage]:
+def image_workspace(dist: Path, board: BoardProfile) -> Iterator[Workspace]:
     """A folder for the work, beside build.log in dist/.work; it is removed whatever happens."""
     work = dist / ".work"
     work.mkdir(parents=True, exist_ok=True)
     with alone(work, "image"):
         (work / "build.log").unlink(missing_ok=True)
-        with aside(work, clear) as folder:
+        with staging_folder(work, clear_workspace) as folder:
             (folder / "input").mkdir()
-            yield Stage(folder, tools.SUITE, f"image of {board.name}")
+            yield Workspace(folder, tools.SUITE, f"image of {board.name}")
 
 
-def clear(work: Path) -> None:
+def clear_workspace(work: Path) -> None:
     """Removes a folder of work, and ends the machine in it, which the folder alone can name."""
-    boot_test.end(work)
-    unpacked_tree.remove(work)
+    boot_test.end_boot_machine(work)
+    unpacked_tree.remove_as_owner(work)
 
 
-def assemble(stage: Stage, board: Board, model: str, size: int | None) -> Made:
+def assemble_image(stage: Workspace, board: BoardProfile, model: str, size: int | None) -> AssembledImage:
     """The disk image in the work folder. Raises BoardllamaError when it holds what it must not, or lacks something."""
-    controller_tools, debian = tools.ensure(), board_root.ensure(board)
-    with unpacked_tree.unpacked(stage, controller_tools, debian) as tree:
-        unpacked_tree.dress(stage, controller_tools, tree)
-        unpacked_tree.converge(stage, board, tree, model)
+    controller_tools, debian = tools.ensure_tools(), board_root.ensure_board_root(board)
+    with unpacked_tree.unpacked_root(stage, controller_tools, debian) as tree:
+        unpacked_tree.dress_tree(stage, controller_tools, tree)
+        unpacked_tree.converge_tree(stage, board, tree, model)
         boot_files, boot_tar = unpacked_tree.pack_boot(stage, controller_tools, tree)
         packed = unpacked_tree.pack_tree(stage, controller_tools, tree)
     with stage.doing("search for what is never baked"):
-        leaks.refuse_baked((packed, boot_tar), leaks.Traces.of_this_controller(stage.folder))
+        leaks.refuse_leaks((packed, boot_tar), leaks.Traces.of_this_controller(stage.folder))
     layout = disk.layout_for(board, unpacked_tree.content_bytes(packed), size)
-    release, blobs = take_from(packed, board, stage.folder / "input")
+    release, blobs = copy_inputs(packed, board, stage.folder / "input")
     identity_text = identity.Identity().render()
     (stage.folder / "input/identity").mkdir()
-    outputs.write(stage.folder / "input/identity/boardllama.txt", identity_text.encode())
+    outputs.write_dated(stage.folder / "input/identity/boardllama.txt", identity_text.encode())
     root_disk = stage.folder / "input/root.ext4"
-    ext4.make(stage, controller_tools, packed, root_disk, layout.root_size, disk.ROOT_UUID)
-    made = disk.assemble(stage, controller_tools, layout, boot_files)
+    ext4.make_ext4(stage, controller_tools, packed, root_disk, layout.root_size, disk.ROOT_UUID)
+    made = disk.assemble_disk(stage, controller_tools, layout, boot_files)
     root_disk.unlink()
     check_content(stage, controller_tools, made, layout, boot_files)
-    return Made(made, layout, blobs, packed, release)
+    return AssembledImage(made, layout, blobs, packed, release)
 
 
-def take_from(packed: Path, board: Board, into: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Copies boot loaders and what the bill of materials needs; the release's manifest, and the loaders' sizes."""
     with tarfile.open(packed) as tar:
         for name in (STATUS, OS_RELEASE):
@@ -91,36 +91,38 @@ def take_from(packed: Path, board: Board, into: Path) -> tuple[dict[str, Any], d
         return json.loads(release.read()), sizes
 
 
-def write_outputs(stage: Stage, board: Board, made: Made) -> Outputs:
+def write_outputs(stage: Workspace, board: BoardProfile, made: AssembledImage) -> Outputs:
     """Everything but the move to dist/."""
     out = Outputs(stage.folder / "out", board.name)
     out.folder.mkdir()
     with stage.doing("map"):
-        mapped = bmap.read(made.disk)
+        mapped = bmap.map_image(made.disk)
     with stage.doing("compressing"):
-        outputs.compress(made.disk, out.image)
-    outputs.write(out.path(".bmap"), mapped.xml().encode())
+        outputs.compress_image(made.disk, out.image)
+    outputs.write_dated(out.path(".bmap"), mapped.xml().encode())
     known = stage.folder / "input/sbom"
-    outputs.write(out.path(".spdx.json"), sbom.make(stage, known, board.name, made.release))
+    outputs.write_dated(out.path(".spdx.json"), sbom.make_sbom(stage, known, board.name, made.release))
     more = {
-        "packages": outputs.packages((known / STATUS).read_text()),
+        "packages": outputs.installed_packages((known / STATUS).read_text()),
         "pins": made.release["pins"],
         "release": made.release["id"],
     }
-    files = [outputs.entry(path) for path in out.described]
-    outputs.write(out.manifest, outputs.manifest(board.name, files, made.layout, mapped, made.blobs, more))
-    outputs.write(out.path(".sha256"), outputs.checksums([*files, outputs.entry(out.manifest)]).encode())
+    files = [outputs.file_entry(path) for path in out.described]
+    outputs.write_dated(out.manifest, outputs.render_manifest(board.name, files, made.layout, mapped, made.blobs, more))
+    outputs.write_dated(
+        out.path(".sha256"), outputs.checksum_lines([*files, outputs.file_entry(out.manifest)]).encode()
+    )
     signing.sign(out.manifest)
     return out
 
 
-def image(board: Board, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:
+def make_image(board: BoardProfile, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:
     """Makes the image, has its first boot judged, and leaves it in dist/. Raises BoardllamaError."""
     if boots and board.emulator is not Emulator.NONE:
-        board_machine.check_programs()
-    with workshop(dist, board) as stage:
-        made = assemble(stage, board, model, size)
+        board_machine.check_boot_programs()
+    with image_workspace(dist, board) as stage:
+        made = assemble_image(stage, board, model, size)
         out = write_outputs(stage, board, made)
         if boots and board.emulator is not Emulator.NONE:
-            boot_test.first_boot(stage, tools.ensure(), made.disk, made.layout)
-        return outputs.publish(out, dist)
+            boot_test.prove_first_boot(stage, tools.ensure_tools(), made.disk, made.layout)
+        return outputs.publish_outputs(out, dist)

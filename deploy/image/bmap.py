@@ -16,7 +16,7 @@ CHUNK = 256 * BLOCK
 
 
 @dataclass(frozen=True)
-class Range:
+class BlockRange:
     """Blocks `first` to `last`, both included, and the SHA-256 of their bytes."""
 
     first: int
@@ -30,12 +30,12 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Map:
+class ImageMap:
     """All that is mapped of an image of `size` bytes; `sha256` is that of the whole image."""
 
     size: int
     sha256: str
-    ranges: tuple[Range, ...]
+    ranges: tuple[BlockRange, ...]
 
     @property
     def blocks(self) -> int:
@@ -62,23 +62,23 @@ class Map:
         return text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest(), 1)
 
 
-def read(image: Path) -> Map:
+def map_image(image: Path) -> ImageMap:
     """The map of an image: one pass over its bytes."""
-    whole, ranges = hashlib.sha256(), list[Range]()
+    whole, ranges = hashlib.sha256(), list[BlockRange]()
     first, last, part = 0, -2, hashlib.sha256()
-    for block, content in blocks(image, whole.update):
+    for block, content in nonzero_blocks(image, whole.update):
         if block != last + 1:
             if last >= 0:
-                ranges.append(Range(first, last, part.hexdigest()))
+                ranges.append(BlockRange(first, last, part.hexdigest()))
             first, part = block, hashlib.sha256()
         part.update(content)
         last = block
     if last >= 0:
-        ranges.append(Range(first, last, part.hexdigest()))
-    return Map(image.stat().st_size, whole.hexdigest(), tuple(ranges))
+        ranges.append(BlockRange(first, last, part.hexdigest()))
+    return ImageMap(image.stat().st_size, whole.hexdigest(), tuple(ranges))
 
 
-def blocks(image: Path, seen: Callable[[bytes], None]) -> Iterator[tuple[int, bytes]]:
+def nonzero_blocks(image: Path, seen: Callable[[bytes], None]) -> Iterator[tuple[int, bytes]]:
     """Each block that is not all zeros, with its number; `seen` is given every byte of the image, in order."""
     zeros, number = bytes(CHUNK), 0
     with image.open("rb") as file:

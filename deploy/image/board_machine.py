@@ -8,7 +8,7 @@ from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
 from deploy.image.boards import Emulator
 from deploy.image.content import fat_file
-from deploy.image.disk import Layout
+from deploy.image.disk import DiskLayout
 from deploy.vm import lifecycle
 from deploy.vm.machine import Machine
 
@@ -63,14 +63,14 @@ class BoardMachine(Machine):
         ]
 
 
-def check_programs() -> None:
+def check_boot_programs() -> None:
     """Raises BoardllamaError with the one command that installs what is missing."""
-    lifecycle.check_programs()
+    lifecycle.check_vm_programs()
     if not FIRMWARE.exists():
         raise BoardllamaError("the boot test needs EFI firmware: run sudo apt-get install qemu-efi-aarch64")
 
 
-def with_firmware(tools: Tools, machine: BoardMachine, layout: Layout) -> BoardMachine:
+def with_firmware(tools: Tools, machine: BoardMachine, layout: DiskLayout) -> BoardMachine:
     """The machine with what its board's firmware brings, or takes off the card."""
     if machine.emulator is Emulator.EFI:
         shutil.copyfile(VARIABLES, machine.folder / "efi-variables.fd")

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from deploy.debian import minbase, tools, tree_cache
-from deploy.debian.tar_files import files_below, words
-from deploy.debian.workspace import SOURCE_DATE_EPOCH, Stage
+from deploy.debian.tar_files import files_below, read_words
+from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 from deploy.files import sha256_of
-from deploy.image.boards import Board
+from deploy.image.boards import BoardProfile
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent / "root"
@@ -23,7 +23,7 @@ COMPONENTS = "main,non-free-firmware"
 
 
 @dataclass(frozen=True)
-class Root:
+class BoardRoot:
     """A finished root tree."""
 
     folder: Path
@@ -34,7 +34,7 @@ class Root:
         return self.folder / "root.tar"
 
 
-def inputs(board: Board) -> dict[str, object]:
+def board_root_inputs(board: BoardProfile) -> dict[str, object]:
     """All that decides what is in the root. The mirror too: a snapshot of Debian holds other versions."""
     shared = [path for folder in (tools.HERE, HERE) for path in folder.iterdir() if path.suffix in (".txt", ".sh")]
     own = [path for path in (HERE / board.files).rglob("*") if path.is_file()]
@@ -43,42 +43,46 @@ def inputs(board: Board) -> dict[str, object]:
         "epoch": SOURCE_DATE_EPOCH,
         "suite": tools.SUITE,
         "mirror": os.environ.get("BOARDLLAMA_MIRROR", ""),
-        "packages": packages(board),
+        "packages": board_packages(board),
         "initrd": board.initrd,
         "files": {str(path.relative_to(HERE.parent.parent)): sha256_of(path) for path in sorted([*shared, *own])},
     }
 
 
-def packages(board: Board) -> list[str]:
+def board_packages(board: BoardProfile) -> list[str]:
     """What is installed beyond Debian's minbase."""
-    return [*words(HERE.parent / "packages.txt"), board.kernel, *board.packages]
+    return [*read_words(HERE.parent / "packages.txt"), board.kernel, *board.packages]
 
 
-def key(board: Board) -> str:
+def board_root_key(board: BoardProfile) -> str:
     """The name of the board's files and 16 hexadecimal digits of the inputs: boards that differ in neither share it."""
-    text = json.dumps(inputs(board), sort_keys=True)
+    text = json.dumps(board_root_inputs(board), sort_keys=True)
     return f"{board.files}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def make(stage: Stage, board: Board) -> dict[str, object]:
+def make_board_root(stage: Workspace, board: BoardProfile) -> dict[str, object]:
     """The tree as folder/root.tar: packages set up, the boot partition filled; what the manifest says of it."""
     hooks = [
-        f"--extract-hook={script('hold-initrd.sh')}",
-        f"--customize-hook=INITRD={'yes' if board.initrd else 'no'}\n{script('boot.sh')}",
+        f"--extract-hook={script_text('hold-initrd.sh')}",
+        f"--customize-hook=INITRD={'yes' if board.initrd else 'no'}\n{script_text('boot.sh')}",
     ]
     components = f"--components={COMPONENTS}"
-    minbase.install(stage, tools.ensure(), packages(board), files_below(HERE / board.files), hooks, components)
-    return inputs(board)
+    minbase.install_minbase(
+        stage, tools.ensure_tools(), board_packages(board), files_below(HERE / board.files), hooks, components
+    )
+    return board_root_inputs(board)
 
 
-def ensure(board: Board) -> Root:
+def ensure_board_root(board: BoardProfile) -> BoardRoot:
     """The cached root tree, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
-    found = Root(cache_dir() / "image-roots" / key(board))
-    how = tree_cache.Recipe(f"root tree of {board.name}", 3 * 2**30, (found.tar.name,), partial(make, board=board))
-    tree_cache.ensure(found.folder, how)
+    found = BoardRoot(cache_dir() / "image-roots" / board_root_key(board))
+    how = tree_cache.TreeRecipe(
+        f"root tree of {board.name}", 3 * 2**30, (found.tar.name,), partial(make_board_root, board=board)
+    )
+    tree_cache.ensure_tree(found.folder, how)
     return found
 
 
-def script(name: str) -> str:
+def script_text(name: str) -> str:
     """The text of a hook."""
     return (HERE / name).read_text()

@@ -37,7 +37,7 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Board:
+class BoardProfile:
     """`cpu`: a name of deploy/cpu.py. `memory`: bytes that Linux finds on the smallest one, where a model must fit.
     `files`: the folder of root/ whose files are in the tree when kernel and initrd are made. `initrd`: the kernel has
     no driver of the card built in. `needs`: patterns that must match a file of the boot partition. `blobs` lie before
@@ -63,9 +63,9 @@ class Board:
 U_BOOT = "usr/lib/u-boot/rockpro64-rk3399"
 
 
-def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> Board:
+def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> BoardProfile:
     """All of them start alike; `needs`: what the GPU of that one loads."""
-    return Board(
+    return BoardProfile(
         name=f"rpi{number}",
         title=f"Raspberry Pi {number}",
         cpu=cpu,
@@ -81,7 +81,7 @@ def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> Boar
 
 
 _TABLE = (
-    Board(
+    BoardProfile(
         name="qemu",
         title="QEMU arm64 machine with EFI",
         cpu="cortex-a76",
@@ -97,7 +97,7 @@ _TABLE = (
     ),
     raspberry_pi("4", "cortex-a72", Emulator.NONE, "start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb"),
     raspberry_pi("3", "cortex-a53", Emulator.RASPI3, "bootcode.bin", "start.elf", "fixup.dat", "bcm2837-rpi-3-b.dtb"),
-    Board(
+    BoardProfile(
         name="rockpro64",
         title="RockPro64",
         cpu="cortex-a72",
@@ -116,7 +116,7 @@ _TABLE = (
 BOARDS = {board.name: board for board in _TABLE}
 
 
-def named(name: str) -> Board:
+def board_named(name: str) -> BoardProfile:
     """The board of that name. Raises BoardllamaError with the nearest valid name and all of them."""
     if name in BOARDS:
         return BOARDS[name]
@@ -124,7 +124,7 @@ def named(name: str) -> Board:
     raise BoardllamaError(f"BOARD is {name!r}: did you mean {near!r}? Valid: {', '.join(BOARDS)}")
 
 
-def model_data(board: Board, wanted: str) -> dict[str, str | None]:
+def model_data(board: BoardProfile, wanted: str) -> dict[str, str | None]:
     """MODEL of `make image` as settings: smoke, hub, none, or a file. Raises BoardllamaError."""
     model = wanted or board.model
     if model in ("smoke", "hub", "none"):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from deploy import cpu
 from deploy.debian.tools import Tools
-from deploy.debian.workspace import Stage
+from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image import content
 from deploy.image.board_machine import BoardMachine, with_firmware
-from deploy.image.disk import Layout
+from deploy.image.disk import DiskLayout
 from deploy.models.smoke import smoke_model
 from deploy.onboard import identity
 from deploy.onboard.health import Health, Unhealthy, wait
@@ -22,7 +22,7 @@ from deploy.programs import output
 from deploy.vm import lifecycle, power
 from deploy.vm.machine import Hardware
 from deploy.vm.ports import free_ports
-from deploy.vm.readiness import Progress, last_console_lines, ssh, wait_for_ssh, wait_for_systemd
+from deploy.vm.readiness import MachineProgress, last_console_lines, run_in_guest, wait_for_ssh, wait_for_systemd
 
 # Larger than any image without a model, and a power of two, which QEMU wants of an SD card.
 CARD_BYTES = 4 * 2**30
@@ -32,45 +32,45 @@ READY_DEADLINE = 600.0
 HEALTH_DEADLINE = 900
 COPY_DEADLINE = 600.0
 OFF_DEADLINE = 180.0
-STRANGER_DEADLINE = 180.0
+LOGIN_DEADLINE = 180.0
 HOSTNAME = "first-boot-test"
 FOLDER = "boot-test"
 
 
-def first_boot(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> None:
+def prove_first_boot(stage: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> None:
     """Boots a copy of the image as a board does for the first time, and has the board suite judge it.
 
     Raises BoardllamaError with the reason when anything fails. The image is only read.
     """
-    machine = prepare(stage, tools, disk, layout)
-    progress = Progress(machine)
+    machine = prepare_card(stage, tools, disk, layout)
+    progress = MachineProgress(machine)
     try:
-        lifecycle.start(machine)
+        lifecycle.start_qemu(machine)
         wait_for_ssh(machine, progress, READY_DEADLINE)
         progress.say(f"SSH answers, {progress.seconds:.0f} s")
         bring_model(machine)
-        await_health(machine)
+        wait_for_health(machine)
         progress.say(f"the server is healthy, {progress.seconds:.0f} s")
         wait_for_systemd(machine, progress, READY_DEADLINE)
         check_first_boot(machine)
-        await_strangers(machine)
-        judge(stage, machine)
-        power_off(machine)
+        wait_for_new_login(machine)
+        run_board_suite(stage, machine)
+        power_off_board(machine)
         check_card(stage, tools, machine, layout)
     except BoardllamaError:
         print(last_console_lines(machine), file=sys.stderr, flush=True)
         raise
     finally:
-        power.cut(machine)
+        power.cut_power(machine)
 
 
-def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMachine:
+def prepare_card(stage: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> BoardMachine:
     """The card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
     board, folder = layout.board, stage.folder / FOLDER
     folder.mkdir()
     (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
     machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
-    lifecycle.make_key(machine)
+    lifecycle.make_key_pair(machine)
     machine.write_ssh_config()
     output("cp", "--sparse=always", str(disk), str(machine.card), deadline=COPY_DEADLINE)
     with machine.card.open("r+b") as card:
@@ -79,19 +79,21 @@ def prepare(stage: Stage, tools: Tools, disk: Path, layout: Layout) -> BoardMach
     told = folder / identity.FILE
     told.write_text(identity.Identity((("hostname", HOSTNAME), ("ssh_key", public_key))).render())
     where = f"{machine.card}@@{layout.identity}"
-    content.told(tools, "usr/bin/mcopy", "-o", "-i", where, str(told), f"::{identity.FILE}")
+    content.image_tool_output(tools, "usr/bin/mcopy", "-o", "-i", where, str(told), f"::{identity.FILE}")
     return with_firmware(tools, machine, layout)
 
 
-def end(work: Path) -> None:
+def end_boot_machine(work: Path) -> None:
     """Ends the machine of that folder, which a killed run left running."""
-    power.cut(BoardMachine(work / FOLDER, 0, 0, Path(), "", Hardware()))
+    power.cut_power(BoardMachine(work / FOLDER, 0, 0, Path(), "", Hardware()))
 
 
 def check_first_boot(machine: BoardMachine) -> None:
     """Raises BoardllamaError with everything that the first boot was to do and has not done."""
     wrong = [
-        why for question, why in QUESTIONS.items() if ssh(machine, f"{question} >&2 && echo yes || true") != "yes\n"
+        why
+        for question, why in QUESTIONS.items()
+        if run_in_guest(machine, f"{question} >&2 && echo yes || true") != "yes\n"
     ]
     if wrong:
         raise BoardllamaError(f"the first boot went wrong: {'; '.join(wrong)}")
@@ -111,7 +113,7 @@ QUESTIONS = {
 
 def bring_model(machine: BoardMachine) -> None:
     """Gives the server of an image without a model a small one, as an operator brings one."""
-    if not json.loads(ssh(machine, "boardllama status"))["waiting"]:
+    if not json.loads(run_in_guest(machine, "boardllama status"))["waiting"]:
         return
     model = smoke_model()
     place = shlex.quote(str(MODELS / model.name))
@@ -120,57 +122,57 @@ def bring_model(machine: BoardMachine) -> None:
     output(*line, given=model.read_bytes(), deadline=HEALTH_DEADLINE, name="bringing a model")
 
 
-def await_health(machine: BoardMachine) -> None:
+def wait_for_health(machine: BoardMachine) -> None:
     """Returns when the server answers as it should. Raises BoardllamaError with its reason."""
     try:
-        wait(lambda: health(machine), HEALTH_DEADLINE, Progress(machine).say)
+        wait(lambda: board_health(machine), HEALTH_DEADLINE, MachineProgress(machine).say)
     except Unhealthy as error:
         raise BoardllamaError(f"the server is not healthy after the first boot: {error}") from None
 
 
-def health(machine: BoardMachine) -> Health:
+def board_health(machine: BoardMachine) -> Health:
     """What the board says of its server. Raises BoardllamaError with what it says instead."""
-    said = ssh(machine, "boardllama health --json 2>&1 || true").strip()
+    said = run_in_guest(machine, "boardllama health --json 2>&1 || true").strip()
     try:
         return Health.from_json(said.splitlines()[-1])
     except (ValueError, LookupError, TypeError):
         raise BoardllamaError(f"`boardllama health` says: {said[-300:] or 'nothing'}") from None
 
 
-def power_off(machine: BoardMachine) -> None:
+def power_off_board(machine: BoardMachine) -> None:
     """Raises BoardllamaError when the board does not power itself off."""
-    with power.process(machine) as qemu:
-        ssh(machine, "systemctl --no-block poweroff")
-        if not power.ended(qemu, Progress(machine), OFF_DEADLINE):
+    with power.qemu_process(machine) as qemu:
+        run_in_guest(machine, "systemctl --no-block poweroff")
+        if not power.wait_for_end(qemu, MachineProgress(machine), OFF_DEADLINE):
             raise BoardllamaError(f"the board did not power off within {OFF_DEADLINE:.0f} s of being told to")
     power.close_shared_connection(machine)
 
 
-def check_card(stage: Stage, tools: Tools, machine: BoardMachine, layout: Layout) -> None:
+def check_card(stage: Workspace, tools: Tools, machine: BoardMachine, layout: DiskLayout) -> None:
     """Raises BoardllamaError when the root file system, which has grown, is not whole."""
     fsck = [*tools.program("usr/sbin/e2fsck"), "-f", "-n", f"{machine.card}?offset={layout.root}"]
     stage.run("check of the card", fsck)
 
 
-def await_strangers(machine: BoardMachine) -> None:
+def wait_for_new_login(machine: BoardMachine) -> None:
     """Returns when a new connection may log in. Raises BoardllamaError.
 
     Waiting for SSH has opened many without one, and QEMU delivers them all when the board is up: OpenSSH since 9.8 then
     turns their address away for some 20 s (PerSourcePenalties of sshd_config(5)), and an image has its defaults.
     """
-    progress = Progress(machine)
+    progress = MachineProgress(machine)
     while True:
         try:
-            ssh(machine, "true", shared=False)
+            run_in_guest(machine, "true", shared=False)
             return
         except BoardllamaError:
-            if progress.seconds > STRANGER_DEADLINE:
+            if progress.seconds > LOGIN_DEADLINE:
                 raise
         progress.still("waiting for a new login to be let in")
         time.sleep(1)
 
 
-def judge(stage: Stage, machine: BoardMachine) -> None:
+def run_board_suite(stage: Workspace, machine: BoardMachine) -> None:
     """The board suite. Raises BoardllamaError with the names of the tests that failed."""
     data = {
         "ssh_hostname": "127.0.0.1",

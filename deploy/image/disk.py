@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.debian.tools import Tools
-from deploy.debian.workspace import Stage
+from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
-from deploy.image.boards import MIB, Board, Table
+from deploy.image.boards import MIB, BoardProfile, Table
 
 # All ids are fixed: the same files are the same image. Partitions differ in the last digits.
 DISK_UUID = "b0a4d11a-0000-4000-8000-000000000010"
@@ -31,10 +31,10 @@ SPARE_BYTES = 96 * MIB
 
 
 @dataclass(frozen=True)
-class Layout:
+class DiskLayout:
     """Where everything lies, in bytes. Partitions are aligned to MiB."""
 
-    board: Board
+    board: BoardProfile
     root_size: int
 
     @property
@@ -57,12 +57,12 @@ class Layout:
         return [[0, TABLE_BYTES], *([blob.offset, blobs[blob.path]] for blob in self.board.blobs)]
 
 
-def layout_for(board: Board, content: int, size: int | None) -> Layout:
+def layout_for(board: BoardProfile, content: int, size: int | None) -> DiskLayout:
     """The layout for a root tree with `content` bytes (blocks and inodes), on a disk of `size` bytes when given.
 
     Raises BoardllamaError when that is too small.
     """
-    least = Layout(board, round_up(content + content // 16 + SPARE_BYTES))
+    least = DiskLayout(board, round_up(content + content // 16 + SPARE_BYTES))
     if size is None:
         return least
     if size < least.size:
@@ -70,7 +70,7 @@ def layout_for(board: Board, content: int, size: int | None) -> Layout:
             f"SIZE is {size >> 20} MiB and this image needs {-(-least.size // MIB)} MiB: leave SIZE out (the root "
             "grows to the card at the first boot), or give more"
         )
-    return Layout(board, least.root_size + (size - least.size) // MIB * MIB)
+    return DiskLayout(board, least.root_size + (size - least.size) // MIB * MIB)
 
 
 def round_up(size: int) -> int:
@@ -78,7 +78,7 @@ def round_up(size: int) -> int:
     return -(-size // MIB) * MIB
 
 
-def fat(name: str, label: str, size: int, options: str, files: list[str]) -> str:
+def fat_section(name: str, label: str, size: int, options: str, files: list[str]) -> str:
     """A FAT file system for genimage; names of files are their paths in its input folder below <name>/."""
     entries = "\n".join(f'    file "{file}" {{ image = "{name}/{file}" }}' for file in sorted(files))
     return (
@@ -87,7 +87,7 @@ def fat(name: str, label: str, size: int, options: str, files: list[str]) -> str
     )
 
 
-def partition(name: str, kind: str, offset: int, size: int, image: str, more: str = "") -> str:
+def partition_section(name: str, kind: str, offset: int, size: int, image: str, more: str = "") -> str:
     """A partition for genimage."""
     return (
         f'  partition {name} {{\n    image = "{image}"\n    partition-type-uuid = "{kind}"\n'
@@ -95,7 +95,7 @@ def partition(name: str, kind: str, offset: int, size: int, image: str, more: st
     )
 
 
-def config(layout: Layout, boot_files: list[str]) -> str:
+def genimage_config(layout: DiskLayout, boot_files: list[str]) -> str:
     """What genimage is told."""
     board = layout.board
     # A hybrid table shows the boot partition as FAT32 (LBA) in the MBR; U-Boot looks at bootable partitions.
@@ -108,13 +108,13 @@ def config(layout: Layout, boot_files: list[str]) -> str:
             f"    offset = {blob.offset}\n  }}\n"
             for place, blob in enumerate(board.blobs)
         ),
-        partition("boot", ESP, board.first, BOOT_BYTES, "boot.vfat", more),
-        partition("identity", BASIC_DATA, layout.identity, IDENTITY_BYTES, "identity.vfat"),
-        partition("root", ROOT_ARM64, layout.root, layout.root_size, "root.ext4"),
+        partition_section("boot", ESP, board.first, BOOT_BYTES, "boot.vfat", more),
+        partition_section("identity", BASIC_DATA, layout.identity, IDENTITY_BYTES, "identity.vfat"),
+        partition_section("root", ROOT_ARM64, layout.root, layout.root_size, "root.ext4"),
     ]
     return (
-        fat("boot", "BOOT", BOOT_BYTES, "--invariant -F 32 -i B0A4D111", boot_files)
-        + fat("identity", "BOARDLLAMA", IDENTITY_BYTES, "--invariant -i B0A4D112", ["boardllama.txt"])
+        fat_section("boot", "BOOT", BOOT_BYTES, "--invariant -F 32 -i B0A4D111", boot_files)
+        + fat_section("identity", "BOARDLLAMA", IDENTITY_BYTES, "--invariant -i B0A4D112", ["boardllama.txt"])
         + f"image disk.img {{\n{''.join(parts)}  size = {layout.size}\n}}\n"
     )
 
@@ -122,10 +122,10 @@ def config(layout: Layout, boot_files: list[str]) -> str:
 HYBRID_ID = "    disk-signature = 0xb0a4d11a\n"
 
 
-def assemble(stage: Stage, tools: Tools, layout: Layout, boot_files: list[str]) -> Path:
+def assemble_disk(stage: Workspace, tools: Tools, layout: DiskLayout, boot_files: list[str]) -> Path:
     """folder/disk.img from folder/input: boot/…, identity/…, blob0…, root.ext4."""
     folder = stage.folder
-    (folder / "genimage.cfg").write_text(config(layout, boot_files))
+    (folder / "genimage.cfg").write_text(genimage_config(layout, boot_files))
     for name in ("tmp", "empty"):
         (folder / name).mkdir()
     programs = {"mkdosfs": "usr/sbin/mkfs.fat", "mcopy": "usr/bin/mcopy", "mmd": "usr/bin/mmd"}

@@ -32,7 +32,7 @@ OURS = (REPO / "deploy/image", REPO / "deploy/onboard", REPO / "templates")
 
 
 @dataclass(frozen=True)
-class Rule:
+class LeakRule:
     """A file that matches a pattern, and is not empty unless `empty` matters too, is what `why` says."""
 
     why: str
@@ -41,35 +41,37 @@ class Rule:
 
 
 RULES = (
-    Rule("an SSH host key, which the first boot makes", ("etc/ssh/ssh_host_*",), empty=True),
-    Rule("somebody's key", ("*/.ssh/*",), empty=True),
-    Rule("the id of one machine", ("etc/machine-id", "var/lib/dbus/machine-id")),
-    Rule("a random seed", ("var/lib/systemd/random-seed", "boot/*random-seed", "var/lib/urandom/*")),
-    Rule("an API key, which the first boot makes", ("etc/ollama-cpp/api-key*",), empty=True),
-    Rule("somebody's login", ("*/.netrc", "*/.git-credentials", "etc/apt/auth.conf*", "*/huggingface/token")),
-    Rule("a history", ("*/.*_history", "*/.lesshst", "*/.viminfo", "*/.wget-hsts"), empty=True),
-    Rule("a package list or cache", ("var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/*")),
-    Rule("a log", ("var/log/*",)),
-    Rule("a DHCP lease", ("var/lib/dhcp/*", "var/lib/systemd/network/*", "var/lib/NetworkManager/*"), empty=True),
-    Rule("the controller's name servers", ("etc/*resolv.conf*", "etc/resolvconf/*")),
-    Rule("of one run", ("run/*", "tmp/*", "var/tmp/*"), empty=True),
-    Rule("a note about inodes of the controller", ("*/.*.receipt",), empty=True),
-    Rule("a proxy of the controller", ("etc/apt/apt.conf.d/*proxy*", "etc/apt/apt.conf.d/99mmdebstrap"), empty=True),
+    LeakRule("an SSH host key, which the first boot makes", ("etc/ssh/ssh_host_*",), empty=True),
+    LeakRule("somebody's key", ("*/.ssh/*",), empty=True),
+    LeakRule("the id of one machine", ("etc/machine-id", "var/lib/dbus/machine-id")),
+    LeakRule("a random seed", ("var/lib/systemd/random-seed", "boot/*random-seed", "var/lib/urandom/*")),
+    LeakRule("an API key, which the first boot makes", ("etc/ollama-cpp/api-key*",), empty=True),
+    LeakRule("somebody's login", ("*/.netrc", "*/.git-credentials", "etc/apt/auth.conf*", "*/huggingface/token")),
+    LeakRule("a history", ("*/.*_history", "*/.lesshst", "*/.viminfo", "*/.wget-hsts"), empty=True),
+    LeakRule("a package list or cache", ("var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/*")),
+    LeakRule("a log", ("var/log/*",)),
+    LeakRule("a DHCP lease", ("var/lib/dhcp/*", "var/lib/systemd/network/*", "var/lib/NetworkManager/*"), empty=True),
+    LeakRule("the controller's name servers", ("etc/*resolv.conf*", "etc/resolvconf/*")),
+    LeakRule("of one run", ("run/*", "tmp/*", "var/tmp/*"), empty=True),
+    LeakRule("a note about inodes of the controller", ("*/.*.receipt",), empty=True),
+    LeakRule(
+        "a proxy of the controller", ("etc/apt/apt.conf.d/*proxy*", "etc/apt/apt.conf.d/99mmdebstrap"), empty=True
+    ),
 )
 
 
-def refuse_baked(trees: Iterable[Path], traces: "Traces") -> None:
+def refuse_leaks(trees: Iterable[Path], traces: "Traces") -> None:
     """Raises BoardllamaError naming every file of the tar files that breaks a rule, and the rule."""
-    found = [line for tree in trees for line in findings(tree, traces)]
+    found = [line for tree in trees for line in find_leaks(tree, traces)]
     if found:
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""
         raise BoardllamaError(f"this image would hold what no image may: {'; '.join(found[:10])}{more}")
 
 
-def findings(tree: Path, traces: "Traces") -> Iterator[str]:
+def find_leaks(tree: Path, traces: "Traces") -> Iterator[str]:
     """Each file that breaks a rule, as "/path: what it is"."""
     with tarfile.open(tree) as tar:
-        debian = shipped(tar)
+        debian = packaged_files(tar)
         for member in tar:
             name = member.name.removeprefix("./")
             of_debian = name in debian or any(fnmatchcase(name, pattern) for pattern in DEBIANS_OWN)
@@ -79,20 +81,20 @@ def findings(tree: Path, traces: "Traces") -> Iterator[str]:
             if member.issym() and known.in_text(member.linkname.encode()):
                 yield f"/{name}: it leads to {member.linkname}, which is the controller's"
             if member.isfile():
-                yield from judge(name, member.size, pieces(tar, member), known)
+                yield from judge_file(name, member.size, overlapping_pieces(tar, member), known)
 
 
-def shipped(tar: tarfile.TarFile) -> frozenset[str]:
+def packaged_files(tar: tarfile.TarFile) -> frozenset[str]:
     """The files that Debian's packages brought: a host name may be a word that stands in one of them."""
     names = set()
     for member in tar:
         if fnmatchcase(member.name, "./var/lib/dpkg/info/*.list"):
-            names |= {line.lstrip("/") for line in b"".join(pieces(tar, member)).decode().splitlines()}
+            names |= {line.lstrip("/") for line in b"".join(overlapping_pieces(tar, member)).decode().splitlines()}
     # The lists name what lies below /usr by the links that are there for it.
     return frozenset(names | {f"usr/{name}" for name in names if name.startswith(("bin/", "sbin/", "lib/"))})
 
 
-def pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+def overlapping_pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
     """A file's bytes; each piece begins with the end of the one before."""
     file, last = tar.extractfile(member), b""
     assert file
@@ -101,7 +103,7 @@ def pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
         last = piece[-OVERLAP:]
 
 
-def judge(name: str, size: int, content: Iterator[bytes], traces: "Traces") -> Iterator[str]:
+def judge_file(name: str, size: int, content: Iterator[bytes], traces: "Traces") -> Iterator[str]:
     """What is wrong with one file."""
     for rule in RULES:
         if (size or rule.empty) and any(fnmatchcase(name, pattern) for pattern in rule.patterns):
@@ -118,19 +120,19 @@ def judge_content(name: str, content: bytes, text: bool, traces: "Traces") -> It
         yield "it holds a private key"
     if text and name.startswith("etc/") and SECRET.search(content):
         yield "it holds a secret"
-    if name == "etc/shadow" and (users := passwords(content)):
+    if name == "etc/shadow" and (users := users_with_password(content)):
         yield f"{', '.join(users)} has a password"
     if trace := traces.in_text(content) if text else traces.in_program(content):
         yield f"it holds {trace}"
 
 
-def passwords(shadow: bytes) -> list[str]:
+def users_with_password(shadow: bytes) -> list[str]:
     """Users of /etc/shadow whose password is not locked; an empty one lets anybody in."""
     rows = [line.split(":") for line in shadow.decode().splitlines()]
     return [row[0] for row in rows if not row[1].startswith(("!", "*"))]
 
 
-def word(name: str) -> bytes:
+def whole_word(name: str) -> bytes:
     """The pattern of a name that stands alone."""
     return rb"(?<![\w-])" + re.escape(name.encode()) + rb"(?![\w-])"
 
@@ -151,7 +153,9 @@ class Traces:
         paths += [f"{home}/"] if home != Path("/root") else []
         mirrors = {urlsplit(word).hostname or "" for word in os.environ.get("BOARDLLAMA_MIRROR", "").split()}
         names = {socket.gethostname(), socket.getfqdn(), *mirrors} - {"localhost"}
-        return Traces(tuple(paths), tuple(name for name in names if len(name) > 3 and not re.search(word(name), said)))
+        return Traces(
+            tuple(paths), tuple(name for name in names if len(name) > 3 and not re.search(whole_word(name), said))
+        )
 
     def without_names(self) -> "Traces":
         """The paths alone."""
@@ -163,5 +167,5 @@ class Traces:
 
     def in_text(self, content: bytes) -> str | None:
         """The path or, as a whole word, the name of the controller that these bytes hold."""
-        names = (name for name in self.names if re.search(word(name), content))
+        names = (name for name in self.names if re.search(whole_word(name), content))
         return self.in_program(content) or next(names, None)

@@ -12,7 +12,7 @@ import zstandard
 from deploy.debian.workspace import SOURCE_DATE_EPOCH
 from deploy.files import sha256_of, sync
 from deploy.image import bmap
-from deploy.image.disk import IDENTITY_BYTES, Layout
+from deploy.image.disk import IDENTITY_BYTES, DiskLayout
 from deploy.image.sbom import CREATED
 from deploy.interrupts import uninterrupted
 
@@ -56,7 +56,7 @@ class Outputs:
         return *self.described, self.manifest, self.path(".sha256"), self.path(".manifest.json.sig")
 
 
-def compress(disk: Path, image: Path) -> None:
+def compress_image(disk: Path, image: Path) -> None:
     """zstd, without a time or a name in it."""
     parameters = zstandard.ZstdCompressionParameters.from_level(
         LEVEL, threads=THREADS, write_checksum=True, enable_ldm=True, window_log=WINDOW_LOG
@@ -66,8 +66,13 @@ def compress(disk: Path, image: Path) -> None:
         compressor.copy_stream(source, target, size=disk.stat().st_size, read_size=1 << 20, write_size=1 << 20)
 
 
-def manifest(
-    board: str, files: list[dict[str, Any]], layout: Layout, disk: bmap.Map, blobs: dict[str, int], more: dict[str, Any]
+def render_manifest(
+    board: str,
+    files: list[dict[str, Any]],
+    layout: DiskLayout,
+    disk: bmap.ImageMap,
+    blobs: dict[str, int],
+    more: dict[str, Any],
 ) -> bytes:
     """The manifest's bytes. `files`: the entries of image, map and bill. `more`: packages, pins and release."""
     content = {
@@ -83,17 +88,17 @@ def manifest(
     return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
 
 
-def entry(path: Path) -> dict[str, Any]:
+def file_entry(path: Path) -> dict[str, Any]:
     """A file as the manifest names it."""
     return {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def checksums(files: Iterable[dict[str, Any]]) -> str:
+def checksum_lines(files: Iterable[dict[str, Any]]) -> str:
     """What `sha256sum --check` reads, from entries."""
     return "".join(f"{file['sha256']}  {file['name']}\n" for file in files)
 
 
-def packages(status: str) -> list[dict[str, str]]:
+def installed_packages(status: str) -> list[dict[str, str]]:
     """Every installed package of dpkg's status file, by name."""
     rows = [
         dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and line[0] not in " \t")
@@ -107,13 +112,13 @@ def packages(status: str) -> list[dict[str, str]]:
     return sorted(found, key=lambda row: (row["name"], row["arch"]))
 
 
-def write(path: Path, content: bytes) -> None:
+def write_dated(path: Path, content: bytes) -> None:
     """Writes a file with the time that everything in the image has."""
     path.write_bytes(content)
     os.utime(path, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH))
 
 
-def publish(made: Outputs, dist: Path) -> Outputs:
+def publish_outputs(made: Outputs, dist: Path) -> Outputs:
     """Moves the finished files to dist/, durably. An older image's signature goes first: it must not seem to fit.
 
     What takes time is done before; then no Ctrl-C comes between, so that dist/ has the old image or the new one.

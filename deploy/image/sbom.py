@@ -7,14 +7,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from deploy.debian.workspace import SOURCE_DATE_EPOCH, Stage
+from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 
 PROGRAM = Path(sys.executable).with_name("distro2sbom")
 DEBIAN_VERSION = "13"
 CREATED = datetime.fromtimestamp(SOURCE_DATE_EPOCH, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def make(stage: Stage, root: Path, board: str, release: dict[str, Any]) -> bytes:
+def make_sbom(stage: Workspace, root: Path, board: str, release: dict[str, Any]) -> bytes:
     """SPDX JSON of the packages that `root`, a folder with dpkg's status file, has. The same root is the same bytes."""
     made = stage.folder / "distro.spdx.json"
     what = ["--distro", "deb", "--name", "debian", "--release", DEBIAN_VERSION, "--root", str(root), "--system"]
@@ -23,7 +23,7 @@ def make(stage: Stage, root: Path, board: str, release: dict[str, Any]) -> bytes
     document["name"] = f"boardllama-{board}"
     for package in release_packages(release):
         document["packages"].append(package)
-        document["relationships"].append(contained(document["packages"][0]["SPDXID"], package["SPDXID"]))
+        document["relationships"].append(contains_relationship(document["packages"][0]["SPDXID"], package["SPDXID"]))
     # Both are of the moment, or random, as distro2sbom writes them.
     document["creationInfo"]["created"] = CREATED
     del document["documentNamespace"]
@@ -36,14 +36,16 @@ def release_packages(release: dict[str, Any]) -> list[dict[str, Any]]:
     """llama.cpp and the model of a release's manifest, as SPDX packages; none where nothing was deployed."""
     found = []
     if build := release.get("build"):
-        found.append(package("llama.cpp", build["build_info"], "APPLICATION", json.dumps(release["pins"]["llama.cpp"])))
+        found.append(
+            spdx_package("llama.cpp", build["build_info"], "APPLICATION", json.dumps(release["pins"]["llama.cpp"]))
+        )
     if model := release.get("model"):
-        entry = package(model["name"], model["sha256"], "DATA", json.dumps(release["pins"]["model"]))
+        entry = spdx_package(model["name"], model["sha256"], "DATA", json.dumps(release["pins"]["model"]))
         found.append({**entry, "checksums": [{"algorithm": "SHA256", "checksumValue": model["sha256"]}]})
     return found
 
 
-def package(name: str, version: str, purpose: str, source: str) -> dict[str, Any]:
+def spdx_package(name: str, version: str, purpose: str, source: str) -> dict[str, Any]:
     """A package that is not Debian's."""
     unknown = dict.fromkeys(("downloadLocation", "licenseConcluded", "licenseDeclared", "copyrightText"), "NOASSERTION")
     return {
@@ -57,6 +59,6 @@ def package(name: str, version: str, purpose: str, source: str) -> dict[str, Any
     }
 
 
-def contained(whole: str, part: str) -> dict[str, str]:
+def contains_relationship(whole: str, part: str) -> dict[str, str]:
     """That one thing contains another."""
     return {"spdxElementId": whole, "relationshipType": "CONTAINS", "relatedSpdxElement": part}

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.debian.tar_files import files_below, pack, words
+from deploy.debian.tar_files import files_below, read_words, write_tar
 from deploy.debian.tools import Tools
-from deploy.debian.workspace import SOURCE_DATE_EPOCH, Stage
-from deploy.image.board_root import Root
-from deploy.image.boards import Board
+from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
+from deploy.image.board_root import BoardRoot
+from deploy.image.boards import BoardProfile
 from deploy.image.tree.sandbox import USER_NAMESPACE
 from deploy.interrupts import uninterrupted
 from deploy.paths import REPO
@@ -36,7 +36,7 @@ def as_owner(command: list[str]) -> list[str]:
 
 
 @contextmanager
-def unpacked(stage: Stage, tools: Tools, root: Root) -> Iterator[Path]:
+def unpacked_root(stage: Workspace, tools: Tools, root: BoardRoot) -> Iterator[Path]:
     """The root tree in folder/tree, which is gone at the end."""
     tree = stage.folder / "tree"
     tree.mkdir()
@@ -47,20 +47,20 @@ def unpacked(stage: Stage, tools: Tools, root: Root) -> Iterator[Path]:
         stage.run("unpacking", as_owner([*tar, *archive]))
         yield tree
     finally:
-        remove(tree)
+        remove_as_owner(tree)
 
 
-def remove(folder: Path) -> None:
+def remove_as_owner(folder: Path) -> None:
     """Removes a folder with whatever other user ids own in it, but nothing that is mounted there; Ctrl-C waits."""
     command = as_owner(["rm", "-rf", "--one-file-system", str(folder)])
     with uninterrupted():
         subprocess.run(command, check=False, start_new_session=True)
 
 
-def dress(stage: Stage, tools: Tools, tree: Path) -> None:
+def dress_tree(stage: Workspace, tools: Tools, tree: Path) -> None:
     """Puts the files that every board gets over Debian's, and takes out what only a first boot may make."""
     layer = stage.folder / "layer.tar"
-    pack(layer, [member for folder in LAYERS for member in files_below(folder)])
+    write_tar(layer, [member for folder in LAYERS for member in files_below(folder)])
     tar = [
         *tools.program("usr/bin/tar"),
         "--extract",
@@ -74,13 +74,13 @@ def dress(stage: Stage, tools: Tools, tree: Path) -> None:
     layer.unlink()
 
 
-def converge(stage: Stage, board: Board, tree: Path, model: str) -> None:
+def converge_tree(stage: Workspace, board: BoardProfile, tree: Path, model: str) -> None:
     """Brings the tree where deploy.py brings any target: everything installed and enabled, nothing started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
     stage.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
 
 
-def pack_boot(stage: Stage, tools: Tools, tree: Path) -> tuple[list[str], Path]:
+def pack_boot(stage: Workspace, tools: Tools, tree: Path) -> tuple[list[str], Path]:
     """Writes the boot partition's files to folder/input/boot; their names, in order, and a tar file of them."""
     archive = stage.folder / "boot.tar"
     options = ["--create", "--file", str(archive), "--directory", str(tree), "--sort=name"]
@@ -95,9 +95,9 @@ def pack_boot(stage: Stage, tools: Tools, tree: Path) -> tuple[list[str], Path]:
     return names, archive
 
 
-def pack_tree(stage: Stage, tools: Tools, tree: Path) -> Path:
+def pack_tree(stage: Workspace, tools: Tools, tree: Path) -> Path:
     """folder/root.tar: the swept tree in one order, with no time later than SOURCE_DATE_EPOCH."""
-    patterns = [word for pattern in words(SWEPT) for word in ("-o", "-path", pattern)][1:]
+    patterns = [word for pattern in read_words(SWEPT) for word in ("-o", "-path", pattern)][1:]
     stage.run("sweeping", as_owner(["find", ".", "-xdev", "(", *patterns, ")", "!", "-type", "d", "-delete"]), tree)
     archive = stage.folder / "root.tar"
     options = ["--create", "--format=posix", "--sort=name", *KEPT, f"--mtime=@{SOURCE_DATE_EPOCH}", "--clamp-mtime"]

@@ -9,11 +9,11 @@ import signal
 import sys
 
 from deploy.errors import BoardllamaError
-from deploy.vm.lifecycle import down, print_log, reboot, status, up
+from deploy.vm.lifecycle import print_log, print_status, reboot_machine, start_machine, stop_machine
 from deploy.vm.machine import Hardware, Machine
 
 
-def arguments() -> argparse.ArgumentParser:
+def vm_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m deploy.vm", description="The QEMU arm64 machine.")
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -33,21 +33,21 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(words: list[str]) -> int:
     """Runs one command; the exit status. Raises BoardllamaError."""
-    options = arguments().parse_args(words)
+    options = vm_arguments().parse_args(words)
     if options.verb == "up":
         wanted = {key: value for key, value in vars(options).items() if key != "verb" and value is not None}
-        up(hardware=Hardware(**wanted) if wanted else None)
+        start_machine(hardware=Hardware(**wanted) if wanted else None)
     elif options.verb == "ssh":
         machine = Machine.load()
         os.execvp("ssh", ["ssh", "-F", str(machine.ssh_config), machine.name, *options.command])
     elif options.verb == "log":
         print_log()
     elif options.verb == "status":
-        return status()
+        return print_status()
     elif options.verb == "reboot":
-        reboot()
+        reboot_machine()
     else:
-        down(wipe=options.wipe)
+        stop_machine(wipe=options.wipe)
     return 0
 
 

@@ -24,14 +24,14 @@ def first_answer(url: str) -> tuple[str, float]:
     try:
         with requests.post(f"{url}/v1/completions", json=question, timeout=DEADLINE, stream=True) as response:
             response.raise_for_status()
-            pieces = [json.loads(piece) for piece in map(data_of, response.iter_lines()) if piece.startswith("{")]
+            pieces = [json.loads(piece) for piece in map(event_data, response.iter_lines()) if piece.startswith("{")]
         text = "".join(str(piece["choices"][0]["text"]) for piece in pieces if piece["choices"])
         return text, float(pieces[-1]["timings"]["predicted_per_second"])
     except (requests.RequestException, LookupError, ValueError) as error:
         raise BoardllamaError(f"{url}/v1/completions gave no answer: {error}; `make log` shows the VM") from None
 
 
-def data_of(line: bytes) -> str:
+def event_data(line: bytes) -> str:
     """What a line of a stream of events carries; empty for a line of another kind."""
     text = line.decode(errors="replace")
     return text.removeprefix(DATA) if text.startswith(DATA) else ""

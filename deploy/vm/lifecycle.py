@@ -16,7 +16,7 @@ from deploy.vm import power, root_tree
 from deploy.vm.life_signs import processor_seconds
 from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
 from deploy.vm.ports import free_ports
-from deploy.vm.readiness import Progress, boot_id, ssh, wait_ready
+from deploy.vm.readiness import MachineProgress, boot_id, run_in_guest, wait_until_ready
 
 PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 # Seconds without work: QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.
@@ -25,42 +25,42 @@ START_DEADLINE = 20.0
 WRITE_LOG_BYTES = 1 << 40
 
 
-def up(name: str | None = None, hardware: Hardware | None = None) -> Machine:
+def start_machine(name: str | None = None, hardware: Hardware | None = None) -> Machine:
     """Starts the machine and waits until systemd says that it runs. One that runs is left as it is.
 
     Without `hardware` it is as at its last start. Raises BoardllamaError.
     """
     folder = machine_folder(name)
-    check_programs()
+    check_vm_programs()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with alone(folder, f"vm {folder.name}"):
         machine = Machine.read(folder)
         if machine and machine.process_id():
             if hardware not in (None, machine.hardware):
                 raise BoardllamaError(f"vm {machine.name} is up with {machine.hardware}: run down first, then up")
-            wait_ready(machine)
+            wait_until_ready(machine)
             say(machine, "is up already")
             return machine
-        machine = prepare(folder, machine, hardware)
+        machine = prepare_files(folder, machine, hardware)
         started = time.monotonic()
-        start(machine)
-        wait_ready(machine, started)
+        start_qemu(machine)
+        wait_until_ready(machine, started)
     return machine
 
 
-def check_programs() -> None:
+def check_vm_programs() -> None:
     """Raises BoardllamaError with the one command that installs what is missing."""
     missing = [package for program, package in PACKAGES.items() if not shutil.which(program)]
     if missing:
         raise BoardllamaError(f"the VM needs packages: run sudo apt-get install {' '.join(missing)}")
 
 
-def prepare(folder: Path, before: Machine | None, hardware: Hardware | None) -> Machine:
+def prepare_files(folder: Path, before: Machine | None, hardware: Hardware | None) -> Machine:
     """Everything that QEMU needs: root, disk, key, ports. Saved, so that the next start is like this one."""
-    root = root_tree.ensure()
+    root = root_tree.ensure_vm_root()
     ssh_port, api_port = free_ports(2)
     machine = before or Machine(folder, ssh_port, api_port, root.kernel, root.identity)
-    make_key(machine)
+    make_key_pair(machine)
     if before is None or before.root != root.identity or not machine.disk.exists():
         make_disk(machine, root, before)
     machine = replace(machine, kernel=root.kernel, root=root.identity, hardware=hardware or machine.hardware)
@@ -72,7 +72,7 @@ def prepare(folder: Path, before: Machine | None, hardware: Hardware | None) -> 
     return chosen
 
 
-def make_key(machine: Machine) -> None:
+def make_key_pair(machine: Machine) -> None:
     """The key pair of this VM, kept over new disks. Both halves are there or it is made anew."""
     public = machine.ssh_key.with_suffix(".pub")
     if machine.ssh_key.exists() and public.exists():
@@ -85,7 +85,7 @@ def make_key(machine: Machine) -> None:
     aside.rename(machine.ssh_key)
 
 
-def make_disk(machine: Machine, root: root_tree.RootTree, before: Machine | None) -> None:
+def make_disk(machine: Machine, root: root_tree.VmRoot, before: Machine | None) -> None:
     """An empty layer over the cached root. A disk that lay over another root goes: it would be a mixture of two."""
     if before and machine.disk.exists():
         say(machine, "its root has changed (new recipe or newer packages): it gets a new disk")
@@ -97,7 +97,7 @@ def make_disk(machine: Machine, root: root_tree.RootTree, before: Machine | None
     aside.rename(machine.disk)
 
 
-def start(machine: Machine) -> None:
+def start_qemu(machine: Machine) -> None:
     """Starts QEMU in a session of its own: Ctrl-C does not reach it, and it holds no file of its starter open."""
     for path in (machine.console, machine.pid_file):
         path.unlink(missing_ok=True)
@@ -132,7 +132,7 @@ def empty_write_log(machine: Machine) -> None:
         file.truncate(WRITE_LOG_BYTES)
 
 
-def down(name: str | None = None, wipe: bool = False) -> None:
+def stop_machine(name: str | None = None, wipe: bool = False) -> None:
     """Powers the machine off, and removes its files when told to. None running is fine."""
     folder = machine_folder(name)
     if not folder.exists():
@@ -141,24 +141,24 @@ def down(name: str | None = None, wipe: bool = False) -> None:
     with alone(folder, f"vm {folder.name}"):
         machine = Machine.read(folder)
         if machine and machine.process_id():
-            power.off(machine)
+            power.power_off(machine)
         print(f"vm {folder.name}: is down")
         if wipe:
             shutil.rmtree(folder)
 
 
-def reboot(name: str | None = None) -> None:
+def reboot_machine(name: str | None = None) -> None:
     """Restarts the guest and waits until it runs again."""
     machine = Machine.load(name)
     with alone(machine.folder, f"vm {machine.name}"):
         before = boot_id(machine)
         started = time.monotonic()
-        ssh(machine, "systemctl --no-block reboot")
+        run_in_guest(machine, "systemctl --no-block reboot")
         power.wait_for_new_boot(machine, before)
-        wait_ready(machine, started)
+        wait_until_ready(machine, started)
 
 
-def status(name: str | None = None) -> int:
+def print_status(name: str | None = None) -> int:
     """Says how to reach the machine. Returns 0 when it is up, 3 when it is down, as systemctl does."""
     try:
         machine = Machine.load(name)
@@ -179,4 +179,4 @@ def print_log(name: str | None = None) -> None:
 
 def say(machine: Machine, line: str) -> None:
     """Progress, on stderr."""
-    Progress(machine).say(line)
+    MachineProgress(machine).say(line)

@@ -67,7 +67,7 @@ class Machine:
         """Writes state.json, whole or not at all."""
         state = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
         del state["folder"]
-        write_whole(self.folder / "state.json", json.dumps(state, indent=1) + "\n")
+        replace_private_file(self.folder / "state.json", json.dumps(state, indent=1) + "\n")
 
     @property
     def name(self) -> str:
@@ -199,7 +199,7 @@ class Machine:
             "    ServerAliveCountMax 12",
             *self.connection_sharing(),
         ]
-        write_whole(self.ssh_config, "\n".join(lines) + "\n")
+        replace_private_file(self.ssh_config, "\n".join(lines) + "\n")
 
     def connection_sharing(self) -> Iterator[str]:
         """One connection for many commands, as a new one costs a second. Not where the path is too long for it."""
@@ -240,7 +240,7 @@ def with_free_ports(machine: Machine) -> Machine:
     return replace(machine, ssh_port=ssh_port, api_port=api_port)
 
 
-def write_whole(path: Path, text: str) -> None:
+def replace_private_file(path: Path, text: str) -> None:
     """Replaces a file in one step, readable by its owner only."""
     aside = path.with_name(f".{path.name}.new")
     aside.write_text(text)

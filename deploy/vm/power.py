@@ -13,7 +13,7 @@ from deploy.errors import BoardllamaError
 from deploy.patience import Patience
 from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine
-from deploy.vm.readiness import LOGIN_DEADLINE, Progress, boot_id, greets, ssh
+from deploy.vm.readiness import LOGIN_DEADLINE, MachineProgress, boot_id, has_ssh_greeting, run_in_guest
 
 # systemd gives a service 20 s (root/files), and the guest is emulated.
 OFF_DEADLINE = 60.0
@@ -21,26 +21,26 @@ KILL_DEADLINE = 20.0
 REBOOT_DEADLINE = 180.0
 
 
-def off(machine: Machine) -> None:
+def power_off(machine: Machine) -> None:
     """Asks the guest to power off; when it does not, and has shown no life for OFF_DEADLINE seconds, QEMU is told to
     end, then killed.
 
     By SSH, because QEMU's power button reaches no guest that was started without firmware on this kernel.
     """
-    progress = Progress(machine)
-    with process(machine) as qemu:
+    progress = MachineProgress(machine)
+    with qemu_process(machine) as qemu:
         try:
-            ssh(machine, "systemctl --no-block poweroff", deadline=20)
+            run_in_guest(machine, "systemctl --no-block poweroff", deadline=20)
         except BoardllamaError as error:
             progress.say(f"the guest cannot be asked to power off ({error}); its plug is pulled")
         else:
-            if ended(qemu, progress, OFF_DEADLINE, partial(sign_of_life, machine)):
+            if wait_for_end(qemu, progress, OFF_DEADLINE, partial(sign_of_life, machine)):
                 return close_shared_connection(machine)
             progress.say(f"still there after {progress.seconds:.0f} s; its plug is pulled")
-        end(qemu, signal.SIGTERM)
-        if ended(qemu, progress, KILL_DEADLINE):
+        signal_qemu(qemu, signal.SIGTERM)
+        if wait_for_end(qemu, progress, KILL_DEADLINE):
             return close_shared_connection(machine)
-    return cut(machine)
+    return cut_power(machine)
 
 
 def close_shared_connection(machine: Machine) -> None:
@@ -50,17 +50,17 @@ def close_shared_connection(machine: Machine) -> None:
         subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
 
 
-def cut(machine: Machine) -> None:
+def cut_power(machine: Machine) -> None:
     """Pulls the plug: SIGKILL. What the guest had not flushed is lost, as with a board."""
-    with process(machine) as qemu:
-        end(qemu, signal.SIGKILL)
-        if not ended(qemu, Progress(machine), KILL_DEADLINE):
+    with qemu_process(machine) as qemu:
+        signal_qemu(qemu, signal.SIGKILL)
+        if not wait_for_end(qemu, MachineProgress(machine), KILL_DEADLINE):
             raise BoardllamaError(f"vm {machine.name}: QEMU does not end, not even killed; see {machine.pid_file}")
     close_shared_connection(machine)
 
 
 @contextmanager
-def process(machine: Machine) -> Iterator[int | None]:
+def qemu_process(machine: Machine) -> Iterator[int | None]:
     """A descriptor that stays with QEMU's process until its last thread has gone; None when it is not running.
 
     A process that is being killed looks gone in /proc long before it lets go of its disk and ports.
@@ -77,15 +77,15 @@ def process(machine: Machine) -> Iterator[int | None]:
             os.close(descriptor)
 
 
-def end(qemu: int | None, number: signal.Signals) -> None:
+def signal_qemu(qemu: int | None, number: signal.Signals) -> None:
     """Sends a signal; to one that has just gone, none. SIGTERM lets QEMU flush its image."""
     if qemu is not None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(qemu, number)
 
 
-def ended(
-    qemu: int | None, progress: Progress, seconds: float, sign_of_life: Callable[[], object] = lambda: None
+def wait_for_end(
+    qemu: int | None, progress: MachineProgress, seconds: float, sign_of_life: Callable[[], object] = lambda: None
 ) -> bool:
     """Whether QEMU has ended within that many seconds after the last sign of life."""
     patience = Patience(seconds)
@@ -102,11 +102,14 @@ def wait_for_new_boot(machine: Machine, before: str) -> None:
 
     Each try has its own connection: one that the guest takes down with it would hang until ssh gives it up.
     """
-    progress, patience = Progress(machine), Patience(REBOOT_DEADLINE)
+    progress, patience = MachineProgress(machine), Patience(REBOOT_DEADLINE)
     close_shared_connection(machine)
     while not patience.ends(sign_of_life(machine)):
         try:
-            if greets(machine.ssh_port, progress.seconds) and boot_id(machine, LOGIN_DEADLINE, shared=False) != before:
+            if (
+                has_ssh_greeting(machine.ssh_port, progress.seconds)
+                and boot_id(machine, LOGIN_DEADLINE, shared=False) != before
+            ):
                 return
         except BoardllamaError:
             if machine.process_id() is None:

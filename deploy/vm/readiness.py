@@ -20,7 +20,7 @@ PANIC = "Kernel panic"
 CONSOLE_LINES = 15
 
 
-class Progress:
+class MachineProgress:
     """Lines on stderr about one machine, with the seconds since `started` (time.monotonic())."""
 
     def __init__(self, machine: Machine, started: float | None = None) -> None:
@@ -44,7 +44,7 @@ class Progress:
             self.say(f"{doing}, {self.seconds:.0f} s")
 
 
-def ssh(machine: Machine, command: str, deadline: float = COMMAND_DEADLINE, shared: bool = True) -> str:
+def run_in_guest(machine: Machine, command: str, deadline: float = COMMAND_DEADLINE, shared: bool = True) -> str:
     """Standard output of a shell command, run as root in the machine, over the shared connection unless told not to.
 
     Raises BoardllamaError when it fails or does not end within the deadline (seconds).
@@ -64,16 +64,16 @@ def ssh(machine: Machine, command: str, deadline: float = COMMAND_DEADLINE, shar
 
 def boot_id(machine: Machine, deadline: float = COMMAND_DEADLINE, shared: bool = True) -> str:
     """The kernel's name for this boot. Raises BoardllamaError."""
-    return ssh(machine, "cat /proc/sys/kernel/random/boot_id", deadline, shared).strip()
+    return run_in_guest(machine, "cat /proc/sys/kernel/random/boot_id", deadline, shared).strip()
 
 
-def wait_ready(machine: Machine, started: float | None = None, deadline: float = READY_DEADLINE) -> None:
+def wait_until_ready(machine: Machine, started: float | None = None, deadline: float = READY_DEADLINE) -> None:
     """Returns when SSH answers and `systemctl is-system-running` says "running".
 
     Raises BoardllamaError with the reason (QEMU ended, a unit failed, no sign of life for `deadline` seconds), after it
     has written the console's last lines to stderr.
     """
-    progress = Progress(machine, started)
+    progress = MachineProgress(machine, started)
     try:
         wait_for_ssh(machine, progress, deadline)
         if started is not None:
@@ -86,12 +86,12 @@ def wait_ready(machine: Machine, started: float | None = None, deadline: float =
         raise
 
 
-def wait_for_ssh(machine: Machine, progress: Progress, deadline: float) -> None:
+def wait_for_ssh(machine: Machine, progress: MachineProgress, deadline: float) -> None:
     """Returns when a command runs over SSH."""
     patience = Patience(deadline)
     while True:
         check_qemu(machine)
-        if greets(machine.ssh_port, progress.seconds) and logs_in(machine):
+        if has_ssh_greeting(machine.ssh_port, progress.seconds) and can_log_in(machine):
             return
         if patience.ends(sign_of_life(machine)) or PANIC in last_console_lines(machine):
             raise BoardllamaError(
@@ -106,7 +106,7 @@ def check_qemu(machine: Machine) -> None:
         raise BoardllamaError(f"vm {machine.name}: QEMU ended: {machine.last_words()}")
 
 
-def greets(port: int, waited: float = 0.0) -> bool:
+def has_ssh_greeting(port: int, waited: float = 0.0) -> bool:
     """Whether an SSH server's first bytes come. QEMU itself accepts the connection long before the guest listens.
 
     A guest that has been waited for is given more time for them: to start a server's process takes a busy one seconds.
@@ -122,16 +122,16 @@ def greets(port: int, waited: float = 0.0) -> bool:
     return False
 
 
-def logs_in(machine: Machine) -> bool:
+def can_log_in(machine: Machine) -> bool:
     """Whether root's key is accepted. Its tries have an end: right after the start the guest may still refuse."""
     try:
-        ssh(machine, "true", deadline=LOGIN_DEADLINE)
+        run_in_guest(machine, "true", deadline=LOGIN_DEADLINE)
     except BoardllamaError:
         return False
     return True
 
 
-def wait_for_systemd(machine: Machine, progress: Progress, deadline: float) -> None:
+def wait_for_systemd(machine: Machine, progress: MachineProgress, deadline: float) -> None:
     """Returns when all units are up. Raises BoardllamaError with the names of those that failed."""
     patience = Patience(deadline)
     while (state := system_state(machine)) in ("initializing", "starting"):
@@ -140,7 +140,7 @@ def wait_for_systemd(machine: Machine, progress: Progress, deadline: float) -> N
             break
         progress.still("starting its units")
     if state != "running":
-        failed = ssh(machine, "systemctl --failed --plain --no-legend | cut -d ' ' -f 1").split()
+        failed = run_in_guest(machine, "systemctl --failed --plain --no-legend | cut -d ' ' -f 1").split()
         units = f": {', '.join(failed)} failed" if failed else f" after {progress.seconds:.0f} s"
         raise BoardllamaError(f"vm {machine.name}: systemd says {state}{units}; see journalctl in the VM")
 
@@ -148,7 +148,7 @@ def wait_for_systemd(machine: Machine, progress: Progress, deadline: float) -> N
 def system_state(machine: Machine) -> str:
     """systemd's word for it, as soon as it is final, or after some seconds."""
     waiting = "timeout 10 systemctl is-system-running --wait || systemctl is-system-running || true"
-    return (ssh(machine, waiting).split() or ["silent"])[-1]
+    return (run_in_guest(machine, waiting).split() or ["silent"])[-1]
 
 
 def last_console_lines(machine: Machine) -> str:

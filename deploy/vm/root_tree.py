@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.debian import tools, tree_cache
-from deploy.debian.workspace import Stage
+from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
 from deploy.paths import cache_dir
@@ -28,7 +28,7 @@ RECIPE = 1
 
 
 @dataclass(frozen=True)
-class RootTree:
+class VmRoot:
     """A finished root. `identity` is the hash of its bytes: two builds of one key can differ by newer packages."""
 
     folder: Path
@@ -45,7 +45,7 @@ class RootTree:
         return self.folder / "root.ext4"
 
 
-def inputs(files: Path = HERE) -> dict[str, object]:
+def vm_root_inputs(files: Path = HERE) -> dict[str, object]:
     """All that decides what is in the root, for the key and the manifest."""
     folders = {"debian": tools.HERE, "vm": files}
     paths = [(name, path) for name in folders for path in sorted(folders[name].rglob("*"))]
@@ -63,32 +63,32 @@ def inputs(files: Path = HERE) -> dict[str, object]:
     }
 
 
-def key(files: Path = HERE) -> str:
+def vm_root_key(files: Path = HERE) -> str:
     """16 hexadecimal digits that name the inputs."""
-    return hashlib.sha256(json.dumps(inputs(files), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(vm_root_inputs(files), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def make(stage: Stage) -> dict[str, object]:
+def make_vm_root(stage: Workspace) -> dict[str, object]:
     """Kernel and file system in the stage's folder; what the manifest says of them."""
-    controller_tools = tools.ensure()
+    controller_tools = tools.ensure_tools()
     unpack_kernel(stage, controller_tools)
     tree = install_packages(stage, controller_tools)
     make_file_system(stage, controller_tools, tree)
-    return {"identity": sha256_of(tree), **inputs()}
+    return {"identity": sha256_of(tree), **vm_root_inputs()}
 
 
-HOW = tree_cache.Recipe("VM's root", 2 * 2**30, ("vmlinuz", "root.ext4"), make)
+HOW = tree_cache.TreeRecipe("VM's root", 2 * 2**30, ("vmlinuz", "root.ext4"), make_vm_root)
 
 
-def ensure() -> RootTree:
+def ensure_vm_root() -> VmRoot:
     """The cached root, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
-    folder = cache_dir() / "roots" / key()
-    tree_cache.ensure(folder, HOW)
-    return RootTree(folder, json.loads((folder / tree_cache.MANIFEST).read_text())["identity"])
+    folder = cache_dir() / "roots" / vm_root_key()
+    tree_cache.ensure_tree(folder, HOW)
+    return VmRoot(folder, json.loads((folder / tree_cache.MANIFEST).read_text())["identity"])
 
 
 if __name__ == "__main__":
     try:
-        print(ensure().folder)
+        print(ensure_vm_root().folder)
     except BoardllamaError as error:
         sys.exit(str(error))

@@ -15,7 +15,7 @@ from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power
 from deploy.vm.machine import Hardware, Machine, machine_folder
-from deploy.vm.readiness import ssh
+from deploy.vm.readiness import run_in_guest
 from tests.faults.observed import Seen
 from tests.faults.target_layout import LAYOUT
 
@@ -83,29 +83,29 @@ class Lab:
         """Boots. A guest that comes up with a failed unit is judged like any other: `complaint` says what failed."""
         self.complaint = ""
         try:
-            lifecycle.up(self.name, Hardware(cores=1, write_log=write_log))
+            lifecycle.start_machine(self.name, Hardware(cores=1, write_log=write_log))
         except BoardllamaError as error:
             self.complaint = str(error)
-            ssh(self.machine, "true")
+            run_in_guest(self.machine, "true")
 
     def off(self) -> None:
         """Shuts down in order."""
-        lifecycle.down(self.name)
+        lifecycle.stop_machine(self.name)
 
     def cut(self) -> None:
         """Pulls the plug."""
-        power.cut(self.machine)
+        power.cut_power(self.machine)
 
     def wipe_disk(self) -> None:
         """The next boot is the first one of an empty disk."""
         folder = machine_folder(self.name)
         if machine := Machine.read(folder):
-            power.cut(machine)
+            power.cut_power(machine)
             machine.disk.unlink(missing_ok=True)
 
     def wipe(self) -> None:
         """Nothing of the VM stays."""
-        lifecycle.down(self.name, wipe=True)
+        lifecycle.stop_machine(self.name, wipe=True)
 
     def snapshot(self, name: str) -> Path:
         """Where the disk of a state lies."""
@@ -119,14 +119,14 @@ class Lab:
 
     def restore(self, name: str) -> None:
         """Gives the machine an empty layer over a state's disk: ten milliseconds. What ran before is killed."""
-        power.cut(self.machine)
+        power.cut_power(self.machine)
         line = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(self.snapshot(name))]
         self.machine.disk.unlink(missing_ok=True)
         subprocess.run([*line, str(self.machine.disk)], check=True, timeout=60)
 
     def run(self, command: str, deadline: float = 120.0) -> str:
         """Standard output of a shell command of the guest's root. Raises BoardllamaError."""
-        return ssh(self.machine, command, deadline)
+        return run_in_guest(self.machine, command, deadline)
 
     def observe(self) -> Seen:
         """What the target serves and holds now, by a program that runs there."""

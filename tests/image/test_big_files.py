@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from deploy.image.tree.channel import Channel, arriving, get
+from deploy.image.tree.channel import Channel, arriving_file, get_command
 from deploy.paths import REPO
 from tests.image.runs import DEPLOY, PYINFRA, environment
 
@@ -31,6 +31,6 @@ def test_a_big_file_takes_no_more_memory_than_a_small_one(shared: Path, channel:
     assert (shared / "srv/big").read_bytes() == b"small", "the second one replaced it"
     assert put(shared, big) > 0
     assert (shared / "srv/big").stat().st_size == BIG
-    with arriving(str(back)) as file:
-        assert channel.carry(get("/srv/big"), sink=file.write) == (0, "")
+    with arriving_file(str(back)) as file:
+        assert channel.carry(get_command("/srv/big"), sink=file.write) == (0, "")
     assert subprocess.run(["cmp", str(big), str(back)], check=False).returncode == 0

@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 
 from deploy.debian import ext4, tools
-from deploy.debian.workspace import Stage
+from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image import disk
-from deploy.image.boards import MIB, named
+from deploy.image.boards import MIB, board_named
 from deploy.image.content import check_content
-from deploy.image.disk import Layout
+from deploy.image.disk import DiskLayout
 
 
 @dataclass(frozen=True)
 class Made:
     """A disk that is as it should be, and what it was made of."""
 
-    stage: Stage
-    layout: Layout
+    stage: Workspace
+    layout: DiskLayout
     disk: Path
     names: list[str]
 
@@ -38,8 +38,8 @@ class Made:
 @pytest.fixture(scope="module", params=["rpi4", "rpi3", "rockpro64"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """For a board with a hybrid table, and one with boot loaders before the first partition."""
-    board, folder = named(request.param), tmp_path_factory.mktemp("made") / "work"
-    layout, stage = Layout(board, 16 * MIB), Stage(folder, tools.SUITE, "image")
+    board, folder = board_named(request.param), tmp_path_factory.mktemp("made") / "work"
+    layout, stage = DiskLayout(board, 16 * MIB), Workspace(folder, tools.SUITE, "image")
     names = [need.replace("*", "6.12-arm64") for need in board.needs]
     files = {f"boot/{name}": f"{name} of {board.name}\n".encode() * 4000 for name in names}
     files |= {f"blob{place}": f"{blob.path}\n".encode() * 100 for place, blob in enumerate(board.blobs)}
@@ -49,13 +49,15 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         (folder / "input" / name).write_bytes(content)
     with tarfile.open(folder / "root.tar", "w"):
         pass
-    ext4.make(stage, tools.ensure(), folder / "root.tar", folder / "input/root.ext4", layout.root_size, disk.ROOT_UUID)
-    return Made(stage, layout, disk.assemble(stage, tools.ensure(), layout, names), names)
+    ext4.make_ext4(
+        stage, tools.ensure_tools(), folder / "root.tar", folder / "input/root.ext4", layout.root_size, disk.ROOT_UUID
+    )
+    return Made(stage, layout, disk.assemble_disk(stage, tools.ensure_tools(), layout, names), names)
 
 
 def judge(made: Made, image: Path) -> None:
     """Raises BoardllamaError with what is wrong."""
-    check_content(made.stage, tools.ensure(), image, made.layout, made.names)
+    check_content(made.stage, tools.ensure_tools(), image, made.layout, made.names)
 
 
 def overwrite(image: Path, offset: int, content: bytes) -> None:
@@ -81,7 +83,7 @@ def mbr_row(made: Made, image: Path) -> None:
 
 def partition_id(made: Made, image: Path) -> None:
     other = ["--part-uuid", str(image), "3", "b0a4d11a-0000-4000-8000-0000000000ff"]
-    subprocess.run([*tools.ensure().program("usr/sbin/sfdisk"), "--quiet", *other], check=True)
+    subprocess.run([*tools.ensure_tools().program("usr/sbin/sfdisk"), "--quiet", *other], check=True)
 
 
 def kernel(made: Made, image: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.image.tree.channel import Channel, get, put
+from deploy.image.tree.channel import Channel, get_command, put_command
 from deploy.paths import REPO
 from deploy.programs import Late
 from tests.image.runs import DEPLOY, PYINFRA, deploy, environment, untouched
@@ -45,10 +45,10 @@ def test_links_out_of_the_tree_lead_nowhere(channel: Channel, shared: Path, vict
     with untouched(victim):
         for name, target in links.items():
             aim(shared, f"srv/{name}", target)
-            channel.carry(put(f"/srv/{name}"), [b"ours\n"])
+            channel.carry(put_command(f"/srv/{name}"), [b"ours\n"])
             channel.carry(f"echo ours > /srv/{name}")
         found: list[bytes] = []
-        status, said = channel.carry(get(str(victim / "file")), sink=found.append)
+        status, said = channel.carry(get_command(str(victim / "file")), sink=found.append)
     assert b"controller's" not in b"".join(found)
     assert (status, said) == (1, "not a regular file in the tree")
 
@@ -71,7 +71,7 @@ def test_device_nodes_do_not_open_and_are_not_made(channel: Channel, shared: Pat
     for command in ("mknod /srv/new b 7 0", "mount -t tmpfs none /mnt", "echo 1 > /proc/sys/kernel/printk"):
         status, _ = channel.carry(command)
         assert status != 0, command
-    assert channel.carry(put("/srv/null"), [b"a file\n"]) == (0, "")
+    assert channel.carry(put_command("/srv/null"), [b"a file\n"]) == (0, "")
     assert (shared / "srv/null").read_text() == "a file\n"
 
 
@@ -87,8 +87,8 @@ def test_nothing_else_is_reached(channel: Channel) -> None:
 
 def test_a_fifo_in_place_of_a_file_ends_at_the_deadline(channel: Channel, shared: Path) -> None:
     os.mkfifo(shared / "srv/fifo")
-    assert channel.carry(get("/srv/fifo")) == (1, "not a regular file in the tree")
-    assert channel.carry(put("/srv/fifo"), [b"a file\n"]) == (0, "")
+    assert channel.carry(get_command("/srv/fifo")) == (1, "not a regular file in the tree")
+    assert channel.carry(put_command("/srv/fifo"), [b"a file\n"]) == (0, "")
     os.mkfifo(shared / "srv/other")
     with pytest.raises(Late, match="no sign of life for 2 s"):
         Channel(channel.sandbox, patience=2).carry("cat > /srv/other", [b"x"])

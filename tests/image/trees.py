@@ -12,7 +12,7 @@ from deploy.vm import root_tree
 
 def debian_tree() -> Path:
     """A Debian tree for arm64, with systemd, python3 and curl. Never to be changed: copy it."""
-    root = root_tree.ensure()
+    root = root_tree.ensure_vm_root()
     trees = cache_dir() / "test-trees"
     tree = trees / root.identity[:16]
     trees.mkdir(parents=True, exist_ok=True)

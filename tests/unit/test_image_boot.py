@@ -13,12 +13,12 @@ import pytest
 from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
 from deploy.image import board_machine, boards, boot_test
-from deploy.image.__main__ import check_model, size
-from deploy.image.assembly import workshop
+from deploy.image.__main__ import check_model, size_in_bytes
+from deploy.image.assembly import image_workspace
 from deploy.image.board_machine import BoardMachine
-from deploy.image.boards import MIB, Emulator, named
-from deploy.image.content import missing
-from deploy.image.disk import Layout
+from deploy.image.boards import MIB, Emulator, board_named
+from deploy.image.content import missing_files
+from deploy.image.disk import DiskLayout
 from deploy.vm import power, readiness
 from deploy.vm.machine import Hardware
 from tests.gguf_bytes import chat, gguf
@@ -49,7 +49,7 @@ def test_a_raspberry_pi_gets_what_its_firmware_would_read_of_the_card(
         board_machine, "fat_file", lambda tools, card, offset, name: files.get(name, f"{offset} {name}").encode()
     )
     started = board_machine.with_firmware(
-        Tools(Path()), replace(machine, emulator=Emulator.RASPI3), Layout(named("rpi3"), MIB)
+        Tools(Path()), replace(machine, emulator=Emulator.RASPI3), DiskLayout(board_named("rpi3"), MIB)
     )
     command = started.command("")
     assert command[command.index("-append") + 1] == "root=PARTUUID=1 quiet"
@@ -67,7 +67,7 @@ def test_a_machine_that_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -
     with subprocess.Popen(command, stdout=subprocess.PIPE) as left:
         assert left.stdout and left.stdout.readline()  # it runs
         known.pid_file.write_text(str(left.pid))
-        with workshop(tmp_path, named("qemu")):
+        with image_workspace(tmp_path, board_named("qemu")):
             assert left.wait(10) == -signal.SIGKILL
     assert not machine.exists()
 
@@ -83,14 +83,14 @@ def test_who_was_turned_away_for_asking_too_often_asks_again(
             raise BoardllamaError("kex_exchange_identification: Connection closed by remote host")
         return ""
 
-    monkeypatch.setattr(boot_test, "ssh", ssh)
+    monkeypatch.setattr(boot_test, "run_in_guest", ssh)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    boot_test.await_strangers(machine)
+    boot_test.wait_for_new_login(machine)
     assert not list(answers)
     answers = iter([False])
-    monkeypatch.setattr(boot_test, "STRANGER_DEADLINE", 0.0)
+    monkeypatch.setattr(boot_test, "LOGIN_DEADLINE", 0.0)
     with pytest.raises(BoardllamaError, match="Connection closed"):
-        boot_test.await_strangers(machine)
+        boot_test.wait_for_new_login(machine)
 
 
 def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monke
         return subprocess.CompletedProcess(line, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    readiness.ssh(machine, "echo 'it is' && id")
+    readiness.run_in_guest(machine, "echo 'it is' && id")
     assert lines == ["""sudo -n sh -c 'echo '"'"'it is'"'"' && id'"""]
     machine.write_ssh_config()
     assert "    User board\n" in machine.ssh_config.read_text()
@@ -113,7 +113,7 @@ def test_everything_that_the_first_boot_left_out_is_said(
     def ssh(_machine: BoardMachine, command: str) -> str:
         return "" if "hostname" in command or "shadow" in command else "yes\n"
 
-    monkeypatch.setattr(boot_test, "ssh", ssh)
+    monkeypatch.setattr(boot_test, "run_in_guest", ssh)
     with pytest.raises(
         BoardllamaError, match=r"the host name is not the one of boardllama\.txt; somebody has a password"
     ):
@@ -124,17 +124,17 @@ def test_everything_that_the_first_boot_left_out_is_said(
 def test_a_board_that_cannot_say_its_health_fails_with_what_it_says(
     machine: BoardMachine, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
-    monkeypatch.setattr(boot_test, "ssh", lambda machine, command: said)
+    monkeypatch.setattr(boot_test, "run_in_guest", lambda machine, command: said)
     with pytest.raises(BoardllamaError, match=re.escape(f"`boardllama health` says: {said.strip() or 'nothing'}")):
-        boot_test.await_health(machine)
+        boot_test.wait_for_health(machine)
 
 
 def test_a_board_that_does_not_power_off_fails(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pulling its plug would hide it."""
-    monkeypatch.setattr(boot_test, "ssh", lambda machine, command: "")
-    monkeypatch.setattr(power, "ended", lambda qemu, progress, patience: False)
+    monkeypatch.setattr(boot_test, "run_in_guest", lambda machine, command: "")
+    monkeypatch.setattr(power, "wait_for_end", lambda qemu, progress, patience: False)
     with pytest.raises(BoardllamaError, match="the board did not power off within 180 s"):
-        boot_test.power_off(machine)
+        boot_test.power_off_board(machine)
 
 
 @pytest.mark.parametrize("question", boot_test.QUESTIONS)
@@ -143,42 +143,42 @@ def test_questions_are_shell(question: str) -> None:
 
 
 def test_what_a_boot_partition_lacks_is_named() -> None:
-    rpi4 = named("rpi4")
+    rpi4 = board_named("rpi4")
     there = ["config.txt", "cmdline.txt", "vmlinuz-6.12-arm64", "initrd.img-6.12-arm64", "start4.elf", "fixup4.dat"]
-    assert missing(rpi4, there) == ["bcm2711-rpi-4-b.dtb"]
-    assert missing(rpi4, [*there, "bcm2711-rpi-4-b.dtb"]) == []
+    assert missing_files(rpi4, there) == ["bcm2711-rpi-4-b.dtb"]
+    assert missing_files(rpi4, [*there, "bcm2711-rpi-4-b.dtb"]) == []
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"), [("4G", 4 << 30), ("700M", 700 << 20), ("4GiB", 4 << 30), ("1048576", 1 << 20)]
 )
 def test_sizes_as_people_write_them(text: str, wanted: int) -> None:
-    assert size(text) == wanted
+    assert size_in_bytes(text) == wanted
 
 
 @pytest.mark.parametrize("text", ["", "G", "4T", "-1G", "4.5G"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="such as 4G"):
-        size(text)
+        size_in_bytes(text)
 
 
 def test_a_model_that_no_board_would_serve_ends_make_image_at_once(tmp_path: Path) -> None:
     file = tmp_path / "bge.gguf"
     file.write_bytes(gguf(chat("bert")))
     with pytest.raises(BoardllamaError, match=r"^bge\.gguf is an embedding model \(bert\)"):
-        check_model(named("rpi4"), str(file))
+        check_model(board_named("rpi4"), str(file))
     file.write_bytes(gguf(chat()))
-    check_model(named("rpi4"), str(file))
-    check_model(named("rpi4"), "hub")
+    check_model(board_named("rpi4"), str(file))
+    check_model(board_named("rpi4"), "hub")
 
 
 def test_the_model_of_an_image(tmp_path: Path) -> None:
     """A name, a file, or what the board gets by itself."""
     file = tmp_path / "m.gguf"
     file.touch()
-    assert boards.model_data(named("qemu"), "") == {"model": "smoke"}
-    assert boards.model_data(named("rpi4"), "") == {"model": "hub"}
-    assert boards.model_data(named("rpi4"), "none") == {"model": None}
-    assert boards.model_data(named("rpi4"), str(file)) == {"model": "path", "model_path": str(file)}
+    assert boards.model_data(board_named("qemu"), "") == {"model": "smoke"}
+    assert boards.model_data(board_named("rpi4"), "") == {"model": "hub"}
+    assert boards.model_data(board_named("rpi4"), "none") == {"model": None}
+    assert boards.model_data(board_named("rpi4"), str(file)) == {"model": "path", "model_path": str(file)}
     with pytest.raises(BoardllamaError, match=r"MODEL is 'tiny': it must be smoke, hub, none, or a \.gguf file"):
-        boards.model_data(named("rpi4"), "tiny")
+        boards.model_data(board_named("rpi4"), "tiny")

@@ -9,8 +9,16 @@ from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.image import board_root, unpacked_tree
 from deploy.image.__main__ import main
-from deploy.image.boards import BOARDS, MIB, Board, Table, named
-from deploy.image.disk import BOOT_BYTES, IDENTITY_BYTES, PARTITION_UUIDS, TABLE_BYTES, Layout, config, layout_for
+from deploy.image.boards import BOARDS, MIB, BoardProfile, Table, board_named
+from deploy.image.disk import (
+    BOOT_BYTES,
+    IDENTITY_BYTES,
+    PARTITION_UUIDS,
+    TABLE_BYTES,
+    DiskLayout,
+    genimage_config,
+    layout_for,
+)
 
 EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 LOADERS = (
@@ -22,7 +30,7 @@ LOADERS = (
 
 def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
     with pytest.raises(BoardllamaError, match=r"BOARD is 'rpi5': did you mean 'rpi[34]'"):
-        named("rpi5")
+        board_named("rpi5")
 
 
 def test_a_model_that_is_not_there_is_told_before_anything_is_made(
@@ -36,14 +44,14 @@ def test_a_model_that_is_not_there_is_told_before_anything_is_made(
 
 
 @EVERY
-def test_a_board_names_what_exists(board: Board) -> None:
+def test_a_board_names_what_exists(board: BoardProfile) -> None:
     """Its CPU, and its files."""
     assert cpu.named(board.cpu)
     assert (board_root.HERE / board.files).is_dir()
 
 
 @EVERY
-def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: Board) -> None:
+def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: BoardProfile) -> None:
     layout = layout_for(board, 400 * MIB, None)
     assert board.first + BOOT_BYTES == layout.identity
     assert layout.identity + IDENTITY_BYTES == layout.root
@@ -53,7 +61,7 @@ def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: Board) 
 
 
 def test_a_wanted_size_is_the_size_and_one_too_small_is_refused() -> None:
-    board = named("qemu")
+    board = board_named("qemu")
     assert layout_for(board, 400 * MIB, 4096 * MIB).size == 4096 * MIB
     with pytest.raises(BoardllamaError, match=r"SIZE is 500 MiB and this image needs [0-9]+ MiB"):
         layout_for(board, 400 * MIB, 500 * MIB)
@@ -61,16 +69,18 @@ def test_a_wanted_size_is_the_size_and_one_too_small_is_refused() -> None:
 
 def test_boot_sectors_are_the_table_and_the_loaders() -> None:
     """What an interrupted card must not have."""
-    board = named("rockpro64")
-    sectors = Layout(board, 400 * MIB).boot_sectors({blob.path: 1000 + place for place, blob in enumerate(board.blobs)})
+    board = board_named("rockpro64")
+    sectors = DiskLayout(board, 400 * MIB).boot_sectors(
+        {blob.path: 1000 + place for place, blob in enumerate(board.blobs)}
+    )
     assert sectors == [[0, 34 * 512], [32768, 1000], [8388608, 1001]]
-    assert Layout(named("qemu"), 400 * MIB).boot_sectors({}) == [[0, 34 * 512]]
+    assert DiskLayout(board_named("qemu"), 400 * MIB).boot_sectors({}) == [[0, 34 * 512]]
 
 
 @EVERY
-def test_genimage_is_told_fixed_ids_alone(board: Board) -> None:
+def test_genimage_is_told_fixed_ids_alone(board: BoardProfile) -> None:
     """One that is not given would be random."""
-    said = config(layout_for(board, 400 * MIB, None), ["b", "a/c"])
+    said = genimage_config(layout_for(board, 400 * MIB, None), ["b", "a/c"])
     assert said.count("partition-uuid") == 3 and said.count("disk-uuid") == 1
     assert said.count("--invariant") == 2
     assert ("disk-signature" in said) is ("partition-type = 0x0c" in said) is (board.table is Table.HYBRID)
@@ -95,8 +105,8 @@ def test_fstab_names_the_partitions_of_the_image() -> None:
 
 def test_the_key_of_a_root_names_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages, files, and the mirror, which may be a snapshot. Both Raspberry Pis have one root."""
-    keys = {board_root.key(board) for board in BOARDS.values()}
+    keys = {board_root.board_root_key(board) for board in BOARDS.values()}
     assert len(keys) == len(BOARDS) - 1
-    assert board_root.key(named("rpi3")) == board_root.key(named("rpi4"))
+    assert board_root.board_root_key(board_named("rpi3")) == board_root.board_root_key(board_named("rpi4"))
     monkeypatch.setenv("BOARDLLAMA_MIRROR", "https://snapshot.example/20260101")
-    assert board_root.key(named("qemu")) not in keys
+    assert board_root.board_root_key(board_named("qemu")) not in keys

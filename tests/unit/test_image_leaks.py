@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.image.leaks import OVERLAP, PIECE, Traces, findings, refuse_baked
+from deploy.image.leaks import OVERLAP, PIECE, Traces, find_leaks, refuse_leaks
 
 NOBODY = Traces((), ())
 SHADOW = b"root:*:20000:0:99999:7:::\nboard:!:20000::::::\n"
@@ -56,7 +56,7 @@ def tree(folder: Path, files: dict[str, bytes]) -> Path:
 )
 def test_it_is_found_and_named(tmp_path: Path, name: str, content: bytes, why: str) -> None:
     with pytest.raises(BoardllamaError, match=f"/{name}: {why}"):
-        refuse_baked([tree(tmp_path, {name: content})], NOBODY)
+        refuse_leaks([tree(tmp_path, {name: content})], NOBODY)
 
 
 def test_a_link_to_a_path_of_the_controller_is_found(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_link_to_a_path_of_the_controller_is_found(tmp_path: Path) -> None:
         member.type, member.linkname = tarfile.SYMTYPE, "/srv/made/here/x"
         tar.addfile(member)
     with pytest.raises(BoardllamaError, match="/usr/lib/x: it leads to /srv/made/here/x"):
-        refuse_baked([path], Traces(("/srv/made/here",), ()))
+        refuse_leaks([path], Traces(("/srv/made/here",), ()))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_clean_tree_passes(tmp_path: Path) -> None:
             "usr/lib/systemd/systemd-random-seed.sh": b"",
         },
     )
-    refuse_baked([clean], NOBODY)
+    refuse_leaks([clean], NOBODY)
 
 
 def test_the_controllers_paths_are_found_everywhere_and_its_name_as_a_word_of_a_text(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_controllers_paths_are_found_everywhere_and_its_name_as_a_word_of_a_
         "usr/bin/program": b"\x7fELF\0 kiln /srv/made/here/main.c",
         "usr/share/kiln/x": b"",
     }
-    found = [line.split(":")[0] for line in findings(tree(tmp_path, files), traces)]
+    found = [line.split(":")[0] for line in find_leaks(tree(tmp_path, files), traces)]
     assert found == ["/etc/made", "/usr/bin/program", "/usr/share/kiln/x"]
 
 
@@ -113,15 +113,15 @@ def test_a_host_name_may_be_a_word_of_debians_files_and_of_no_other(tmp_path: Pa
     names = ("lib/python3/recipes.py", "var/lib/dpkg/status", "etc/group", "etc/motd")
     files = {"var/lib/dpkg/info/python3.list": b"/.\n/lib/python3\n/lib/python3/recipes.py\n"}
     files |= {("usr/" if name.startswith("lib/") else "") + name: said for name in names}
-    found = list(findings(tree(tmp_path, files), Traces((), ("kitchen",))))
+    found = list(find_leaks(tree(tmp_path, files), Traces((), ("kitchen",))))
     assert found == ["/etc/motd: it holds kitchen"]
-    assert len(list(findings(tree(tmp_path, files), Traces(("/srv/made/here",), ("kitchen",))))) == 4
+    assert len(list(find_leaks(tree(tmp_path, files), Traces(("/srv/made/here",), ("kitchen",))))) == 4
 
 
 def test_nothing_hides_where_a_large_file_is_cut(tmp_path: Path) -> None:
     """It is read in pieces."""
     content = b"x" * (PIECE - 5) + b"/srv/made/here" + b"x" * OVERLAP
-    (found,) = findings(tree(tmp_path, {"usr/large": content}), Traces(("/srv/made/here",), ()))
+    (found,) = find_leaks(tree(tmp_path, {"usr/large": content}), Traces(("/srv/made/here",), ()))
     assert found == "/usr/large: it holds /srv/made/here"
 
 
@@ -134,4 +134,4 @@ def test_a_host_name_that_every_image_holds_tells_nothing(monkeypatch: pytest.Mo
 
 def test_many_finds_are_counted(tmp_path: Path) -> None:
     with pytest.raises(BoardllamaError, match=r"and 2 more$"):
-        refuse_baked([tree(tmp_path, {f"tmp/{number}": b"" for number in range(12)})], NOBODY)
+        refuse_leaks([tree(tmp_path, {f"tmp/{number}": b"" for number in range(12)})], NOBODY)

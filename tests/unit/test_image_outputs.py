@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from deploy.debian.workspace import Stage
+from deploy.debian.workspace import Workspace
 from deploy.files import sha256_of
 from deploy.image import bmap, outputs, sbom
-from deploy.image.boards import MIB, named
-from deploy.image.disk import Layout
+from deploy.image.boards import MIB, board_named
+from deploy.image.disk import DiskLayout
 from deploy.image.outputs import Outputs
 
 STATUS = """\
@@ -43,7 +43,7 @@ RELEASE = {
 
 
 def test_installed_packages_alone_are_listed_by_name() -> None:
-    assert outputs.packages(STATUS) == [
+    assert outputs.installed_packages(STATUS) == [
         {"name": "adduser", "version": "3.152", "arch": "all"},
         {"name": "zlib1g", "version": "1:1.3", "arch": "arm64"},
     ]
@@ -54,7 +54,7 @@ def test_compressing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     disk.write_bytes(os.urandom(1 << 20) * 20)
     made = []
     for name in ("a.zst", "b.zst"):
-        outputs.compress(disk, tmp_path / name)
+        outputs.compress_image(disk, tmp_path / name)
         made.append((tmp_path / name).read_bytes())
     assert made[0] == made[1]
     assert zstandard.ZstdDecompressor().decompress(made[0]) == disk.read_bytes()
@@ -65,10 +65,12 @@ def test_the_manifest_says_what_the_contract_says(tmp_path: Path) -> None:
     out = Outputs(tmp_path, "qemu")
     for path in out.described:
         path.write_bytes(b"x")
-    files = [outputs.entry(path) for path in out.described]
-    disk = bmap.Map(8192, "cd" * 32, (bmap.Range(0, 0, "ab" * 32),))
+    files = [outputs.file_entry(path) for path in out.described]
+    disk = bmap.ImageMap(8192, "cd" * 32, (bmap.BlockRange(0, 0, "ab" * 32),))
     more = {"packages": [], "pins": {}, "release": "r1"}
-    said = json.loads(outputs.manifest("qemu", files, Layout(named("qemu"), 400 * MIB), disk, {}, more))
+    said = json.loads(
+        outputs.render_manifest("qemu", files, DiskLayout(board_named("qemu"), 400 * MIB), disk, {}, more)
+    )
     assert said["image"] == {
         "name": "boardllama-qemu.img.zst",
         "size": 1,
@@ -98,7 +100,7 @@ def test_an_older_image_never_seems_signed_by_a_newer_signature(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", watched)
-    outputs.publish(made, dist)
+    outputs.publish_outputs(made, dist)
     assert not any(signed for signed, _ in seen)
     assert seen[-1][1] == "boardllama-qemu.manifest.json.sig"
 
@@ -123,7 +125,7 @@ def test_ctrl_c_while_publishing_comes_after_it(tmp_path: Path, monkeypatch: pyt
     other.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            outputs.publish(made, dist)
+            outputs.publish_outputs(made, dist)
     finally:
         done.set()
         other.join()
@@ -138,7 +140,7 @@ def test_the_bill_of_materials_is_the_same_twice_and_names_debian_llama_cpp_and_
         root = tmp_path / place / "root"
         (root / "var/lib/dpkg").mkdir(parents=True)
         (root / "var/lib/dpkg/status").write_text(STATUS)
-        made.append(sbom.make(Stage(tmp_path / place, "trixie"), root, "qemu", RELEASE))
+        made.append(sbom.make_sbom(Workspace(tmp_path / place, "trixie"), root, "qemu", RELEASE))
     assert made[0] == made[1]
     packages = {package["name"]: package["versionInfo"] for package in json.loads(made[0])["packages"]}
     assert packages["adduser"] == "3.152" and packages["llama.cpp"] == "b1-0c1e570" and packages["m.gguf"] == "ab" * 32

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.debian import binfmt, tools, tree_cache
 from deploy.debian import workspace as stages
-from deploy.debian.tar_files import pack, refuse_foreign_programs, words
+from deploy.debian.tar_files import read_words, refuse_foreign_programs, write_tar
 from deploy.errors import BoardllamaError
 from deploy.vm import root_tree
 from deploy.vm.machine import GUEST_API_PORT
@@ -59,22 +59,22 @@ def test_the_key_names_every_input(tmp_path: Path) -> None:
     """A changed, added or renamed file in root/ makes another root; an untouched copy does not."""
     copy = tmp_path / "root"
     shutil.copytree(HERE, copy)
-    assert root_tree.key(copy) == root_tree.key()
-    keys = {root_tree.key()}
+    assert root_tree.vm_root_key(copy) == root_tree.vm_root_key()
+    keys = {root_tree.vm_root_key()}
     (copy / "packages.txt").write_text("systemd\n")
-    keys.add(root_tree.key(copy))
+    keys.add(root_tree.vm_root_key(copy))
     (copy / "files/etc/hostname").rename(copy / "files/etc/name")
-    keys.add(root_tree.key(copy))
+    keys.add(root_tree.vm_root_key(copy))
     assert len(keys) == 3
 
 
 def test_a_finished_root_is_used_without_running_any_program(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither mmdebstrap nor the network is needed then."""
-    folder = cache / "roots" / root_tree.key()
+    folder = cache / "roots" / root_tree.vm_root_key()
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text('{"identity": "abc"}')
     monkeypatch.setenv("PATH", "/nonexistent")
-    root = root_tree.ensure()
+    root = root_tree.ensure_vm_root()
     assert (root.identity, root.kernel, root.disk) == ("abc", folder / "vmlinuz", folder / "root.ext4")
 
 
@@ -87,8 +87,8 @@ def test_a_failed_build_says_why_and_leaves_no_root(
     roots = cache / "roots"
     (roots / ".new-killed").mkdir(parents=True)
     with pytest.raises(BoardllamaError, match=r"tools: packages failed \(E: apt-get update failed\); .*build\.log"):
-        tree_cache.build(roots / root_tree.key(), root_tree.HOW)
-    assert not (roots / root_tree.key()).exists()
+        tree_cache.build_tree(roots / root_tree.vm_root_key(), root_tree.HOW)
+    assert not (roots / root_tree.vm_root_key()).exists()
     assert not list(cache.glob("*/.new-*"))
 
 
@@ -96,16 +96,16 @@ def test_the_last_words_of_a_step_are_its_reason(tmp_path: Path) -> None:
     """Not what pyinfra says of every host that failed, nor the last line of all."""
     log = tmp_path / "build.log"
     log.write_text("E: early\n  [@tree] Error: no network\n  [@tree] Error: executed 0 commands\n--> Results:\n")
-    assert stages.last_words(log) == "[@tree] Error: no network"
+    assert stages.failure_reason(log) == "[@tree] Error: no network"
     log.write_text("one\n\ntwo\n")
-    assert stages.last_words(log) == "two"
+    assert stages.failure_reason(log) == "two"
     log.write_text("FAILED tests/a.py::test_one - assert 1\nERROR tests/a.py::test_two - OSError\n2 failed in 3 s\n")
-    assert stages.last_words(log) == "FAILED tests/a.py::test_one, ERROR tests/a.py::test_two"
+    assert stages.failure_reason(log) == "FAILED tests/a.py::test_one, ERROR tests/a.py::test_two"
 
 
 def test_a_step_fails_for_its_own_reason_and_not_an_earlier_one_s(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    stage = stages.Stage(tmp_path / "work", "trixie")
+    stage = stages.Workspace(tmp_path / "work", "trixie")
     stage.run("first", ["sh", "-c", "echo 'E: a warning that it could do without'"])
     with pytest.raises(BoardllamaError, match=r"second failed \(no room\)"):
         stage.run("second", ["sh", "-c", "echo no room; exit 1"])
@@ -152,7 +152,7 @@ def test_packed_files_do_not_depend_on_who_packs_them(tmp_path: Path) -> None:
     packed = []
     for mode in (0o600, 0o664):
         source.chmod(mode)
-        pack(tmp_path / "out.tar", [(source, "etc/file")])
+        write_tar(tmp_path / "out.tar", [(source, "etc/file")])
         packed.append((tmp_path / "out.tar").read_bytes())
     with tarfile.open(tmp_path / "out.tar") as tar:
         member = tar.getmember("etc/file")
@@ -162,10 +162,10 @@ def test_packed_files_do_not_depend_on_who_packs_them(tmp_path: Path) -> None:
 
 def test_lists_leave_comments_out() -> None:
     """dpkg itself has its architecture compiled in: it must not be among the stand-ins."""
-    assert "openssh-server" in words(HERE / "packages.txt")
-    assert "dpkg" not in words(tools.HERE / "native.txt")
+    assert "openssh-server" in read_words(HERE / "packages.txt")
+    assert "dpkg" not in read_words(tools.HERE / "native.txt")
     assert not any(
-        word.startswith("#") for path in (HERE / "packages.txt", tools.HERE / "native.txt") for word in words(path)
+        word.startswith("#") for path in (HERE / "packages.txt", tools.HERE / "native.txt") for word in read_words(path)
     )
 
 
@@ -206,11 +206,11 @@ def test_finish_leaves_nothing_that_only_a_first_boot_may_make(tmp_path: Path) -
 def test_arm64_programs_start_only_with_the_kernels_own_copy_of_the_emulator(tmp_path: Path) -> None:
     """Without flag F the emulator would be looked for inside the tree; disabled or absent is no better."""
     entry = tmp_path / "qemu-aarch64"
-    assert not binfmt.registered(tmp_path)
+    assert not binfmt.is_registered(tmp_path)
     for text, expected in (
         ("enabled\ninterpreter /q\nflags: POF\n", True),
         ("enabled\ninterpreter /q\nflags: OC\n", False),
         ("disabled\ninterpreter /q\nflags: POF\n", False),
     ):
         entry.write_text(text)
-        assert binfmt.registered(tmp_path) is expected
+        assert binfmt.is_registered(tmp_path) is expected

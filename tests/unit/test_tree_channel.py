@@ -7,9 +7,9 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from deploy.image.tree import lines, lock
-from deploy.image.tree.channel import Channel, Talking, arriving, blocks, get, put
+from deploy.image.tree.channel import Channel, Talking, arriving_file, file_blocks, get_command, put_command
 from deploy.image.tree.lines import Lines, TooMuch
-from deploy.image.tree.process import converse
+from deploy.image.tree.process import stream_command
 from deploy.image.tree.sandbox import Sandbox
 from deploy.programs import Late
 
@@ -18,7 +18,7 @@ def shell(command: str, *source: bytes, patience: float = 30) -> tuple[int, byte
     """Status, stdout and stderr."""
     output: list[bytes] = []
     errors: list[bytes] = []
-    status = converse(["sh", "-c", command], source, output.append, errors.append, patience)
+    status = stream_command(["sh", "-c", command], source, output.append, errors.append, patience)
     return status, b"".join(output), b"".join(errors)
 
 
@@ -43,7 +43,7 @@ def test_silence_is_ended_and_nothing_stays(tmp_path: Path) -> None:
 
 def test_what_goes_on_for_ever_is_ended() -> None:
     with pytest.raises(Late):
-        converse(["sh", "-c", "exec yes"], (), len, len, patience=30, longest=0.3)
+        stream_command(["sh", "-c", "exec yes"], (), len, len, patience=30, longest=0.3)
 
 
 def test_lines_are_cut_anywhere_and_any_bytes_are_text() -> None:
@@ -96,14 +96,14 @@ def test_a_file_is_put_beside_its_place_with_mode_and_through_a_link(tmp_path: P
     real.write_text("old")
     real.chmod(0o640)
     link.symlink_to(real)
-    assert shell(put(str(link)), b"new")[0] == 0
+    assert shell(put_command(str(link)), b"new")[0] == 0
     assert (real.read_text(), real.stat().st_mode & 0o777, link.is_symlink()) == ("new", 0o640, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real 'one'"]
 
 
 def test_a_file_that_cannot_be_put_leaves_the_old_one_and_no_rest(tmp_path: Path) -> None:
     (tmp_path / "place").mkdir()
-    status, _, said = shell(put(str(tmp_path / "place")), b"new")
+    status, _, said = shell(put_command(str(tmp_path / "place")), b"new")
     assert (status, b"cannot overwrite directory" in said) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
@@ -111,19 +111,19 @@ def test_a_file_that_cannot_be_put_leaves_the_old_one_and_no_rest(tmp_path: Path
 def test_only_a_regular_file_is_got(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\0\xff")
     os.mkfifo(tmp_path / "fifo")
-    assert shell(get(str(tmp_path / "file"))) == (0, b"\0\xff", b"")
+    assert shell(get_command(str(tmp_path / "file"))) == (0, b"\0\xff", b"")
     for name in ("fifo", "none"):
-        assert shell(get(str(tmp_path / name))) == (1, b"", b"not a regular file in the tree\n")
+        assert shell(get_command(str(tmp_path / name))) == (1, b"", b"not a regular file in the tree\n")
 
 
 def test_a_file_that_arrives_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.write_text("old")
-    with pytest.raises(OSError, match="cut"), arriving(str(place)) as file:
+    with pytest.raises(OSError, match="cut"), arriving_file(str(place)) as file:
         file.write(b"half")
         raise OSError("cut")
     assert place.read_text() == "old"
-    with arriving(str(place)) as file:
+    with arriving_file(str(place)) as file:
         file.write(b"new")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
 
@@ -131,13 +131,13 @@ def test_a_file_that_arrives_has_its_name_when_it_is_whole(tmp_path: Path) -> No
 def test_a_file_is_read_in_blocks(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(3 << 18))
     with (tmp_path / "file").open("rb") as file:
-        assert [len(block) for block in blocks(file)] == [1 << 18] * 3
+        assert [len(block) for block in file_blocks(file)] == [1 << 18] * 3
 
 
 def test_one_run_at_a_time_and_no_file_in_the_tree(tmp_path: Path) -> None:
-    handle = lock.take(tmp_path)
+    handle = lock.lock_tree(tmp_path)
     with pytest.raises(lock.InUse, match="another run works on"):
-        lock.take(tmp_path)
+        lock.lock_tree(tmp_path)
     os.close(handle)
-    os.close(lock.take(tmp_path))
+    os.close(lock.lock_tree(tmp_path))
     assert list(tmp_path.iterdir()) == []

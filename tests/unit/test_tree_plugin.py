@@ -10,8 +10,8 @@ from pyinfra.api.connectors import get_execution_connectors
 from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.facts import BoardInfo
-from deploy.image.tree.connector import TreeConnector, typed
-from deploy.image.tree.plugin import host_name
+from deploy.image.tree.connector import TreeConnector, stdin_lines
+from deploy.image.tree.plugin import tree_host_name
 from deploy.paths import REPO
 from deploy.release import clock
 from deploy.target import board_behind
@@ -26,7 +26,7 @@ def test_pyinfra_finds_the_connector_beside_its_own() -> None:
 
 
 def test_a_path_becomes_a_host_and_the_host_a_path() -> None:
-    name = host_name("/srv/a tree")
+    name = tree_host_name("/srv/a tree")
     ((host, data, groups),) = TreeConnector.make_names_data(name.removeprefix("@tree/"))
     assert (host, data["tree_path"], groups) == (name, "/srv/a tree", ["@tree"])
 
@@ -102,9 +102,9 @@ def test_a_tree_without_a_board_is_refused(name: str, said: str) -> None:
 
 
 def test_text_for_a_command_is_lines() -> None:
-    assert b"".join(typed("a")) == b"a\n"
-    assert b"".join(typed(["a", "b\n"])) == b"a\nb\n"
-    assert list(typed(None)) == []
+    assert b"".join(stdin_lines("a")) == b"a\n"
+    assert b"".join(stdin_lines(["a", "b\n"])) == b"a\nb\n"
+    assert list(stdin_lines(None)) == []
 
 
 def test_releases_are_dated_by_source_date_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def running(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The machine with a process that looks like its QEMU, and in which nothing listens."""
     write_pid = 'while [ "$1" != -pidfile ]; do shift; done; echo $$ > "$2"'
     pretend_qemu(tmp_path / "bin", monkeypatch, f"{write_pid}; while :; do sleep 0.1; done")
-    lifecycle.start(machine)
+    lifecycle.start_qemu(machine)
     yield machine
     if number := machine.process_id():
         os.kill(number, signal.SIGKILL)
@@ -48,7 +48,7 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypa
     """In one line."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BoardllamaError, match=r"run sudo apt-get install qemu-system-arm qemu-utils openssh-client$"):
-        lifecycle.check_programs()
+        lifecycle.check_vm_programs()
 
 
 def test_a_qemu_that_refuses_to_start_is_quoted(
@@ -57,14 +57,14 @@ def test_a_qemu_that_refuses_to_start_is_quoted(
     """Its own last line is the reason."""
     pretend_qemu(tmp_path / "bin", monkeypatch, "echo 'qemu: unable to find CPU model' >&2; exit 1")
     with pytest.raises(BoardllamaError, match="QEMU did not start: qemu: unable to find CPU model"):
-        lifecycle.start(machine)
+        lifecycle.start_qemu(machine)
 
 
 def test_nobody_waits_for_the_pipes_of_the_one_who_started_qemu(running: Machine) -> None:
     """`make vm | tee log` ends although QEMU goes on: it holds neither stdout nor stderr."""
-    power.cut(running)
+    power.cut_power(running)
     machine = f"Machine.read(Path({str(running.folder)!r}))"
-    code = f"from deploy.vm import lifecycle; from deploy.vm.machine import Machine, Path; lifecycle.start({machine})"
+    code = f"from deploy.vm import lifecycle; from deploy.vm.machine import Machine, Path; lifecycle.start_qemu({machine})"
     subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, timeout=20, check=True)
     assert running.process_id() is not None
 
@@ -73,9 +73,9 @@ def test_a_qemu_that_ends_while_booting_is_the_reason(running: Machine, capfd: p
     """QEMU's last line in the error, the console's end before it."""
     running.console.write_text("Kernel panic\n")
     running.log.write_text("qemu: out of memory\n")
-    power.cut(running)
+    power.cut_power(running)
     with pytest.raises(BoardllamaError, match="QEMU ended: qemu: out of memory"):
-        readiness.wait_ready(running)
+        readiness.wait_until_ready(running)
     assert "Kernel panic" in capfd.readouterr().err
 
 
@@ -92,12 +92,12 @@ def test_a_guest_that_never_answers_is_given_up_at_the_deadline(running: Machine
         socket.create_server(("127.0.0.1", running.ssh_port)),
         pytest.raises(BoardllamaError, match="no SSH after 1 s"),
     ):
-        readiness.wait_ready(running, deadline=1)
+        readiness.wait_until_ready(running, deadline=1)
 
 
 def test_down_ends_a_machine_whose_guest_does_not_answer(running: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     """It says why it could not be polite."""
-    power.off(running)
+    power.power_off(running)
     assert running.process_id() is None
     assert "cannot be asked to power off" in capfd.readouterr().err
 
@@ -105,16 +105,16 @@ def test_down_ends_a_machine_whose_guest_does_not_answer(running: Machine, capfd
 def test_down_when_down_is_fine(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     """Once, twice, and for a machine that never was."""
     for name in ("dev", "dev", "never"):
-        lifecycle.down(name)
+        lifecycle.stop_machine(name)
         assert capsys.readouterr().out == f"vm {name}: is down\n"
-    lifecycle.down("dev", wipe=True)
+    lifecycle.stop_machine("dev", wipe=True)
     assert not machine.folder.exists()
 
 
 def test_up_with_other_hardware_than_what_runs_is_refused(running: Machine) -> None:
     """A running machine cannot change; saying nothing would let a test judge the wrong CPU."""
     with pytest.raises(BoardllamaError, match=r"vm dev is up with .*cortex-a76.*: run down first"):
-        lifecycle.up("dev", Hardware("cortex-a72"))
+        lifecycle.start_machine("dev", Hardware("cortex-a72"))
 
 
 def test_one_process_at_a_time_works_on_a_machine(machine: Machine, tmp_path: Path) -> None:
@@ -137,17 +137,17 @@ def test_one_process_at_a_time_works_on_a_machine(machine: Machine, tmp_path: Pa
 def test_a_half_made_key_is_made_anew(machine: Machine) -> None:
     """A cut between the two files that ssh-keygen writes leaves no key that does not fit."""
     (machine.folder / "id_ed25519.pub").unlink()
-    lifecycle.make_key(machine)
+    lifecycle.make_key_pair(machine)
     private = machine.ssh_key.read_text()
     public = (machine.folder / "id_ed25519.pub").read_text()
     assert "OPENSSH PRIVATE KEY" in private and public.startswith("ssh-ed25519 ")
-    lifecycle.make_key(machine)
+    lifecycle.make_key_pair(machine)
     assert machine.ssh_key.read_text() == private
 
 
 def test_status_and_log_of_a_machine_that_is_down(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 3, as systemctl's; and a line instead of a traceback."""
-    assert lifecycle.status("dev") == 3
+    assert lifecycle.print_status("dev") == 3
     assert capsys.readouterr().out == "vm dev: is down\n"
     with pytest.raises(BoardllamaError, match="never up"):
         lifecycle.print_log("dev")
@@ -155,7 +155,7 @@ def test_status_and_log_of_a_machine_that_is_down(machine: Machine, capsys: pyte
 
 def test_progress_is_said_every_five_seconds_at_most(machine: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     """With the seconds since the start."""
-    progress = readiness.Progress(machine, time.monotonic() - 12)
+    progress = readiness.MachineProgress(machine, time.monotonic() - 12)
     progress.still("booting")
     progress.still("booting")
     assert capfd.readouterr().err == "vm dev: booting, 12 s\n"

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.onboard.places import CONFIG, UNIT
-from deploy.vm.lifecycle import down, up
+from deploy.vm.lifecycle import start_machine, stop_machine
 from deploy.vm.machine import Hardware, Machine, machine_folder
-from deploy.vm.readiness import ssh
+from deploy.vm.readiness import run_in_guest
 from tests.shapes import Shape, write
 from tests.vm.machine import INVENTORY, PYINFRA
 
@@ -84,13 +84,15 @@ def serve(machine: Machine, threads: int, batch_threads: int) -> str:
     edits = " ".join(f'-e \'s/"{key}": [0-9]*/"{key}": {value}/\'' for key, value in keys.items())
     process = f"$(systemctl show -P MainPID {UNIT})"
     allowed = f"sed -n 's/^Cpus_allowed_list:\t//p' /proc/{process}/task/*/status | sort -u"
-    return ssh(machine, f"sed -i {edits} {CONFIG} && systemctl restart {UNIT} && {allowed}", deadline=DEADLINE).strip()
+    return run_in_guest(
+        machine, f"sed -i {edits} {CONFIG} && systemctl restart {UNIT} && {allowed}", deadline=DEADLINE
+    ).strip()
 
 
 def speeds(machine: Machine) -> tuple[float, float]:
     """Tokens per second of the prompt and of the answer: medians, after one answer that does not count."""
     ask = f"curl -sSf http://127.0.0.1:11434/completion -d {shlex.quote(json.dumps(QUESTION))}"
-    answers = [json.loads(ssh(machine, ask, deadline=DEADLINE))["timings"] for _ in range(TIMES + 1)][1:]
+    answers = [json.loads(run_in_guest(machine, ask, deadline=DEADLINE))["timings"] for _ in range(TIMES + 1)][1:]
     return (
         statistics.median(answer["prompt_per_second"] for answer in answers),
         statistics.median(answer["predicted_per_second"] for answer in answers),
@@ -113,7 +115,7 @@ def main() -> None:
     folder = machine_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     hardware = Hardware(cores=len(CAPACITIES))
-    machine = up(hardware=replace(hardware, device_tree=str(device_tree(folder, hardware))))
+    machine = start_machine(hardware=replace(hardware, device_tree=str(device_tree(folder, hardware))))
     print("| model | at work | cores allowed | prompt, tokens/s | answer, tokens/s |\n|---|---|---|---|---|")
     try:
         with TemporaryDirectory() as models:
@@ -121,7 +123,7 @@ def main() -> None:
                 for row in rows(machine, write(shape, Path(models) / f"{shape.name}.gguf")):
                     print(row, flush=True)
     finally:
-        down(wipe=True)
+        stop_machine(wipe=True)
 
 
 if __name__ == "__main__":

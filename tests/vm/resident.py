@@ -27,7 +27,7 @@ from deploy.onboard.config import KEYS
 from deploy.onboard.launch import FIXED
 from deploy.paths import REPO
 from deploy.vm.machine import Machine
-from deploy.vm.readiness import ssh
+from deploy.vm.guest import run_in_guest
 from tests.build.builds import wanted
 from tests.clients import CHATS
 from tests.shapes import Shape, write
@@ -124,7 +124,7 @@ class InVm:
         self.machine = machine
 
     def run(self, command: str, deadline: float = 120) -> str:
-        return ssh(self.machine, command, deadline)
+        return run_in_guest(self.machine, command, deadline)
 
     def copy(self, file: Path, name: str) -> str:
         self.run(f"mkdir -p {self.folder}")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.debian.tar_files import files_below, pack
+from deploy.debian.tar_files import files_below, write_tar
 from deploy.onboard import places
 from deploy.onboard.identity import ERRORS, FILE, LABEL
 from deploy.paths import REPO
 from deploy.release import packed, programs
 from deploy.vm import lifecycle, power
 from deploy.vm.machine import Machine
-from deploy.vm.readiness import ssh
+from deploy.vm.readiness import run_in_guest
 
 NAME = "first-boot"
 RELEASE = places.RELEASES / "r0"
@@ -51,7 +51,7 @@ class Board:
 
     def run(self, command: str) -> str:
         """As root, over the VM's own key."""
-        return ssh(self.machine, command).strip()
+        return run_in_guest(self.machine, command).strip()
 
     def push(self, content: bytes, command: str) -> None:
         """Feeds a command there."""
@@ -77,7 +77,7 @@ class Board:
 
     def boot(self) -> None:
         """Off and on, and ready again."""
-        lifecycle.reboot(NAME)
+        lifecycle.reboot_machine(NAME)
 
     def technician(self, user: str, command: str) -> subprocess.CompletedProcess[str]:
         """With the technician's key and no other."""
@@ -93,11 +93,11 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     if not shutil.which("mcopy") or not (shutil.which("mkfs.vfat") or Path("/usr/sbin/mkfs.vfat").exists()):
         pytest.fail("mtools and dosfstools make the card: apt-get install mtools dosfstools")
     folder = tmp_path_factory.mktemp("first-boot")
-    lifecycle.down(NAME, wipe=True)
+    lifecycle.stop_machine(NAME, wipe=True)
     try:
-        made = Board(lifecycle.up(NAME), folder)
+        made = Board(lifecycle.start_machine(NAME), folder)
         made.run("cp /etc/ssh/sshd_config.d/50-boardllama.conf /etc/ssh/sshd_config.d/49-vm.conf")
-        pack(folder / "files.tar", files_below(REPO / "deploy" / "image" / "files"))
+        write_tar(folder / "files.tar", files_below(REPO / "deploy" / "image" / "files"))
         made.push((folder / "files.tar").read_bytes(), "tar -x -C /")
         made.push(packed(programs()), f"mkdir -p {RELEASE} && tar -x -C {RELEASE} && chmod 755 {RELEASE}/boardllama")
         made.run(f"ln -s {RELEASE.relative_to(places.ROOT)} {places.CURRENT}")
@@ -106,7 +106,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
         made.boot()
         yield made
     finally:
-        lifecycle.down(NAME, wipe=True)
+        lifecycle.stop_machine(NAME, wipe=True)
 
 
 def test_the_board_is_who_its_card_says(board: Board) -> None:
@@ -159,9 +159,9 @@ def test_the_power_goes_while_the_card_is_obeyed(board: Board) -> None:
     key = board.key.with_suffix(".pub").read_text().strip()
     board.insert(TEXT.format(key=key).replace("kitchen", "cellar"))
     machine = board.machine
-    ssh(machine, f"losetup -f /root/card.img; udevadm settle; systemctl --no-block restart {UNIT}; sleep 2")
-    power.cut(machine)
-    lifecycle.up(NAME)
+    run_in_guest(machine, f"losetup -f /root/card.img; udevadm settle; systemctl --no-block restart {UNIT}; sleep 2")
+    power.cut_power(machine)
+    lifecycle.start_machine(NAME)
     assert board.run("hostname") == "cellar"
     assert set(board.card()) == {FILE}
     assert board.technician("board", "sudo -n id -u").stdout.strip() == "0"

@@ -13,7 +13,7 @@ from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power
 from deploy.vm.machine import Machine
-from deploy.vm.readiness import boot_id, ssh, wait_ready
+from deploy.vm.readiness import boot_id, run_in_guest, wait_until_ready
 
 NAME = "life"
 
@@ -21,17 +21,17 @@ NAME = "life"
 @pytest.fixture(scope="module")
 def running() -> Iterator[Machine]:
     """The machine, booted from nothing with its own key, and wiped at the end."""
-    lifecycle.down(NAME, wipe=True)
+    lifecycle.stop_machine(NAME, wipe=True)
     try:
-        yield lifecycle.up(NAME)
+        yield lifecycle.start_machine(NAME)
     finally:
-        lifecycle.down(NAME, wipe=True)
+        lifecycle.stop_machine(NAME, wipe=True)
 
 
 def test_up_again_says_so_at_once(running: Machine) -> None:
     """It neither boots a second VM nor changes how the first is reached; and make's pipes are not kept open."""
     before = boot_id(running)
-    code = f"from deploy.vm import lifecycle; lifecycle.up({NAME!r})"
+    code = f"from deploy.vm import lifecycle; lifecycle.start_machine({NAME!r})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=20, check=True
     )
@@ -42,22 +42,22 @@ def test_up_again_says_so_at_once(running: Machine) -> None:
 
 def test_the_guest_is_a_debian_on_the_cpu_that_was_asked_for(running: Machine) -> None:
     """0xd0b is Arm's part number of the Cortex-A76; the machine's name is its own."""
-    assert ssh(running, "uname -nm").split() == ["boardllama-vm", "aarch64"]
-    assert "0xd0b" in ssh(running, "grep -m 1 'CPU part' /proc/cpuinfo")
-    assert "VERSION_CODENAME=trixie" in ssh(running, "cat /etc/os-release")
+    assert run_in_guest(running, "uname -nm").split() == ["boardllama-vm", "aarch64"]
+    assert "0xd0b" in run_in_guest(running, "grep -m 1 'CPU part' /proc/cpuinfo")
+    assert "VERSION_CODENAME=trixie" in run_in_guest(running, "cat /etc/os-release")
 
 
 def test_all_units_run_and_the_journal_stays(running: Machine) -> None:
     """Tests after a reboot read the journal of the boot before."""
-    assert ssh(running, "systemctl is-system-running").strip() == "running"
-    assert ssh(running, "ls /var/log/journal").strip() == ssh(running, "cat /etc/machine-id").strip()
+    assert run_in_guest(running, "systemctl is-system-running").strip() == "running"
+    assert run_in_guest(running, "ls /var/log/journal").strip() == run_in_guest(running, "cat /etc/machine-id").strip()
 
 
 def test_root_enters_with_this_vms_key_only(running: Machine) -> None:
     """One authorized key and one host key, and no password is asked for."""
-    keys = ssh(running, "cat /root/.ssh/authorized_keys")
+    keys = run_in_guest(running, "cat /root/.ssh/authorized_keys")
     assert keys == running.ssh_key.with_suffix(".pub").read_text()
-    assert ssh(running, "ls /etc/ssh/ssh_host_*_key").strip() == "/etc/ssh/ssh_host_ed25519_key"
+    assert run_in_guest(running, "ls /etc/ssh/ssh_host_*_key").strip() == "/etc/ssh/ssh_host_ed25519_key"
     keyless = ["-o", "ControlPath=none", "-o", "PubkeyAuthentication=no"]
     without = ["ssh", "-F", str(running.ssh_config), *keyless, running.name, "true"]
     refused = subprocess.run(without, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
@@ -68,56 +68,58 @@ def test_root_enters_with_this_vms_key_only(running: Machine) -> None:
 def test_the_guest_reaches_neither_the_network_nor_the_controller(running: Machine) -> None:
     """restrict=on: a deploy that downloads on the target would be found out."""
     with pytest.raises(BoardllamaError):
-        ssh(running, f"curl --silent --max-time 5 telnet://10.0.2.2:{running.ssh_port} < /dev/null")
+        run_in_guest(running, f"curl --silent --max-time 5 telnet://10.0.2.2:{running.ssh_port} < /dev/null")
 
 
 def test_the_front_door_leads_to_the_service_on_the_guests_loopback(running: Machine) -> None:
     """Something that listens on 127.0.0.1:11434 in the guest answers at api_url."""
-    ssh(running, "mkdir -p /run/page && echo hello > /run/page/health")
-    ssh(running, "systemd-run -q --unit=page python3 -m http.server -d /run/page -b 127.0.0.1 11434")
-    ssh(running, "until ss -ltn | grep -q 127.0.0.1:11434; do sleep 0.2; done")
+    run_in_guest(running, "mkdir -p /run/page && echo hello > /run/page/health")
+    run_in_guest(running, "systemd-run -q --unit=page python3 -m http.server -d /run/page -b 127.0.0.1 11434")
+    run_in_guest(running, "until ss -ltn | grep -q 127.0.0.1:11434; do sleep 0.2; done")
     try:
         with urllib.request.urlopen(f"{running.api_url}/health", timeout=20) as answer:
             assert answer.read() == b"hello\n"
     finally:
-        ssh(running, "systemctl stop page")
+        run_in_guest(running, "systemctl stop page")
 
 
 def test_a_reboot_keeps_the_disk_and_the_ports(running: Machine) -> None:
     """A new boot of the same machine; what was written is there."""
     before = boot_id(running)
-    ssh(running, "echo kept > /root/note")
-    lifecycle.reboot(NAME)
+    run_in_guest(running, "echo kept > /root/note")
+    lifecycle.reboot_machine(NAME)
     assert Machine.load(NAME) == running
     assert boot_id(running) != before
-    assert ssh(running, "cat /root/note") == "kept\n"
+    assert run_in_guest(running, "cat /root/note") == "kept\n"
 
 
 def test_after_a_power_cut_the_same_disk_boots_again(running: Machine) -> None:
     """What was flushed survives, the file system is writable, and the host key is the one known."""
     known = running.known_hosts.read_text()
-    ssh(running, "echo flushed > /root/flushed && sync && (dd if=/dev/zero of=/root/cut bs=1M count=200 &) && sleep 1")
-    power.cut(running)
+    run_in_guest(
+        running, "echo flushed > /root/flushed && sync && (dd if=/dev/zero of=/root/cut bs=1M count=200 &) && sleep 1"
+    )
+    power.cut_power(running)
     assert running.process_id() is None
-    again = lifecycle.up(NAME)
+    again = lifecycle.start_machine(NAME)
     assert again == running
-    assert ssh(again, "cat /root/flushed && touch /root/writable") == "flushed\n"
+    assert run_in_guest(again, "cat /root/flushed && touch /root/writable") == "flushed\n"
     assert running.known_hosts.read_text() == known
 
 
 def test_a_failed_unit_is_named_when_the_boot_is_not_clean(running: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     """Degraded is not ready."""
-    ssh(running, "systemd-run -q --unit=broken false; sleep 1")
+    run_in_guest(running, "systemd-run -q --unit=broken false; sleep 1")
     with pytest.raises(BoardllamaError, match=r"systemd says degraded: broken\.service failed"):
-        wait_ready(running)
+        wait_until_ready(running)
     assert "the last lines of" in capfd.readouterr().err
-    ssh(running, "systemctl reset-failed broken")
+    run_in_guest(running, "systemctl reset-failed broken")
 
 
 def test_down_leaves_nothing_running(running: Machine) -> None:
     """Neither QEMU nor the ssh that shared its connection; and it is asked politely."""
-    ssh(running, "true")
-    lifecycle.down(NAME)
+    run_in_guest(running, "true")
+    lifecycle.stop_machine(NAME)
     assert running.process_id() is None
     assert processes_with(str(running.folder)) == []
     assert "reboot: Power down" in running.console.read_text(errors="replace")

@@ -16,7 +16,7 @@ from pyinfra.api.util import get_file_io
 from deploy.errors import BoardllamaError
 from deploy.files import sync
 from deploy.image.tree.lines import Lines, TooMuch
-from deploy.image.tree.process import BLOCK, LONGEST, Sink, converse, end, start
+from deploy.image.tree.process import BLOCK, LONGEST, Sink, end_process, start_process, stream_command
 from deploy.image.tree.sandbox import Sandbox
 
 # Of a talk: bytes and lines.
@@ -41,7 +41,7 @@ class Channel:
         output, errors = Lines(partial(hear, "stdout")), Lines(partial(hear, "stderr"))
         status = None
         try:
-            status = converse(self.inside(command), source, output.take, errors.take, self.patience, longest)
+            status = stream_command(self.inside(command), source, output.take, errors.take, self.patience, longest)
         except BoardllamaError as error:
             errors.end()
             hear("stderr", str(error))
@@ -53,7 +53,7 @@ class Channel:
         """Exit status and stderr of a command that reads `source` and writes to `sink`. Raises Late, OSError."""
         said: list[str] = []
         errors = Lines(said.append)
-        status = converse(self.inside(command), source, sink, errors.take, self.patience)
+        status = stream_command(self.inside(command), source, sink, errors.take, self.patience)
         errors.end()
         return status, "\n".join(said)
 
@@ -71,7 +71,7 @@ class Talking:
 
     def __init__(self, channel: Channel, command: str) -> None:
         self.patience, self.command, self.rest, self.lines = channel.patience, command, b"", 0
-        self.process = start(channel.inside(command))
+        self.process = start_process(channel.inside(command))
 
     def line(self) -> str:
         """Its next line, or what is left at its end. Raises BoardllamaError when there is none in time, TooMuch."""
@@ -102,10 +102,10 @@ class Talking:
 
     def end(self) -> None:
         """Kills it."""
-        end(self.process)
+        end_process(self.process)
 
 
-def put(path: str) -> str:
+def put_command(path: str) -> str:
     """The shell command that makes a file of its input: written beside its place, then renamed.
 
     A link is followed, inside the tree. Owner and mode of a file that was there are kept.
@@ -117,20 +117,20 @@ def put(path: str) -> str:
     )
 
 
-def get(path: str) -> str:
+def get_command(path: str) -> str:
     """The shell command that writes a regular file to its output; a fifo or a device would never end."""
     name = shlex.quote(path)
     return f"test -f {name} || {{ echo 'not a regular file in the tree' >&2; exit 1; }}; cat -- {name}"
 
 
-def blocks(file: IO[Any]) -> Iterator[bytes]:
+def file_blocks(file: IO[Any]) -> Iterator[bytes]:
     """What a file holds, piece by piece."""
     while block := file.read(BLOCK):
         yield block.encode() if isinstance(block, str) else block
 
 
 @contextmanager
-def arriving(place: str | IO[Any]) -> Iterator[IO[Any]]:
+def arriving_file(place: str | IO[Any]) -> Iterator[IO[Any]]:
     """A file of the controller to write to; one with a name gets it when it is whole."""
     if not isinstance(place, str):
         with get_file_io(place, "wb") as file:

@@ -22,9 +22,9 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.errors import BoardllamaError
 from deploy.image.tree import lock
-from deploy.image.tree.channel import Channel, Talking, arriving, blocks, get, put
+from deploy.image.tree.channel import Channel, Talking, arriving_file, file_blocks, get_command, put_command
 from deploy.image.tree.process import LONGEST
-from deploy.image.tree.sandbox import Sandbox, check_programs, check_tree
+from deploy.image.tree.sandbox import Sandbox, check_sandbox_programs, check_tree
 
 # Arguments that say how a command is run; the others are for the making of its text.
 CONTROL = {"_get_pty", "_timeout", "_stdin", "_success_exit_codes"}
@@ -77,8 +77,8 @@ class TreeConnector(BaseConnector):
         """Checks the tree, locks it, and runs a program of it. Raises ConnectError."""
         try:
             check_tree(self.tree)
-            check_programs(self.channel.sandbox.as_root)
-            self.locked = lock.take(self.tree)
+            check_sandbox_programs(self.channel.sandbox.as_root)
+            self.locked = lock.lock_tree(self.tree)
             ensure_arm64_runs()
             self.channel.probe()
         except (BoardllamaError, OSError) as error:
@@ -117,7 +117,7 @@ class TreeConnector(BaseConnector):
             self.show(print_output, line)
 
         longest = arguments.get("_timeout") or LONGEST
-        status = self.channel.listen(text.get_raw_value(), hear, typed(arguments.get("_stdin")), longest)
+        status = self.channel.listen(text.get_raw_value(), hear, stdin_lines(arguments.get("_stdin")), longest)
         return status in (arguments.get("_success_exit_codes") or (0,)), CommandOutput(found)
 
     def put_file(
@@ -130,9 +130,9 @@ class TreeConnector(BaseConnector):
         **arguments: Any,
     ) -> bool:
         """Writes a file in the tree. Raises OSError with what the tree's tools said."""
-        text = self.text(StringCommand(put(remote_filename)), arguments).get_raw_value()
+        text = self.text(StringCommand(put_command(remote_filename)), arguments).get_raw_value()
         with get_file_io(filename_or_io) as file:
-            done(remote_filename, *self.channel.carry(text, blocks(file)))
+            check_status(remote_filename, *self.channel.carry(text, file_blocks(file)))
         self.show(print_output, f"file written in the tree: {remote_filename}")
         return True
 
@@ -146,9 +146,9 @@ class TreeConnector(BaseConnector):
         **arguments: Any,
     ) -> bool:
         """Reads a regular file of the tree. Raises OSError for anything else."""
-        text = self.text(StringCommand(get(remote_filename)), arguments).get_raw_value()
-        with arriving(filename_or_io) as file:
-            done(remote_filename, *self.channel.carry(text, sink=file.write))
+        text = self.text(StringCommand(get_command(remote_filename)), arguments).get_raw_value()
+        with arriving_file(filename_or_io) as file:
+            check_status(remote_filename, *self.channel.carry(text, sink=file.write))
         self.show(print_output, f"file read from the tree: {remote_filename}")
         return True
 
@@ -158,13 +158,13 @@ class TreeConnector(BaseConnector):
             echo(f"{self.host.print_prefix}{line}", err=True)
 
 
-def done(path: str, status: int, errors: str) -> None:
+def check_status(path: str, status: int, errors: str) -> None:
     """Raises OSError unless the status is 0."""
     if status != 0:
         raise OSError(f"{path}: {errors or f'status {status}'}")
 
 
-def typed(lines: Any) -> Iterator[bytes]:
+def stdin_lines(lines: Any) -> Iterator[bytes]:
     """pyinfra's argument _stdin as bytes: a string, a file or lines of text; each ends with a newline."""
     if hasattr(lines, "readlines"):
         lines = lines.readlines()

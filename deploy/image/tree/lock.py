@@ -11,7 +11,7 @@ class InUse(BoardllamaError):
     """Another process works on the tree."""
 
 
-def take(tree: Path) -> int:
+def lock_tree(tree: Path) -> int:
     """Locks the tree's folder itself, so no file of ours gets in; free again when the handle, or its process, is gone.
 
     Raises InUse, OSError.

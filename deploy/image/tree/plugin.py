@@ -40,6 +40,6 @@ def _(connector: TreeConnector, found: BoardInfo) -> BoardInfo:
 announce("tree", TreeConnector)
 
 
-def host_name(tree: str) -> str:
+def tree_host_name(tree: str) -> str:
     """The name of a tree in an inventory."""
     return f"@tree{Path(tree).expanduser().resolve()}"

@@ -16,23 +16,23 @@ LONGEST = 7200.0
 Sink = Callable[[bytes], object]
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
+def start_process(command: list[str]) -> subprocess.Popen[bytes]:
     """The process, with three pipes. Modes of what it makes do not depend on who starts it."""
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, umask=0o022)
 
 
 @contextmanager
-def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def running_process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """The process; at the end it is killed if it still runs."""
-    process = start(command)
+    process = start_process(command)
     try:
         yield process
     finally:
-        end(process)
+        end_process(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end_process(process: subprocess.Popen[bytes]) -> None:
     """Kills it unless it ended, and closes the pipes."""
     if process.poll() is None:
         process.kill()
@@ -42,7 +42,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-def converse(
+def stream_command(
     command: list[str], source: Iterable[bytes], output: Sink, errors: Sink, patience: float, longest: float = LONGEST
 ) -> int:
     """Exit status of a command that was given `source` and whose output went to the two sinks.
@@ -50,14 +50,14 @@ def converse(
     `patience`: seconds without a byte in any direction. Raises Late, and whatever source and sinks raise.
     """
     last = time.monotonic() + longest
-    with started(command) as process:
+    with running_process(command) as process:
         assert process.stdin and process.stdout and process.stderr
         sinks = {process.stdout.fileno(): output, process.stderr.fileno(): errors}
         feeder = Feeder(process.stdin, source)
         while sinks:
             readable, writable, _ = select.select(list(sinks), feeder.waiting, [], patience)
             if time.monotonic() > last or not (readable or writable):
-                raise Late(late(command, min(patience, longest)))
+                raise Late(late_message(command, min(patience, longest)))
             if writable:
                 feeder.push()
             for pipe in readable:
@@ -68,10 +68,10 @@ def converse(
         try:
             return process.wait(timeout=patience)
         except subprocess.TimeoutExpired:
-            raise Late(late(command, patience)) from None
+            raise Late(late_message(command, patience)) from None
 
 
-def late(command: list[str], seconds: float) -> str:
+def late_message(command: list[str], seconds: float) -> str:
     """The message for a command that was ended."""
     return (
         f"no sign of life for {seconds:.0f} s, so it was ended: {command[-1][:200]}; "

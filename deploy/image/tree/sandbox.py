@@ -85,7 +85,7 @@ def is_real(path: Path, kind: Callable[[int], bool]) -> bool:
         return False
 
 
-def check_programs(as_root: bool) -> None:
+def check_sandbox_programs(as_root: bool) -> None:
     """Raises BoardllamaError with the one command that installs what is missing."""
     needed = {"bwrap": "bubblewrap"} | ({} if as_root else {"newuidmap": "uidmap"})
     missing = [package for program, package in needed.items() if not shutil.which(program)]

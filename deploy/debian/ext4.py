@@ -6,7 +6,7 @@ from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 
 
-def make_ext4(stage: Workspace, tools: Tools, tree: Path, disk: Path, size: int, uuid: str) -> None:
+def make_ext4(workspace: Workspace, tools: Tools, tree: Path, disk: Path, size: int, uuid: str) -> None:
     """Writes a sparse file system of `size` bytes with the tar file's files. The same tar file is the same bytes.
 
     The controller's own mke2fs may be older than 1.47.1, the first that reads a tar file.
@@ -16,4 +16,4 @@ def make_ext4(stage: Workspace, tools: Tools, tree: Path, disk: Path, size: int,
     # Without -b and -i a file system below 512 MiB would be one for small disks, and stay so when it has grown.
     options = ["-q", "-F", "-t", "ext4", "-b", "4096", "-i", "16384", "-L", "root", "-m", "0", "-U", uuid]
     options += ["-E", f"hash_seed={uuid},root_owner=0:0"]
-    stage.run("file system", [*tools.program("usr/sbin/mke2fs"), *options, "-d", str(tree), str(disk)])
+    workspace.run("file system", [*tools.program_command("usr/sbin/mke2fs"), *options, "-d", str(tree), str(disk)])

@@ -11,7 +11,7 @@ from deploy.debian.workspace import Workspace
 
 
 def install_minbase(
-    stage: Workspace,
+    workspace: Workspace,
     tools: Tools,
     packages: Iterable[str],
     files: Iterable[tuple[Path, str]],
@@ -23,10 +23,10 @@ def install_minbase(
     Scripts go in as text and files as tar: the other user ids of an ordinary user's build need not read the cache.
     Raises BoardllamaError, also when an x86 program was left in the tree.
     """
-    tree, added = stage.folder / "root.tar", stage.folder / "added.tar"
+    tree, added = workspace.folder / "root.tar", workspace.folder / "added.tar"
     write_tar(added, files)
     ours = [f"--customize-hook=tar-in {shlex.quote(str(added))} /", *hooks]
-    stage.mmdebstrap(
+    workspace.run_mmdebstrap(
         "packages",
         tree,
         "--variant=minbase",
@@ -34,7 +34,7 @@ def install_minbase(
         f"--include={','.join(packages)}",
         *options,
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in read_words(HERE / "excluded.txt")),
-        *with_stand_ins(stage.folder, tools, ours),
+        *with_stand_ins(workspace.folder, tools, ours),
     )
     refuse_foreign_programs(tree)
     return tree

@@ -14,8 +14,8 @@ def with_stand_ins(folder: Path, tools: Tools, hooks: list[str]) -> list[str]:
 
     Scripts go in as text and files as tar: the other user ids of an ordinary user's build need not read the cache.
     """
-    controller = Controller.this()
-    if not controller.emulates:
+    controller = Controller.of_this_machine()
+    if not controller.needs_emulation:
         return hooks
     native = folder / "native.tar"
     write_tar(native, stand_in_files(tools.folder, controller))

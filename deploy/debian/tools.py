@@ -26,14 +26,14 @@ class Tools:
 
     folder: Path
 
-    def program(self, path: str) -> list[str]:
+    def program_command(self, path: str) -> list[str]:
         """The command line of one of them; it loads the libraries beside it."""
-        return Controller.this().program(self.folder, path)
+        return Controller.of_this_machine().program_command(self.folder, path)
 
 
 def tools_key() -> str:
     """16 hexadecimal digits that name what is unpacked."""
-    inputs = [RECIPE, SUITE, Controller.this().architecture, read_words(HERE / "tools.txt")]
+    inputs = [RECIPE, SUITE, Controller.of_this_machine().architecture, read_words(HERE / "tools.txt")]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
@@ -52,23 +52,23 @@ def ensure_tools() -> Tools:
 def unpack_tools(folder: Path) -> None:
     """Unpacks aside, then renames into place."""
     with staging_folder(folder.parent) as new:
-        stage, archive = Workspace(new, SUITE, "tools"), new / "tools.tar"
-        stage.mmdebstrap(
+        workspace, archive = Workspace(new, SUITE, "tools"), new / "tools.tar"
+        workspace.run_mmdebstrap(
             "packages",
             archive,
             "--variant=extract",
-            f"--architectures={Controller.this().architecture}",
+            f"--architectures={Controller.of_this_machine().architecture}",
             f"--include={','.join(read_words(HERE / 'tools.txt'))}",
         )
-        unpack_archive(stage, archive, new / "tools", "./usr")
+        unpack_archive(workspace, archive, new / "tools", "./usr")
         (new / "tools/lib64").symlink_to("usr/lib64")
         os.sync()
         (new / "tools").rename(folder)
 
 
-def unpack_archive(stage: Workspace, archive: Path, folder: Path, *members: str) -> None:
+def unpack_archive(workspace: Workspace, archive: Path, folder: Path, *members: str) -> None:
     """Unpacks some members of a tar file as the user's own files, then removes the tar file."""
     folder.mkdir()
     command = ["tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory", str(folder), *members]
-    stage.run(f"unpacking {folder.name}", command)
+    workspace.run(f"unpacking {folder.name}", command)
     archive.unlink()

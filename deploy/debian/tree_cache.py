@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 class TreeRecipe:
     """How a tree is made. `title` stands before its progress; `room`: bytes of disk that the making takes.
 
-    `make` leaves `results`, names of files, in the stage's folder; what it returns goes into the manifest.
+    `make` leaves `results`, names of files, in the workspace's folder; what it returns goes into the manifest.
     """
 
     title: str
@@ -62,9 +62,9 @@ def build_tree(folder: Path, recipe: TreeRecipe) -> None:
     """Makes everything aside, then renames it into place."""
     (folder.parent / "build.log").unlink(missing_ok=True)
     with staging_folder(folder.parent) as new:
-        stage = Workspace(new, tools.SUITE, recipe.title)
-        said = recipe.make(stage)
-        (new / MANIFEST).write_text(json.dumps({"seconds": stage.seconds, **said}, indent=1) + "\n")
+        workspace = Workspace(new, tools.SUITE, recipe.title)
+        said = recipe.make(workspace)
+        (new / MANIFEST).write_text(json.dumps({"seconds": workspace.seconds, **said}, indent=1) + "\n")
         put_in_place(new, folder, (*recipe.results, MANIFEST))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from deploy.errors import BoardllamaError
 from deploy.interrupts import uninterrupted
 
-# A stage takes 10 s to 2 minutes on 2 busy cores; this long means that it hangs.
+# A workspace takes 10 s to 2 minutes on 2 busy cores; this long means that it hangs.
 STEP_DEADLINE = 1800.0
 TICK = 5.0
 REASON = re.compile(r"^E: |\bError: (?!executed \d+ commands)")
@@ -37,7 +37,7 @@ class Controller:
     loader: str
 
     @staticmethod
-    def this() -> "Controller":
+    def of_this_machine() -> "Controller":
         """Raises BoardllamaError on a machine that is neither x86-64 nor arm64."""
         table = {
             "x86_64": Controller("amd64", "x86_64-linux-gnu", "usr/lib64/ld-linux-x86-64.so.2"),
@@ -49,11 +49,11 @@ class Controller:
             raise BoardllamaError(f"this controller is {platform.machine()}: use x86_64 or aarch64") from None
 
     @property
-    def emulates(self) -> bool:
+    def needs_emulation(self) -> bool:
         """Whether arm64 programs run here only under emulation, so that native stand-ins pay."""
         return self.architecture != "arm64"
 
-    def program(self, tree: Path, path: str) -> list[str]:
+    def program_command(self, tree: Path, path: str) -> list[str]:
         """The command line that runs a program of an unpacked tree with that tree's own libraries."""
         return [str(tree / self.loader), "--library-path", str(tree / "usr/lib" / self.triplet), str(tree / path)]
 
@@ -97,12 +97,12 @@ class Workspace:
             output.write(f"\n== {shlex.join(command)[:400]}\n")
             output.flush()
             begin = output.tell()
-            status = self.watch(name, command, output.fileno(), cwd, env or {}, deadline)
+            status = self.watch_step(name, command, output.fileno(), cwd, env or {}, deadline)
         self.seconds[name] = round(time.monotonic() - start, 1)
         if status != 0:
             raise BoardllamaError(f"{self.what}: {name} failed ({failure_reason(log, begin)}); all of it is in {log}")
 
-    def watch(
+    def watch_step(
         self, name: str, command: list[str], output: int, cwd: Path | None, env: dict[str, str], deadline: float
     ) -> int:
         """The exit status. Progress every TICK s; on an interrupt or at the deadline the whole group is ended."""
@@ -117,7 +117,7 @@ class Workspace:
                     stdout=output,
                     stderr=output,
                     cwd=cwd,
-                    env=self.environment() | env,
+                    env=self.step_environment() | env,
                     start_new_session=True,
                 )
             while True:
@@ -154,7 +154,7 @@ class Workspace:
         self.seconds[name] = round(time.monotonic() - start, 1)
         say_progress(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
 
-    def environment(self) -> dict[str, str]:
+    def step_environment(self) -> dict[str, str]:
         """Times in the tree do not depend on when it is made. As root all temporary files stay in the folder; an
         ordinary user's mmdebstrap works as other user ids, which need not be able to enter the home directory.
         """
@@ -164,7 +164,7 @@ class Workspace:
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         return {**os.environ, **changed, "PATH": path}
 
-    def mmdebstrap(self, name: str, result: Path, *options: str) -> None:
+    def run_mmdebstrap(self, name: str, result: Path, *options: str) -> None:
         """Makes a tar file with mmdebstrap. $BOARDLLAMA_MIRROR names another mirror than its default.
 
         What root's mmdebstrap mounts is in a namespace of its own: it is gone with it, even when both are killed.

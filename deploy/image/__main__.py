@@ -59,7 +59,7 @@ def check_model(board: BoardProfile, wanted: str) -> None:
 
 def print_files(made: Outputs) -> None:
     """One line for each file."""
-    for path in made.all:
+    for path in made.all_files:
         print(f"  {path.stat().st_size:>12,} bytes  {path.name}")
 
 

@@ -53,26 +53,26 @@ def clear_workspace(work: Path) -> None:
     unpacked_tree.remove_as_owner(work)
 
 
-def assemble_image(stage: Workspace, board: BoardProfile, model: str, size: int | None) -> AssembledImage:
+def assemble_image(workspace: Workspace, board: BoardProfile, model: str, size: int | None) -> AssembledImage:
     """The disk image in the work folder. Raises BoardllamaError when it holds what it must not, or lacks something."""
     controller_tools, debian = tools.ensure_tools(), board_root.ensure_board_root(board)
-    with unpacked_tree.unpacked_root(stage, controller_tools, debian) as tree:
-        unpacked_tree.dress_tree(stage, controller_tools, tree)
-        unpacked_tree.converge_tree(stage, board, tree, model)
-        boot_files, boot_tar = unpacked_tree.pack_boot(stage, controller_tools, tree)
-        packed = unpacked_tree.pack_tree(stage, controller_tools, tree)
-    with stage.doing("search for what is never baked"):
-        leaks.refuse_leaks((packed, boot_tar), leaks.Traces.of_this_controller(stage.folder))
+    with unpacked_tree.unpacked_root(workspace, controller_tools, debian) as tree:
+        unpacked_tree.dress_tree(workspace, controller_tools, tree)
+        unpacked_tree.converge_tree(workspace, board, tree, model)
+        boot_files, boot_tar = unpacked_tree.pack_boot(workspace, controller_tools, tree)
+        packed = unpacked_tree.pack_tree(workspace, controller_tools, tree)
+    with workspace.doing("search for what is never baked"):
+        leaks.refuse_leaks((packed, boot_tar), leaks.Traces.of_this_controller(workspace.folder))
     layout = disk.layout_for(board, unpacked_tree.content_bytes(packed), size)
-    release, blobs = copy_inputs(packed, board, stage.folder / "input")
+    release, blobs = copy_inputs(packed, board, workspace.folder / "input")
     identity_text = identity.Identity().render()
-    (stage.folder / "input/identity").mkdir()
-    outputs.write_dated(stage.folder / "input/identity/boardllama.txt", identity_text.encode())
-    root_disk = stage.folder / "input/root.ext4"
-    ext4.make_ext4(stage, controller_tools, packed, root_disk, layout.root_size, disk.ROOT_UUID)
-    made = disk.assemble_disk(stage, controller_tools, layout, boot_files)
+    (workspace.folder / "input/identity").mkdir()
+    outputs.write_dated(workspace.folder / "input/identity/boardllama.txt", identity_text.encode())
+    root_disk = workspace.folder / "input/root.ext4"
+    ext4.make_ext4(workspace, controller_tools, packed, root_disk, layout.root_size, disk.ROOT_UUID)
+    made = disk.assemble_disk(workspace, controller_tools, layout, boot_files)
     root_disk.unlink()
-    check_content(stage, controller_tools, made, layout, boot_files)
+    check_content(workspace, controller_tools, made, layout, boot_files)
     return AssembledImage(made, layout, blobs, packed, release)
 
 
@@ -91,26 +91,26 @@ def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str
         return json.loads(release.read()), sizes
 
 
-def write_outputs(stage: Workspace, board: BoardProfile, made: AssembledImage) -> Outputs:
+def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImage) -> Outputs:
     """Everything but the move to dist/."""
-    out = Outputs(stage.folder / "out", board.name)
+    out = Outputs(workspace.folder / "out", board.name)
     out.folder.mkdir()
-    with stage.doing("map"):
+    with workspace.doing("map"):
         mapped = bmap.map_image(made.disk)
-    with stage.doing("compressing"):
+    with workspace.doing("compressing"):
         outputs.compress_image(made.disk, out.image)
-    outputs.write_dated(out.path(".bmap"), mapped.xml().encode())
-    known = stage.folder / "input/sbom"
-    outputs.write_dated(out.path(".spdx.json"), sbom.make_sbom(stage, known, board.name, made.release))
+    outputs.write_dated(out.path_of(".bmap"), mapped.render_xml().encode())
+    known = workspace.folder / "input/sbom"
+    outputs.write_dated(out.path_of(".spdx.json"), sbom.make_sbom(workspace, known, board.name, made.release))
     more = {
         "packages": outputs.installed_packages((known / STATUS).read_text()),
         "pins": made.release["pins"],
         "release": made.release["id"],
     }
-    files = [outputs.file_entry(path) for path in out.described]
+    files = [outputs.file_entry(path) for path in out.described_files]
     outputs.write_dated(out.manifest, outputs.render_manifest(board.name, files, made.layout, mapped, made.blobs, more))
     outputs.write_dated(
-        out.path(".sha256"), outputs.checksum_lines([*files, outputs.file_entry(out.manifest)]).encode()
+        out.path_of(".sha256"), outputs.checksum_lines([*files, outputs.file_entry(out.manifest)]).encode()
     )
     signing.sign(out.manifest)
     return out
@@ -120,9 +120,9 @@ def make_image(board: BoardProfile, model: str, size: int | None, dist: Path, bo
     """Makes the image, has its first boot judged, and leaves it in dist/. Raises BoardllamaError."""
     if boots and board.emulator is not Emulator.NONE:
         board_machine.check_boot_programs()
-    with image_workspace(dist, board) as stage:
-        made = assemble_image(stage, board, model, size)
-        out = write_outputs(stage, board, made)
+    with image_workspace(dist, board) as workspace:
+        made = assemble_image(workspace, board, model, size)
+        out = write_outputs(workspace, board, made)
         if boots and board.emulator is not Emulator.NONE:
-            boot_test.prove_first_boot(stage, tools.ensure_tools(), made.disk, made.layout)
+            boot_test.prove_first_boot(workspace, tools.ensure_tools(), made.disk, made.layout)
         return outputs.publish_outputs(out, dist)

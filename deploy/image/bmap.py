@@ -24,7 +24,7 @@ class BlockRange:
     sha256: str
 
     @property
-    def blocks(self) -> str:
+    def block_numbers(self) -> str:
         """As the format writes them."""
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
@@ -38,23 +38,25 @@ class ImageMap:
     ranges: tuple[BlockRange, ...]
 
     @property
-    def blocks(self) -> int:
+    def block_count(self) -> int:
         """How many are mapped."""
         return sum(part.last - part.first + 1 for part in self.ranges)
 
     @property
-    def mapped(self) -> int:
+    def mapped_bytes(self) -> int:
         """Bytes that are mapped."""
-        return min(self.blocks * BLOCK, self.size)
+        return min(self.block_count * BLOCK, self.size)
 
-    def xml(self) -> str:
+    def render_xml(self) -> str:
         """The bmap file. Its own checksum is computed with zeros in its place, as the format wants it."""
-        rows = "\n".join(f'        <Range chksum="{part.sha256}"> {part.blocks} </Range>' for part in self.ranges)
+        rows = "\n".join(
+            f'        <Range chksum="{part.sha256}"> {part.block_numbers} </Range>' for part in self.ranges
+        )
         text = (
             '<?xml version="1.0" ?>\n<bmap version="2.0">\n'
             f"    <ImageSize> {self.size} </ImageSize>\n    <BlockSize> {BLOCK} </BlockSize>\n"
             f"    <BlocksCount> {-(-self.size // BLOCK)} </BlocksCount>\n"
-            f"    <MappedBlocksCount> {self.blocks} </MappedBlocksCount>\n"
+            f"    <MappedBlocksCount> {self.block_count} </MappedBlocksCount>\n"
             "    <ChecksumType> sha256 </ChecksumType>\n"
             f"    <BmapFileChecksum> {'0' * 64} </BmapFileChecksum>\n"
             f"    <BlockMap>\n{rows}\n    </BlockMap>\n</bmap>\n"

@@ -32,16 +32,16 @@ class BoardMachine(Machine):
         """The copy of the image, grown."""
         return self.folder / "card.img"
 
-    def command(self, public_key: str) -> list[str]:
+    def qemu_command(self, public_key: str) -> list[str]:
         """QEMU's command line; the key comes by boardllama.txt, as a technician's."""
-        network = f"user,id=net,restrict=on,{self.forward(self.ssh_port, 22)}"
+        network = f"user,id=net,restrict=on,{self.forward_rule(self.ssh_port, 22)}"
         return [
             *("qemu-system-aarch64", "-name", f"boardllama-{self.name}", "-nodefaults", "-display", "none"),
             *("-accel", "tcg,thread=multi", "-pidfile", str(self.pid_file), "-netdev", network),
-            *(self.efi() if self.emulator is Emulator.EFI else self.raspi3()),
+            *(self.efi_arguments() if self.emulator is Emulator.EFI else self.raspi3_arguments()),
         ]
 
-    def efi(self) -> list[str]:
+    def efi_arguments(self) -> list[str]:
         """A machine with EFI firmware, which starts what it finds on the disk."""
         return [
             *("-machine", "virt", "-cpu", self.hardware.cpu, "-smp", str(self.hardware.cores)),
@@ -54,7 +54,7 @@ class BoardMachine(Machine):
             *("-serial", "file:console.log"),
         ]
 
-    def raspi3(self) -> list[str]:
+    def raspi3_arguments(self) -> list[str]:
         """QEMU has no GPU to run the firmware: kernel, initrd, device tree and arguments are what that would read."""
         return [
             *("-machine", "raspi3b", "-kernel", "kernel", "-initrd", "initrd", "-dtb", "board.dtb"),

@@ -60,7 +60,7 @@ def board_root_key(board: BoardProfile) -> str:
     return f"{board.files}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def make_board_root(stage: Workspace, board: BoardProfile) -> dict[str, object]:
+def make_board_root(workspace: Workspace, board: BoardProfile) -> dict[str, object]:
     """The tree as folder/root.tar: packages set up, the boot partition filled; what the manifest says of it."""
     hooks = [
         f"--extract-hook={script_text('hold-initrd.sh')}",
@@ -68,7 +68,7 @@ def make_board_root(stage: Workspace, board: BoardProfile) -> dict[str, object]:
     ]
     components = f"--components={COMPONENTS}"
     minbase.install_minbase(
-        stage, tools.ensure_tools(), board_packages(board), files_below(HERE / board.files), hooks, components
+        workspace, tools.ensure_tools(), board_packages(board), files_below(HERE / board.files), hooks, components
     )
     return board_root_inputs(board)
 

@@ -37,12 +37,12 @@ HOSTNAME = "first-boot-test"
 FOLDER = "boot-test"
 
 
-def prove_first_boot(stage: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> None:
+def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> None:
     """Boots a copy of the image as a board does for the first time, and has the board suite judge it.
 
     Raises BoardllamaError with the reason when anything fails. The image is only read.
     """
-    machine = prepare_card(stage, tools, disk, layout)
+    machine = prepare_card(workspace, tools, disk, layout)
     progress = MachineProgress(machine)
     try:
         lifecycle.start_qemu(machine)
@@ -54,9 +54,9 @@ def prove_first_boot(stage: Workspace, tools: Tools, disk: Path, layout: DiskLay
         wait_for_systemd(machine, progress, READY_DEADLINE)
         check_first_boot(machine)
         wait_for_new_login(machine)
-        run_board_suite(stage, machine)
+        run_board_suite(workspace, machine)
         power_off_board(machine)
-        check_card(stage, tools, machine, layout)
+        check_card(workspace, tools, machine, layout)
     except BoardllamaError:
         print(last_console_lines(machine), file=sys.stderr, flush=True)
         raise
@@ -64,9 +64,9 @@ def prove_first_boot(stage: Workspace, tools: Tools, disk: Path, layout: DiskLay
         power.cut_power(machine)
 
 
-def prepare_card(stage: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> BoardMachine:
+def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> BoardMachine:
     """The card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
-    board, folder = layout.board, stage.folder / FOLDER
+    board, folder = layout.board, workspace.folder / FOLDER
     folder.mkdir()
     (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
     machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
@@ -74,11 +74,11 @@ def prepare_card(stage: Workspace, tools: Tools, disk: Path, layout: DiskLayout)
     machine.write_ssh_config()
     output("cp", "--sparse=always", str(disk), str(machine.card), deadline=COPY_DEADLINE)
     with machine.card.open("r+b") as card:
-        card.truncate(max(CARD_BYTES, 1 << (layout.size - 1).bit_length()))
+        card.truncate(max(CARD_BYTES, 1 << (layout.disk_size - 1).bit_length()))
     public_key = machine.ssh_key.with_suffix(".pub").read_text().strip()
     told = folder / identity.FILE
     told.write_text(identity.Identity((("hostname", HOSTNAME), ("ssh_key", public_key))).render())
-    where = f"{machine.card}@@{layout.identity}"
+    where = f"{machine.card}@@{layout.identity_offset}"
     content.image_tool_output(tools, "usr/bin/mcopy", "-o", "-i", where, str(told), f"::{identity.FILE}")
     return with_firmware(tools, machine, layout)
 
@@ -148,10 +148,10 @@ def power_off_board(machine: BoardMachine) -> None:
     power.close_shared_connection(machine)
 
 
-def check_card(stage: Workspace, tools: Tools, machine: BoardMachine, layout: DiskLayout) -> None:
+def check_card(workspace: Workspace, tools: Tools, machine: BoardMachine, layout: DiskLayout) -> None:
     """Raises BoardllamaError when the root file system, which has grown, is not whole."""
-    fsck = [*tools.program("usr/sbin/e2fsck"), "-f", "-n", f"{machine.card}?offset={layout.root}"]
-    stage.run("check of the card", fsck)
+    fsck = [*tools.program_command("usr/sbin/e2fsck"), "-f", "-n", f"{machine.card}?offset={layout.root_offset}"]
+    workspace.run("check of the card", fsck)
 
 
 def wait_for_new_login(machine: BoardMachine) -> None:
@@ -172,7 +172,7 @@ def wait_for_new_login(machine: BoardMachine) -> None:
         time.sleep(1)
 
 
-def run_board_suite(stage: Workspace, machine: BoardMachine) -> None:
+def run_board_suite(workspace: Workspace, machine: BoardMachine) -> None:
     """The board suite. Raises BoardllamaError with the names of the tests that failed."""
     data = {
         "ssh_hostname": "127.0.0.1",
@@ -183,6 +183,6 @@ def run_board_suite(stage: Workspace, machine: BoardMachine) -> None:
         "_sudo": True,
     }
     inventory = machine.folder / "inventory.py"
-    inventory.write_text(f"targets = [({stage.folder.name!r}, {data!r})]\n")
+    inventory.write_text(f"targets = [({workspace.folder.name!r}, {data!r})]\n")
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/board", f"--inventory={inventory}"]
-    stage.run("board suite", suite, REPO, {"TMPDIR": "/tmp"})
+    workspace.run("board suite", suite, REPO, {"TMPDIR": "/tmp"})

@@ -15,19 +15,19 @@ from deploy.programs import output
 DEADLINE = 60.0
 
 
-def check_content(stage: Workspace, tools: Tools, disk: Path, layout: DiskLayout, boot_files: list[str]) -> None:
+def check_content(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout, boot_files: list[str]) -> None:
     """Raises BoardllamaError naming everything that is wrong with the image."""
     board = layout.board
     wrong = [
         *wrong_table(tools, disk, layout),
-        *wrong_blobs(disk, board, stage.folder / "input"),
+        *wrong_blobs(disk, board, workspace.folder / "input"),
         *(f"{name} is not on the boot partition" for name in missing_files(board, boot_files)),
-        *wrong_files(tools, disk, layout, boot_files, stage.folder / "input/boot"),
+        *wrong_files(tools, disk, layout, boot_files, workspace.folder / "input/boot"),
     ]
     if wrong:
         raise BoardllamaError(f"the image does not start a {board.title}: {'; '.join(wrong)}")
-    fsck = [*tools.program("usr/sbin/e2fsck"), "-f", "-n", f"{disk}?offset={layout.root}"]
-    stage.run("check of the root file system", fsck)
+    fsck = [*tools.program_command("usr/sbin/e2fsck"), "-f", "-n", f"{disk}?offset={layout.root_offset}"]
+    workspace.run("check of the root file system", fsck)
 
 
 def missing_files(board: BoardProfile, boot_files: list[str]) -> list[str]:
@@ -46,9 +46,9 @@ def wrong_table(tools: Tools, disk: Path, layout: DiskLayout) -> list[str]:
     if table["label"] != "gpt":
         return [*found, f"its partition table is {table['label']}"]
     wanted = [
-        (layout.board.first, layout.identity - layout.board.first, ESP, "boot"),
-        (layout.identity, IDENTITY_BYTES, BASIC_DATA, "identity"),
-        (layout.root, layout.root_size, ROOT_ARM64, "root"),
+        (layout.board.first, layout.identity_offset - layout.board.first, ESP, "boot"),
+        (layout.identity_offset, IDENTITY_BYTES, BASIC_DATA, "identity"),
+        (layout.root_offset, layout.root_size, ROOT_ARM64, "root"),
     ]
     rows = [
         (part["start"] * SECTOR, part["size"] * SECTOR, part["type"].lower(), part["name"])
@@ -89,7 +89,7 @@ def wrong_files(tools: Tools, disk: Path, layout: DiskLayout, names: list[str], 
     """Files that the FAT file systems do not give back as they were put in."""
     found = [name for name in names if fat_file_sha256(tools, disk, layout.board.first, name) != digest(made / name)]
     told = made.parent / "identity/boardllama.txt"
-    found += [] if fat_file_sha256(tools, disk, layout.identity, told.name) == digest(told) else [told.name]
+    found += [] if fat_file_sha256(tools, disk, layout.identity_offset, told.name) == digest(told) else [told.name]
     return [f"{name} is damaged" for name in found]
 
 
@@ -110,4 +110,4 @@ def digest(path: Path) -> str:
 
 def image_tool_output(tools: Tools, path: str, *words: str) -> bytes:
     """Standard output of one of the image tools. Raises BoardllamaError."""
-    return output(*tools.program(path), *words, deadline=DEADLINE, name=Path(path).name)
+    return output(*tools.program_command(path), *words, deadline=DEADLINE, name=Path(path).name)

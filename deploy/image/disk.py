@@ -38,19 +38,19 @@ class DiskLayout:
     root_size: int
 
     @property
-    def identity(self) -> int:
+    def identity_offset(self) -> int:
         """The partition of boardllama.txt."""
         return self.board.first + BOOT_BYTES
 
     @property
-    def root(self) -> int:
+    def root_offset(self) -> int:
         """The last partition, which grows on the card."""
-        return self.identity + IDENTITY_BYTES
+        return self.identity_offset + IDENTITY_BYTES
 
     @property
-    def size(self) -> int:
+    def disk_size(self) -> int:
         """Of the whole image, with the second copy of the table."""
-        return self.root + self.root_size + MIB
+        return self.root_offset + self.root_size + MIB
 
     def boot_sectors(self, blobs: dict[str, int]) -> list[list[int]]:
         """[offset, length] of what makes a card boot, to be written last; `blobs` gives each blob's size."""
@@ -65,12 +65,12 @@ def layout_for(board: BoardProfile, content: int, size: int | None) -> DiskLayou
     least = DiskLayout(board, round_up(content + content // 16 + SPARE_BYTES))
     if size is None:
         return least
-    if size < least.size:
+    if size < least.disk_size:
         raise BoardllamaError(
-            f"SIZE is {size >> 20} MiB and this image needs {-(-least.size // MIB)} MiB: leave SIZE out (the root "
+            f"SIZE is {size >> 20} MiB and this image needs {-(-least.disk_size // MIB)} MiB: leave SIZE out (the root "
             "grows to the card at the first boot), or give more"
         )
-    return DiskLayout(board, least.root_size + (size - least.size) // MIB * MIB)
+    return DiskLayout(board, least.root_size + (size - least.disk_size) // MIB * MIB)
 
 
 def round_up(size: int) -> int:
@@ -109,31 +109,31 @@ def genimage_config(layout: DiskLayout, boot_files: list[str]) -> str:
             for place, blob in enumerate(board.blobs)
         ),
         partition_section("boot", ESP, board.first, BOOT_BYTES, "boot.vfat", more),
-        partition_section("identity", BASIC_DATA, layout.identity, IDENTITY_BYTES, "identity.vfat"),
-        partition_section("root", ROOT_ARM64, layout.root, layout.root_size, "root.ext4"),
+        partition_section("identity", BASIC_DATA, layout.identity_offset, IDENTITY_BYTES, "identity.vfat"),
+        partition_section("root", ROOT_ARM64, layout.root_offset, layout.root_size, "root.ext4"),
     ]
     return (
         fat_section("boot", "BOOT", BOOT_BYTES, "--invariant -F 32 -i B0A4D111", boot_files)
         + fat_section("identity", "BOARDLLAMA", IDENTITY_BYTES, "--invariant -i B0A4D112", ["boardllama.txt"])
-        + f"image disk.img {{\n{''.join(parts)}  size = {layout.size}\n}}\n"
+        + f"image disk.img {{\n{''.join(parts)}  size = {layout.disk_size}\n}}\n"
     )
 
 
 HYBRID_ID = "    disk-signature = 0xb0a4d11a\n"
 
 
-def assemble_disk(stage: Workspace, tools: Tools, layout: DiskLayout, boot_files: list[str]) -> Path:
+def assemble_disk(workspace: Workspace, tools: Tools, layout: DiskLayout, boot_files: list[str]) -> Path:
     """folder/disk.img from folder/input: boot/…, identity/…, blob0…, root.ext4."""
-    folder = stage.folder
+    folder = workspace.folder
     (folder / "genimage.cfg").write_text(genimage_config(layout, boot_files))
     for name in ("tmp", "empty"):
         (folder / name).mkdir()
     programs = {"mkdosfs": "usr/sbin/mkfs.fat", "mcopy": "usr/bin/mcopy", "mmd": "usr/bin/mmd"}
     command = [
-        *tools.program("usr/bin/genimage"),
+        *tools.program_command("usr/bin/genimage"),
         *("--config", str(folder / "genimage.cfg"), "--rootpath", str(folder / "empty")),
         *("--tmppath", str(folder / "tmp"), "--inputpath", str(folder / "input"), "--outputpath", str(folder)),
-        *(f"--{name}={shlex.join(tools.program(path))}" for name, path in programs.items()),
+        *(f"--{name}={shlex.join(tools.program_command(path))}" for name, path in programs.items()),
     ]
-    stage.run("disk", command)
+    workspace.run("disk", command)
     return folder / "disk.img"

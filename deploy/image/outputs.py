@@ -31,29 +31,29 @@ class Outputs:
     folder: Path
     board: str
 
-    def path(self, suffix: str) -> Path:
+    def path_of(self, suffix: str) -> Path:
         """boardllama-<board><suffix>."""
         return self.folder / f"boardllama-{self.board}{suffix}"
 
     @property
     def image(self) -> Path:
         """The compressed image."""
-        return self.path(".img.zst")
+        return self.path_of(".img.zst")
 
     @property
     def manifest(self) -> Path:
         """What everything else is checked against; it is what is signed."""
-        return self.path(".manifest.json")
+        return self.path_of(".manifest.json")
 
     @property
-    def described(self) -> tuple[Path, ...]:
+    def described_files(self) -> tuple[Path, ...]:
         """What the manifest describes."""
-        return self.image, self.path(".bmap"), self.path(".spdx.json")
+        return self.image, self.path_of(".bmap"), self.path_of(".spdx.json")
 
     @property
-    def all(self) -> tuple[Path, ...]:
+    def all_files(self) -> tuple[Path, ...]:
         """Everything, the signature last: whoever sees that has the rest."""
-        return *self.described, self.manifest, self.path(".sha256"), self.path(".manifest.json.sig")
+        return *self.described_files, self.manifest, self.path_of(".sha256"), self.path_of(".manifest.json.sig")
 
 
 def compress_image(disk: Path, image: Path) -> None:
@@ -80,9 +80,9 @@ def render_manifest(
         "board": board,
         "created": CREATED,
         **dict(zip(("image", "bmap", "sbom"), files, strict=True)),
-        "disk": {"size": disk.size, "sha256": disk.sha256, "mapped": disk.mapped},
+        "disk": {"size": disk.size, "sha256": disk.sha256, "mapped": disk.mapped_bytes},
         "boot_sectors": layout.boot_sectors(blobs),
-        "identity": {"offset": layout.identity, "size": IDENTITY_BYTES},
+        "identity": {"offset": layout.identity_offset, "size": IDENTITY_BYTES},
         **more,
     }
     return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
@@ -124,11 +124,11 @@ def publish_outputs(made: Outputs, dist: Path) -> Outputs:
     What takes time is done before; then no Ctrl-C comes between, so that dist/ has the old image or the new one.
     """
     final = Outputs(dist, made.board)
-    for path in made.all:
+    for path in made.all_files:
         sync(path)
     with uninterrupted():
-        final.all[-1].unlink(missing_ok=True)
-        for aside, path in zip(made.all, final.all, strict=True):
+        final.all_files[-1].unlink(missing_ok=True)
+        for aside, path in zip(made.all_files, final.all_files, strict=True):
             aside.rename(path)
         sync(dist)
     return final

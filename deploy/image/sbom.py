@@ -14,11 +14,11 @@ DEBIAN_VERSION = "13"
 CREATED = datetime.fromtimestamp(SOURCE_DATE_EPOCH, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def make_sbom(stage: Workspace, root: Path, board: str, release: dict[str, Any]) -> bytes:
+def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, Any]) -> bytes:
     """SPDX JSON of the packages that `root`, a folder with dpkg's status file, has. The same root is the same bytes."""
-    made = stage.folder / "distro.spdx.json"
+    made = workspace.folder / "distro.spdx.json"
     what = ["--distro", "deb", "--name", "debian", "--release", DEBIAN_VERSION, "--root", str(root), "--system"]
-    stage.run("bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)])
+    workspace.run("bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)])
     document = json.loads(made.read_text())
     document["name"] = f"boardllama-{board}"
     for package in release_packages(release):

@@ -36,15 +36,15 @@ def as_owner(command: list[str]) -> list[str]:
 
 
 @contextmanager
-def unpacked_root(stage: Workspace, tools: Tools, root: BoardRoot) -> Iterator[Path]:
+def unpacked_root(workspace: Workspace, tools: Tools, root: BoardRoot) -> Iterator[Path]:
     """The root tree in folder/tree, which is gone at the end."""
-    tree = stage.folder / "tree"
+    tree = workspace.folder / "tree"
     tree.mkdir()
-    tar = [*tools.program("usr/bin/tar"), "--extract", "--same-owner", "--preserve-permissions", *KEPT]
+    tar = [*tools.program_command("usr/bin/tar"), "--extract", "--same-owner", "--preserve-permissions", *KEPT]
     try:
         # Without device nodes, which a user cannot make: the kernel makes them at each boot.
         archive = ["--exclude=./dev/*", "--file", str(root.tar), "--directory", str(tree)]
-        stage.run("unpacking", as_owner([*tar, *archive]))
+        workspace.run("unpacking", as_owner([*tar, *archive]))
         yield tree
     finally:
         remove_as_owner(tree)
@@ -57,53 +57,53 @@ def remove_as_owner(folder: Path) -> None:
         subprocess.run(command, check=False, start_new_session=True)
 
 
-def dress_tree(stage: Workspace, tools: Tools, tree: Path) -> None:
+def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:
     """Puts the files that every board gets over Debian's, and takes out what only a first boot may make."""
-    layer = stage.folder / "layer.tar"
+    layer = workspace.folder / "layer.tar"
     write_tar(layer, [member for folder in LAYERS for member in files_below(folder)])
     tar = [
-        *tools.program("usr/bin/tar"),
+        *tools.program_command("usr/bin/tar"),
         "--extract",
         "--same-owner",
         "--keep-directory-symlink",
         "--no-overwrite-dir",
         *KEPT,
     ]
-    stage.run("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
-    stage.run("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
+    workspace.run("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
+    workspace.run("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
     layer.unlink()
 
 
-def converge_tree(stage: Workspace, board: BoardProfile, tree: Path, model: str) -> None:
+def converge_tree(workspace: Workspace, board: BoardProfile, tree: Path, model: str) -> None:
     """Brings the tree where deploy.py brings any target: everything installed and enabled, nothing started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
-    stage.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
+    workspace.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
 
 
-def pack_boot(stage: Workspace, tools: Tools, tree: Path) -> tuple[list[str], Path]:
+def pack_boot(workspace: Workspace, tools: Tools, tree: Path) -> tuple[list[str], Path]:
     """Writes the boot partition's files to folder/input/boot; their names, in order, and a tar file of them."""
-    archive = stage.folder / "boot.tar"
+    archive = workspace.folder / "boot.tar"
     options = ["--create", "--file", str(archive), "--directory", str(tree), "--sort=name"]
-    stage.run("boot partition", as_owner([*tools.program("usr/bin/tar"), *options, BOOT]))
+    workspace.run("boot partition", as_owner([*tools.program_command("usr/bin/tar"), *options, BOOT]))
     names = []
     with tarfile.open(archive) as tar:
         for member in tar:
             name = member.name.removeprefix(BOOT).lstrip("/")
             if member.isfile():
-                copy_out(tar, member.name, stage.folder / "input/boot" / name)
+                copy_out(tar, member.name, workspace.folder / "input/boot" / name)
                 names.append(name)
     return names, archive
 
 
-def pack_tree(stage: Workspace, tools: Tools, tree: Path) -> Path:
+def pack_tree(workspace: Workspace, tools: Tools, tree: Path) -> Path:
     """folder/root.tar: the swept tree in one order, with no time later than SOURCE_DATE_EPOCH."""
     patterns = [word for pattern in read_words(SWEPT) for word in ("-o", "-path", pattern)][1:]
-    stage.run("sweeping", as_owner(["find", ".", "-xdev", "(", *patterns, ")", "!", "-type", "d", "-delete"]), tree)
-    archive = stage.folder / "root.tar"
+    workspace.run("sweeping", as_owner(["find", ".", "-xdev", "(", *patterns, ")", "!", "-type", "d", "-delete"]), tree)
+    archive = workspace.folder / "root.tar"
     options = ["--create", "--format=posix", "--sort=name", *KEPT, f"--mtime=@{SOURCE_DATE_EPOCH}", "--clamp-mtime"]
     options += ["--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime"]
-    command = [*tools.program("usr/bin/tar"), *options, "--file", str(archive), "--directory", str(tree), "."]
-    stage.run("packing", as_owner(command))
+    command = [*tools.program_command("usr/bin/tar"), *options, "--file", str(archive), "--directory", str(tree), "."]
+    workspace.run("packing", as_owner(command))
     return archive
 
 

@@ -108,7 +108,7 @@ def start_qemu(machine: Machine) -> None:
     try:
         with machine.log.open("wb") as log, uninterrupted():
             child = subprocess.Popen(
-                machine.command(public_key),
+                machine.qemu_command(public_key),
                 cwd=machine.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

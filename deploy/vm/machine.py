@@ -124,7 +124,7 @@ class Machine:
         """Written by QEMU."""
         return self.folder / "qemu.pid"
 
-    def command(self, public_key: str) -> list[str]:
+    def qemu_command(self, public_key: str) -> list[str]:
         """QEMU's command line; to be run in `folder`, because a comma in its path would end a value.
 
         The key comes in through a credential on the kernel's command line, so that the cached root holds none.
@@ -140,8 +140,8 @@ class Machine:
             *("-device", "nvme,drive=root,serial=root"),
             *(
                 "-netdev",
-                f"user,id=net,restrict=on,{self.forward(self.ssh_port, GUEST_SSH_PORT)}"
-                f",{self.forward(self.api_port, GUEST_API_PORT)}",
+                f"user,id=net,restrict=on,{self.forward_rule(self.ssh_port, GUEST_SSH_PORT)}"
+                f",{self.forward_rule(self.api_port, GUEST_API_PORT)}",
             ),
             *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
             *("-serial", "file:console.log"),
@@ -159,7 +159,7 @@ class Machine:
         ]
 
     @staticmethod
-    def forward(port: int, guest_port: int) -> str:
+    def forward_rule(port: int, guest_port: int) -> str:
         """QEMU's rule that leads a port of the controller's loopback to the guest."""
         return f"hostfwd=tcp:127.0.0.1:{port}-:{guest_port}"
 

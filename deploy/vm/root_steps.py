@@ -13,29 +13,29 @@ SIZE_BYTES = 4 * 2**30
 UUID = "b0a4d11a-0000-4000-8000-000000000001"
 
 
-def unpack_kernel(stage: Workspace, controller_tools: Tools) -> None:
+def unpack_kernel(workspace: Workspace, controller_tools: Tools) -> None:
     """The kernel as folder/vmlinuz, its modules in folder/kernel.
 
     Its package is only unpacked: setting it up would make an initrd that nothing uses.
     """
-    archive = stage.folder / "kernel.tar"
-    stage.mmdebstrap("kernel", archive, "--variant=extract", "--architectures=arm64", f"--include={KERNEL}")
-    tree = stage.folder / "kernel"
-    unpack_archive(stage, archive, tree, "./boot", "./usr/lib/modules")
+    archive = workspace.folder / "kernel.tar"
+    workspace.run_mmdebstrap("kernel", archive, "--variant=extract", "--architectures=arm64", f"--include={KERNEL}")
+    tree = workspace.folder / "kernel"
+    unpack_archive(workspace, archive, tree, "./boot", "./usr/lib/modules")
     (tree / "lib").symlink_to("usr/lib")
     (image,) = (tree / "boot").glob("vmlinuz-*")
-    image.rename(stage.folder / "vmlinuz")
-    depmod = controller_tools.program("usr/sbin/depmod")
-    stage.run("module index", [*depmod, "-b", str(tree), image.name.removeprefix("vmlinuz-")])
+    image.rename(workspace.folder / "vmlinuz")
+    depmod = controller_tools.program_command("usr/sbin/depmod")
+    workspace.run("module index", [*depmod, "-b", str(tree), image.name.removeprefix("vmlinuz-")])
 
 
-def install_packages(stage: Workspace, controller_tools: Tools) -> Path:
+def install_packages(workspace: Workspace, controller_tools: Tools) -> Path:
     """The tree as folder/root.tar: packages.txt set up, our files and the kernel's modules in it."""
-    files = [*files_below(HERE / "files"), *files_below(stage.folder / "kernel/usr", "usr/")]
+    files = [*files_below(HERE / "files"), *files_below(workspace.folder / "kernel/usr", "usr/")]
     finish = f"--customize-hook={(HERE / 'finish.sh').read_text()}"
-    return minbase.install_minbase(stage, controller_tools, read_words(HERE / "packages.txt"), files, [finish])
+    return minbase.install_minbase(workspace, controller_tools, read_words(HERE / "packages.txt"), files, [finish])
 
 
-def make_file_system(stage: Workspace, controller_tools: Tools, tree: Path) -> None:
+def make_file_system(workspace: Workspace, controller_tools: Tools, tree: Path) -> None:
     """folder/root.ext4."""
-    ext4.make_ext4(stage, controller_tools, tree, stage.folder / "root.ext4", SIZE_BYTES, UUID)
+    ext4.make_ext4(workspace, controller_tools, tree, workspace.folder / "root.ext4", SIZE_BYTES, UUID)

@@ -68,12 +68,12 @@ def vm_root_key(files: Path = HERE) -> str:
     return hashlib.sha256(json.dumps(vm_root_inputs(files), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def make_vm_root(stage: Workspace) -> dict[str, object]:
-    """Kernel and file system in the stage's folder; what the manifest says of them."""
+def make_vm_root(workspace: Workspace) -> dict[str, object]:
+    """Kernel and file system in the workspace's folder; what the manifest says of them."""
     controller_tools = tools.ensure_tools()
-    unpack_kernel(stage, controller_tools)
-    tree = install_packages(stage, controller_tools)
-    make_file_system(stage, controller_tools, tree)
+    unpack_kernel(workspace, controller_tools)
+    tree = install_packages(workspace, controller_tools)
+    make_file_system(workspace, controller_tools, tree)
     return {"identity": sha256_of(tree), **vm_root_inputs()}
 
 

@@ -25,21 +25,21 @@ from deploy.image.disk import DiskLayout
 class Made:
     """A disk that is as it should be, and what it was made of."""
 
-    stage: Workspace
+    workspace: Workspace
     layout: DiskLayout
     disk: Path
     names: list[str]
 
     def content(self, name: str) -> bytes:
         """Of a file of the input folder."""
-        return (self.stage.folder / "input" / name).read_bytes()
+        return (self.workspace.folder / "input" / name).read_bytes()
 
 
 @pytest.fixture(scope="module", params=["rpi4", "rpi3", "rockpro64"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """For a board with a hybrid table, and one with boot loaders before the first partition."""
     board, folder = board_named(request.param), tmp_path_factory.mktemp("made") / "work"
-    layout, stage = DiskLayout(board, 16 * MIB), Workspace(folder, tools.SUITE, "image")
+    layout, workspace = DiskLayout(board, 16 * MIB), Workspace(folder, tools.SUITE, "image")
     names = [need.replace("*", "6.12-arm64") for need in board.needs]
     files = {f"boot/{name}": f"{name} of {board.name}\n".encode() * 4000 for name in names}
     files |= {f"blob{place}": f"{blob.path}\n".encode() * 100 for place, blob in enumerate(board.blobs)}
@@ -50,14 +50,19 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with tarfile.open(folder / "root.tar", "w"):
         pass
     ext4.make_ext4(
-        stage, tools.ensure_tools(), folder / "root.tar", folder / "input/root.ext4", layout.root_size, disk.ROOT_UUID
+        workspace,
+        tools.ensure_tools(),
+        folder / "root.tar",
+        folder / "input/root.ext4",
+        layout.root_size,
+        disk.ROOT_UUID,
     )
-    return Made(stage, layout, disk.assemble_disk(stage, tools.ensure_tools(), layout, names), names)
+    return Made(workspace, layout, disk.assemble_disk(workspace, tools.ensure_tools(), layout, names), names)
 
 
 def judge(made: Made, image: Path) -> None:
     """Raises BoardllamaError with what is wrong."""
-    check_content(made.stage, tools.ensure_tools(), image, made.layout, made.names)
+    check_content(made.workspace, tools.ensure_tools(), image, made.layout, made.names)
 
 
 def overwrite(image: Path, offset: int, content: bytes) -> None:
@@ -83,7 +88,7 @@ def mbr_row(made: Made, image: Path) -> None:
 
 def partition_id(made: Made, image: Path) -> None:
     other = ["--part-uuid", str(image), "3", "b0a4d11a-0000-4000-8000-0000000000ff"]
-    subprocess.run([*tools.ensure_tools().program("usr/sbin/sfdisk"), "--quiet", *other], check=True)
+    subprocess.run([*tools.ensure_tools().program_command("usr/sbin/sfdisk"), "--quiet", *other], check=True)
 
 
 def kernel(made: Made, image: Path) -> None:
@@ -95,7 +100,7 @@ def identity(made: Made, image: Path) -> None:
 
 
 def root(made: Made, image: Path) -> None:
-    overwrite(image, made.layout.root + 1024 + 56, b"\0\0")  # the magic number of ext4
+    overwrite(image, made.layout.root_offset + 1024 + 56, b"\0\0")  # the magic number of ext4
 
 
 def test_a_good_disk_passes(made: Made) -> None:

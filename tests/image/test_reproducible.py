@@ -22,15 +22,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Outputs]:
 
 def test_every_file_has_the_same_bytes(made: list[Outputs]) -> None:
     """Only the signature may differ, where the keys do."""
-    one, another = ({path.name: path.read_bytes() for path in out.all[:-1]} for out in made)
+    one, another = ({path.name: path.read_bytes() for path in out.all_files[:-1]} for out in made)
     assert [name for name in one if one[name] != another[name]] == []
 
 
 def test_the_files_belong_together(made: list[Outputs]) -> None:
     """As a reader without boardllama checks them."""
     out = made[0]
-    subprocess.run(["sha256sum", "--check", "--quiet", out.path(".sha256").name], cwd=out.folder, check=True)
-    manifest = json.loads(signing.verify(out.manifest, out.all[-1]))
+    subprocess.run(["sha256sum", "--check", "--quiet", out.path_of(".sha256").name], cwd=out.folder, check=True)
+    manifest = json.loads(signing.verify(out.manifest, out.all_files[-1]))
     assert manifest["image"]["sha256"] == hashlib.sha256(out.image.read_bytes()).hexdigest()
     assert {"systemd", "openssh-server"} <= {package["name"] for package in manifest["packages"]}
     assert manifest["pins"]["llama.cpp"] and manifest["release"]
@@ -39,7 +39,9 @@ def test_the_files_belong_together(made: list[Outputs]) -> None:
 def test_bmaptool_writes_the_image_that_the_manifest_names(made: list[Outputs], tmp_path: Path) -> None:
     """To a new file, whose holes are zeros as a cleared card's are."""
     out, card = made[0], tmp_path / "card"
-    subprocess.run(["bmaptool", "-q", "copy", "--bmap", str(out.path(".bmap")), str(out.image), str(card)], check=True)
+    subprocess.run(
+        ["bmaptool", "-q", "copy", "--bmap", str(out.path_of(".bmap")), str(out.image), str(card)], check=True
+    )
     disk = json.loads(out.manifest.read_text())["disk"]
     assert card.stat().st_size == disk["size"]
     with card.open("rb") as file:
@@ -52,5 +54,5 @@ def test_bmaptool_writes_the_image_that_the_manifest_names(made: list[Outputs], 
 def test_nothing_of_the_work_is_left(made: list[Outputs]) -> None:
     """dist/ holds the outputs, and the log of the last build."""
     for out in made:
-        assert {path.name for path in out.folder.iterdir()} == {path.name for path in out.all} | {".work"}
+        assert {path.name for path in out.folder.iterdir()} == {path.name for path in out.all_files} | {".work"}
         assert {path.name for path in (out.folder / ".work").iterdir()} <= {".lock", "build.log"}

@@ -64,4 +64,4 @@ def tree(command: str) -> Talk:
         talking.process.wait()
         talking.end()
 
-    return Talk(talking.line, talking.send, hang_up)
+    return Talk(talking.next_line, talking.send, hang_up)

@@ -27,7 +27,7 @@ def test_what_is_not_zero_is_mapped_and_neighbours_are_one_range(tmp_path: Path)
     assert [(part.first, part.last) for part in found.ranges] == [(0, 0), (2, 3), (5, 5)]
     assert found.ranges[1].sha256 == hashlib.sha256(content[2] + content[3]).hexdigest()
     assert found.sha256 == hashlib.sha256(b"".join(content)).hexdigest()
-    assert (found.blocks, found.size) == (4, 5 * BLOCK + 3)
+    assert (found.block_count, found.size) == (4, 5 * BLOCK + 3)
 
 
 def test_a_hole_and_zeros_are_the_same(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_an_empty_image_has_an_empty_map(tmp_path: Path) -> None:
 
 
 def test_the_files_own_checksum_is_that_with_zeros_in_its_place() -> None:
-    text = ImageMap(8192, "0" * 64, (BlockRange(0, 1, "ab" * 32),)).xml()
+    text = ImageMap(8192, "0" * 64, (BlockRange(0, 1, "ab" * 32),)).render_xml()
     found = re.search(r"<BmapFileChecksum> ([0-9a-f]{64}) <", text)
     assert found
     assert hashlib.sha256(text.replace(found[1], "0" * 64).encode()).hexdigest() == found[1]

@@ -34,7 +34,7 @@ def machine(tmp_path: Path) -> BoardMachine:
 
 def test_the_machine_starts_from_its_disk_alone(machine: BoardMachine) -> None:
     """By firmware: no kernel, no key and no argument from outside."""
-    command = machine.command("ssh-ed25519 AAAA")
+    command = machine.qemu_command("ssh-ed25519 AAAA")
     assert not {"-kernel", "-append", "-initrd"} & set(command)
     assert "nvme,drive=card,serial=card,bootindex=0" in command
     assert not any("AAAA" in word for word in command)
@@ -51,7 +51,7 @@ def test_a_raspberry_pi_gets_what_its_firmware_would_read_of_the_card(
     started = board_machine.with_firmware(
         Tools(Path()), replace(machine, emulator=Emulator.RASPI3), DiskLayout(board_named("rpi3"), MIB)
     )
-    command = started.command("")
+    command = started.qemu_command("")
     assert command[command.index("-append") + 1] == "root=PARTUUID=1 quiet"
     read = {name: (machine.folder / name).read_text() for name in ("kernel", "initrd", "board.dtb")}
     names = {"kernel": "vmlinuz-6.12", "initrd": "initrd.img-6.12", "board.dtb": "bcm2837-rpi-3-b.dtb"}

@@ -53,16 +53,18 @@ def test_a_board_names_what_exists(board: BoardProfile) -> None:
 @EVERY
 def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: BoardProfile) -> None:
     layout = layout_for(board, 400 * MIB, None)
-    assert board.first + BOOT_BYTES == layout.identity
-    assert layout.identity + IDENTITY_BYTES == layout.root
-    assert layout.root + layout.root_size + TABLE_BYTES <= layout.size
+    assert board.first + BOOT_BYTES == layout.identity_offset
+    assert layout.identity_offset + IDENTITY_BYTES == layout.root_offset
+    assert layout.root_offset + layout.root_size + TABLE_BYTES <= layout.disk_size
     assert all(TABLE_BYTES <= blob.offset < board.first for blob in board.blobs)
-    assert all(value % MIB == 0 for value in (board.first, layout.identity, layout.root, layout.size))
+    assert all(
+        value % MIB == 0 for value in (board.first, layout.identity_offset, layout.root_offset, layout.disk_size)
+    )
 
 
 def test_a_wanted_size_is_the_size_and_one_too_small_is_refused() -> None:
     board = board_named("qemu")
-    assert layout_for(board, 400 * MIB, 4096 * MIB).size == 4096 * MIB
+    assert layout_for(board, 400 * MIB, 4096 * MIB).disk_size == 4096 * MIB
     with pytest.raises(BoardllamaError, match=r"SIZE is 500 MiB and this image needs [0-9]+ MiB"):
         layout_for(board, 400 * MIB, 500 * MIB)
 

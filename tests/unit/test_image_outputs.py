@@ -63,9 +63,9 @@ def test_compressing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_the_manifest_says_what_the_contract_says(tmp_path: Path) -> None:
     """Which `make flash` reads."""
     out = Outputs(tmp_path, "qemu")
-    for path in out.described:
+    for path in out.described_files:
         path.write_bytes(b"x")
-    files = [outputs.file_entry(path) for path in out.described]
+    files = [outputs.file_entry(path) for path in out.described_files]
     disk = bmap.ImageMap(8192, "cd" * 32, (bmap.BlockRange(0, 0, "ab" * 32),))
     more = {"packages": [], "pins": {}, "release": "r1"}
     said = json.loads(
@@ -90,7 +90,7 @@ def test_an_older_image_never_seems_signed_by_a_newer_signature(
     made, dist = Outputs(tmp_path / "new", "qemu"), tmp_path / "dist"
     for folder in (made.folder, dist):
         folder.mkdir()
-        for path in Outputs(folder, "qemu").all:
+        for path in Outputs(folder, "qemu").all_files:
             path.write_text(folder.name)
     seen = []
     rename = Path.rename
@@ -110,7 +110,7 @@ def test_ctrl_c_while_publishing_comes_after_it(tmp_path: Path, monkeypatch: pyt
     made, dist = Outputs(tmp_path / "new", "qemu"), tmp_path / "dist"
     for folder in (made.folder, dist):
         folder.mkdir()
-        for path in Outputs(folder, "qemu").all:
+        for path in Outputs(folder, "qemu").all_files:
             path.write_text(folder.name)
     rename = Path.rename
 
@@ -130,7 +130,7 @@ def test_ctrl_c_while_publishing_comes_after_it(tmp_path: Path, monkeypatch: pyt
         done.set()
         other.join()
     assert {path.read_text() for path in dist.iterdir()} == {"new"}
-    assert {path.read_text() for path in Outputs(dist, "qemu").all} == {"new"}
+    assert {path.read_text() for path in Outputs(dist, "qemu").all_files} == {"new"}
 
 
 def test_the_bill_of_materials_is_the_same_twice_and_names_debian_llama_cpp_and_the_model(tmp_path: Path) -> None:

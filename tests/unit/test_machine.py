@@ -28,7 +28,7 @@ def value_of(option: str, command: list[str]) -> str:
 def test_the_command_has_the_hardware_that_was_asked_for(tmp_path: Path) -> None:
     """CPU, cores and memory of the settings, emulated with a thread for each core."""
     hardware = Hardware("cortex-a72", cores=3, memory=512)
-    command = Machine(tmp_path, 2201, 2202, Path("/k"), "root", hardware).command(PUBLIC_KEY)
+    command = Machine(tmp_path, 2201, 2202, Path("/k"), "root", hardware).qemu_command(PUBLIC_KEY)
     assert value_of("-cpu", command) == "cortex-a72"
     assert value_of("-smp", command) == "3"
     assert value_of("-m", command) == "512"
@@ -37,7 +37,7 @@ def test_the_command_has_the_hardware_that_was_asked_for(tmp_path: Path) -> None
 
 def test_the_guest_reaches_nothing_and_is_reached_on_the_loopback_only(tmp_path: Path) -> None:
     """Both ports are forwarded from 127.0.0.1, SSH to 22 and the service's to the front door."""
-    network = value_of("-netdev", Machine(tmp_path, 2201, 2202, Path("/k"), "root").command(PUBLIC_KEY)).split(",")
+    network = value_of("-netdev", Machine(tmp_path, 2201, 2202, Path("/k"), "root").qemu_command(PUBLIC_KEY)).split(",")
     assert "restrict=on" in network
     forwards = [word for word in network if word.startswith("hostfwd=")]
     assert forwards == ["hostfwd=tcp:127.0.0.1:2201-:22", "hostfwd=tcp:127.0.0.1:2202-:11435"]
@@ -45,7 +45,7 @@ def test_the_guest_reaches_nothing_and_is_reached_on_the_loopback_only(tmp_path:
 
 def test_a_reboot_of_the_guest_does_not_end_qemu(tmp_path: Path) -> None:
     """Otherwise "after a reboot all of it again" could not be tested."""
-    assert "-no-reboot" not in Machine(tmp_path, 2201, 2202, Path("/k"), "root").command(PUBLIC_KEY)
+    assert "-no-reboot" not in Machine(tmp_path, 2201, 2202, Path("/k"), "root").qemu_command(PUBLIC_KEY)
 
 
 def test_the_key_comes_in_on_the_kernels_command_line() -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.debian import binfmt, tools, tree_cache
-from deploy.debian import workspace as stages
+from deploy.debian import binfmt, tools, tree_cache, workspace
 from deploy.debian.tar_files import read_words, refuse_foreign_programs, write_tar
 from deploy.errors import BoardllamaError
 from deploy.vm import root_tree
@@ -96,19 +95,19 @@ def test_the_last_words_of_a_step_are_its_reason(tmp_path: Path) -> None:
     """Not what pyinfra says of every host that failed, nor the last line of all."""
     log = tmp_path / "build.log"
     log.write_text("E: early\n  [@tree] Error: no network\n  [@tree] Error: executed 0 commands\n--> Results:\n")
-    assert stages.failure_reason(log) == "[@tree] Error: no network"
+    assert workspace.failure_reason(log) == "[@tree] Error: no network"
     log.write_text("one\n\ntwo\n")
-    assert stages.failure_reason(log) == "two"
+    assert workspace.failure_reason(log) == "two"
     log.write_text("FAILED tests/a.py::test_one - assert 1\nERROR tests/a.py::test_two - OSError\n2 failed in 3 s\n")
-    assert stages.failure_reason(log) == "FAILED tests/a.py::test_one, ERROR tests/a.py::test_two"
+    assert workspace.failure_reason(log) == "FAILED tests/a.py::test_one, ERROR tests/a.py::test_two"
 
 
 def test_a_step_fails_for_its_own_reason_and_not_an_earlier_one_s(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    stage = stages.Workspace(tmp_path / "work", "trixie")
-    stage.run("first", ["sh", "-c", "echo 'E: a warning that it could do without'"])
+    made = workspace.Workspace(tmp_path / "work", "trixie")
+    made.run("first", ["sh", "-c", "echo 'E: a warning that it could do without'"])
     with pytest.raises(BoardllamaError, match=r"second failed \(no room\)"):
-        stage.run("second", ["sh", "-c", "echo no room; exit 1"])
+        made.run("second", ["sh", "-c", "echo no room; exit 1"])
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
@@ -121,7 +120,7 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypa
     """In one line."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BoardllamaError, match="run sudo apt-get install mmdebstrap"):
-        stages.check_controller()
+        workspace.check_controller()
 
 
 def test_an_x86_program_left_in_the_tree_is_refused(tmp_path: Path) -> None:

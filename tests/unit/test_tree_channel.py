@@ -76,7 +76,7 @@ def test_a_talk_has_lines_that_end_and_an_end(command: str, tmp_path: Path) -> N
     talk = Talking(Channel(Plain(tmp_path, as_root=True), patience=20), f"exec {command}")
     try:
         with pytest.raises(TooMuch, match="more than a talk is long"):
-            while talk.line():
+            while talk.next_line():
                 pass
     finally:
         talk.end()
@@ -86,7 +86,7 @@ def test_a_talk_that_drips_is_late(tmp_path: Path) -> None:
     talk = Talking(Channel(Plain(tmp_path, as_root=True), patience=0.5), "while printf x; do sleep 0.1; done")
     try:
         with pytest.raises(BoardllamaError, match="no answer"):
-            talk.line()
+            talk.next_line()
     finally:
         talk.end()
 

@@ -64,7 +64,9 @@ def test_nobody_waits_for_the_pipes_of_the_one_who_started_qemu(running: Machine
     """`make vm | tee log` ends although QEMU goes on: it holds neither stdout nor stderr."""
     power.cut_power(running)
     machine = f"Machine.read(Path({str(running.folder)!r}))"
-    code = f"from deploy.vm import lifecycle; from deploy.vm.machine import Machine, Path; lifecycle.start_qemu({machine})"
+    code = (
+        f"from deploy.vm import lifecycle; from deploy.vm.machine import Machine, Path; lifecycle.start_qemu({machine})"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, timeout=20, check=True)
     assert running.process_id() is not None
 

@@ -103,6 +103,6 @@ def test_a_replay_that_does_not_fit_says_so(tmp_path: Path) -> None:
 
 def test_a_machine_logs_only_when_told_to(tmp_path: Path) -> None:
     machine = Machine(tmp_path, 2201, 2202, Path("/k"), "root")
-    assert "blklogwrites" not in " ".join(machine.command("key"))
+    assert "blklogwrites" not in " ".join(machine.qemu_command("key"))
     logging = replace(machine, hardware=Hardware(write_log=True))
-    assert "driver=blklogwrites,node-name=root,file=disk,log=log" in logging.command("key")
+    assert "driver=blklogwrites,node-name=root,file=disk,log=log" in logging.qemu_command("key")

@@ -32,7 +32,7 @@ class Channel:
     sandbox: Sandbox
     patience: float
 
-    def inside(self, command: str) -> list[str]:
+    def shell_in_tree(self, command: str) -> list[str]:
         """The command line that runs a shell command in the tree."""
         return self.sandbox.command("/bin/sh", "-c", command)
 
@@ -41,7 +41,9 @@ class Channel:
         output, errors = Lines(partial(hear, "stdout")), Lines(partial(hear, "stderr"))
         status = None
         try:
-            status = stream_command(self.inside(command), source, output.take, errors.take, self.patience, longest)
+            status = stream_command(
+                self.shell_in_tree(command), source, output.take, errors.take, self.patience, longest
+            )
         except BoardllamaError as error:
             errors.end()
             hear("stderr", str(error))
@@ -53,7 +55,7 @@ class Channel:
         """Exit status and stderr of a command that reads `source` and writes to `sink`. Raises Late, OSError."""
         said: list[str] = []
         errors = Lines(said.append)
-        status = stream_command(self.inside(command), source, sink, errors.take, self.patience)
+        status = stream_command(self.shell_in_tree(command), source, sink, errors.take, self.patience)
         errors.end()
         return status, "\n".join(said)
 
@@ -71,9 +73,9 @@ class Talking:
 
     def __init__(self, channel: Channel, command: str) -> None:
         self.patience, self.command, self.rest, self.lines = channel.patience, command, b"", 0
-        self.process = start_process(channel.inside(command))
+        self.process = start_process(channel.shell_in_tree(command))
 
-    def line(self) -> str:
+    def next_line(self) -> str:
         """Its next line, or what is left at its end. Raises BoardllamaError when there is none in time, TooMuch."""
         assert self.process.stdout
         pipe, last = self.process.stdout.fileno(), time.monotonic() + self.patience

@@ -98,7 +98,7 @@ class TreeConnector(BaseConnector):
         self.talks.append(Talking(self.channel, command))
         return self.talks[-1]
 
-    def text(self, command: StringCommand, arguments: dict[str, Any]) -> StringCommand:
+    def full_command(self, command: StringCommand, arguments: dict[str, Any]) -> StringCommand:
         """The command with what pyinfra's arguments (_env, _su_user, …) put around it."""
         around = {key: value for key, value in arguments.items() if key not in CONTROL}
         return make_unix_command_for_host(self.state, self.host, command, **around)
@@ -107,7 +107,7 @@ class TreeConnector(BaseConnector):
         self, command: StringCommand, print_output: bool = False, print_input: bool = False, **arguments: Any
     ) -> tuple[bool, CommandOutput]:
         """Runs it. Why a command had to be ended is the last line of its stderr."""
-        text = self.text(command, arguments)
+        text = self.full_command(command, arguments)
         logger.debug("--> Running in %s: %s", self.tree, text)
         self.show(print_input, f">>> {text}")
         found: list[OutputLine] = []
@@ -130,7 +130,7 @@ class TreeConnector(BaseConnector):
         **arguments: Any,
     ) -> bool:
         """Writes a file in the tree. Raises OSError with what the tree's tools said."""
-        text = self.text(StringCommand(put_command(remote_filename)), arguments).get_raw_value()
+        text = self.full_command(StringCommand(put_command(remote_filename)), arguments).get_raw_value()
         with get_file_io(filename_or_io) as file:
             check_status(remote_filename, *self.channel.carry(text, file_blocks(file)))
         self.show(print_output, f"file written in the tree: {remote_filename}")
@@ -146,7 +146,7 @@ class TreeConnector(BaseConnector):
         **arguments: Any,
     ) -> bool:
         """Reads a regular file of the tree. Raises OSError for anything else."""
-        text = self.text(StringCommand(get_command(remote_filename)), arguments).get_raw_value()
+        text = self.full_command(StringCommand(get_command(remote_filename)), arguments).get_raw_value()
         with arriving_file(filename_or_io) as file:
             check_status(remote_filename, *self.channel.carry(text, sink=file.write))
         self.show(print_output, f"file read from the tree: {remote_filename}")

@@ -29,16 +29,16 @@ class Lines:
         *lines, rest = data.split(b"\n")
         for line in lines:
             self.begun.append(line)
-            self.finish()
+            self.finish_line()
         if rest:
             self.begun.append(rest)
 
     def end(self) -> None:
         """What comes after the last newline is a line too."""
         if self.begun:
-            self.finish()
+            self.finish_line()
 
-    def finish(self) -> None:
+    def finish_line(self) -> None:
         """Gives on the line that is complete now."""
         line, self.begun = b"".join(self.begun), []
         self.give(line.decode(errors="replace"))

@@ -21,7 +21,7 @@ def _(connector: TreeConnector, command: str, source: Iterable[bytes]) -> tuple[
 @talk.register
 def _(connector: TreeConnector, command: str) -> Talk:
     talking = connector.talk(command)
-    return Talk(talking.line, talking.send, talking.end)
+    return Talk(talking.next_line, talking.send, talking.end)
 
 
 @board_behind.register

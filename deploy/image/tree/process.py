@@ -55,7 +55,7 @@ def stream_command(
         sinks = {process.stdout.fileno(): output, process.stderr.fileno(): errors}
         feeder = Feeder(process.stdin, source)
         while sinks:
-            readable, writable, _ = select.select(list(sinks), feeder.waiting, [], patience)
+            readable, writable, _ = select.select(list(sinks), feeder.open_pipes, [], patience)
             if time.monotonic() > last or not (readable or writable):
                 raise Late(late_message(command, min(patience, longest)))
             if writable:
@@ -87,7 +87,7 @@ class Feeder:
         os.set_blocking(pipe.fileno(), False)
 
     @property
-    def waiting(self) -> list[int]:
+    def open_pipes(self) -> list[int]:
         """The pipe, for select, as long as it is open."""
         return [] if self.pipe.closed else [self.pipe.fileno()]
 

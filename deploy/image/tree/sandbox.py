@@ -45,28 +45,36 @@ class Sandbox:
     def command(self, *words: str) -> list[str]:
         """The command line that runs `words` in the tree."""
         before = () if self.as_root else USER_NAMESPACE
-        return [*before, "bwrap", *self.mounts(), *self.limits(), *self.environment(), "--", *words]
+        return [
+            *before,
+            "bwrap",
+            *self.mount_options(),
+            *self.limit_options(),
+            *self.environment_options(),
+            "--",
+            *words,
+        ]
 
-    def mounts(self) -> list[str]:
+    def mount_options(self) -> list[str]:
         """The tree, and beside it what must not get into an image. /proc/sys would be root's to write."""
         tree = ["--bind", str(self.tree), "/"]
         own = ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
-        return [*tree, *own, "--perms", "1777", "--tmpfs", "/tmp", *self.resolver(), "--chdir", "/"]
+        return [*tree, *own, "--perms", "1777", "--tmpfs", "/tmp", *self.resolver_mount(), "--chdir", "/"]
 
-    def resolver(self) -> list[str]:
+    def resolver_mount(self) -> list[str]:
         """The controller's name servers, over the tree's file where that is a plain one."""
         inside = self.tree / "etc" / "resolv.conf"
         plain = self.network and is_real(inside.parent, stat.S_ISDIR) and is_real(inside, stat.S_ISREG)
         return ["--ro-bind", "/etc/resolv.conf", "/etc/resolv.conf"] if plain else []
 
-    def limits(self) -> list[str]:
+    def limit_options(self) -> list[str]:
         """What is its own, and what it may do. A session of its own cannot type into the controller's terminal."""
         spaces = ["pid", "ipc", "uts", "cgroup-try", *([] if self.network else ["net"])]
         apart = [f"--unshare-{name}" for name in spaces]
         allowed = [word for name in CAPABILITIES for word in ("--cap-add", f"CAP_{name}")]
         return [*apart, "--hostname", "localhost", "--die-with-parent", "--new-session", "--cap-drop", "ALL", *allowed]
 
-    def environment(self) -> list[str]:
+    def environment_options(self) -> list[str]:
         """Nothing of the controller's but how it reaches Debian's mirrors, and the time that an image is dated by.
 
         systemd-sysusers writes the day of an account's making into /etc/shadow, and obeys SOURCE_DATE_EPOCH.

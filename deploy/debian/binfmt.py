@@ -18,7 +18,7 @@ BY_HAND = "run once as root: python3 -m deploy.debian.binfmt"
 
 
 def ensure_arm64_runs() -> None:
-    """Registers qemu-aarch64 unless it is. Raises BoardllamaError with what to run when that needs root."""
+    """Registers qemu-aarch64 unless it is registered. Raises BoardllamaError with what to run where that takes root."""
     if platform.machine() == "aarch64" or is_registered(MOUNT_POINT):
         return
     if os.geteuid() != 0:
@@ -32,9 +32,9 @@ def ensure_arm64_runs() -> None:
 
 
 def is_registered(mount_point: Path) -> bool:
-    """Whether arm64 programs start, and start inside a root tree too.
+    """Whether arm64 programs start, inside a root tree too.
 
-    Flag F says that the kernel holds the emulator open, so that no copy of it has to lie in the tree.
+    Flag F says that the kernel holds the emulator open: no copy of the emulator has to lie in the tree.
     """
     try:
         lines = (mount_point / "qemu-aarch64").read_text().splitlines()
@@ -44,7 +44,7 @@ def is_registered(mount_point: Path) -> bool:
 
 
 def register_emulator() -> None:
-    """The way of the distribution where its file is there, else the way of binfmt-support."""
+    """By the distribution's file where the controller has it, else by binfmt-support. Raises BoardllamaError."""
     if CONFIGURATION.is_file():
         (MOUNT_POINT / "register").write_text(CONFIGURATION.read_text())
     elif shutil.which("update-binfmts"):

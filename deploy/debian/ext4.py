@@ -7,9 +7,10 @@ from deploy.debian.workspace import Workspace
 
 
 def make_ext4(workspace: Workspace, tools: Tools, tree: Path, disk: Path, size: int, uuid: str) -> None:
-    """Writes a sparse file system of `size` bytes with the tar file's files. The same tar file is the same bytes.
+    """Writes a sparse file system of `size` bytes to `disk`, with the files of the tar file `tree`.
 
-    The controller's own mke2fs may be older than 1.47.1, the first that reads a tar file.
+    The same tar file gives the same bytes. `tools` bring mke2fs, because the controller's own may be older than 1.47.1,
+    the first that reads a tar file. Raises BoardllamaError.
     """
     with disk.open("wb") as file:
         file.truncate(size)

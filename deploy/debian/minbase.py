@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.debian.stand_ins import with_stand_ins
-from deploy.debian.tar_files import read_words, refuse_foreign_programs, write_tar
+from deploy.debian.tar_files import refuse_foreign_programs, write_tar
 from deploy.debian.tools import HERE, Tools
+from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import Workspace
 
 
@@ -18,12 +19,12 @@ def install_minbase(
     hooks: Iterable[str],
     *options: str,
 ) -> Path:
-    """folder/root.tar: the packages set up, then `files` (path, name in the tree) put in, then mmdebstrap's `hooks`.
+    """Makes folder/root.tar: sets `packages` up, puts `files` (path, name in the tree) in, then runs `hooks`.
 
-    Scripts go in as text and files as tar: the other user ids of an ordinary user's build need not read the cache.
-    Raises BoardllamaError, also when an x86 program was left in the tree.
+    `hooks` and `options` are mmdebstrap's. Raises BoardllamaError, also when an x86 program was left in the tree.
     """
     tree, added = workspace.folder / "root.tar", workspace.folder / "added.tar"
+    # Files go in as a tar file and scripts as text: an ordinary user's build has user ids that cannot read the cache.
     write_tar(added, files)
     ours = [f"--customize-hook=tar-in {shlex.quote(str(added))} /", *hooks]
     workspace.run_mmdebstrap(

@@ -1,4 +1,4 @@
-"""Where a thing is made before it gets its name: a folder beside it, which is gone at the end whatever happens."""
+"""Where a file or a folder is made before it gets its name: a folder beside it, gone at the end whatever happens."""
 
 import shutil
 import tempfile
@@ -10,13 +10,16 @@ from deploy.interrupts import uninterrupted
 
 
 def remove_tree(folder: Path) -> None:
-    """Removes what is there of it."""
+    """Removes the folder with as much of its content as can be removed. A folder that is not there is no error."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def staging_folder(parent: Path, remove: Callable[[Path], None] = remove_tree) -> Iterator[Path]:
-    """A new folder in `parent`, which one run at a time may use. What a killed run left is removed first."""
+    """A new folder in `parent`, which `remove` takes away at the end.
+
+    One run at a time may use a parent: staging folders that a killed run left in it are removed first.
+    """
     for left_over in parent.glob(".new-*"):
         remove(left_over)
     folder = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))

@@ -4,15 +4,16 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.debian.tar_files import files_below, read_words, write_tar
+from deploy.debian.controller import Controller
+from deploy.debian.tar_files import files_below, write_tar
 from deploy.debian.tools import HERE, Tools
-from deploy.debian.workspace import Controller
+from deploy.debian.word_lists import read_words
 
 
 def with_stand_ins(folder: Path, tools: Tools, hooks: list[str]) -> list[str]:
-    """The given hooks between those that put the stand-ins in and take them out; `folder` takes a tar file of them.
+    """mmdebstrap's options for `hooks`, which run after the stand-ins came into the tree and before they leave it.
 
-    Scripts go in as text and files as tar: the other user ids of an ordinary user's build need not read the cache.
+    Writes the stand-ins to folder/native.tar. A controller that runs arm64 programs itself needs none.
     """
     controller = Controller.of_this_machine()
     if not controller.needs_emulation:
@@ -29,7 +30,7 @@ def with_stand_ins(folder: Path, tools: Tools, hooks: list[str]) -> list[str]:
 
 
 def stand_in_files(tools: Path, controller: Controller) -> Iterator[tuple[Path, str]]:
-    """The programs of native.txt, their loader and their libraries, with the names that they get in the tree."""
+    """The programs of native.txt, their loader and their libraries, each with its name in the tree."""
     for program in read_words(HERE / "native.txt"):
         yield (tools / "usr/bin" / program).resolve(), f"usr/lib/native/{program}"
     libraries = files_below(tools / "usr/lib" / controller.triplet, f"usr/lib/{controller.triplet}/")

@@ -10,17 +10,15 @@ from pathlib import Path
 from deploy.debian.workspace import SOURCE_DATE_EPOCH
 from deploy.errors import BoardllamaError
 
-# The begin of an ELF file whose e_machine is that of i386 or x86-64; in an initrd it stands anywhere.
+# The beginning of an ELF file whose e_machine is that of i386 or x86-64; in an initrd it stands anywhere.
 X86_PROGRAM = re.compile(rb"\x7fELF[\x01\x02]\x01\x01.{9}[\x01-\x03]\x00[\x03\x3e]\x00", re.DOTALL)
 
 
-def read_words(path: Path) -> list[str]:
-    """The words of a list; # begins a comment."""
-    return [word for line in path.read_text().splitlines() for word in line.split("#")[0].split()]
-
-
 def write_tar(result: Path, members: Iterable[tuple[Path, str]]) -> None:
-    """Writes files and links as a tar file owned by root. Modes become 644 or 755, so that no umask gets in."""
+    """Writes files and links, each a path and its name in the tar file, as root's.
+
+    Modes become 644 or 755, so that no umask gets in, and no time is later than SOURCE_DATE_EPOCH.
+    """
 
     def normal(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
@@ -36,7 +34,7 @@ def write_tar(result: Path, members: Iterable[tuple[Path, str]]) -> None:
 
 
 def files_below(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
-    """Everything below a folder, in order, with the name that it gets in a tar file."""
+    """Every path below a folder, in order, with its name in a tar file: `prefix` and the path inside the folder."""
     for path in sorted(folder.rglob("*")):
         yield path, prefix + str(path.relative_to(folder))
 
@@ -54,9 +52,10 @@ def refuse_foreign_programs(tree: Path) -> None:
 
 
 def unpacked_initrd(initrd: bytes) -> bytes:
-    """The cpio archives of an initrd: a plain one, with what is compressed in itself, and one that gzip has made.
+    """An initrd with its gzip archive decompressed, so that the programs in it can be found.
 
-    Raises BoardllamaError for one without the latter, as what is in it could not be judged.
+    The plain cpio archive that may stand before the gzip archive is left as it is. Raises BoardllamaError for an initrd
+    without a gzip archive, since its content could not be judged.
     """
     for start in re.finditer(b"\x1f\x8b\x08", initrd):
         with suppress(zlib.error):

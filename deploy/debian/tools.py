@@ -1,4 +1,4 @@
-"""The controller's own builds of tools.txt, of the same release as the trees: unpacked once, and never installed.
+"""The packages of tools.txt, built for the controller and of the same release as the trees: unpacked, never installed.
 
 An image then does not depend on which versions of them the controller has.
 """
@@ -9,9 +9,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.debian.controller import Controller
 from deploy.debian.staging import staging_folder
-from deploy.debian.tar_files import read_words
-from deploy.debian.workspace import Controller, Workspace
+from deploy.debian.word_lists import read_words
+from deploy.debian.workspace import Workspace
 from deploy.files import alone
 from deploy.paths import cache_dir
 
@@ -22,17 +23,17 @@ RECIPE = 1
 
 @dataclass(frozen=True)
 class Tools:
-    """The unpacked packages."""
+    """`folder` holds the packages of tools.txt, unpacked."""
 
     folder: Path
 
     def program_command(self, path: str) -> list[str]:
-        """The command line of one of them; it loads the libraries beside it."""
+        """The command line that runs the program at that path of the folder, with the libraries that lie there too."""
         return Controller.of_this_machine().program_command(self.folder, path)
 
 
 def tools_key() -> str:
-    """16 hexadecimal digits that name what is unpacked."""
+    """16 hexadecimal digits over all that decides what is unpacked."""
     inputs = [RECIPE, SUITE, Controller.of_this_machine().architecture, read_words(HERE / "tools.txt")]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
@@ -50,7 +51,7 @@ def ensure_tools() -> Tools:
 
 
 def unpack_tools(folder: Path) -> None:
-    """Unpacks aside, then renames into place."""
+    """Unpacks in a staging folder, then gives the result its name."""
     with staging_folder(folder.parent) as new:
         workspace, archive = Workspace(new, SUITE, "tools"), new / "tools.tar"
         workspace.run_mmdebstrap(
@@ -67,7 +68,7 @@ def unpack_tools(folder: Path) -> None:
 
 
 def unpack_archive(workspace: Workspace, archive: Path, folder: Path, *members: str) -> None:
-    """Unpacks some members of a tar file as the user's own files, then removes the tar file."""
+    """Unpacks the named members of a tar file as the user's own files into a new folder, then removes the tar file."""
     folder.mkdir()
     command = ["tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory", str(folder), *members]
     workspace.run(f"unpacking {folder.name}", command)

@@ -1,4 +1,4 @@
-"""Root trees in the cache: each is made once, aside, and is there whole or not at all."""
+"""Root trees in the cache: each is made once, in a staging folder, and is there whole or not at all."""
 
 import json
 import os
@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.debian import tools
 from deploy.debian.binfmt import ensure_arm64_runs
+from deploy.debian.controller import check_controller
 from deploy.debian.staging import staging_folder
-from deploy.debian.workspace import Workspace, check_controller
+from deploy.debian.tools import SUITE
+from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.files import alone
 
@@ -19,9 +20,9 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class TreeRecipe:
-    """How a tree is made. `title` stands before its progress; `room`: bytes of disk that the making takes.
+    """How a tree is made. `title` stands before its progress; `room`: bytes of disk that its making takes.
 
-    `make` leaves `results`, names of files, in the workspace's folder; what it returns goes into the manifest.
+    `make` writes the files named in `results` to the workspace's folder; what it returns goes into the manifest.
     """
 
     title: str
@@ -31,7 +32,7 @@ class TreeRecipe:
 
 
 def ensure_tree(folder: Path, recipe: TreeRecipe) -> None:
-    """Makes the folder unless it is there: 2 minutes on 2 cores. Raises BoardllamaError."""
+    """Makes the tree unless it is there: 2 minutes on 2 cores. Raises BoardllamaError."""
     if is_made(folder):
         return
     check_controller()
@@ -44,7 +45,7 @@ def ensure_tree(folder: Path, recipe: TreeRecipe) -> None:
 
 
 def is_made(folder: Path) -> bool:
-    """The folder gets its name last, with its manifest in it."""
+    # The folder gets its name last, when its manifest is in it.
     return (folder / MANIFEST).exists()
 
 
@@ -59,17 +60,16 @@ def check_space(roots: Path, recipe: TreeRecipe) -> None:
 
 
 def build_tree(folder: Path, recipe: TreeRecipe) -> None:
-    """Makes everything aside, then renames it into place."""
     (folder.parent / "build.log").unlink(missing_ok=True)
     with staging_folder(folder.parent) as new:
-        workspace = Workspace(new, tools.SUITE, recipe.title)
+        workspace = Workspace(new, SUITE, recipe.title)
         said = recipe.make(workspace)
         (new / MANIFEST).write_text(json.dumps({"seconds": workspace.seconds, **said}, indent=1) + "\n")
         put_in_place(new, folder, (*recipe.results, MANIFEST))
 
 
 def put_in_place(new: Path, folder: Path, results: tuple[str, ...]) -> None:
-    """Removes what only the build needed, brings the rest to the disk, and gives it its name in one step."""
+    """Removes what only the build needed, flushes the rest to the disk, and renames the folder in one step."""
     for path in new.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy.debian import minbase, tools, tree_cache
-from deploy.debian.tar_files import files_below, read_words
+from deploy.debian import tools
+from deploy.debian.minbase import install_minbase
+from deploy.debian.tar_files import files_below
+from deploy.debian.tree_cache import TreeRecipe, ensure_tree
+from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 from deploy.files import sha256_of
 from deploy.image.boards import BoardProfile
@@ -24,18 +27,18 @@ COMPONENTS = "main,non-free-firmware"
 
 @dataclass(frozen=True)
 class BoardRoot:
-    """A finished root tree."""
+    """A finished root tree, in a folder of the cache."""
 
     folder: Path
 
     @property
     def tar(self) -> Path:
-        """Everything, owners and all."""
+        """All files of the tree, with their owners."""
         return self.folder / "root.tar"
 
 
 def board_root_inputs(board: BoardProfile) -> dict[str, object]:
-    """All that decides what is in the root. The mirror too: a snapshot of Debian holds other versions."""
+    """All that decides what is in the root, the mirror too: a snapshot of Debian holds other versions."""
     shared = [path for folder in (tools.HERE, HERE) for path in folder.iterdir() if path.suffix in (".txt", ".sh")]
     own = [path for path in (HERE / board.files).rglob("*") if path.is_file()]
     return {
@@ -50,39 +53,34 @@ def board_root_inputs(board: BoardProfile) -> dict[str, object]:
 
 
 def board_packages(board: BoardProfile) -> list[str]:
-    """What is installed beyond Debian's minbase."""
+    """The packages that are installed beyond Debian's minbase."""
     return [*read_words(HERE.parent / "packages.txt"), board.kernel, *board.packages]
 
 
 def board_root_key(board: BoardProfile) -> str:
-    """The name of the board's files and 16 hexadecimal digits of the inputs: boards that differ in neither share it."""
+    """The folder of the board's files and 16 hexadecimal digits over the inputs: boards alike in both share a root."""
     text = json.dumps(board_root_inputs(board), sort_keys=True)
     return f"{board.files}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def make_board_root(workspace: Workspace, board: BoardProfile) -> dict[str, object]:
-    """The tree as folder/root.tar: packages set up, the boot partition filled; what the manifest says of it."""
+    """Makes the tree as folder/root.tar, with the boot partition's files. Returns what its manifest says."""
     hooks = [
         f"--extract-hook={script_text('hold-initrd.sh')}",
         f"--customize-hook=INITRD={'yes' if board.initrd else 'no'}\n{script_text('boot.sh')}",
     ]
-    components = f"--components={COMPONENTS}"
-    minbase.install_minbase(
-        workspace, tools.ensure_tools(), board_packages(board), files_below(HERE / board.files), hooks, components
-    )
+    files, components = files_below(HERE / board.files), f"--components={COMPONENTS}"
+    install_minbase(workspace, tools.ensure_tools(), board_packages(board), files, hooks, components)
     return board_root_inputs(board)
 
 
 def ensure_board_root(board: BoardProfile) -> BoardRoot:
     """The cached root tree, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
     found = BoardRoot(cache_dir() / "image-roots" / board_root_key(board))
-    how = tree_cache.TreeRecipe(
-        f"root tree of {board.name}", 3 * 2**30, (found.tar.name,), partial(make_board_root, board=board)
-    )
-    tree_cache.ensure_tree(found.folder, how)
+    make = partial(make_board_root, board=board)
+    ensure_tree(found.folder, TreeRecipe(f"root tree of {board.name}", 3 * 2**30, (found.tar.name,), make))
     return found
 
 
 def script_text(name: str) -> str:
-    """The text of a hook."""
     return (HERE / name).read_text()

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.debian.tar_files import files_below, read_words, write_tar
+from deploy.debian.tar_files import files_below, write_tar
 from deploy.debian.tools import Tools
+from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 from deploy.image.board_root import BoardRoot
 from deploy.image.boards import BoardProfile
@@ -25,19 +26,19 @@ LAYERS = (HERE / "common", HERE / "files")
 SWEPT = HERE / "swept.txt"
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 BOOT = "./boot/firmware"
-# It may build llama.cpp and fetch gigabytes over a slow line, each with deadlines of its own.
+# Seconds. A deploy may build llama.cpp and fetch gigabytes over a slow line, each with deadlines of its own.
 DEPLOY_DEADLINE = 6 * 3600.0
 KEPT = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
 
 
 def as_owner(command: list[str]) -> list[str]:
-    """The command as whoever owns the files of a tree."""
+    """The command line by which a command may change any file of a tree: as root, or as root of a user namespace."""
     return command if os.geteuid() == 0 else [*USER_NAMESPACE, *command]
 
 
 @contextmanager
 def unpacked_root(workspace: Workspace, tools: Tools, root: BoardRoot) -> Iterator[Path]:
-    """The root tree in folder/tree, which is gone at the end."""
+    """Unpacks the root tree to folder/tree, which is gone at the end."""
     tree = workspace.folder / "tree"
     tree.mkdir()
     tar = [*tools.program_command("usr/bin/tar"), "--extract", "--same-owner", "--preserve-permissions", *KEPT]
@@ -51,14 +52,14 @@ def unpacked_root(workspace: Workspace, tools: Tools, root: BoardRoot) -> Iterat
 
 
 def remove_as_owner(folder: Path) -> None:
-    """Removes a folder with whatever other user ids own in it, but nothing that is mounted there; Ctrl-C waits."""
+    """Removes a folder with the files of any user id in it, but nothing that is mounted there. Ctrl-C waits."""
     command = as_owner(["rm", "-rf", "--one-file-system", str(folder)])
     with uninterrupted():
         subprocess.run(command, check=False, start_new_session=True)
 
 
 def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:
-    """Puts the files that every board gets over Debian's, and takes out what only a first boot may make."""
+    """Puts the files of every board over Debian's, and takes out what only a first boot may make."""
     layer = workspace.folder / "layer.tar"
     write_tar(layer, [member for folder in LAYERS for member in files_below(folder)])
     tar = [
@@ -75,13 +76,13 @@ def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:
 
 
 def converge_tree(workspace: Workspace, board: BoardProfile, tree: Path, model: str) -> None:
-    """Brings the tree where deploy.py brings any target: everything installed and enabled, nothing started."""
+    """Runs deploy.py on the tree: everything is installed and enabled, and nothing is started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
     workspace.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
 
 
 def pack_boot(workspace: Workspace, tools: Tools, tree: Path) -> tuple[list[str], Path]:
-    """Writes the boot partition's files to folder/input/boot; their names, in order, and a tar file of them."""
+    """Writes the boot partition's files to folder/input/boot. Returns their paths, sorted, and a tar file of them."""
     archive = workspace.folder / "boot.tar"
     options = ["--create", "--file", str(archive), "--directory", str(tree), "--sort=name"]
     workspace.run("boot partition", as_owner([*tools.program_command("usr/bin/tar"), *options, BOOT]))
@@ -96,7 +97,7 @@ def pack_boot(workspace: Workspace, tools: Tools, tree: Path) -> tuple[list[str]
 
 
 def pack_tree(workspace: Workspace, tools: Tools, tree: Path) -> Path:
-    """folder/root.tar: the swept tree in one order, with no time later than SOURCE_DATE_EPOCH."""
+    """Packs the tree as folder/root.tar, without what swept.txt names, sorted, with no time after SOURCE_DATE_EPOCH."""
     patterns = [word for pattern in read_words(SWEPT) for word in ("-o", "-path", pattern)][1:]
     workspace.run("sweeping", as_owner(["find", ".", "-xdev", "(", *patterns, ")", "!", "-type", "d", "-delete"]), tree)
     archive = workspace.folder / "root.tar"
@@ -108,7 +109,7 @@ def pack_tree(workspace: Workspace, tools: Tools, tree: Path) -> Path:
 
 
 def copy_out(tar: tarfile.TarFile, name: str, copy: Path) -> int:
-    """Writes one file of a tar file to `copy`, with a fixed time; its size."""
+    """Writes one file of a tar file to `copy`, with SOURCE_DATE_EPOCH as its time. Returns its size in bytes."""
     source = tar.extractfile(name)
     assert source
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,6 @@ def copy_out(tar: tarfile.TarFile, name: str, copy: Path) -> int:
 
 
 def content_bytes(tree: Path) -> int:
-    """What a tar file's files take on an ext4 file system: whole blocks of 4 KiB, and an inode of 256 bytes each."""
+    """Bytes that a tar file's files take on an ext4 file system: blocks of 4 KiB, and an inode of 256 bytes each."""
     with tarfile.open(tree) as tar:
         return sum(-(-member.size // 4096) * 4096 + (4096 if member.isdir() else 0) + 256 for member in tar)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from deploy.debian import ext4, minbase
-from deploy.debian.tar_files import files_below, read_words
+from deploy.debian.tar_files import files_below
 from deploy.debian.tools import Tools, unpack_archive
+from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import Workspace
 
 HERE = Path(__file__).resolve().parent / "root"

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from deploy.debian import binfmt, tools, tree_cache, workspace
-from deploy.debian.tar_files import read_words, refuse_foreign_programs, write_tar
+from deploy.debian.controller import check_controller
+from deploy.debian.tar_files import refuse_foreign_programs, write_tar
+from deploy.debian.word_lists import read_words
 from deploy.errors import BoardllamaError
 from deploy.vm import root_tree
 from deploy.vm.machine import GUEST_API_PORT
@@ -120,7 +122,7 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypa
     """In one line."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BoardllamaError, match="run sudo apt-get install mmdebstrap"):
-        workspace.check_controller()
+        check_controller()
 
 
 def test_an_x86_program_left_in_the_tree_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.image.assembly import make_image
-from deploy.image.boards import BOARDS, BoardProfile, Emulator, board_named, model_data
+from deploy.image.boards import BOARDS, BoardProfile, board_named, model_data
 from deploy.image.outputs import Outputs
 from deploy.models import architectures
 from deploy.models.gguf_header import read_header
@@ -32,7 +32,7 @@ def image_arguments() -> argparse.ArgumentParser:
 
 
 def size_in_bytes(text: str) -> int:
-    """Bytes."""
+    """The bytes that a text such as 4G or 700M means. Raises ArgumentTypeError for any other text."""
     found = re.fullmatch(r"(\d+)([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r}: write a number and M or G, such as 4G")
@@ -40,25 +40,25 @@ def size_in_bytes(text: str) -> int:
 
 
 def main(words: list[str]) -> int:
-    """Makes one image and says PASS; the exit status. Raises BoardllamaError."""
+    """Makes one image and prints PASS. Returns the exit status. Raises BoardllamaError."""
     options = image_arguments().parse_args(words)
     board, started = board_named(options.board), time.monotonic()
     check_model(board, options.model)
     made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
-    judged = "its content was checked" if options.no_boot or board.emulator is Emulator.NONE else "it booted"
+    judged = "it booted" if board.has_emulator and not options.no_boot else "its content was checked"
     print_files(made)
     print(f"PASS: {made.image} for a {board.title}; {judged}; {time.monotonic() - started:.0f} s")
     return 0
 
 
 def check_model(board: BoardProfile, wanted: str) -> None:
-    """What is wrong with a model that is a file is said before minutes of work. Raises BoardllamaError."""
+    """Raises BoardllamaError for a model file that no board would serve, before minutes of work."""
     if file := model_data(board, wanted).get("model_path"):
         architectures.check(read_header(Path(file)), Path(file).name)
 
 
 def print_files(made: Outputs) -> None:
-    """One line for each file."""
+    """A line for each file: its size and its name."""
     for path in made.all_files:
         print(f"  {path.stat().st_size:>12,} bytes  {path.name}")
 

@@ -1,4 +1,4 @@
-"""make image: root tree, deploy, disk, first boot, signed files; each from a folder that is gone at the end."""
+"""What `make image` does, in order: root tree, deploy, disk, checks, files, first boot; in a folder gone at the end."""
 
 import json
 import tarfile
@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from deploy import signing
-from deploy.debian import ext4, tools
+from deploy.debian.ext4 import make_ext4
 from deploy.debian.staging import staging_folder
+from deploy.debian.tools import SUITE, ensure_tools
 from deploy.debian.workspace import Workspace
 from deploy.files import alone
-from deploy.image import bmap, board_machine, board_root, boot_test, disk, leaks, outputs, sbom, unpacked_tree
-from deploy.image.boards import BoardProfile, Emulator
+from deploy.image import bmap, outputs, unpacked_tree
+from deploy.image.board_machine import check_boot_programs
+from deploy.image.board_root import ensure_board_root
+from deploy.image.boards import BoardProfile
+from deploy.image.boot_test import end_boot_machine, prove_first_boot
 from deploy.image.content import check_content
-from deploy.image.disk import DiskLayout
+from deploy.image.disk import ROOT_UUID, DiskLayout, assemble_disk, layout_for
+from deploy.image.leaks import Traces, refuse_leaks
 from deploy.image.outputs import Outputs
+from deploy.image.sbom import make_sbom
 from deploy.onboard import identity
 from deploy.onboard.places import CURRENT, RELEASES
 
@@ -26,58 +32,65 @@ STATUS, OS_RELEASE = "./var/lib/dpkg/status", "./usr/lib/os-release"
 
 @dataclass(frozen=True)
 class AssembledImage:
-    """An assembled image in the work folder. `release`: the manifest of what was deployed into it."""
+    """A finished disk image in the workspace.
+
+    `blobs`: the size in bytes of each boot loader, by its path in the tree. `release`: the deployed release's manifest.
+    """
 
     disk: Path
     layout: DiskLayout
     blobs: dict[str, int]
-    tree: Path
     release: dict[str, Any]
 
 
 @contextmanager
 def image_workspace(dist: Path, board: BoardProfile) -> Iterator[Workspace]:
-    """A folder for the work, beside build.log in dist/.work; it is removed whatever happens."""
+    """A workspace beside build.log in dist/.work, which is removed whatever happens. One run at a time has it."""
     work = dist / ".work"
     work.mkdir(parents=True, exist_ok=True)
     with alone(work, "image"):
         (work / "build.log").unlink(missing_ok=True)
         with staging_folder(work, clear_workspace) as folder:
             (folder / "input").mkdir()
-            yield Workspace(folder, tools.SUITE, f"image of {board.name}")
+            yield Workspace(folder, SUITE, f"image of {board.name}")
 
 
-def clear_workspace(work: Path) -> None:
-    """Removes a folder of work, and ends the machine in it, which the folder alone can name."""
-    boot_test.end_boot_machine(work)
-    unpacked_tree.remove_as_owner(work)
+def clear_workspace(folder: Path) -> None:
+    """Ends the machine whose files are in the folder, which nothing else knows of, then removes the folder."""
+    end_boot_machine(folder)
+    unpacked_tree.remove_as_owner(folder)
 
 
 def assemble_image(workspace: Workspace, board: BoardProfile, model: str, size: int | None) -> AssembledImage:
-    """The disk image in the work folder. Raises BoardllamaError when it holds what it must not, or lacks something."""
-    controller_tools, debian = tools.ensure_tools(), board_root.ensure_board_root(board)
-    with unpacked_tree.unpacked_root(workspace, controller_tools, debian) as tree:
-        unpacked_tree.dress_tree(workspace, controller_tools, tree)
+    """Makes the disk image. `model` and `size` (bytes of the whole disk) as `make image` was told.
+
+    Raises BoardllamaError when the image holds what no image may, or lacks what its board needs.
+    """
+    tools = ensure_tools()
+    with unpacked_tree.unpacked_root(workspace, tools, ensure_board_root(board)) as tree:
+        unpacked_tree.dress_tree(workspace, tools, tree)
         unpacked_tree.converge_tree(workspace, board, tree, model)
-        boot_files, boot_tar = unpacked_tree.pack_boot(workspace, controller_tools, tree)
-        packed = unpacked_tree.pack_tree(workspace, controller_tools, tree)
+        boot_files, boot_tar = unpacked_tree.pack_boot(workspace, tools, tree)
+        packed = unpacked_tree.pack_tree(workspace, tools, tree)
     with workspace.doing("search for what is never baked"):
-        leaks.refuse_leaks((packed, boot_tar), leaks.Traces.of_this_controller(workspace.folder))
-    layout = disk.layout_for(board, unpacked_tree.content_bytes(packed), size)
+        refuse_leaks((packed, boot_tar), Traces.of_this_controller(workspace.folder))
+    layout = layout_for(board, unpacked_tree.content_bytes(packed), size)
     release, blobs = copy_inputs(packed, board, workspace.folder / "input")
-    identity_text = identity.Identity().render()
     (workspace.folder / "input/identity").mkdir()
-    outputs.write_dated(workspace.folder / "input/identity/boardllama.txt", identity_text.encode())
+    outputs.write_dated(workspace.folder / "input/identity/boardllama.txt", identity.Identity().render().encode())
     root_disk = workspace.folder / "input/root.ext4"
-    ext4.make_ext4(workspace, controller_tools, packed, root_disk, layout.root_size, disk.ROOT_UUID)
-    made = disk.assemble_disk(workspace, controller_tools, layout, boot_files)
+    make_ext4(workspace, tools, packed, root_disk, layout.root_size, ROOT_UUID)
+    disk = assemble_disk(workspace, tools, layout, boot_files)
     root_disk.unlink()
-    check_content(workspace, controller_tools, made, layout, boot_files)
-    return AssembledImage(made, layout, blobs, packed, release)
+    check_content(workspace, tools, disk, layout, boot_files)
+    return AssembledImage(disk, layout, blobs, release)
 
 
 def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Copies boot loaders and what the bill of materials needs; the release's manifest, and the loaders' sizes."""
+    """Copies the boot loaders, and what the bill of materials is made from, out of the packed tree.
+
+    Returns the manifest of the release in the tree, and the size in bytes of each boot loader by its path.
+    """
     with tarfile.open(packed) as tar:
         for name in (STATUS, OS_RELEASE):
             unpacked_tree.copy_out(tar, name, into / "sbom" / name)
@@ -92,7 +105,7 @@ def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str
 
 
 def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImage) -> Outputs:
-    """Everything but the move to dist/."""
+    """Writes and signs every file that goes to dist/, in the workspace's folder `out`."""
     out = Outputs(workspace.folder / "out", board.name)
     out.folder.mkdir()
     with workspace.doing("map"):
@@ -101,28 +114,32 @@ def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImag
         outputs.compress_image(made.disk, out.image)
     outputs.write_dated(out.path_of(".bmap"), mapped.render_xml().encode())
     known = workspace.folder / "input/sbom"
-    outputs.write_dated(out.path_of(".spdx.json"), sbom.make_sbom(workspace, known, board.name, made.release))
+    outputs.write_dated(out.path_of(".spdx.json"), make_sbom(workspace, known, board.name, made.release))
     more = {
         "packages": outputs.installed_packages((known / STATUS).read_text()),
         "pins": made.release["pins"],
         "release": made.release["id"],
     }
     files = [outputs.file_entry(path) for path in out.described_files]
-    outputs.write_dated(out.manifest, outputs.render_manifest(board.name, files, made.layout, mapped, made.blobs, more))
-    outputs.write_dated(
-        out.path_of(".sha256"), outputs.checksum_lines([*files, outputs.file_entry(out.manifest)]).encode()
-    )
+    manifest = outputs.render_manifest(board.name, files, made.layout, mapped, made.blobs, more)
+    outputs.write_dated(out.manifest, manifest)
+    sums = outputs.checksum_lines([*files, outputs.file_entry(out.manifest)])
+    outputs.write_dated(out.path_of(".sha256"), sums.encode())
     signing.sign(out.manifest)
     return out
 
 
 def make_image(board: BoardProfile, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:
-    """Makes the image, has its first boot judged, and leaves it in dist/. Raises BoardllamaError."""
-    if boots and board.emulator is not Emulator.NONE:
-        board_machine.check_boot_programs()
+    """Makes the image, has its first boot judged, and leaves its files in dist/. Raises BoardllamaError.
+
+    `boots`: whether the image is booted, where QEMU has a machine for its board.
+    """
+    boots = boots and board.has_emulator
+    if boots:
+        check_boot_programs()
     with image_workspace(dist, board) as workspace:
         made = assemble_image(workspace, board, model, size)
         out = write_outputs(workspace, board, made)
-        if boots and board.emulator is not Emulator.NONE:
-            boot_test.prove_first_boot(workspace, tools.ensure_tools(), made.disk, made.layout)
+        if boots:
+            prove_first_boot(workspace, ensure_tools(), made.disk, made.layout)
         return outputs.publish_outputs(out, dist)

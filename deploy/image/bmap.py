@@ -1,8 +1,8 @@
 """Which blocks of a disk image matter, as a bmap file (format 2.0) that bmaptool and `make flash` read.
 
-Our own, because bmaptool's depends on the file system that the image lies on: it maps what that has allocated. Here a
-block is mapped when it is not all zeros, so the same image has the same map everywhere. What is not mapped must read as
-zeros on the card.
+bmaptool is not asked to make the file, because it maps what the controller's file system has allocated. Here a block is
+mapped when it is not all zeros, so the same image has the same map everywhere. What is not mapped must read as zeros on
+the card.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ CHUNK = 256 * BLOCK
 
 @dataclass(frozen=True)
 class BlockRange:
-    """Blocks `first` to `last`, both included, and the SHA-256 of their bytes."""
+    """Blocks `first` to `last`, both included, and the SHA-256 of their bytes in hexadecimal digits."""
 
     first: int
     last: int
@@ -25,13 +25,13 @@ class BlockRange:
 
     @property
     def block_numbers(self) -> str:
-        """As the format writes them."""
+        """The numbers of the blocks, as the format writes them: 3 or 3-7."""
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
 @dataclass(frozen=True)
 class ImageMap:
-    """All that is mapped of an image of `size` bytes; `sha256` is that of the whole image."""
+    """The ranges that matter of an image of `size` bytes; `sha256` is that of the whole image."""
 
     size: int
     sha256: str
@@ -39,16 +39,16 @@ class ImageMap:
 
     @property
     def block_count(self) -> int:
-        """How many are mapped."""
+        """How many blocks are mapped."""
         return sum(part.last - part.first + 1 for part in self.ranges)
 
     @property
     def mapped_bytes(self) -> int:
-        """Bytes that are mapped."""
+        # The last block of an image may be shorter than the others.
         return min(self.block_count * BLOCK, self.size)
 
     def render_xml(self) -> str:
-        """The bmap file. Its own checksum is computed with zeros in its place, as the format wants it."""
+        """The bmap file. Its checksum of itself is computed with zeros in the checksum's place, as the format wants."""
         rows = "\n".join(
             f'        <Range chksum="{part.sha256}"> {part.block_numbers} </Range>' for part in self.ranges
         )
@@ -65,7 +65,7 @@ class ImageMap:
 
 
 def map_image(image: Path) -> ImageMap:
-    """The map of an image: one pass over its bytes."""
+    """Reads the whole image once."""
     whole, ranges = hashlib.sha256(), list[BlockRange]()
     first, last, part = 0, -2, hashlib.sha256()
     for block, content in nonzero_blocks(image, whole.update):

@@ -1,4 +1,4 @@
-"""A board in QEMU, started from a card as its own firmware starts it."""
+"""A board in QEMU, which starts from a card as the board's own firmware starts it."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class BoardMachine(Machine):
         return self.folder / "card.img"
 
     def qemu_command(self, public_key: str) -> list[str]:
-        """QEMU's command line; the key comes by boardllama.txt, as a technician's."""
+        """QEMU's command line. The key is not in it: it comes in boardllama.txt, as a technician's does."""
         network = f"user,id=net,restrict=on,{self.forward_rule(self.ssh_port, 22)}"
         return [
             *("qemu-system-aarch64", "-name", f"boardllama-{self.name}", "-nodefaults", "-display", "none"),
@@ -42,7 +42,7 @@ class BoardMachine(Machine):
         ]
 
     def efi_arguments(self) -> list[str]:
-        """A machine with EFI firmware, which starts what it finds on the disk."""
+        """A machine whose EFI firmware starts what it finds on the disk."""
         return [
             *("-machine", "virt", "-cpu", self.hardware.cpu, "-smp", str(self.hardware.cores)),
             *("-m", str(self.hardware.memory)),
@@ -55,7 +55,7 @@ class BoardMachine(Machine):
         ]
 
     def raspi3_arguments(self) -> list[str]:
-        """QEMU has no GPU to run the firmware: kernel, initrd, device tree and arguments are what that would read."""
+        """QEMU has no GPU to run the firmware, so kernel, initrd, device tree and arguments are taken off the card."""
         return [
             *("-machine", "raspi3b", "-kernel", "kernel", "-initrd", "initrd", "-dtb", "board.dtb"),
             *("-append", self.arguments, "-drive", "file=card.img,format=raw,if=sd,discard=unmap"),
@@ -71,7 +71,7 @@ def check_boot_programs() -> None:
 
 
 def with_firmware(tools: Tools, machine: BoardMachine, layout: DiskLayout) -> BoardMachine:
-    """The machine with what its board's firmware brings, or takes off the card."""
+    """The machine with, in its folder, what firmware would bring or read from the card. Raises BoardllamaError."""
     if machine.emulator is Emulator.EFI:
         shutil.copyfile(VARIABLES, machine.folder / "efi-variables.fd")
         return machine

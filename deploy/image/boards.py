@@ -1,4 +1,4 @@
-"""Board: one kind of machine, and what its image consists of."""
+"""The kinds of board, and what the image of each consists of."""
 
 import difflib
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ MIB = 2**20
 
 
 class Table(Enum):
-    """Partition tables, by genimage's names. Linux reads the GPT of both.
+    """Partition tables, by genimage's names. Both are a GPT, which Linux reads.
 
-    HYBRID: with an MBR that shows the boot partition too, the only table that the boot ROM of a Raspberry Pi 3 reads.
+    HYBRID has an MBR that shows the boot partition too: the boot ROM of a Raspberry Pi 3 reads no other table.
     """
 
     GPT = "gpt"
@@ -21,7 +21,7 @@ class Table(Enum):
 
 
 class Emulator(Enum):
-    """QEMU's machine that starts the image as the board does; NONE: the image is judged by its content."""
+    """QEMU's machine that starts the image as the board does. NONE: the image is judged by its content alone."""
 
     EFI = "virt"
     RASPI3 = "raspi3b"
@@ -30,7 +30,7 @@ class Emulator(Enum):
 
 @dataclass(frozen=True)
 class Blob:
-    """A boot loader outside of any partition: a file of the root tree, and its place on the disk in bytes."""
+    """A boot loader outside of any partition. `path`: in the root tree. `offset`: on the disk, in bytes."""
 
     path: str
     offset: int
@@ -38,10 +38,13 @@ class Blob:
 
 @dataclass(frozen=True)
 class BoardProfile:
-    """`cpu`: a name of deploy/cpu.py. `memory`: bytes that Linux finds on the smallest one, where a model must fit.
-    `files`: the folder of root/ whose files are in the tree when kernel and initrd are made. `initrd`: the kernel has
-    no driver of the card built in. `needs`: patterns that must match a file of the boot partition. `blobs` lie before
-    `first`, the first partition's offset in bytes. `model`: what it gets unless `make image` is told otherwise.
+    """A kind of board.
+
+    `cpu`: a name of deploy/cpu.py. `memory`: bytes that Linux finds on the smallest board of this kind, where a model
+    must fit. `files`: the folder of root/ whose files are in the tree when kernel and initrd are made. `initrd`: true
+    where the kernel has no driver of the card built in. `needs`: patterns, each of which must match a file of the boot
+    partition. `blobs` lie before `first`, the first partition's offset in bytes. `model`: the one in the image unless
+    `make image` is told otherwise.
     """
 
     name: str
@@ -59,12 +62,16 @@ class BoardProfile:
     first: int = MIB
     model: str = "hub"
 
+    @property
+    def has_emulator(self) -> bool:
+        return self.emulator is not Emulator.NONE
+
 
 U_BOOT = "usr/lib/u-boot/rockpro64-rk3399"
 
 
 def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> BoardProfile:
-    """All of them start alike; `needs`: what the GPU of that one loads."""
+    """All Raspberry Pis start alike, but for `needs`: what the GPU of this one loads."""
     return BoardProfile(
         name=f"rpi{number}",
         title=f"Raspberry Pi {number}",
@@ -125,7 +132,10 @@ def board_named(name: str) -> BoardProfile:
 
 
 def model_data(board: BoardProfile, wanted: str) -> dict[str, str | None]:
-    """MODEL of `make image` as settings: smoke, hub, none, or a file. Raises BoardllamaError."""
+    """The settings for `wanted`, the MODEL of `make image`: smoke, hub, none, or a file; empty: the board's own.
+
+    Raises BoardllamaError.
+    """
     model = wanted or board.model
     if model in ("smoke", "hub", "none"):
         return {"model": None if model == "none" else model}

@@ -26,9 +26,9 @@ from deploy.vm.readiness import MachineProgress, last_console_lines, run_in_gues
 
 # Larger than any image without a model, and a power of two, which QEMU wants of an SD card.
 CARD_BYTES = 4 * 2**30
-# Seconds without a sign of life. A Raspberry Pi 3 with four emulated cores takes two minutes to SSH on a quiet
-# controller.
+# Seconds without a sign of life. An emulated Raspberry Pi 3 takes two minutes to SSH on a quiet controller.
 READY_DEADLINE = 600.0
+# All in seconds.
 HEALTH_DEADLINE = 900
 COPY_DEADLINE = 600.0
 OFF_DEADLINE = 180.0
@@ -38,9 +38,9 @@ FOLDER = "boot-test"
 
 
 def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> None:
-    """Boots a copy of the image as a board does for the first time, and has the board suite judge it.
+    """Boots a copy of the image as a board does for the first time, and has the board suite judge the board.
 
-    Raises BoardllamaError with the reason when anything fails. The image is only read.
+    The image itself is only read. Raises BoardllamaError with the reason when anything fails.
     """
     machine = prepare_card(workspace, tools, disk, layout)
     progress = MachineProgress(machine)
@@ -56,7 +56,7 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
         wait_for_new_login(machine)
         run_board_suite(workspace, machine)
         power_off_board(machine)
-        check_card(workspace, tools, machine, layout)
+        content.check_root_file_system(workspace, tools, "check of the card", machine.card, layout)
     except BoardllamaError:
         print(last_console_lines(machine), file=sys.stderr, flush=True)
         raise
@@ -65,7 +65,7 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
 
 
 def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> BoardMachine:
-    """The card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
+    """Makes the card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
     board, folder = layout.board, workspace.folder / FOLDER
     folder.mkdir()
     (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
@@ -84,12 +84,12 @@ def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLay
 
 
 def end_boot_machine(work: Path) -> None:
-    """Ends the machine of that folder, which a killed run left running."""
+    """Ends the machine of that workspace, which a killed run left running."""
     power.cut_power(BoardMachine(work / FOLDER, 0, 0, Path(), "", Hardware()))
 
 
 def check_first_boot(machine: BoardMachine) -> None:
-    """Raises BoardllamaError with everything that the first boot was to do and has not done."""
+    """Raises BoardllamaError with every answer to QUESTIONS that is wrong."""
     wrong = [
         why
         for question, why in QUESTIONS.items()
@@ -112,7 +112,7 @@ QUESTIONS = {
 
 
 def bring_model(machine: BoardMachine) -> None:
-    """Gives the server of an image without a model a small one, as an operator brings one."""
+    """Brings a small model to the board of an image without a model, in the way of an operator."""
     if not json.loads(run_in_guest(machine, "boardllama status"))["waiting"]:
         return
     model = smoke_model()
@@ -123,7 +123,7 @@ def bring_model(machine: BoardMachine) -> None:
 
 
 def wait_for_health(machine: BoardMachine) -> None:
-    """Returns when the server answers as it should. Raises BoardllamaError with its reason."""
+    """Returns when the server is healthy. Raises BoardllamaError with the reason why it is not."""
     try:
         wait(lambda: board_health(machine), HEALTH_DEADLINE, MachineProgress(machine).say)
     except Unhealthy as error:
@@ -131,7 +131,7 @@ def wait_for_health(machine: BoardMachine) -> None:
 
 
 def board_health(machine: BoardMachine) -> Health:
-    """What the board says of its server. Raises BoardllamaError with what it says instead."""
+    """The server's health, as the board tells it. Raises BoardllamaError with the board's words when it tells none."""
     said = run_in_guest(machine, "boardllama health --json 2>&1 || true").strip()
     try:
         return Health.from_json(said.splitlines()[-1])
@@ -140,7 +140,7 @@ def board_health(machine: BoardMachine) -> Health:
 
 
 def power_off_board(machine: BoardMachine) -> None:
-    """Raises BoardllamaError when the board does not power itself off."""
+    """Returns when the board has powered itself off. Raises BoardllamaError when it does not."""
     with power.qemu_process(machine) as qemu:
         run_in_guest(machine, "systemctl --no-block poweroff")
         if not power.wait_for_end(qemu, MachineProgress(machine), OFF_DEADLINE):
@@ -148,17 +148,12 @@ def power_off_board(machine: BoardMachine) -> None:
     power.close_shared_connection(machine)
 
 
-def check_card(workspace: Workspace, tools: Tools, machine: BoardMachine, layout: DiskLayout) -> None:
-    """Raises BoardllamaError when the root file system, which has grown, is not whole."""
-    fsck = [*tools.program_command("usr/sbin/e2fsck"), "-f", "-n", f"{machine.card}?offset={layout.root_offset}"]
-    workspace.run("check of the card", fsck)
-
-
 def wait_for_new_login(machine: BoardMachine) -> None:
     """Returns when a new connection may log in. Raises BoardllamaError.
 
-    Waiting for SSH has opened many without one, and QEMU delivers them all when the board is up: OpenSSH since 9.8 then
-    turns their address away for some 20 s (PerSourcePenalties of sshd_config(5)), and an image has its defaults.
+    While SSH was waited for, many connections were opened that never logged in, and QEMU delivers all of them when the
+    board is up. OpenSSH since 9.8 then turns their address away for some 20 s (PerSourcePenalties of sshd_config(5)),
+    and an image has OpenSSH's defaults.
     """
     progress = MachineProgress(machine)
     while True:
@@ -173,7 +168,7 @@ def wait_for_new_login(machine: BoardMachine) -> None:
 
 
 def run_board_suite(workspace: Workspace, machine: BoardMachine) -> None:
-    """The board suite. Raises BoardllamaError with the names of the tests that failed."""
+    """Has tests/board judge the machine. Raises BoardllamaError with the names of the tests that failed."""
     data = {
         "ssh_hostname": "127.0.0.1",
         "ssh_port": machine.ssh_port,

@@ -1,6 +1,5 @@
-"""Whether a finished disk image is what its board starts: judged by what a reader of its own finds on it."""
+"""Whether a finished disk image is what its board starts, judged by other programs than those that wrote the image."""
 
-import hashlib
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -26,17 +25,22 @@ def check_content(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLa
     ]
     if wrong:
         raise BoardllamaError(f"the image does not start a {board.title}: {'; '.join(wrong)}")
+    check_root_file_system(workspace, tools, "check of the root file system", disk, layout)
+
+
+def check_root_file_system(workspace: Workspace, tools: Tools, step: str, disk: Path, layout: DiskLayout) -> None:
+    """Raises BoardllamaError when e2fsck, run as the step of that name, finds the root file system damaged."""
     fsck = [*tools.program_command("usr/sbin/e2fsck"), "-f", "-n", f"{disk}?offset={layout.root_offset}"]
-    workspace.run("check of the root file system", fsck)
+    workspace.run(step, fsck)
 
 
 def missing_files(board: BoardProfile, boot_files: list[str]) -> list[str]:
-    """What the board's loader needs and nothing on the boot partition matches."""
+    """The patterns of what the board's loader needs that no file of the boot partition matches."""
     return [need for need in board.needs if not any(fnmatchcase(name, need) for name in boot_files)]
 
 
 def wrong_table(tools: Tools, disk: Path, layout: DiskLayout) -> list[str]:
-    """How the partition table differs from the layout, as sfdisk reads it."""
+    """Each difference between the layout and the partition table, as sfdisk reads the table."""
     table = json.loads(image_tool_output(tools, "usr/sbin/sfdisk", "--json", str(disk)))["partitiontable"]
     found = (
         []
@@ -60,7 +64,7 @@ def wrong_table(tools: Tools, disk: Path, layout: DiskLayout) -> list[str]:
 
 
 def mbr_partitions(disk: Path) -> set[tuple[int, int]]:
-    """Type and first byte of every partition of the MBR."""
+    """Type and offset in bytes of every partition of the MBR."""
     with disk.open("rb") as file:
         sector = file.read(SECTOR)
     rows = [sector[446 + 16 * place :][:16] for place in range(4)]
@@ -68,13 +72,13 @@ def mbr_partitions(disk: Path) -> set[tuple[int, int]]:
 
 
 def wanted_mbr(layout: DiskLayout) -> set[tuple[int, int]]:
-    """The one that protects the GPT, and beside it the boot partition as FAT32 where a boot ROM reads the MBR alone."""
+    """The partition that protects the GPT, and the boot partition as FAT32 for a boot ROM that reads the MBR alone."""
     protective = (0xEE, SECTOR)
     return {protective, (0x0C, layout.board.first)} if layout.board.table is Table.HYBRID else {protective}
 
 
 def wrong_blobs(disk: Path, board: BoardProfile, made: Path) -> list[str]:
-    """Boot loaders that do not stand at their offset as the package has them."""
+    """Each boot loader that does not stand at its offset, byte for byte as `made` has it."""
     found = []
     with disk.open("rb") as file:
         for place, blob in enumerate(board.blobs):
@@ -86,28 +90,19 @@ def wrong_blobs(disk: Path, board: BoardProfile, made: Path) -> list[str]:
 
 
 def wrong_files(tools: Tools, disk: Path, layout: DiskLayout, names: list[str], made: Path) -> list[str]:
-    """Files that the FAT file systems do not give back as they were put in."""
-    found = [name for name in names if fat_file_sha256(tools, disk, layout.board.first, name) != digest(made / name)]
-    told = made.parent / "identity/boardllama.txt"
-    found += [] if fat_file_sha256(tools, disk, layout.identity_offset, told.name) == digest(told) else [told.name]
-    return [f"{name} is damaged" for name in found]
-
-
-def fat_file_sha256(tools: Tools, disk: Path, offset: int, name: str) -> str:
-    """SHA-256 of a file of the FAT file system at that byte of the disk."""
-    return hashlib.sha256(fat_file(tools, disk, offset, name)).hexdigest()
+    """Each file that its FAT file system does not give back as it was put in."""
+    given = [(layout.board.first, name, made / name) for name in names]
+    given += [(layout.identity_offset, "boardllama.txt", made.parent / "identity/boardllama.txt")]
+    return [
+        f"{name} is damaged" for offset, name, path in given if fat_file(tools, disk, offset, name) != path.read_bytes()
+    ]
 
 
 def fat_file(tools: Tools, disk: Path, offset: int, name: str) -> bytes:
-    """A file of the FAT file system at that byte of the disk."""
+    """The content of a file in the FAT file system at that byte of the disk. Raises BoardllamaError."""
     return image_tool_output(tools, "usr/bin/mtype", "-i", f"{disk}@@{offset}", f"::{name}")
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a small file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def image_tool_output(tools: Tools, path: str, *words: str) -> bytes:
-    """Standard output of one of the image tools. Raises BoardllamaError."""
+    """Standard output of the program at that path of the tools. Raises BoardllamaError."""
     return output(*tools.program_command(path), *words, deadline=DEADLINE, name=Path(path).name)

@@ -1,4 +1,4 @@
-"""The disk image: partitions and boot loaders laid out by genimage. Nothing is mounted, no device is used."""
+"""The disk image: genimage lays partitions and boot loaders out. Nothing is mounted, and no device is used."""
 
 import shlex
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from deploy.image.boards import MIB, BoardProfile, Table
 
 # All ids are fixed: the same files are the same image. Partitions differ in the last digits.
 DISK_UUID = "b0a4d11a-0000-4000-8000-000000000010"
+# Of the MBR of a hybrid table, in genimage's language.
+HYBRID_ID = "    disk-signature = 0xb0a4d11a\n"
 PARTITION_UUIDS = {
     name: f"b0a4d11a-0000-4000-8000-00000000001{place}" for name, place in (("boot", 1), ("identity", 2), ("root", 3))
 }
@@ -32,35 +34,35 @@ SPARE_BYTES = 96 * MIB
 
 @dataclass(frozen=True)
 class DiskLayout:
-    """Where everything lies, in bytes. Partitions are aligned to MiB."""
+    """Where everything lies on the disk, in bytes. Partitions are aligned to MiB."""
 
     board: BoardProfile
     root_size: int
 
     @property
     def identity_offset(self) -> int:
-        """The partition of boardllama.txt."""
+        """The beginning of the partition that holds boardllama.txt."""
         return self.board.first + BOOT_BYTES
 
     @property
     def root_offset(self) -> int:
-        """The last partition, which grows on the card."""
+        """The beginning of the last partition, which grows on the card."""
         return self.identity_offset + IDENTITY_BYTES
 
     @property
     def disk_size(self) -> int:
-        """Of the whole image, with the second copy of the table."""
+        """The whole image, with the second copy of the table at its end."""
         return self.root_offset + self.root_size + MIB
 
     def boot_sectors(self, blobs: dict[str, int]) -> list[list[int]]:
-        """[offset, length] of what makes a card boot, to be written last; `blobs` gives each blob's size."""
+        """[offset, length] in bytes of all that makes a card boot, to be written last. `blobs`: sizes by path."""
         return [[0, TABLE_BYTES], *([blob.offset, blobs[blob.path]] for blob in self.board.blobs)]
 
 
 def layout_for(board: BoardProfile, content: int, size: int | None) -> DiskLayout:
-    """The layout for a root tree with `content` bytes (blocks and inodes), on a disk of `size` bytes when given.
+    """The layout for a root tree that takes `content` bytes (blocks and inodes), on a disk of `size` bytes.
 
-    Raises BoardllamaError when that is too small.
+    None: as small as it can be. Raises BoardllamaError when `size` is too small.
     """
     least = DiskLayout(board, round_up(content + content // 16 + SPARE_BYTES))
     if size is None:
@@ -74,12 +76,12 @@ def layout_for(board: BoardProfile, content: int, size: int | None) -> DiskLayou
 
 
 def round_up(size: int) -> int:
-    """To whole MiB."""
+    """The size in bytes, made up to whole MiB."""
     return -(-size // MIB) * MIB
 
 
 def fat_section(name: str, label: str, size: int, options: str, files: list[str]) -> str:
-    """A FAT file system for genimage; names of files are their paths in its input folder below <name>/."""
+    """A FAT file system in genimage's language. `files` are paths below the folder <name>/ of genimage's input."""
     entries = "\n".join(f'    file "{file}" {{ image = "{name}/{file}" }}' for file in sorted(files))
     return (
         f'image {name}.vfat {{\n  vfat {{\n    label = "{label}"\n    extraargs = "{options}"\n'
@@ -88,7 +90,7 @@ def fat_section(name: str, label: str, size: int, options: str, files: list[str]
 
 
 def partition_section(name: str, kind: str, offset: int, size: int, image: str, more: str = "") -> str:
-    """A partition for genimage."""
+    """A partition in genimage's language; `offset` and `size` in bytes."""
     return (
         f'  partition {name} {{\n    image = "{image}"\n    partition-type-uuid = "{kind}"\n'
         f'    partition-uuid = "{PARTITION_UUIDS[name]}"\n    offset = {offset}\n    size = {size}\n{more}  }}\n'
@@ -96,7 +98,7 @@ def partition_section(name: str, kind: str, offset: int, size: int, image: str, 
 
 
 def genimage_config(layout: DiskLayout, boot_files: list[str]) -> str:
-    """What genimage is told."""
+    """The configuration from which genimage makes disk.img. `boot_files`: paths on the boot partition."""
     board = layout.board
     # A hybrid table shows the boot partition as FAT32 (LBA) in the MBR; U-Boot looks at bootable partitions.
     more = "    partition-type = 0x0c\n" if board.table is Table.HYBRID else "    bootable = true\n"
@@ -119,11 +121,8 @@ def genimage_config(layout: DiskLayout, boot_files: list[str]) -> str:
     )
 
 
-HYBRID_ID = "    disk-signature = 0xb0a4d11a\n"
-
-
 def assemble_disk(workspace: Workspace, tools: Tools, layout: DiskLayout, boot_files: list[str]) -> Path:
-    """folder/disk.img from folder/input: boot/…, identity/…, blob0…, root.ext4."""
+    """Makes folder/disk.img from folder/input, which holds boot/, identity/, root.ext4, and blob0, blob1, and so on."""
     folder = workspace.folder
     (folder / "genimage.cfg").write_text(genimage_config(layout, boot_files))
     for name in ("tmp", "empty"):

@@ -1,4 +1,4 @@
-"""What an image must never hold, judged on the finished root by name and by content: any find ends the build."""
+"""What an image must never hold, searched for in the finished root by name and by content. Any find ends the build."""
 
 import os
 import re
@@ -33,7 +33,7 @@ OURS = (REPO / "deploy/image", REPO / "deploy/onboard", REPO / "templates")
 
 @dataclass(frozen=True)
 class LeakRule:
-    """A file that matches a pattern, and is not empty unless `empty` matters too, is what `why` says."""
+    """`why`: what a file is whose path matches a pattern. Empty files are judged only where `empty` is true."""
 
     why: str
     patterns: tuple[str, ...]
@@ -61,7 +61,7 @@ RULES = (
 
 
 def refuse_leaks(trees: Iterable[Path], traces: "Traces") -> None:
-    """Raises BoardllamaError naming every file of the tar files that breaks a rule, and the rule."""
+    """Raises BoardllamaError that names the files of the tar files which break a rule, and the rule."""
     found = [line for tree in trees for line in find_leaks(tree, traces)]
     if found:
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""
@@ -69,7 +69,7 @@ def refuse_leaks(trees: Iterable[Path], traces: "Traces") -> None:
 
 
 def find_leaks(tree: Path, traces: "Traces") -> Iterator[str]:
-    """Each file that breaks a rule, as "/path: what it is"."""
+    """Each breach of a rule, as "/path: what is wrong"."""
     with tarfile.open(tree) as tar:
         debian = packaged_files(tar)
         for member in tar:
@@ -85,17 +85,17 @@ def find_leaks(tree: Path, traces: "Traces") -> Iterator[str]:
 
 
 def packaged_files(tar: tarfile.TarFile) -> frozenset[str]:
-    """The files that Debian's packages brought: a host name may be a word that stands in one of them."""
+    """Paths of the files that Debian's packages brought. The controller's host name may be a word in one of them."""
     names = set()
     for member in tar:
         if fnmatchcase(member.name, "./var/lib/dpkg/info/*.list"):
             names |= {line.lstrip("/") for line in b"".join(overlapping_pieces(tar, member)).decode().splitlines()}
-    # The lists name what lies below /usr by the links that are there for it.
+    # The lists name files by their old paths, which lead below /usr through links.
     return frozenset(names | {f"usr/{name}" for name in names if name.startswith(("bin/", "sbin/", "lib/"))})
 
 
 def overlapping_pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    """A file's bytes; each piece begins with the end of the one before."""
+    """A file's bytes, piece by piece; each piece begins with the last OVERLAP bytes of the piece before."""
     file, last = tar.extractfile(member), b""
     assert file
     while piece := file.read(PIECE):
@@ -104,7 +104,7 @@ def overlapping_pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterato
 
 
 def judge_file(name: str, size: int, content: Iterator[bytes], traces: "Traces") -> Iterator[str]:
-    """What is wrong with one file."""
+    """Each breach of a rule by one file of `size` bytes, as find_leaks says it."""
     for rule in RULES:
         if (size or rule.empty) and any(fnmatchcase(name, pattern) for pattern in rule.patterns):
             yield f"/{name}: {rule.why}"
@@ -115,7 +115,7 @@ def judge_file(name: str, size: int, content: Iterator[bytes], traces: "Traces")
 
 
 def judge_content(name: str, content: bytes, text: bool, traces: "Traces") -> Iterator[str]:
-    """What is wrong with the bytes of a file, which is a text or a program."""
+    """What is wrong with some bytes of a file. `text`: whether the file is a text, else it is a program."""
     if text and PRIVATE_KEY.search(content):
         yield "it holds a private key"
     if text and name.startswith("etc/") and SECRET.search(content):
@@ -127,26 +127,26 @@ def judge_content(name: str, content: bytes, text: bool, traces: "Traces") -> It
 
 
 def users_with_password(shadow: bytes) -> list[str]:
-    """Users of /etc/shadow whose password is not locked; an empty one lets anybody in."""
+    """Users of /etc/shadow whose password is not locked. An empty password counts: it lets anybody in."""
     rows = [line.split(":") for line in shadow.decode().splitlines()]
     return [row[0] for row in rows if not row[1].startswith(("!", "*"))]
 
 
 def whole_word(name: str) -> bytes:
-    """The pattern of a name that stands alone."""
+    """The regular expression for a name that is not part of a longer word."""
     return rb"(?<![\w-])" + re.escape(name.encode()) + rb"(?![\w-])"
 
 
 @dataclass(frozen=True)
 class Traces:
-    """What would tell on which controller an image was made: `paths` and `names`."""
+    """The `paths` and `names` that would tell on which controller an image was made."""
 
     paths: tuple[str, ...]
     names: tuple[str, ...]
 
     @staticmethod
     def of_this_controller(work: Path) -> "Traces":
-        """Its folders, host name and mirror. A word that every image holds, as our own files do, tells nothing."""
+        """Its folders, host name and mirror. A name that our own files hold tells nothing: every image has it."""
         said = b"".join(path.read_bytes() for folder in OURS for path in sorted(folder.rglob("*")) if path.is_file())
         home = Path.home()
         paths = [str(path) for path in (REPO, cache_dir(), work) if len(path.parts) > 2]
@@ -158,14 +158,13 @@ class Traces:
         )
 
     def without_names(self) -> "Traces":
-        """The paths alone."""
         return Traces(self.paths, ())
 
     def in_program(self, content: bytes) -> str | None:
-        """The path of the controller that these bytes hold."""
+        """The first path of the controller that these bytes hold."""
         return next((path for path in self.paths if path.encode() in content), None)
 
     def in_text(self, content: bytes) -> str | None:
-        """The path or, as a whole word, the name of the controller that these bytes hold."""
+        """The first path of the controller that these bytes hold or, as a whole word, its first name."""
         names = (name for name in self.names if re.search(whole_word(name), content))
         return self.in_program(content) or next(names, None)

@@ -17,47 +17,46 @@ from deploy.image.sbom import CREATED
 from deploy.interrupts import uninterrupted
 
 FORMAT = 1
-# Threads change how the work is cut up, not from which on: the same bytes whether a controller has 2 cores or 64.
+# zstd with threads cuts the image into pieces by a fixed size: two threads and sixty-four give the same bytes. Without
+# threads it does not cut, and gives others.
 LEVEL, THREADS = 9, 2
-# Kernels and firmware lie on both partitions: looking back saves 6 % of a Raspberry Pi's image. 2^27 bytes is the most
-# that zstd and bmaptool undo without being asked to.
+# Kernels and firmware lie on two partitions: a window that spans both saves 6 % of a Raspberry Pi's image. 2^27 bytes
+# is the largest window that zstd and bmaptool decompress without an option.
 WINDOW_LOG = 27
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one image in a folder."""
+    """Paths of the files of a board's image in a folder."""
 
     folder: Path
     board: str
 
     def path_of(self, suffix: str) -> Path:
-        """boardllama-<board><suffix>."""
         return self.folder / f"boardllama-{self.board}{suffix}"
 
     @property
     def image(self) -> Path:
-        """The compressed image."""
         return self.path_of(".img.zst")
 
     @property
     def manifest(self) -> Path:
-        """What everything else is checked against; it is what is signed."""
+        """The signed file, against which all others are checked."""
         return self.path_of(".manifest.json")
 
     @property
     def described_files(self) -> tuple[Path, ...]:
-        """What the manifest describes."""
+        """The files that the manifest describes: image, map, bill of materials."""
         return self.image, self.path_of(".bmap"), self.path_of(".spdx.json")
 
     @property
     def all_files(self) -> tuple[Path, ...]:
-        """Everything, the signature last: whoever sees that has the rest."""
+        """Every file. The signature comes last: where it is, all others are."""
         return *self.described_files, self.manifest, self.path_of(".sha256"), self.path_of(".manifest.json.sig")
 
 
 def compress_image(disk: Path, image: Path) -> None:
-    """zstd, without a time or a name in it."""
+    """Writes `image`, zstd without a time or a name in it. The same disk gives the same bytes."""
     parameters = zstandard.ZstdCompressionParameters.from_level(
         LEVEL, threads=THREADS, write_checksum=True, enable_ldm=True, window_log=WINDOW_LOG
     )
@@ -74,7 +73,11 @@ def render_manifest(
     blobs: dict[str, int],
     more: dict[str, Any],
 ) -> bytes:
-    """The manifest's bytes. `files`: the entries of image, map and bill. `more`: packages, pins and release."""
+    """The manifest's bytes: JSON, which deploy/flash/manifest.py reads.
+
+    `files`: the entries of image, map and bill of materials. `blobs`: the sizes of boot loaders. `more`: the keys
+    packages, pins and release.
+    """
     content = {
         "format": FORMAT,
         "board": board,
@@ -89,17 +92,17 @@ def render_manifest(
 
 
 def file_entry(path: Path) -> dict[str, Any]:
-    """A file as the manifest names it."""
+    """A file as the manifest describes it: name, size in bytes, SHA-256."""
     return {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def checksum_lines(files: Iterable[dict[str, Any]]) -> str:
-    """What `sha256sum --check` reads, from entries."""
+    """The entries of files as `sha256sum --check` reads them."""
     return "".join(f"{file['sha256']}  {file['name']}\n" for file in files)
 
 
 def installed_packages(status: str) -> list[dict[str, str]]:
-    """Every installed package of dpkg's status file, by name."""
+    """Name, version and arch of every installed package in the text of dpkg's status file, sorted by name."""
     rows = [
         dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and line[0] not in " \t")
         for block in status.strip().split("\n\n")
@@ -113,15 +116,16 @@ def installed_packages(status: str) -> list[dict[str, str]]:
 
 
 def write_dated(path: Path, content: bytes) -> None:
-    """Writes a file with the time that everything in the image has."""
+    """Writes a file whose time is SOURCE_DATE_EPOCH."""
     path.write_bytes(content)
     os.utime(path, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH))
 
 
 def publish_outputs(made: Outputs, dist: Path) -> Outputs:
-    """Moves the finished files to dist/, durably. An older image's signature goes first: it must not seem to fit.
+    """Moves the finished files to dist/, durably; returns their paths there.
 
-    What takes time is done before; then no Ctrl-C comes between, so that dist/ has the old image or the new one.
+    The older image's signature is removed first, since it must not stand beside a newer file. Flushing takes time and
+    comes before; Ctrl-C waits for the renaming, so that dist/ has the old image or all of the new one.
     """
     final = Outputs(dist, made.board)
     for path in made.all_files:

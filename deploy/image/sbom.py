@@ -15,7 +15,10 @@ CREATED = datetime.fromtimestamp(SOURCE_DATE_EPOCH, timezone.utc).strftime("%Y-%
 
 
 def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, Any]) -> bytes:
-    """SPDX JSON of the packages that `root`, a folder with dpkg's status file, has. The same root is the same bytes."""
+    """SPDX JSON of the packages in `root`, a folder with dpkg's status file, and of `release`, a release's manifest.
+
+    The same root and release give the same bytes. Raises BoardllamaError.
+    """
     made = workspace.folder / "distro.spdx.json"
     what = ["--distro", "deb", "--name", "debian", "--release", DEBIAN_VERSION, "--root", str(root), "--system"]
     workspace.run("bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)])
@@ -24,7 +27,7 @@ def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, A
     for package in release_packages(release):
         document["packages"].append(package)
         document["relationships"].append(contains_relationship(document["packages"][0]["SPDXID"], package["SPDXID"]))
-    # Both are of the moment, or random, as distro2sbom writes them.
+    # distro2sbom dates a document by the clock, and puts a random id into its namespace.
     document["creationInfo"]["created"] = CREATED
     del document["documentNamespace"]
     name = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -33,7 +36,7 @@ def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, A
 
 
 def release_packages(release: dict[str, Any]) -> list[dict[str, Any]]:
-    """llama.cpp and the model of a release's manifest, as SPDX packages; none where nothing was deployed."""
+    """llama.cpp and the model in a release's manifest, as SPDX packages; fewer where the release has fewer."""
     found = []
     if build := release.get("build"):
         found.append(
@@ -46,7 +49,7 @@ def release_packages(release: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def spdx_package(name: str, version: str, purpose: str, source: str) -> dict[str, Any]:
-    """A package that is not Debian's."""
+    """An SPDX package for a thing that is not Debian's. `purpose`: SPDX's word, APPLICATION or DATA (a model)."""
     unknown = dict.fromkeys(("downloadLocation", "licenseConcluded", "licenseDeclared", "copyrightText"), "NOASSERTION")
     return {
         "SPDXID": f"SPDXRef-boardllama-{'model' if purpose == 'DATA' else name}",
@@ -60,5 +63,5 @@ def spdx_package(name: str, version: str, purpose: str, source: str) -> dict[str
 
 
 def contains_relationship(whole: str, part: str) -> dict[str, str]:
-    """That one thing contains another."""
+    """The SPDX relationship between the ids of a whole and of its part."""
     return {"spdxElementId": whole, "relationshipType": "CONTAINS", "relatedSpdxElement": part}

@@ -19,9 +19,9 @@ from deploy.image.tree.lines import Lines, TooMuch
 from deploy.image.tree.process import BLOCK, LONGEST, Sink, end_process, start_process, stream_command
 from deploy.image.tree.sandbox import Sandbox
 
-# Of a talk: bytes and lines.
+# A talk is longer neither in bytes of a line nor in lines.
 LONGEST_LINE, MOST_LINES = 1 << 16, 1000
-# Which of a command's two outputs, and a line of it.
+# Is told the name of an output, stdout or stderr, and a line of that output.
 Hear = Callable[[str, str], object]
 
 
@@ -37,7 +37,7 @@ class Channel:
         return self.sandbox.command("/bin/sh", "-c", command)
 
     def listen(self, command: str, hear: Hear, source: Iterable[bytes] = (), longest: float = LONGEST) -> int | None:
-        """Exit status of a command whose lines are told to `hear`; None when it had to be ended."""
+        """Exit status of a command whose lines are told to `hear`; None when the command had to be ended."""
         output, errors = Lines(partial(hear, "stdout")), Lines(partial(hear, "stderr"))
         status = None
         try:
@@ -52,7 +52,10 @@ class Channel:
         return status
 
     def carry(self, command: str, source: Iterable[bytes] = (), sink: Sink = len) -> tuple[int, str]:
-        """Exit status and stderr of a command that reads `source` and writes to `sink`. Raises Late, OSError."""
+        """Exit status and stderr of a command that reads `source` and whose output goes to `sink`.
+
+        Raises Late, TooMuch, and whatever source and sink raise.
+        """
         said: list[str] = []
         errors = Lines(said.append)
         status = stream_command(self.shell_in_tree(command), source, sink, errors.take, self.patience)
@@ -69,14 +72,17 @@ class Channel:
 
 
 class Talking:
-    """A command that runs until it is ended: lines from it, as many as a talk has and none longer, and bytes to it."""
+    """A command that runs until it is ended: its lines are read one by one, and bytes are sent to it."""
 
     def __init__(self, channel: Channel, command: str) -> None:
         self.patience, self.command, self.rest, self.lines = channel.patience, command, b"", 0
         self.process = start_process(channel.shell_in_tree(command))
 
     def next_line(self) -> str:
-        """Its next line, or what is left at its end. Raises BoardllamaError when there is none in time, TooMuch."""
+        """The command's next line; at its end what is left, which may be empty.
+
+        Raises BoardllamaError when none comes within `patience` seconds, TooMuch beyond LONGEST_LINE or MOST_LINES.
+        """
         assert self.process.stdout
         pipe, last = self.process.stdout.fileno(), time.monotonic() + self.patience
         self.lines += 1
@@ -92,7 +98,7 @@ class Talking:
         return line.decode(errors="replace")
 
     def send(self, data: bytes) -> None:
-        """All of it. Raises OSError when it is gone, BoardllamaError when it takes nothing for too long."""
+        """Sends all bytes. Raises OSError when the command is gone, BoardllamaError when it reads none in time."""
         if self.process.stdin is None or self.process.stdin.closed:
             raise BrokenPipeError(f"ended: {self.command[:80]}")
         pipe, rest = self.process.stdin.fileno(), memoryview(data)
@@ -103,7 +109,6 @@ class Talking:
             rest = rest[os.write(pipe, rest) :]
 
     def end(self) -> None:
-        """Kills it."""
         end_process(self.process)
 
 
@@ -120,20 +125,20 @@ def put_command(path: str) -> str:
 
 
 def get_command(path: str) -> str:
-    """The shell command that writes a regular file to its output; a fifo or a device would never end."""
+    """The shell command that writes a regular file to its output. It refuses a fifo or a device, which never ends."""
     name = shlex.quote(path)
     return f"test -f {name} || {{ echo 'not a regular file in the tree' >&2; exit 1; }}; cat -- {name}"
 
 
 def file_blocks(file: IO[Any]) -> Iterator[bytes]:
-    """What a file holds, piece by piece."""
+    """The bytes of a file, in blocks of at most BLOCK bytes or characters."""
     while block := file.read(BLOCK):
         yield block.encode() if isinstance(block, str) else block
 
 
 @contextmanager
 def arriving_file(place: str | IO[Any]) -> Iterator[IO[Any]]:
-    """A file of the controller to write to; one with a name gets it when it is whole."""
+    """An open file of the controller to write to. `place`: a file, or a path, which the file gets when it is whole."""
     if not isinstance(place, str):
         with get_file_io(place, "wb") as file:
             yield file

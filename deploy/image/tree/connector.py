@@ -1,7 +1,7 @@
 """`@tree/PATH`: pyinfra's operations and facts inside a root tree. Nothing of a tree is opened from outside.
 
-Unlike pyinfra's own @chroot, files travel through a process inside, block by block, so a link in the tree leads nowhere
-else and no file is held in memory.
+Other than with pyinfra's own @chroot, files travel through a process inside, block by block: a link in the tree leads
+nowhere but into the tree, and no file is held in memory.
 """
 
 import os
@@ -26,13 +26,13 @@ from deploy.image.tree.channel import Channel, Talking, arriving_file, file_bloc
 from deploy.image.tree.process import LONGEST
 from deploy.image.tree.sandbox import Sandbox, check_sandbox_programs, check_tree
 
-# Arguments that say how a command is run; the others are for the making of its text.
+# pyinfra's arguments that say how a command is run. The others become part of the command's text.
 CONTROL = {"_get_pty", "_timeout", "_stdin", "_success_exit_codes"}
 NEWLINE = "\n"
 
 
 class TreeData(ConnectorData, total=False):
-    """What the inventory says of a tree."""
+    """What the inventory says of a tree (TOLD has the meanings)."""
 
     tree_path: str
     tree_network: bool
@@ -67,14 +67,14 @@ class TreeConnector(BaseConnector):
 
     @staticmethod
     def make_names_data(name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-        """One host for one tree."""
+        """One host, in the group @tree, for the tree of that path. Raises InventoryError without a path."""
         if not name:
             raise InventoryError("@tree/PATH: the path of the tree is missing")
         path = f"/{name.lstrip('/')}"
         yield f"@tree{path}", {"tree_path": path}, ["@tree"]
 
     def connect(self) -> None:
-        """Checks the tree, locks it, and runs a program of it. Raises ConnectError."""
+        """Checks the tree, locks it, and runs a program of the tree. Raises ConnectError."""
         try:
             check_tree(self.tree)
             check_sandbox_programs(self.channel.sandbox.as_root)
@@ -94,7 +94,7 @@ class TreeConnector(BaseConnector):
             self.locked = None
 
     def talk(self, command: str) -> Talking:
-        """A shell command that stays; it ends with this connection at the latest."""
+        """Starts a shell command that is talked with. It ends with this connection at the latest."""
         self.talks.append(Talking(self.channel, command))
         return self.talks[-1]
 
@@ -106,7 +106,7 @@ class TreeConnector(BaseConnector):
     def run_shell_command(
         self, command: StringCommand, print_output: bool = False, print_input: bool = False, **arguments: Any
     ) -> tuple[bool, CommandOutput]:
-        """Runs it. Why a command had to be ended is the last line of its stderr."""
+        """Whether the command ended well, and its output. The last line of stderr says why it had to be ended."""
         text = self.full_command(command, arguments)
         logger.debug("--> Running in %s: %s", self.tree, text)
         self.show(print_input, f">>> {text}")
@@ -129,7 +129,7 @@ class TreeConnector(BaseConnector):
         print_input: bool = False,
         **arguments: Any,
     ) -> bool:
-        """Writes a file in the tree. Raises OSError with what the tree's tools said."""
+        """Writes a file in the tree. Raises OSError with the words of the tree's tools."""
         text = self.full_command(StringCommand(put_command(remote_filename)), arguments).get_raw_value()
         with get_file_io(filename_or_io) as file:
             check_status(remote_filename, *self.channel.carry(text, file_blocks(file)))
@@ -153,19 +153,19 @@ class TreeConnector(BaseConnector):
         return True
 
     def show(self, wanted: bool, line: str) -> None:
-        """A line for the user, when pyinfra says that it is wanted."""
+        """Prints a line for the user where pyinfra wants it."""
         if wanted:
             echo(f"{self.host.print_prefix}{line}", err=True)
 
 
 def check_status(path: str, status: int, errors: str) -> None:
-    """Raises OSError unless the status is 0."""
+    """Raises OSError, with the path and the errors, unless the status is 0."""
     if status != 0:
         raise OSError(f"{path}: {errors or f'status {status}'}")
 
 
 def stdin_lines(lines: Any) -> Iterator[bytes]:
-    """pyinfra's argument _stdin as bytes: a string, a file or lines of text; each ends with a newline."""
+    """pyinfra's argument _stdin, which is a string, a file or lines of text, as lines that end with a newline."""
     if hasattr(lines, "readlines"):
         lines = lines.readlines()
     for line in [lines] if isinstance(lines, str) else lines or ():

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from deploy.errors import BoardllamaError
 
-# A fact is a few kilobytes; a program of the tree that does not stop must not fill the controller's memory.
+# Bytes. A fact is a few kilobytes; a program of the tree that does not stop must not fill the controller's memory.
 MOST = 32 << 20
-# What a line takes beside its bytes, as the objects that hold it.
+# Bytes that the objects take which hold a line, beside the line's own.
 OVERHEAD = 100
 
 
@@ -15,14 +15,14 @@ class TooMuch(BoardllamaError):
 
 
 class Lines:
-    """Cuts bytes into lines and gives them on, as text. Raises TooMuch beyond MOST bytes."""
+    """Cuts bytes into lines, and gives each to `give` as text."""
 
     def __init__(self, give: Callable[[str], object]) -> None:
         self.give, self.size = give, 0
         self.begun: list[bytes] = []
 
     def take(self, data: bytes) -> None:
-        """Some bytes."""
+        """The next bytes of the output. Raises TooMuch when they are more than MOST in all."""
         self.size += len(data) + OVERHEAD * data.count(b"\n")
         if self.size > MOST:
             raise TooMuch(f"a command in the tree wrote more than {MOST >> 20} MiB; it was ended")
@@ -34,11 +34,10 @@ class Lines:
             self.begun.append(rest)
 
     def end(self) -> None:
-        """What comes after the last newline is a line too."""
+        """The output is at its end: what came after the last newline is a line too."""
         if self.begun:
             self.finish_line()
 
     def finish_line(self) -> None:
-        """Gives on the line that is complete now."""
         line, self.begun = b"".join(self.begun), []
         self.give(line.decode(errors="replace"))

@@ -12,9 +12,9 @@ class InUse(BoardllamaError):
 
 
 def lock_tree(tree: Path) -> int:
-    """Locks the tree's folder itself, so no file of ours gets in; free again when the handle, or its process, is gone.
+    """Locks the tree's folder itself, so that no lock file gets into the tree, and returns the handle.
 
-    Raises InUse, OSError.
+    The tree is free again when the handle is closed or its process has ended. Raises InUse, OSError.
     """
     handle = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

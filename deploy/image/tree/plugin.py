@@ -14,25 +14,25 @@ from deploy.target import board_behind
 
 
 @feed.register
-def _(connector: TreeConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
+def feed_tree(connector: TreeConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
     return connector.channel.carry(command, source)
 
 
 @talk.register
-def _(connector: TreeConnector, command: str) -> Talk:
+def talk_to_tree(connector: TreeConnector, command: str) -> Talk:
     talking = connector.talk(command)
     return Talk(talking.next_line, talking.send, talking.end)
 
 
 @board_behind.register
-def _(connector: TreeConnector, found: BoardInfo) -> BoardInfo:
+def board_of_tree(connector: TreeConnector, found: BoardInfo) -> BoardInfo:
     name, memory = connector.data["board_cpu"], connector.data["board_memory"]
     if not name:
         raise BoardllamaError(
             f"{connector.tree} is for a board that is not here: set board_cpu to a name of deploy/cpu.py"
         )
     board = cpu.named(name)
-    # The build machine's kernel and mounts answered, too.
+    # Of these the build machine's kernel and mounts have answered; the board has its own.
     found = replace(found, forgets=False, read_only=False, limits_memory=True, filters_addresses=True)
     return replace(found, features=board.features, part=cpu.part_of(board), memory=memory)
 

@@ -1,4 +1,4 @@
-"""One process with bytes in and bytes out: streamed in blocks, under a deadline, gone afterwards whatever happens."""
+"""A process that is fed and read in blocks, under a deadline. It is gone afterwards, whatever happens."""
 
 import os
 import select
@@ -17,14 +17,14 @@ Sink = Callable[[bytes], object]
 
 
 def start_process(command: list[str]) -> subprocess.Popen[bytes]:
-    """The process, with three pipes. Modes of what it makes do not depend on who starts it."""
+    """Starts a process with three pipes. Its umask is fixed: modes of what it makes do not depend on who starts it."""
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, umask=0o022)
 
 
 @contextmanager
 def running_process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The process; at the end it is killed if it still runs."""
+    """A process that is killed at the end if it still runs."""
     process = start_process(command)
     try:
         yield process
@@ -33,7 +33,7 @@ def running_process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:
-    """Kills it unless it ended, and closes the pipes."""
+    """Kills the process unless it has ended, and closes its pipes."""
     if process.poll() is None:
         process.kill()
         process.wait()
@@ -45,9 +45,10 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
 def stream_command(
     command: list[str], source: Iterable[bytes], output: Sink, errors: Sink, patience: float, longest: float = LONGEST
 ) -> int:
-    """Exit status of a command that was given `source` and whose output went to the two sinks.
+    """Exit status of a command that reads `source`, and whose outputs go to the sinks `output` and `errors`.
 
-    `patience`: seconds without a byte in any direction. Raises Late, and whatever source and sinks raise.
+    `patience`: seconds without a byte in any direction; `longest`: seconds in all. Raises Late beyond either, and
+    whatever source and sinks raise.
     """
     last = time.monotonic() + longest
     with running_process(command) as process:
@@ -72,7 +73,6 @@ def stream_command(
 
 
 def late_message(command: list[str], seconds: float) -> str:
-    """The message for a command that was ended."""
     return (
         f"no sign of life for {seconds:.0f} s, so it was ended: {command[-1][:200]}; "
         "a pipe (fifo) in place of a file makes a command wait like that"
@@ -80,7 +80,7 @@ def late_message(command: list[str], seconds: float) -> str:
 
 
 class Feeder:
-    """Writes blocks to a pipe as it takes them, then closes it; holds one block at a time."""
+    """Writes blocks to a pipe as fast as it takes them, then closes it. One block at a time is in memory."""
 
     def __init__(self, pipe: IO[bytes], blocks: Iterable[bytes]) -> None:
         self.pipe, self.blocks, self.block = pipe, iter(blocks), memoryview(b"")
@@ -88,11 +88,11 @@ class Feeder:
 
     @property
     def open_pipes(self) -> list[int]:
-        """The pipe, for select, as long as it is open."""
+        """For select: the pipe, or nothing when it is closed."""
         return [] if self.pipe.closed else [self.pipe.fileno()]
 
     def push(self) -> None:
-        """Writes what the pipe takes now."""
+        """Writes as much as the pipe takes now, of one block."""
         self.block = self.block or memoryview(next(filter(None, self.blocks), b""))
         if not self.block:
             self.pipe.close()

@@ -56,8 +56,9 @@ class Sandbox:
         ]
 
     def mount_options(self) -> list[str]:
-        """The tree, and beside it what must not get into an image. /proc/sys would be root's to write."""
+        """The tree, and mounts over the folders whose content must not get into an image."""
         tree = ["--bind", str(self.tree), "/"]
+        # Root could write kernel settings below /proc/sys if /proc were not read-only.
         own = ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
         return [*tree, *own, "--perms", "1777", "--tmpfs", "/tmp", *self.resolver_mount(), "--chdir", "/"]
 
@@ -68,16 +69,16 @@ class Sandbox:
         return ["--ro-bind", "/etc/resolv.conf", "/etc/resolv.conf"] if plain else []
 
     def limit_options(self) -> list[str]:
-        """What is its own, and what it may do. A session of its own cannot type into the controller's terminal."""
+        """Namespaces of its own and few capabilities. A new session cannot type into the controller's terminal."""
         spaces = ["pid", "ipc", "uts", "cgroup-try", *([] if self.network else ["net"])]
         apart = [f"--unshare-{name}" for name in spaces]
         allowed = [word for name in CAPABILITIES for word in ("--cap-add", f"CAP_{name}")]
         return [*apart, "--hostname", "localhost", "--die-with-parent", "--new-session", "--cap-drop", "ALL", *allowed]
 
     def environment_options(self) -> list[str]:
-        """Nothing of the controller's but how it reaches Debian's mirrors, and the time that an image is dated by.
+        """Of the controller's variables only the proxies, with a network, and the time by which an image is dated.
 
-        systemd-sysusers writes the day of an account's making into /etc/shadow, and obeys SOURCE_DATE_EPOCH.
+        systemd-sysusers writes the day on which it makes an account into /etc/shadow, and obeys SOURCE_DATE_EPOCH.
         """
         proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
         dated = {name: value for name, value in os.environ.items() if name == "SOURCE_DATE_EPOCH"}
@@ -86,7 +87,7 @@ class Sandbox:
 
 
 def is_real(path: Path, kind: Callable[[int], bool]) -> bool:
-    """True when `path` itself, not what a link there leads to, is of that kind: stat.S_ISDIR, stat.S_ISREG."""
+    """Whether `path` is of that kind (stat.S_ISDIR, stat.S_ISREG) itself, and not by a link."""
     try:
         return kind(path.lstat().st_mode)
     except OSError:

@@ -18,7 +18,7 @@ from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent
 SUITE = "trixie"
-RECIPE = 1
+RECIPE_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Tools:
 
 def tools_key() -> str:
     """16 hexadecimal digits over all that decides what is unpacked."""
-    inputs = [RECIPE, SUITE, Controller.of_this_machine().architecture, read_words(HERE / "tools.txt")]
+    inputs = [RECIPE_VERSION, SUITE, Controller.of_this_machine().architecture, read_words(HERE / "tools.txt")]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 

@@ -21,7 +21,7 @@ from deploy.image.boards import BoardProfile
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent / "root"
-RECIPE = 1
+RECIPE_VERSION = 1
 COMPONENTS = "main,non-free-firmware"
 
 
@@ -42,7 +42,7 @@ def board_root_inputs(board: BoardProfile) -> dict[str, object]:
     shared = [path for folder in (tools.HERE, HERE) for path in folder.iterdir() if path.suffix in (".txt", ".sh")]
     own = [path for path in (HERE / board.files).rglob("*") if path.is_file()]
     return {
-        "recipe": RECIPE,
+        "recipe": RECIPE_VERSION,
         "epoch": SOURCE_DATE_EPOCH,
         "suite": tools.SUITE,
         "mirror": os.environ.get("BOARDLLAMA_MIRROR", ""),

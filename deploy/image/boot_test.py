@@ -20,9 +20,11 @@ from deploy.onboard.places import MODELS, UNIT
 from deploy.paths import REPO
 from deploy.programs import output
 from deploy.vm import lifecycle, power
+from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware
 from deploy.vm.ports import free_ports
-from deploy.vm.readiness import MachineProgress, last_console_lines, run_in_guest, wait_for_ssh, wait_for_systemd
+from deploy.vm.progress import MachineProgress
+from deploy.vm.readiness import last_console_lines, wait_for_ssh, wait_for_systemd
 
 # Larger than any image without a model, and a power of two, which QEMU wants of an SD card.
 CARD_BYTES = 4 * 2**30
@@ -32,7 +34,7 @@ READY_DEADLINE = 600.0
 HEALTH_DEADLINE = 900
 COPY_DEADLINE = 600.0
 OFF_DEADLINE = 180.0
-LOGIN_DEADLINE = 180.0
+NEW_LOGIN_DEADLINE = 180.0
 HOSTNAME = "first-boot-test"
 FOLDER = "boot-test"
 
@@ -161,7 +163,7 @@ def wait_for_new_login(machine: BoardMachine) -> None:
             run_in_guest(machine, "true", shared=False)
             return
         except BoardllamaError:
-            if progress.seconds > LOGIN_DEADLINE:
+            if progress.seconds > NEW_LOGIN_DEADLINE:
                 raise
         progress.still("waiting for a new login to be let in")
         time.sleep(1)

@@ -32,7 +32,7 @@ def vm_arguments() -> argparse.ArgumentParser:
 
 
 def main(words: list[str]) -> int:
-    """Runs one command; the exit status. Raises BoardllamaError."""
+    """Runs one command. Returns the exit status. Raises BoardllamaError."""
     options = vm_arguments().parse_args(words)
     if options.verb == "up":
         wanted = {key: value for key, value in vars(options).items() if key != "verb" and value is not None}

@@ -18,7 +18,7 @@ DATA = "data: "
 def first_answer(url: str) -> tuple[str, float]:
     """The text of a completion, and tokens per second as the server measured them. Raises BoardllamaError.
 
-    It comes token by token: a server that is slow is waited for as long as they come.
+    The text comes token by token: a slow server is waited for as long as tokens come.
     """
     question = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0.0, "stream": True}
     try:
@@ -32,7 +32,7 @@ def first_answer(url: str) -> tuple[str, float]:
 
 
 def event_data(line: bytes) -> str:
-    """What a line of a stream of events carries; empty for a line of another kind."""
+    """The data in a line of an event stream; empty for a line without data."""
     text = line.decode(errors="replace")
     return text.removeprefix(DATA) if text.startswith(DATA) else ""
 

@@ -1,4 +1,4 @@
-"""The QEMU arm64 machine's life: up, reboot, down. Its files are in .vm/<name>."""
+"""What starts, restarts and stops the QEMU arm64 machine, and makes its files in .vm/<name>."""
 
 import shutil
 import subprocess
@@ -13,22 +13,24 @@ from deploy.interrupts import uninterrupted
 from deploy.patience import Patience
 from deploy.programs import output
 from deploy.vm import power, root_tree
+from deploy.vm.guest import boot_id, run_in_guest
 from deploy.vm.life_signs import processor_seconds
 from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
 from deploy.vm.ports import free_ports
-from deploy.vm.readiness import MachineProgress, boot_id, run_in_guest, wait_until_ready
+from deploy.vm.progress import MachineProgress
+from deploy.vm.readiness import wait_until_ready
 
 PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 # Seconds without work: QEMU loads a kernel of 30 MB and sets up its devices before it writes its pid file.
 START_DEADLINE = 20.0
-# Room for the writes of hours; only what is written takes any.
+# Bytes: room for the writes of hours. The file is sparse.
 WRITE_LOG_BYTES = 1 << 40
 
 
 def start_machine(name: str | None = None, hardware: Hardware | None = None) -> Machine:
-    """Starts the machine and waits until systemd says that it runs. One that runs is left as it is.
+    """Starts the machine and waits until systemd says that the guest runs. A running machine is left as it is.
 
-    Without `hardware` it is as at its last start. Raises BoardllamaError.
+    Without `hardware` the machine is as at its last start. Raises BoardllamaError.
     """
     folder = machine_folder(name)
     check_vm_programs()
@@ -39,7 +41,7 @@ def start_machine(name: str | None = None, hardware: Hardware | None = None) -> 
             if hardware not in (None, machine.hardware):
                 raise BoardllamaError(f"vm {machine.name} is up with {machine.hardware}: run down first, then up")
             wait_until_ready(machine)
-            say(machine, "is up already")
+            MachineProgress(machine).say("is up already")
             return machine
         machine = prepare_files(folder, machine, hardware)
         started = time.monotonic()
@@ -56,7 +58,7 @@ def check_vm_programs() -> None:
 
 
 def prepare_files(folder: Path, before: Machine | None, hardware: Hardware | None) -> Machine:
-    """Everything that QEMU needs: root, disk, key, ports. Saved, so that the next start is like this one."""
+    """Makes all that QEMU needs: root, disk, key, ports. Saves it, so that the next start is like this one."""
     root = root_tree.ensure_vm_root()
     ssh_port, api_port = free_ports(2)
     machine = before or Machine(folder, ssh_port, api_port, root.kernel, root.identity)
@@ -66,14 +68,15 @@ def prepare_files(folder: Path, before: Machine | None, hardware: Hardware | Non
     machine = replace(machine, kernel=root.kernel, root=root.identity, hardware=hardware or machine.hardware)
     chosen = with_free_ports(machine)
     if chosen != machine:
-        say(machine, f"a port of it is taken; SSH moves from {machine.ssh_port} to {chosen.ssh_port}")
+        told = f"a port of it is taken; SSH moves from {machine.ssh_port} to {chosen.ssh_port}"
+        MachineProgress(machine).say(told)
     chosen.save()
     chosen.write_ssh_config()
     return chosen
 
 
 def make_key_pair(machine: Machine) -> None:
-    """The key pair of this VM, kept over new disks. Both halves are there or it is made anew."""
+    """Makes the machine's key pair, unless both halves are there. A new disk keeps the pair."""
     public = machine.ssh_key.with_suffix(".pub")
     if machine.ssh_key.exists() and public.exists():
         return
@@ -86,9 +89,9 @@ def make_key_pair(machine: Machine) -> None:
 
 
 def make_disk(machine: Machine, root: root_tree.VmRoot, before: Machine | None) -> None:
-    """An empty layer over the cached root. A disk that lay over another root goes: it would be a mixture of two."""
+    """Makes the disk: an empty layer over the cached root. A disk over another root would mix two roots, and goes."""
     if before and machine.disk.exists():
-        say(machine, "its root has changed (new recipe or newer packages): it gets a new disk")
+        MachineProgress(machine).say("its root has changed (new recipe or newer packages): it gets a new disk")
     machine.known_hosts.unlink(missing_ok=True)
     aside = machine.folder / ".disk.new"
     output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))
@@ -98,7 +101,10 @@ def make_disk(machine: Machine, root: root_tree.VmRoot, before: Machine | None) 
 
 
 def start_qemu(machine: Machine) -> None:
-    """Starts QEMU in a session of its own: Ctrl-C does not reach it, and it holds no file of its starter open."""
+    """Starts QEMU in a session of its own, where Ctrl-C does not reach it. It holds no file of this process open.
+
+    Raises BoardllamaError with QEMU's last words when QEMU ends, or does nothing for START_DEADLINE seconds.
+    """
     for path in (machine.console, machine.pid_file):
         path.unlink(missing_ok=True)
     if machine.hardware.write_log:
@@ -126,14 +132,14 @@ def start_qemu(machine: Machine) -> None:
 
 
 def empty_write_log(machine: Machine) -> None:
-    """A new, sparse file: QEMU does not let a log grow."""
+    """Makes the write log as large as it may become, and sparse: QEMU lets no log grow."""
     machine.write_log.unlink(missing_ok=True)
     with machine.write_log.open("wb") as file:
         file.truncate(WRITE_LOG_BYTES)
 
 
 def stop_machine(name: str | None = None, wipe: bool = False) -> None:
-    """Powers the machine off, and removes its files when told to. None running is fine."""
+    """Powers the machine off where it runs. `wipe`: then removes its files. Raises BoardllamaError."""
     folder = machine_folder(name)
     if not folder.exists():
         print(f"vm {folder.name}: is down")
@@ -148,7 +154,7 @@ def stop_machine(name: str | None = None, wipe: bool = False) -> None:
 
 
 def reboot_machine(name: str | None = None) -> None:
-    """Restarts the guest and waits until it runs again."""
+    """Restarts the guest and waits until it runs again. Raises BoardllamaError."""
     machine = Machine.load(name)
     with alone(machine.folder, f"vm {machine.name}"):
         before = boot_id(machine)
@@ -159,7 +165,7 @@ def reboot_machine(name: str | None = None) -> None:
 
 
 def print_status(name: str | None = None) -> int:
-    """Says how to reach the machine. Returns 0 when it is up, 3 when it is down, as systemctl does."""
+    """Prints how to reach the machine. Returns the exit status: 0 when it is up, 3 when it is down, as systemctl's."""
     try:
         machine = Machine.load(name)
     except BoardllamaError:
@@ -170,13 +176,8 @@ def print_status(name: str | None = None) -> int:
 
 
 def print_log(name: str | None = None) -> None:
-    """The console's log, of this or the last boot. Raises BoardllamaError when there is none."""
+    """Prints the console's log, of this or the last boot. Raises BoardllamaError when there is none."""
     console = machine_folder(name) / "console.log"
     if not console.exists():
         raise BoardllamaError(f"{console} is not there: the VM was never up, run make vm")
     shutil.copyfileobj(console.open(errors="replace"), sys.stdout)
-
-
-def say(machine: Machine, line: str) -> None:
-    """Progress, on stderr."""
-    MachineProgress(machine).say(line)

@@ -21,10 +21,10 @@ CONTROL_PATH_BYTES = 107 - 17
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the guest finds. `cpu` is QEMU's name of it; `memory` is in MiB.
+    """What the guest finds. `cpu`: QEMU's name of the CPU. `memory`: MiB.
 
-    `write_log`: its disk notes each write and flush, in order, so that a power cut can be replayed to the last flush.
-    `device_tree`: a file of it in place of QEMU's own.
+    `write_log`: the disk notes each write and flush, in order, so that a power cut can be replayed to the last flush.
+    `device_tree`: the path of a device tree to be used in place of QEMU's own.
     """
 
     cpu: str = "cortex-a76"
@@ -36,7 +36,7 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Machine:
-    """A virtual machine. Ports are on the controller's 127.0.0.1; `root` is the identity of the root under its disk."""
+    """A virtual machine. Ports: on the controller's 127.0.0.1. `root`: the identity of the root under its disk."""
 
     folder: Path
     ssh_port: int
@@ -71,12 +71,12 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """As in $BOARDLLAMA_VM and in ssh_config."""
+        """The name that $BOARDLLAMA_VM and ssh_config use."""
         return self.folder.name
 
     @property
     def user(self) -> str:
-        """Who enters; another than root may use sudo."""
+        """The account by which SSH enters: root, or a user who may use sudo without a password."""
         return "root"
 
     @property
@@ -101,33 +101,32 @@ class Machine:
 
     @property
     def disk(self) -> Path:
-        """What the VM has written, over the cached root."""
+        """The layer over the cached root that holds what the VM has written."""
         return self.folder / "disk.qcow2"
 
     @property
     def write_log(self) -> Path:
-        """Every write and flush of the disk since `up`, when the hardware has a write log."""
+        """Every write and flush of the disk since the start, when the hardware has a write log."""
         return self.folder / "writes.log"
 
     @property
     def console(self) -> Path:
-        """All that the guest's serial console has said since `up`."""
+        """All output of the guest's serial console since the start."""
         return self.folder / "console.log"
 
     @property
     def log(self) -> Path:
-        """What QEMU itself has said since `up`."""
+        """All output of QEMU itself since the start."""
         return self.folder / "qemu.log"
 
     @property
     def pid_file(self) -> Path:
-        """Written by QEMU."""
         return self.folder / "qemu.pid"
 
     def qemu_command(self, public_key: str) -> list[str]:
-        """QEMU's command line; to be run in `folder`, because a comma in its path would end a value.
+        """QEMU's command line, to be run in `folder`: a comma in the folder's path would end a value.
 
-        The key comes in through a credential on the kernel's command line, so that the cached root holds none.
+        The key is a credential on the kernel's command line, so that the cached root holds none.
         """
         return [
             *("qemu-system-aarch64", "-name", f"boardllama-{self.name},debug-threads=on"),
@@ -164,12 +163,12 @@ class Machine:
         return f"hostfwd=tcp:127.0.0.1:{port}-:{guest_port}"
 
     def process_id(self) -> int | None:
-        """The running QEMU of this machine. A pid file that a killed QEMU left, or a reused number, is not believed."""
         try:
             number = int(self.pid_file.read_text())
             words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return None
+        # A killed QEMU leaves its pid file, and another process may have its number by now.
         return number if os.fsencode(self.pid_file) in words else None
 
     def last_words(self) -> str:
@@ -181,7 +180,7 @@ class Machine:
         return lines[-1] if lines else "it said nothing"
 
     def write_ssh_config(self) -> None:
-        """For OpenSSH, testinfra and people: `ssh -F .vm/dev/ssh_config dev`."""
+        """Writes the file for OpenSSH, testinfra and people: `ssh -F .vm/dev/ssh_config dev`."""
         lines = [
             f"Host {self.name}",
             "    HostName 127.0.0.1",
@@ -202,7 +201,7 @@ class Machine:
         replace_private_file(self.ssh_config, "\n".join(lines) + "\n")
 
     def connection_sharing(self) -> Iterator[str]:
-        """One connection for many commands, as a new one costs a second. Not where the path is too long for it."""
+        """Lines by which commands share a connection, as a new one costs a second; none where the path is too long."""
         path = self.folder / "ssh"
         if len(os.fsencode(path)) <= CONTROL_PATH_BYTES:
             yield "    ControlMaster auto"
@@ -225,7 +224,7 @@ def kernel_arguments(public_key: str) -> str:
 
 
 def machine_folder(name: str | None = None) -> Path:
-    """<repo>/.vm/<name>. Raises BoardllamaError on a name that could leave that folder."""
+    """<repo>/.vm/<name>; None: of $BOARDLLAMA_VM, else dev. Raises BoardllamaError on a name that could leave .vm."""
     chosen = name or os.environ.get("BOARDLLAMA_VM") or "dev"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", chosen):
         raise BoardllamaError(f"BOARDLLAMA_VM is {chosen!r}: use up to 31 small letters, digits and hyphens")

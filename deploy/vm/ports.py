@@ -4,7 +4,6 @@ import socket
 
 
 def is_free(port: int) -> bool:
-    """Whether this process could listen on 127.0.0.1:port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""Ending a machine: by asking its guest, or as a power cut does; and seeing a reboot through."""
+"""Ends a machine, by asking its guest or as a power cut does; and waits for a guest that reboots."""
 
 import os
 import select
@@ -11,21 +11,22 @@ from functools import partial
 
 from deploy.errors import BoardllamaError
 from deploy.patience import Patience
+from deploy.vm.guest import LOGIN_DEADLINE, boot_id, has_ssh_greeting, run_in_guest
 from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine
-from deploy.vm.readiness import LOGIN_DEADLINE, MachineProgress, boot_id, has_ssh_greeting, run_in_guest
+from deploy.vm.progress import MachineProgress
 
-# systemd gives a service 20 s (root/files), and the guest is emulated.
+# All in seconds. systemd gives a service 20 s to stop (root/files), and the guest is emulated.
 OFF_DEADLINE = 60.0
 KILL_DEADLINE = 20.0
 REBOOT_DEADLINE = 180.0
 
 
 def power_off(machine: Machine) -> None:
-    """Asks the guest to power off; when it does not, and has shown no life for OFF_DEADLINE seconds, QEMU is told to
-    end, then killed.
+    """Asks the guest to power off. When it shows no life for OFF_DEADLINE seconds, QEMU is told to end, then killed.
 
-    By SSH, because QEMU's power button reaches no guest that was started without firmware on this kernel.
+    The guest is asked by SSH, because QEMU's power button reaches no guest that was started without firmware. Raises
+    BoardllamaError when QEMU does not even die.
     """
     progress = MachineProgress(machine)
     with qemu_process(machine) as qemu:
@@ -44,14 +45,14 @@ def power_off(machine: Machine) -> None:
 
 
 def close_shared_connection(machine: Machine) -> None:
-    """Ends the ssh process that holds the shared connection, so that nothing of this machine stays behind."""
+    """Ends the ssh process that holds the shared connection, so that no process of this machine stays behind."""
     line = ["ssh", "-F", str(machine.ssh_config), "-O", "exit", machine.name]
-    with suppress(subprocess.TimeoutExpired):  # what it is for is gone by now: it ends with its connection
+    with suppress(subprocess.TimeoutExpired):  # the guest is gone by now: ssh ends when it notices
         subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
 
 
 def cut_power(machine: Machine) -> None:
-    """Pulls the plug: SIGKILL. What the guest had not flushed is lost, as with a board."""
+    """Pulls the plug: SIGKILL. What the guest had not flushed is lost, as with a board. Raises BoardllamaError."""
     with qemu_process(machine) as qemu:
         signal_qemu(qemu, signal.SIGKILL)
         if not wait_for_end(qemu, MachineProgress(machine), KILL_DEADLINE):
@@ -78,7 +79,7 @@ def qemu_process(machine: Machine) -> Iterator[int | None]:
 
 
 def signal_qemu(qemu: int | None, number: signal.Signals) -> None:
-    """Sends a signal; to one that has just gone, none. SIGTERM lets QEMU flush its image."""
+    """Sends QEMU a signal, unless QEMU has just ended. SIGTERM lets it flush its disk."""
     if qemu is not None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(qemu, number)
@@ -87,7 +88,7 @@ def signal_qemu(qemu: int | None, number: signal.Signals) -> None:
 def wait_for_end(
     qemu: int | None, progress: MachineProgress, seconds: float, sign_of_life: Callable[[], object] = lambda: None
 ) -> bool:
-    """Whether QEMU has ended within that many seconds after the last sign of life."""
+    """Waits until QEMU has ended, and returns true; false when that many seconds pass after the last sign of life."""
     patience = Patience(seconds)
     while qemu is not None and not select.select([qemu], [], [], 0.5)[0]:
         if patience.ends(sign_of_life()):
@@ -97,10 +98,10 @@ def wait_for_end(
 
 
 def wait_for_new_boot(machine: Machine, before: str) -> None:
-    """Returns when the guest's boot id is another one. Raises BoardllamaError REBOOT_DEADLINE s after its last sign of
-    life.
+    """Returns when the guest's boot id differs from `before`.
 
-    Each try has its own connection: one that the guest takes down with it would hang until ssh gives it up.
+    Raises BoardllamaError REBOOT_DEADLINE seconds after the last sign of life. Each try has a connection of its own: a
+    connection that ends with the guest would hang until ssh gives it up.
     """
     progress, patience = MachineProgress(machine), Patience(REBOOT_DEADLINE)
     close_shared_connection(machine)

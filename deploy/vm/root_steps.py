@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from deploy.debian import ext4, minbase
+from deploy.debian.ext4 import make_ext4
+from deploy.debian.minbase import install_minbase
 from deploy.debian.tar_files import files_below
 from deploy.debian.tools import Tools, unpack_archive
 from deploy.debian.word_lists import read_words
@@ -14,10 +15,10 @@ SIZE_BYTES = 4 * 2**30
 UUID = "b0a4d11a-0000-4000-8000-000000000001"
 
 
-def unpack_kernel(workspace: Workspace, controller_tools: Tools) -> None:
-    """The kernel as folder/vmlinuz, its modules in folder/kernel.
+def unpack_kernel(workspace: Workspace, tools: Tools) -> None:
+    """Makes folder/vmlinuz, the kernel, and folder/kernel with the kernel's modules.
 
-    Its package is only unpacked: setting it up would make an initrd that nothing uses.
+    The kernel's package is unpacked and not set up, which would make an initrd that nothing uses.
     """
     archive = workspace.folder / "kernel.tar"
     workspace.run_mmdebstrap("kernel", archive, "--variant=extract", "--architectures=arm64", f"--include={KERNEL}")
@@ -26,17 +27,17 @@ def unpack_kernel(workspace: Workspace, controller_tools: Tools) -> None:
     (tree / "lib").symlink_to("usr/lib")
     (image,) = (tree / "boot").glob("vmlinuz-*")
     image.rename(workspace.folder / "vmlinuz")
-    depmod = controller_tools.program_command("usr/sbin/depmod")
+    depmod = tools.program_command("usr/sbin/depmod")
     workspace.run("module index", [*depmod, "-b", str(tree), image.name.removeprefix("vmlinuz-")])
 
 
-def install_packages(workspace: Workspace, controller_tools: Tools) -> Path:
-    """The tree as folder/root.tar: packages.txt set up, our files and the kernel's modules in it."""
+def install_packages(workspace: Workspace, tools: Tools) -> Path:
+    """Makes folder/root.tar: the packages of packages.txt set up, with our files and the kernel's modules."""
     files = [*files_below(HERE / "files"), *files_below(workspace.folder / "kernel/usr", "usr/")]
     finish = f"--customize-hook={(HERE / 'finish.sh').read_text()}"
-    return minbase.install_minbase(workspace, controller_tools, read_words(HERE / "packages.txt"), files, [finish])
+    return install_minbase(workspace, tools, read_words(HERE / "packages.txt"), files, [finish])
 
 
-def make_file_system(workspace: Workspace, controller_tools: Tools, tree: Path) -> None:
-    """folder/root.ext4."""
-    ext4.make_ext4(workspace, controller_tools, tree, workspace.folder / "root.ext4", SIZE_BYTES, UUID)
+def make_file_system(workspace: Workspace, tools: Tools, tree: Path) -> None:
+    """Makes folder/root.ext4, the disk, of the tar file `tree`."""
+    make_ext4(workspace, tools, tree, workspace.folder / "root.ext4", SIZE_BYTES, UUID)

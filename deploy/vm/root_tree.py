@@ -1,7 +1,7 @@
 """The VM's root file system: Debian stable for arm64, made without loop devices, mounts or an initrd.
 
-Everything is cached in cache_dir()/roots/<key>; the key is the hash of all inputs. The kernel has ext4 and NVMe built
-in, so it mounts the disk itself: no initrd has to be made under emulation, or unpacked at every boot.
+A root lies in cache_dir()/roots/<key>, whose key is a hash of all inputs. The kernel has ext4 and NVMe built in, so it
+mounts the disk itself: no initrd has to be made under emulation, or unpacked at every boot.
 """
 
 import hashlib
@@ -10,7 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.debian import tools, tree_cache
+from deploy.debian import tools
+from deploy.debian.tree_cache import MANIFEST, TreeRecipe, ensure_tree
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.files import sha256_of
@@ -24,12 +25,12 @@ from deploy.vm.root_steps import (
     unpack_kernel,
 )
 
-RECIPE = 1
+RECIPE_VERSION = 1
 
 
 @dataclass(frozen=True)
 class VmRoot:
-    """A finished root. `identity` is the hash of its bytes: two builds of one key can differ by newer packages."""
+    """A finished root. `identity`: SHA-256 of its files, since two builds of one key can differ by newer packages."""
 
     folder: Path
     identity: str
@@ -46,7 +47,7 @@ class VmRoot:
 
 
 def vm_root_inputs(files: Path = HERE) -> dict[str, object]:
-    """All that decides what is in the root, for the key and the manifest."""
+    """All that decides what is in the root, for the key and the manifest. `files`: the folder of the VM's own files."""
     folders = {"debian": tools.HERE, "vm": files}
     paths = [(name, path) for name in folders for path in sorted(folders[name].rglob("*"))]
     found = {
@@ -55,7 +56,7 @@ def vm_root_inputs(files: Path = HERE) -> dict[str, object]:
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
     return {
-        "recipe": RECIPE,
+        "recipe": RECIPE_VERSION,
         "suite": tools.SUITE,
         "kernel": KERNEL,
         "size": SIZE_BYTES,
@@ -64,27 +65,27 @@ def vm_root_inputs(files: Path = HERE) -> dict[str, object]:
 
 
 def vm_root_key(files: Path = HERE) -> str:
-    """16 hexadecimal digits that name the inputs."""
+    """16 hexadecimal digits over the inputs."""
     return hashlib.sha256(json.dumps(vm_root_inputs(files), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def make_vm_root(workspace: Workspace) -> dict[str, object]:
-    """Kernel and file system in the workspace's folder; what the manifest says of them."""
-    controller_tools = tools.ensure_tools()
-    unpack_kernel(workspace, controller_tools)
-    tree = install_packages(workspace, controller_tools)
-    make_file_system(workspace, controller_tools, tree)
+    """Makes kernel and disk in the workspace's folder. Returns what the manifest says of them."""
+    brought = tools.ensure_tools()
+    unpack_kernel(workspace, brought)
+    tree = install_packages(workspace, brought)
+    make_file_system(workspace, brought, tree)
     return {"identity": sha256_of(tree), **vm_root_inputs()}
 
 
-HOW = tree_cache.TreeRecipe("VM's root", 2 * 2**30, ("vmlinuz", "root.ext4"), make_vm_root)
+VM_ROOT_RECIPE = TreeRecipe("VM's root", 2 * 2**30, ("vmlinuz", "root.ext4"), make_vm_root)
 
 
 def ensure_vm_root() -> VmRoot:
     """The cached root, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
     folder = cache_dir() / "roots" / vm_root_key()
-    tree_cache.ensure_tree(folder, HOW)
-    return VmRoot(folder, json.loads((folder / tree_cache.MANIFEST).read_text())["identity"])
+    ensure_tree(folder, VM_ROOT_RECIPE)
+    return VmRoot(folder, json.loads((folder / MANIFEST).read_text())["identity"])
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power
+from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware, Machine, machine_folder
-from deploy.vm.readiness import run_in_guest
 from tests.faults.observed import Seen
 from tests.faults.target_layout import LAYOUT
 

@@ -19,7 +19,8 @@ from deploy.image.board_machine import BoardMachine
 from deploy.image.boards import MIB, Emulator, board_named
 from deploy.image.content import missing_files
 from deploy.image.disk import DiskLayout
-from deploy.vm import power, readiness
+from deploy.vm import power
+from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware
 from tests.gguf_bytes import chat, gguf
 
@@ -88,7 +89,7 @@ def test_who_was_turned_away_for_asking_too_often_asks_again(
     boot_test.wait_for_new_login(machine)
     assert not list(answers)
     answers = iter([False])
-    monkeypatch.setattr(boot_test, "LOGIN_DEADLINE", 0.0)
+    monkeypatch.setattr(boot_test, "NEW_LOGIN_DEADLINE", 0.0)
     with pytest.raises(BoardllamaError, match="Connection closed"):
         boot_test.wait_for_new_login(machine)
 
@@ -101,7 +102,7 @@ def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monke
         return subprocess.CompletedProcess(line, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    readiness.run_in_guest(machine, "echo 'it is' && id")
+    run_in_guest(machine, "echo 'it is' && id")
     assert lines == ["""sudo -n sh -c 'echo '"'"'it is'"'"' && id'"""]
     machine.write_ssh_config()
     assert "    User board\n" in machine.ssh_config.read_text()

@@ -88,7 +88,7 @@ def test_a_failed_build_says_why_and_leaves_no_root(
     roots = cache / "roots"
     (roots / ".new-killed").mkdir(parents=True)
     with pytest.raises(BoardllamaError, match=r"tools: packages failed \(E: apt-get update failed\); .*build\.log"):
-        tree_cache.build_tree(roots / root_tree.vm_root_key(), root_tree.HOW)
+        tree_cache.build_tree(roots / root_tree.vm_root_key(), root_tree.VM_ROOT_RECIPE)
     assert not (roots / root_tree.vm_root_key()).exists()
     assert not list(cache.glob("*/.new-*"))
 
@@ -115,7 +115,7 @@ def test_a_step_fails_for_its_own_reason_and_not_an_earlier_one_s(tmp_path: Path
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     """With both ways out."""
     with pytest.raises(BoardllamaError, match=r"MiB free and the VM's root needs .* set BOARDLLAMA_CACHE"):
-        tree_cache.check_space(tmp_path, replace(root_tree.HOW, room=2**62))
+        tree_cache.check_space(tmp_path, replace(root_tree.VM_ROOT_RECIPE, room=2**62))
 
 
 def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power, readiness
 from deploy.vm.machine import Hardware, Machine
+from deploy.vm.progress import MachineProgress
 from tests.unit.prepared_machine import prepare_machine
 
 
@@ -157,7 +158,7 @@ def test_status_and_log_of_a_machine_that_is_down(machine: Machine, capsys: pyte
 
 def test_progress_is_said_every_five_seconds_at_most(machine: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     """With the seconds since the start."""
-    progress = readiness.MachineProgress(machine, time.monotonic() - 12)
+    progress = MachineProgress(machine, time.monotonic() - 12)
     progress.still("booting")
     progress.still("booting")
     assert capfd.readouterr().err == "vm dev: booting, 12 s\n"

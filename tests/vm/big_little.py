@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.onboard.places import CONFIG, UNIT
+from deploy.vm.guest import run_in_guest
 from deploy.vm.lifecycle import start_machine, stop_machine
 from deploy.vm.machine import Hardware, Machine, machine_folder
-from deploy.vm.readiness import run_in_guest
 from tests.shapes import Shape, write
 from tests.vm.machine import INVENTORY, PYINFRA
 

@@ -26,8 +26,8 @@ from deploy.onboard.bounds import ENVIRONMENT
 from deploy.onboard.config import KEYS
 from deploy.onboard.launch import FIXED
 from deploy.paths import REPO
-from deploy.vm.machine import Machine
 from deploy.vm.guest import run_in_guest
+from deploy.vm.machine import Machine
 from tests.build.builds import wanted
 from tests.clients import CHATS
 from tests.shapes import Shape, write

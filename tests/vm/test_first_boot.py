@@ -13,8 +13,8 @@ from deploy.onboard.identity import ERRORS, FILE, LABEL
 from deploy.paths import REPO
 from deploy.release import packed, programs
 from deploy.vm import lifecycle, power
+from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Machine
-from deploy.vm.readiness import run_in_guest
 
 NAME = "first-boot"
 RELEASE = places.RELEASES / "r0"

@@ -12,8 +12,9 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power
+from deploy.vm.guest import boot_id, run_in_guest
 from deploy.vm.machine import Machine
-from deploy.vm.readiness import boot_id, run_in_guest, wait_until_ready
+from deploy.vm.readiness import wait_until_ready
 
 NAME = "life"
 

@@ -1,6 +1,6 @@
 """Lets the controller's kernel start arm64 programs through QEMU's user emulation (binfmt_misc).
 
-`python -m deploy.debian.binfmt` does it by hand, as root, and says nothing when there is nothing to do.
+`python -m deploy.debian.binfmt` registers the emulator by hand, as root. It prints nothing, except what went wrong.
 """
 
 import os
@@ -44,7 +44,7 @@ def is_registered(mount_point: Path) -> bool:
 
 
 def register_emulator() -> None:
-    """By the distribution's file where the controller has it, else by binfmt-support. Raises BoardllamaError."""
+    """Gives the kernel the distribution's configuration, or has binfmt-support do so. Raises BoardllamaError."""
     if CONFIGURATION.is_file():
         (MOUNT_POINT / "register").write_text(CONFIGURATION.read_text())
     elif shutil.which("update-binfmts"):

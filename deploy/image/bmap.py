@@ -1,8 +1,8 @@
 """Which blocks of a disk image matter, as a bmap file (format 2.0) that bmaptool and `make flash` read.
 
-bmaptool is not asked to make the file, because it maps what the controller's file system has allocated. Here a block is
-mapped when it is not all zeros, so the same image has the same map everywhere. What is not mapped must read as zeros on
-the card.
+bmaptool is not asked to make the file, because bmaptool maps what the controller's file system has allocated. Here a
+block is mapped when it is not all zeros, so the same image has the same map everywhere. What is not mapped must read as
+zeros on the card.
 """
 
 import hashlib

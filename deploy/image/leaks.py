@@ -161,10 +161,10 @@ class Traces:
         return Traces(self.paths, ())
 
     def in_program(self, content: bytes) -> str | None:
-        """The first path of the controller that these bytes hold."""
+        """The first of the paths that these bytes hold."""
         return next((path for path in self.paths if path.encode() in content), None)
 
     def in_text(self, content: bytes) -> str | None:
-        """The first path of the controller that these bytes hold or, as a whole word, its first name."""
+        """The first path that these bytes hold or, as a whole word, the first name."""
         names = (name for name in self.names if re.search(whole_word(name), content))
         return self.in_program(content) or next(names, None)

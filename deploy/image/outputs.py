@@ -73,7 +73,7 @@ def render_manifest(
     blobs: dict[str, int],
     more: dict[str, Any],
 ) -> bytes:
-    """The manifest's bytes: JSON, which deploy/flash/manifest.py reads.
+    """The manifest's bytes: JSON, which `make flash` reads.
 
     `files`: the entries of image, map and bill of materials. `blobs`: the sizes of boot loaders. `more`: the keys
     packages, pins and release.

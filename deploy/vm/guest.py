@@ -34,8 +34,8 @@ def run_in_guest(machine: Machine, command: str, deadline: float = COMMAND_DEADL
 def has_ssh_greeting(port: int, waited: float = 0.0) -> bool:
     """Whether an SSH server's first bytes come. QEMU itself accepts the connection long before the guest listens.
 
-    The longer the guest was `waited` for, in seconds, the longer its bytes are: a busy guest takes seconds to start the
-    server's process.
+    `waited`: seconds for which the guest has been waited for. The more there are, the more time the bytes get, since a
+    busy guest takes seconds to start the server's process.
     """
     patience = min(2 + waited / 20, 10)
     try:

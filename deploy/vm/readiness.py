@@ -55,7 +55,10 @@ def check_qemu(machine: Machine) -> None:
 
 
 def wait_for_systemd(machine: Machine, progress: MachineProgress, deadline: float) -> None:
-    """Returns when all units are up. Raises BoardllamaError with the units that failed, or when nothing moves."""
+    """Returns when all units are up.
+
+    Raises BoardllamaError with the units that failed, or `deadline` seconds after the last sign of life.
+    """
     patience = Patience(deadline)
     while (state := system_state(machine)) in ("initializing", "starting"):
         check_qemu(machine)

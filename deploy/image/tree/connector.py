@@ -1,6 +1,6 @@
 """`@tree/PATH`: pyinfra's operations and facts inside a root tree. Nothing of a tree is opened from outside.
 
-Other than with pyinfra's own @chroot, files travel through a process inside, block by block: a link in the tree leads
+Unlike in pyinfra's own @chroot, files travel through a process inside, block by block: a link in the tree leads
 nowhere but into the tree, and no file is held in memory.
 """
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.flash import archive as archives
-from deploy.flash import ask
+from deploy.flash import confirmation
 from deploy.flash.archive import Archive
 from deploy.flash.batch import Batch, Job, job_for, job_for_file, summary
-from deploy.flash.choice import Choice
+from deploy.flash.card_writer import Change
 from deploy.flash.devices import Device
+from deploy.flash.disk_choice import Choice
+from deploy.flash.display_text import amount
 from deploy.flash.identities import one, rows, with_keys_read
 from deploy.flash.identity_file import changes, name_on, partition, text_for
 from deploy.flash.progress import say
 from deploy.flash.results import Public, Verdict, check_place, has_secret, passed, public
-from deploy.flash.words import amount
-from deploy.flash.write import Change
 from deploy.onboard.identity import Identity
 from deploy.onboard.identity_rules import NAMES
 from deploy.paths import REPO
@@ -165,7 +165,7 @@ def file_job(options: argparse.Namespace, archive: Archive, who: Who) -> list[Jo
     ((identity, changed),) = prepare(archive, who[:1])
     if path.exists() and path.stat().st_size and not options.yes:
         say(f"{path} is there, {amount(path.stat().st_size)}: its content will be lost.")
-        ask.confirm([path.name])
+        confirmation.confirm([path.name])
     return [job_for_file(path, archive.manifest.disk_size, identity, changed)]
 
 

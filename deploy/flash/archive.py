@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import BoardllamaError
 from deploy.flash.block_map import BlockMap
+from deploy.flash.display_text import amount
 from deploy.flash.manifest import Manifest, Part
-from deploy.flash.words import amount
 from deploy.signing import verify
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from deploy.errors import BoardllamaError
 from deploy.flash import card as cards
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, Interrupted
-from deploy.flash.contents import Content, contents
+from deploy.flash.card_writer import Change, flash
 from deploy.flash.devices import Device, devices
+from deploy.flash.disk_contents import Content, contents
+from deploy.flash.display_text import amount, duration
 from deploy.flash.progress import Progress, say, shown
 from deploy.flash.results import Result, Verdict, append, public
-from deploy.flash.words import amount, duration
-from deploy.flash.write import Change, flash
 from deploy.onboard.identity import Identity
 
 Open = Callable[[threading.Event], AbstractContextManager[Card]]

@@ -13,8 +13,8 @@ from pathlib import Path
 from stat import S_ISBLK, S_ISREG
 
 from deploy.errors import BoardllamaError
+from deploy.flash.display_text import amount
 from deploy.flash.spans import BLOCK, Span
-from deploy.flash.words import amount
 
 # ioctl numbers of linux/fs.h, and modes of linux/falloc.h.
 BLKRRPART, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1277, 0x80081272

@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.errors import BoardllamaError
 from deploy.flash.card import SECTOR
-from deploy.flash.words import amount, printable
+from deploy.flash.display_text import amount, printable
 from deploy.programs import Late, output
 
 COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,LOG-SEC,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from deploy.flash.card import AGAIN, Card, CardError
+from deploy.flash.display_text import amount
 from deploy.flash.layout import FOREIGN
 from deploy.flash.progress import Progress
 from deploy.flash.spans import BLOCK, Span
 from deploy.flash.stream import buffer
-from deploy.flash.words import amount
 
 BETWEEN = 64  # marks from the beginning to the end
 STRETCHES = 2048  # the part of the end that is filled, and the stretches that are looked at

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from deploy.flash.words import amount, duration
+from deploy.flash.display_text import amount, duration
 
 REDRAW, TELL = 0.5, 3.0  # seconds between two pictures on a terminal, two lines in a pipe
 SILENT = 15.0  # seconds without a byte until that is said

@@ -9,12 +9,12 @@ from functools import partial
 from deploy.flash.archive import Archive
 from deploy.flash.block_map import Range
 from deploy.flash.card import Card, CardError
-from deploy.flash.clear import is_zero
+from deploy.flash.display_text import amount
+from deploy.flash.erasure import is_zero
 from deploy.flash.layout import Kept, Layout
 from deploy.flash.progress import Progress
 from deploy.flash.spans import Span, aligned, total
 from deploy.flash.stream import PIECE, buffer
-from deploy.flash.words import amount
 
 Check = Callable[[memoryview], None]
 AT_ONCE = 2  # one reads while the other one hashes

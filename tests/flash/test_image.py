@@ -9,8 +9,8 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.flash import archive as archives
 from deploy.flash import card as cards
+from deploy.flash.card_writer import flash
 from deploy.flash.progress import Progress
-from deploy.flash.write import flash
 from tests.flash.flashing import Flashing, may_boot
 from tests.flash.images import MIB
 from tests.flash.loops import card_file, loop

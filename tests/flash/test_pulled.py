@@ -13,9 +13,9 @@ from deploy.flash import archive as archives
 from deploy.flash import card as cards
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, CardError
+from deploy.flash.card_writer import flash
 from deploy.flash.progress import Progress
 from deploy.flash.stream import buffer
-from deploy.flash.write import flash
 from tests.flash.faulty import faulty
 from tests.flash.flashing import Flashing, holds, may_boot
 from tests.flash.images import MIB

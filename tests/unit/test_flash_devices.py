@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.flash import contents as module
-from deploy.flash.choice import named
-from deploy.flash.contents import contents, holds_member
+from deploy.flash import disk_contents as module
 from deploy.flash.devices import Device, device, refusal
+from deploy.flash.disk_choice import named
+from deploy.flash.disk_contents import contents, holds_member
 from tests.unit.lsblk import disk, node, part
 
 NEEDED = 2 * 10**9

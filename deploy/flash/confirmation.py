@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from deploy.errors import BoardllamaError
-from deploy.flash.contents import Content
 from deploy.flash.devices import Device
+from deploy.flash.disk_contents import Content
 from deploy.flash.progress import say
 
 NO_TERMINAL = (

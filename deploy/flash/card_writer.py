@@ -7,8 +7,8 @@ from contextlib import closing, suppress
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, CardError, Interrupted
-from deploy.flash.clear import clear, forgets, is_zero, unboot
 from deploy.flash.difference import differing, holds_earlier
+from deploy.flash.erasure import clear, forgets, is_zero, unboot
 from deploy.flash.layout import Kept, Layout, at
 from deploy.flash.probe import Probe
 from deploy.flash.progress import Progress

@@ -8,12 +8,12 @@ from typing import TextIO
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.flash import ask
+from deploy.flash import confirmation
 from deploy.flash.batch import summary
-from deploy.flash.contents import Content
+from deploy.flash.disk_contents import Content
+from deploy.flash.display_text import amount, duration
 from deploy.flash.progress import Progress, say, shown
 from deploy.flash.results import Result, Verdict
-from deploy.flash.words import amount, duration
 from tests.unit.lsblk import disk
 
 
@@ -87,7 +87,7 @@ def test_a_terminal_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_list_has_every_disk_and_its_reason() -> None:
-    lines = ask.overview([disk()], [(disk(name="sda", rm=False), "is what this machine runs from (/)")])
+    lines = confirmation.overview([disk()], [(disk(name="sda", rm=False), "is what this machine runs from (/)")])
     assert lines == [
         "May be written:",
         "  sdb        /dev/sdb, 64 GB, STORAGE DEVICE, serial 000000001206",
@@ -95,12 +95,12 @@ def test_the_list_has_every_disk_and_its_reason() -> None:
         "  sda        /dev/sda, 64 GB, STORAGE DEVICE, serial 000000001206\n"
         "             is what this machine runs from (/)",
     ]
-    assert ask.overview([], []) == ["No disk may be written: put a card into the reader."]
+    assert confirmation.overview([], []) == ["No disk may be written: put a card into the reader."]
 
 
 def test_the_loss_names_partitions_file_systems_and_labels() -> None:
     found = [Content("sdb1", 537_000_000, "vfat", "bootfs"), Content("sdb2", 31_000_000_000, "ext4", "rootfs")]
-    assert ask.loss(disk(), found, "boardllama-rpi4 r1 as kitchen") == [
+    assert confirmation.loss(disk(), found, "boardllama-rpi4 r1 as kitchen") == [
         "/dev/sdb, 64 GB, STORAGE DEVICE, serial 000000001206 becomes boardllama-rpi4 r1 as kitchen. "
         "This will be lost:",
         "    sdb1           537 MB  vfat       bootfs",
@@ -121,25 +121,25 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> TextIO:
 @pytest.mark.parametrize("typed", ["sdb sdc", "sdc,sdb", "/dev/sdb /dev/sdc"])
 def test_the_names_of_all_disks_are_the_answer(terminal: TextIO, typed: str) -> None:
     terminal.write(f"{typed}\n")
-    ask.confirm(["sdb", "sdc"])
+    confirmation.confirm(["sdb", "sdc"])
 
 
 def test_a_file_s_name_with_blanks_is_the_answer_too(terminal: TextIO) -> None:
     terminal.write("my card, new.img\n")
-    ask.confirm(["my card, new.img"])
+    confirmation.confirm(["my card, new.img"])
 
 
 @pytest.mark.parametrize("typed", ["", "y", "yes", "sdb", "sdb sdc sdd", "SDB SDC"])
 def test_nothing_else_is(terminal: TextIO, typed: str) -> None:
     terminal.write(f"{typed}\n")
     with pytest.raises(BoardllamaError, match="nothing was written"):
-        ask.confirm(["sdb", "sdc"])
+        confirmation.confirm(["sdb", "sdc"])
 
 
 def test_the_end_of_input_is_no_answer(terminal: TextIO) -> None:
     terminal.close()
     with pytest.raises(BoardllamaError, match="stopped: nothing was written"):
-        ask.choose(["sdb"])
+        confirmation.choose(["sdb"])
 
 
 def test_verdicts_are_plain() -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, asked, member
+from deploy.flash.display_text import amount, printable
 from deploy.flash.spans import Span
-from deploy.flash.words import amount, printable
 
 # Where the superblock of a file system says of how many disks it is: offset and length in bytes, little-endian.
 # num_devices of struct btrfs_super_block, nr_devices of struct bch_sb.

@@ -11,12 +11,12 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.flash import batch
 from deploy.flash import card as cards
-from deploy.flash import choice as module
+from deploy.flash import disk_choice as module
 from deploy.flash.archive import compressed
 from deploy.flash.batch import open_same
-from deploy.flash.choice import Choice
-from deploy.flash.contents import Content
 from deploy.flash.devices import Device
+from deploy.flash.disk_choice import Choice
+from deploy.flash.disk_contents import Content
 from deploy.flash.manifest import Part
 from tests.unit.lsblk import disk, part
 from tests.unit.memory_card import MemoryCard

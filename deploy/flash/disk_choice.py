@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.flash import ask
-from deploy.flash.contents import Content, contents, holds_member
+from deploy.flash import confirmation
 from deploy.flash.devices import Device, devices, refusal, swaps
+from deploy.flash.disk_contents import Content, contents, holds_member
 from deploy.flash.progress import say
 
 ALL = "all"
@@ -42,13 +42,13 @@ class Choice:
         """All that may be written, or the one that a person chooses of them."""
         judged = [(device, self.refusal(device, needed)) for device in present]
         writable = [device for device, why in judged if why is None]
-        for line in ask.overview(writable, [(device, why) for device, why in judged if why]):
+        for line in confirmation.overview(writable, [(device, why) for device, why in judged if why]):
             say(line)
         if not writable:
             raise BoardllamaError("there is no disk that may be written")
         if self.named:
             return writable
-        name = ask.choose([device.name for device in writable])
+        name = confirmation.choose([device.name for device in writable])
         return [device for device in writable if device.name == name]
 
     def refusal(self, device: Device, needed: int) -> str | None:
@@ -66,12 +66,12 @@ class Choice:
         for device, found, image in zip(chosen, shown, receives, strict=True):
             if why := holds_member(found):  # since it was chosen
                 raise BoardllamaError(f"{device.path} {why}")
-            for line in ask.loss(device, found, image):
+            for line in confirmation.loss(device, found, image):
                 say(line)
         if self.yes:
             self.prove(chosen)
         else:
-            ask.confirm([device.name for device in chosen])
+            confirmation.confirm([device.name for device in chosen])
         return shown
 
     def prove(self, chosen: Sequence[Device]) -> None:

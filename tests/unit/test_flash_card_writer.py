@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from deploy.flash import write as module
+from deploy.flash import card_writer as module
 from deploy.flash.archive import Archive
 from deploy.flash.block_map import BlockMap, Range
 from deploy.flash.card import Card, CardError, Interrupted, lengthen
-from deploy.flash.clear import clear, unboot
+from deploy.flash.card_writer import fate, finish, finish_or_unboot
 from deploy.flash.difference import differing, holds_earlier
+from deploy.flash.erasure import clear, unboot
 from deploy.flash.layout import Kept, Layout
 from deploy.flash.manifest import Manifest, Part
 from deploy.flash.progress import Progress
 from deploy.flash.spans import BLOCK, Span, total
 from deploy.flash.stream import ahead, buffer
-from deploy.flash.write import fate, finish, finish_or_unboot
 from tests.unit.memory_card import MemoryCard
 
 MIB = 1 << 20

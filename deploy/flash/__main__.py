@@ -9,29 +9,29 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.flash import archive as archives
-from deploy.flash import confirmation
-from deploy.flash.archive import Archive
-from deploy.flash.batch import Batch, Job, job_for, job_for_file, summary
+from deploy.flash.archive import SUFFIX, Archive, open_archive
+from deploy.flash.batch import Batch, Job, job_for_disk, job_for_file, result_summary
 from deploy.flash.card_writer import Change
+from deploy.flash.confirmation import confirm_names
 from deploy.flash.devices import Device
 from deploy.flash.disk_choice import Choice
-from deploy.flash.display_text import amount
-from deploy.flash.identities import one, rows, with_keys_read
-from deploy.flash.identity_file import changes, name_on, partition, text_for
-from deploy.flash.progress import say
-from deploy.flash.results import Public, Verdict, check_place, has_secret, passed, public
+from deploy.flash.display_text import size_text
+from deploy.flash.identities import expand_key_files, identities_from_csv, identity_from_options
+from deploy.flash.identity_file import identity_changes, identity_text, read_host_name, read_identity_partition
+from deploy.flash.progress import say_line
+from deploy.flash.results import CardVerdict, Public, check_place, has_secret, passed_identities, public_values
+from deploy.flash.spans import total_size
 from deploy.onboard.identity import Identity
 from deploy.onboard.identity_rules import NAMES
 from deploy.paths import REPO
 
 RESULTS = "results.jsonl"
 # A changed password is not seen in the results, which hold none.
-AGAIN = "RESULTS=… with a new file's name begins again, as for another password"
+BEGIN_AGAIN = "RESULTS=… with a new file's name begins again, as for another password"
 Who = Sequence[Identity | None]
 
 
-def arguments() -> argparse.ArgumentParser:
+def flash_arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m deploy.flash", description="Write a signed image to cards.")
     parser.add_argument("image", nargs="?", type=Path, help="….img.zst, with its other files beside it")
@@ -63,59 +63,59 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(words: list[str]) -> int:
     """Flashes; the exit status. Raises BoardllamaError."""
-    options = arguments().parse_args(words)
+    options = flash_arguments().parse_args(words)
     given = [(name, value) for name in NAMES for value in getattr(options, name)]
-    given += [(name, of_environment(name)) for name in options.from_environment]
-    values = with_keys_read(given)
-    every: Who = rows(options.csv, values) if options.csv else [one(values)]
+    given += [(name, value_from_environment(name)) for name in options.from_environment]
+    values = expand_key_files(given)
+    every: Who = identities_from_csv(options.csv, values) if options.csv else [identity_from_options(values)]
     image = options.image or only_image()
     results = options.results or image.with_name(RESULTS)
-    with archives.opened(image, options.signers) as archive:
-        say(
-            f"{archive.name}: signed, complete, {amount(archive.manifest.disk_size)}, of which "
-            f"{amount(sum(span.size for span in archive.blocks.mapped))} are written"
+    with open_archive(image, options.signers) as archive:
+        say_line(
+            f"{archive.display_name}: signed, complete, {size_text(archive.manifest.disk_size)}, of which "
+            f"{size_text(total_size(archive.blocks.mapped_spans))} are written"
         )
         check_place(results)
-        done = passed(results, archive.manifest.image.sha256) if options.csv else ()
-        who, finished = unfinished(every, done)
+        done = passed_identities(results, archive.manifest.image.sha256) if options.csv else ()
+        who, finished = unfinished_rows(every, done)
         if options.csv and not who:
-            say(f"every row of {options.csv} has passed: nothing is left to do; {AGAIN}")
+            say_line(f"every row of {options.csv} has passed: nothing is left to do; {BEGIN_AGAIN}")
             return 0
         jobs = file_job(options, archive, who) if options.to_file else disk_jobs(options, archive, who, finished)
         found = Batch(archive, results, options.everything).run(jobs)
     for result in found:
         with suppress(OSError):  # of a terminal that is gone
-            os.write(1, f"{summary(result)}\n".encode())
-    if options.csv and (left := len(who) - sum(result.verdict is Verdict.PASS for result in found)):
-        say(f"rows of {options.csv} that are left: {left}. Put in other cards, and run the same command again")
-    if any(result.verdict is Verdict.INTERRUPTED for result in found):
+            os.write(1, f"{result_summary(result)}\n".encode())
+    if options.csv and (left := len(who) - sum(result.verdict is CardVerdict.PASS for result in found)):
+        say_line(f"rows of {options.csv} that are left: {left}. Put in other cards, and run the same command again")
+    if any(result.verdict is CardVerdict.INTERRUPTED for result in found):
         return 130
-    return 0 if all(result.verdict is Verdict.PASS for result in found) else 1
+    return 0 if all(result.verdict is CardVerdict.PASS for result in found) else 1
 
 
-def of_environment(name: str) -> str:
+def value_from_environment(name: str) -> str:
     """The value of a variable of ours: others export an API_KEY. Raises BoardllamaError without it."""
     variable = f"BOARDLLAMA_{name.upper()}"
     if variable not in os.environ:
         raise BoardllamaError(f"--from-environment {name}: there is no variable {variable}")
-    say(f"{name} is the one of the variable {variable}")
+    say_line(f"{name} is the one of the variable {variable}")
     return os.environ[variable]
 
 
 def only_image() -> Path:
     """The one in dist/. Raises BoardllamaError when there is none, or a choice."""
-    found = sorted((REPO / "dist").glob(f"*{archives.SUFFIX}"))
+    found = sorted((REPO / "dist").glob(f"*{SUFFIX}"))
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise BoardllamaError(f"IMAGE= must name the image, dist/….img.zst: there are {names}")
     return found[0]
 
 
-def unfinished(every: Who, done: Sequence[Public]) -> tuple[Who, frozenset[str]]:
+def unfinished_rows(every: Who, done: Sequence[Public]) -> tuple[Who, frozenset[str]]:
     """Of the rows those that are not `done`, and the host names of the others. A row that has changed is not done."""
-    left = [identity for identity in every if public(identity) not in done]
+    left = [identity for identity in every if public_values(identity) not in done]
     if len(left) < len(every):
-        say(f"{len(every) - len(left)} of {len(every)} rows have passed already; {AGAIN}")
+        say_line(f"{len(every) - len(left)} of {len(every)} rows have passed already; {BEGIN_AGAIN}")
     return left, frozenset(identity.hostname or "" for identity in every if identity and identity not in left)
 
 
@@ -123,20 +123,21 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who, finished:
     """Asks which disks, and whether. Raises BoardllamaError."""
     words = [options.device] if options.device else [word for word in (options.devices or "").split(",") if word]
     choice = Choice(words, options.serial, options.yes)
-    chosen = choice.disks(archive.manifest.disk_size)
+    chosen = choice.choose(archive.manifest.disk_size)
     if options.csv:
         chosen = without_finished(chosen, archive, finished)
     else:
         refuse_twins(who[0], len(chosen))
         who = [who[0]] * len(chosen)
     for device in chosen[len(who) :]:
-        say(f"{device.path} is left alone: no row is left for it")
+        say_line(f"{device.path} is left alone: no row is left for it")
     chosen = chosen[: len(who)]
-    prepared = prepare(archive, who[: len(chosen)])
+    prepared = prepare_identities(archive, who[: len(chosen)])
     named = [identity.hostname if identity else None for identity in who]
-    receives = [f"{archive.name} as {name}" if name else archive.name for _, name in zip(chosen, named, strict=False)]
+    image = archive.display_name
+    receives = [f"{image} as {name}" if name else image for _, name in zip(chosen, named, strict=False)]
     shown = choice.confirm(chosen, receives)
-    return [job_for(device, found, *both) for device, found, both in zip(chosen, shown, prepared, strict=True)]
+    return [job_for_disk(device, found, *both) for device, found, both in zip(chosen, shown, prepared, strict=True)]
 
 
 def without_finished(chosen: Sequence[Device], archive: Archive, finished: frozenset[str]) -> list[Device]:
@@ -146,8 +147,8 @@ def without_finished(chosen: Sequence[Device], archive: Archive, finished: froze
     """
     left = []
     for device in chosen:
-        if (name := name_on(device.path, archive)) in finished:
-            say(f"{device.path} is left alone: it is {name}, and has passed")
+        if (name := read_host_name(device.path, archive)) in finished:
+            say_line(f"{device.path} is left alone: it is {name}, and has passed")
         else:
             left.append(device)
     if not left:
@@ -162,10 +163,10 @@ def file_job(options: argparse.Namespace, archive: Archive, who: Who) -> list[Jo
         raise BoardllamaError(f"{path} is no regular file: DEVICE={path} writes to a disk")
     if path.exists() and path.stat().st_mode & 0o077 and has_secret(who[0]):
         raise BoardllamaError(f"others may read {path}, which would hold a password or a key: chmod 600 {path}")
-    ((identity, changed),) = prepare(archive, who[:1])
+    ((identity, changed),) = prepare_identities(archive, who[:1])
     if path.exists() and path.stat().st_size and not options.yes:
-        say(f"{path} is there, {amount(path.stat().st_size)}: its content will be lost.")
-        confirmation.confirm([path.name])
+        say_line(f"{path} is there, {size_text(path.stat().st_size)}: its content will be lost.")
+        confirm_names([path.name])
     return [job_for_file(path, archive.manifest.disk_size, identity, changed)]
 
 
@@ -176,22 +177,24 @@ def refuse_twins(identity: Identity | None, count: int) -> None:
         raise BoardllamaError(f"{count} cards cannot have one host name or address: CSV=… gives each its own")
 
 
-def prepare(archive: Archive, who: Who) -> list[tuple[Identity | None, Sequence[Change]]]:
+def prepare_identities(archive: Archive, who: Who) -> list[tuple[Identity | None, Sequence[Change]]]:
     """What makes each card its own, before anything is written. Raises BoardllamaError."""
     if not any(who):
         return [(identity, ()) for identity in who]
-    original = partition(archive)
-    return [(identity, changes(archive, original, text_for(identity, archive)) if identity else ()) for identity in who]
+    original = read_identity_partition(archive)
+    texts = [identity_text(identity, archive) if identity else None for identity in who]
+    changes = [identity_changes(archive, original, text) if text else () for text in texts]
+    return list(zip(who, changes, strict=True))
 
 
-def interrupt(*_: object) -> None:
+def raise_interrupt(*_: object) -> None:
     """A terminal that goes, or a machine that shuts down, is as Ctrl-C."""
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+        signal.signal(number, raise_interrupt)
     try:
         sys.exit(main(sys.argv[1:]))
     except BoardllamaError as error:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import BoardllamaError
 from deploy.flash.block_map import BlockMap
-from deploy.flash.display_text import amount
-from deploy.flash.manifest import Manifest, Part
+from deploy.flash.display_text import size_text
+from deploy.flash.manifest import ImageFile, ImageManifest
 from deploy.signing import verify
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 SUFFIX = ".img.zst"
-READ = 1 << 20
+READ_SIZE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,22 @@ class Archive:
     """A verified image. `descriptor` is open for reading at any offset."""
 
     path: Path
-    manifest: Manifest
+    manifest: ImageManifest
     blocks: BlockMap
     descriptor: int
 
     @property
-    def name(self) -> str:
+    def display_name(self) -> str:
         """As in boardllama-rpi4 r294ce0050d9."""
         return f"{self.path.name.removesuffix(SUFFIX)} {self.manifest.release}".strip()
 
 
 @contextmanager
-def opened(path: Path, signers: Path | None = None) -> Iterator[Archive]:
+def open_archive(path: Path, signers: Path | None = None) -> Iterator[Archive]:
     """Verifies signature, sizes and sha256 of an image. Raises BoardllamaError."""
-    manifest_path = beside(path, ".manifest.json")
-    content = verify(manifest_path, beside(path, ".manifest.json.sig"), signers)
-    manifest = Manifest.parse(content)
+    manifest_path = companion_path(path, ".manifest.json")
+    content = verify(manifest_path, companion_path(path, ".manifest.json.sig"), signers)
+    manifest = ImageManifest.parse(content)
     if manifest.image.name != path.name:
         raise BoardllamaError(f"{manifest_path} is about {manifest.image.name}, not {path.name}: do not rename images")
     blocks = BlockMap.parse(checked_bytes(path.parent / manifest.bmap.name, manifest.bmap))
@@ -62,7 +62,7 @@ def opened(path: Path, signers: Path | None = None) -> Iterator[Archive]:
         os.close(descriptor)
 
 
-def beside(path: Path, suffix: str) -> Path:
+def companion_path(path: Path, suffix: str) -> Path:
     """Another file of the same image."""
     return path.with_name(path.name.removesuffix(SUFFIX) + suffix)
 
@@ -75,7 +75,7 @@ def open_file(path: Path) -> int:
         raise BoardllamaError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def checked_bytes(path: Path, part: Part) -> bytes:
+def checked_bytes(path: Path, part: ImageFile) -> bytes:
     """A small file's bytes. Raises BoardllamaError unless they are those of the manifest."""
     descriptor = open_file(path)
     try:
@@ -87,23 +87,23 @@ def checked_bytes(path: Path, part: Part) -> bytes:
     return content
 
 
-def check_file(path: Path, descriptor: int, part: Part) -> None:
+def check_file(path: Path, descriptor: int, part: ImageFile) -> None:
     """Raises BoardllamaError unless the open file is that of the manifest."""
     check_size(path, os.fstat(descriptor).st_size, part)
-    drain(compressed(path, descriptor, part))
+    drain_reader(compressed_reader(path, descriptor, part))
 
 
-def check_size(path: Path, size: int, part: Part) -> None:
+def check_size(path: Path, size: int, part: ImageFile) -> None:
     """Raises BoardllamaError."""
     if size != part.size:
         how = "was cut short" if size < part.size else "is too long"
         raise BoardllamaError(
-            f"{path} {how}: it has {size} bytes ({amount(size)}), {part.size} ({amount(part.size)}) were signed: "
+            f"{path} {how}: it has {size} bytes ({size_text(size)}), {part.size} ({size_text(part.size)}) were signed: "
             "copy it again"
         )
 
 
-def check_sha256(path: Path, sha256: str, part: Part) -> None:
+def check_sha256(path: Path, sha256: str, part: ImageFile) -> None:
     """Raises BoardllamaError."""
     if sha256 != part.sha256:
         raise BoardllamaError(
@@ -111,10 +111,10 @@ def check_sha256(path: Path, sha256: str, part: Part) -> None:
         )
 
 
-class Source(io.RawIOBase):
+class HashedSource(io.RawIOBase):
     """The compressed image from its beginning, hashed on its way; its end raises BoardllamaError if it has changed."""
 
-    def __init__(self, path: Path, descriptor: int, part: Part) -> None:
+    def __init__(self, path: Path, descriptor: int, part: ImageFile) -> None:
         self.path, self.descriptor, self.part = path, descriptor, part
         self.digest = hashlib.sha256()
         self.offset = 0
@@ -136,12 +136,12 @@ class Source(io.RawIOBase):
         return count
 
 
-def compressed(path: Path, descriptor: int, part: Part) -> io.BufferedReader:
+def compressed_reader(path: Path, descriptor: int, part: ImageFile) -> io.BufferedReader:
     """Reads the compressed image from its beginning. Raises BoardllamaError at its end if it has changed."""
-    return io.BufferedReader(Source(path, descriptor, part), READ)
+    return io.BufferedReader(HashedSource(path, descriptor, part), READ_SIZE)
 
 
-def drain(reader: io.BufferedReader) -> None:
+def drain_reader(reader: io.BufferedReader) -> None:
     """Reads to the end."""
-    while reader.read(READ):
+    while reader.read(READ_SIZE):
         pass

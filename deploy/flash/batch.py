@@ -11,18 +11,17 @@ from functools import partial
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.flash import card as cards
 from deploy.flash.archive import Archive
-from deploy.flash.card import Card, Interrupted
-from deploy.flash.card_writer import Change, flash
-from deploy.flash.devices import Device, devices
-from deploy.flash.disk_contents import Content, contents
-from deploy.flash.display_text import amount, duration
-from deploy.flash.progress import Progress, say, shown
-from deploy.flash.results import Result, Verdict, append, public
+from deploy.flash.card import Card, Interrupted, open_card, open_card_file
+from deploy.flash.card_writer import Change, flash_card
+from deploy.flash.devices import Device, list_devices
+from deploy.flash.disk_contents import Content, read_contents
+from deploy.flash.display_text import duration_text, size_text
+from deploy.flash.progress import CardProgress, say_line, show_progress
+from deploy.flash.results import CardVerdict, Result, append_result, public_values
 from deploy.onboard.identity import Identity
 
-Open = Callable[[threading.Event], AbstractContextManager[Card]]
+OpenCard = Callable[[threading.Event], AbstractContextManager[Card]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Job:
 
     name: str
     serial: str
-    open: Open
+    open: OpenCard
     identity: Identity | None
     changes: Sequence[Change]
 
@@ -47,32 +46,32 @@ class Batch:
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """All at once; returns when each has ended. Ctrl-C ends all of them, and each still gets its result."""
         stop = threading.Event()
-        progress = [Progress(job.name) for job in jobs]
-        with shown(progress), ThreadPoolExecutor(len(jobs)) as pool:
+        progress = [CardProgress(job.name) for job in jobs]
+        with show_progress(progress), ThreadPoolExecutor(len(jobs)) as pool:
             running: list[Future[Result]] = []
             try:
                 for job, line in zip(jobs, progress, strict=True):
-                    running.append(pool.submit(self.one, job, line, stop))
+                    running.append(pool.submit(self.flash_one, job, line, stop))
                 wait(running)
             except KeyboardInterrupt:
                 stop.set()
-                say("stopping: what is under way is brought to its end first")
+                say_line("stopping: what is under way is brought to its end first")
                 wait_again(running)
         return [future.result() for future in running]
 
-    def one(self, job: Job, progress: Progress, stop: threading.Event) -> Result:
+    def flash_one(self, job: Job, progress: CardProgress, stop: threading.Event) -> Result:
         """One card from its beginning to its line in the results."""
         began, written = time.monotonic(), 0
-        verdict, reason = Verdict.FAIL, ""
+        verdict, reason = CardVerdict.FAIL, ""
         try:
             with job.open(stop) as card:
                 try:
-                    compared = flash(card, self.archive, job.changes, progress, self.everything)
+                    compared = flash_card(card, self.archive, job.changes, progress, self.everything)
                 finally:
                     written = card.written
-            verdict, reason = Verdict.PASS, "only what differed was written" if compared else ""
+            verdict, reason = CardVerdict.PASS, "only what differed was written" if compared else ""
         except Interrupted as error:
-            verdict = Verdict.INTERRUPTED
+            verdict = CardVerdict.INTERRUPTED
             reason = f"interrupted. {error}: run the same command again" if written else "interrupted"
         except (BoardllamaError, OSError) as error:
             reason = str(error)
@@ -82,7 +81,7 @@ class Batch:
             serial=job.serial,
             image=self.archive.path.name,
             image_sha256=self.archive.manifest.image.sha256,
-            identity=public(job.identity),
+            identity=public_values(job.identity),
             bytes=written,
             seconds=round(time.monotonic() - began, 1),
             verdict=verdict,
@@ -90,9 +89,10 @@ class Batch:
             time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
         try:
-            append(self.results, result)
+            append_result(self.results, result)
         except OSError as error:
-            say(f"{job.name}: {self.results} cannot be written ({error.strerror}); it would be: {result.line}")
+            why = f"{self.results} cannot be written ({error.strerror})"
+            say_line(f"{job.name}: {why}; it would be: {result.json_line}")
         return result
 
 
@@ -106,25 +106,25 @@ def wait_again(running: Sequence[Future[Result]]) -> None:
             continue
 
 
-def job_for(device: Device, shown: Sequence[Content], identity: Identity | None, changes: Sequence[Change]) -> Job:
+def job_for_disk(device: Device, shown: Sequence[Content], identity: Identity | None, changes: Sequence[Change]) -> Job:
     """For a disk, of which somebody was shown these contents."""
-    return Job(str(device.path), device.serial, partial(open_same, device, shown), identity, changes)
+    return Job(str(device.path), device.serial, partial(open_shown_disk, device, shown), identity, changes)
 
 
 def job_for_file(path: Path, size: int, identity: Identity | None, changes: Sequence[Change]) -> Job:
     """For a regular file."""
-    return Job(str(path), "", partial(cards.opened_file, path, size), identity, changes)
+    return Job(str(path), "", partial(open_card_file, path, size), identity, changes)
 
 
 @contextmanager
-def open_same(device: Device, shown: Sequence[Content], stop: threading.Event) -> Iterator[Card]:
+def open_shown_disk(device: Device, shown: Sequence[Content], stop: threading.Event) -> Iterator[Card]:
     """The disk that was asked about, with what was shown of it. Raises BoardllamaError.
 
     Another one may have got its name since; and of a card in a reader, name, serial and model are the reader's own.
     """
-    with cards.opened(device.path, stop) as card:
-        now = next((replace(one, parts=device.parts) for one in devices() if one.name == device.name), None)
-        if now != device or card.size != device.size or contents(device) != shown:
+    with open_card(device.path, stop) as card:
+        now = next((replace(one, parts=device.parts) for one in list_devices() if one.name == device.name), None)
+        if now != device or card.size != device.size or read_contents(device) != shown:
             raise BoardllamaError(
                 f"another card is in the reader now, or {device.path} was changed: nothing was written, "
                 "run the same command again"
@@ -132,11 +132,11 @@ def open_same(device: Device, shown: Sequence[Content], stop: threading.Event) -
         yield card
 
 
-def summary(result: Result) -> str:
+def result_summary(result: Result) -> str:
     """The last line about a card."""
     who = ", ".join(result.identity.get("hostname", []))
     head = " ".join(filter(None, [f"{result.verdict.value:<4}", result.device, who and f"as {who}"]))
-    if result.verdict is not Verdict.PASS:
+    if result.verdict is not CardVerdict.PASS:
         return f"{head}: {result.reason}"
     how = f", {result.reason}" if result.reason else ""
-    return f"{head}: {amount(result.bytes)} written, all of it read back, {duration(result.seconds)}{how}"
+    return f"{head}: {size_text(result.bytes)} written, all of it read back, {duration_text(result.seconds)}{how}"

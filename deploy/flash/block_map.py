@@ -6,10 +6,10 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from deploy.errors import BoardllamaError
-from deploy.flash.spans import BLOCK, Span, merged, without
+from deploy.flash.spans import IO_BLOCK, Span, merged_spans, remaining_spans
 
 
-class Range(NamedTuple):
+class MappedRange(NamedTuple):
     """Mapped bytes of the image; the last range ends where the image does."""
 
     span: Span
@@ -21,35 +21,35 @@ class BlockMap:
     """The mapped ranges of an image of `size` bytes, in order."""
 
     size: int
-    ranges: tuple[Range, ...]
+    ranges: tuple[MappedRange, ...]
 
     @cached_property
-    def mapped(self) -> list[Span]:
+    def mapped_spans(self) -> list[Span]:
         """Where there is data."""
-        return merged(one.span for one in self.ranges)
+        return merged_spans(one.span for one in self.ranges)
 
     @cached_property
-    def holes(self) -> list[Span]:
+    def hole_spans(self) -> list[Span]:
         """What must read as zero."""
-        return without([Span(0, self.size)], self.mapped)
+        return remaining_spans([Span(0, self.size)], self.mapped_spans)
 
     @staticmethod
     def parse(content: bytes) -> "BlockMap":
         """From the file's bytes. Raises BoardllamaError."""
         try:
             root = ElementTree.fromstring(content)
-            size, block = number(root, "ImageSize"), number(root, "BlockSize")
-            kind = text(root, "ChecksumType")
-            found = [one_range(node, block, size) for node in root.iter("Range")]
+            size, block = child_number(root, "ImageSize"), child_number(root, "BlockSize")
+            kind = child_text(root, "ChecksumType")
+            found = [parse_range(node, block, size) for node in root.iter("Range")]
         except (ElementTree.ParseError, ValueError, KeyError) as error:
             raise BoardllamaError(f"the block map cannot be read ({error}): get the image again") from None
         if kind != "sha256" or not found:
             raise BoardllamaError(f"the block map has {len(found)} ranges with {kind}: it must have some, with sha256")
-        check(found, block)
+        check_ranges(found, block)
         return BlockMap(size, tuple(found))
 
 
-def text(root: ElementTree.Element, name: str) -> str:
+def child_text(root: ElementTree.Element, name: str) -> str:
     """Of a child that must be there. Raises KeyError."""
     child = root.find(name)
     if child is None or not child.text:
@@ -57,22 +57,22 @@ def text(root: ElementTree.Element, name: str) -> str:
     return child.text.strip()
 
 
-def number(root: ElementTree.Element, name: str) -> int:
+def child_number(root: ElementTree.Element, name: str) -> int:
     """The same as a number. Raises KeyError and ValueError."""
-    return int(text(root, name))
+    return int(child_text(root, name))
 
 
-def one_range(node: ElementTree.Element, block: int, size: int) -> Range:
+def parse_range(node: ElementTree.Element, block: int, size: int) -> MappedRange:
     """`<Range chksum="…"> first-last </Range>`, in blocks, both included; or one block alone."""
     first, _, last = (node.text or "").strip().partition("-")
     start, end = int(first) * block, (int(last or first) + 1) * block
-    return Range(Span(start, min(end, size)), node.attrib["chksum"])
+    return MappedRange(Span(start, min(end, size)), node.attrib["chksum"])
 
 
-def check(ranges: list[Range], block: int) -> None:
+def check_ranges(ranges: list[MappedRange], block: int) -> None:
     """Raises BoardllamaError for ranges that no tool would write."""
-    if block % BLOCK:
-        raise BoardllamaError(f"the block map counts in blocks of {block} bytes: it must be a multiple of {BLOCK}")
+    if block % IO_BLOCK:
+        raise BoardllamaError(f"the block map counts in blocks of {block} bytes: it must be a multiple of {IO_BLOCK}")
     end = 0
     for one in ranges:
         if one.span.start < end or one.span.size <= 0:

@@ -13,17 +13,17 @@ from pathlib import Path
 from stat import S_ISBLK, S_ISREG
 
 from deploy.errors import BoardllamaError
-from deploy.flash.display_text import amount
-from deploy.flash.spans import BLOCK, Span
+from deploy.flash.display_text import size_text
+from deploy.flash.spans import IO_BLOCK, Span
 
 # ioctl numbers of linux/fs.h, and modes of linux/falloc.h.
 BLKRRPART, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1277, 0x80081272
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 DISCARD_STEP = 1 << 30  # bytes at once, so that Ctrl-C is heard in between
-SECTOR = 512  # bytes: past the page cache nothing smaller can be written, and partition tables of images count in them
-FULL = (errno.ENOSPC, errno.EDQUOT)
-GONE = (errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM)
-AGAIN = "Put it in again and run the same command"
+CARD_SECTOR = 512  # bytes: nothing smaller can be written past the page cache, and partition tables of images count so
+FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+GONE_ERRORS = (errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM)
+TRY_AGAIN = "Put it in again and run the same command"
 
 
 class CardError(BoardllamaError):
@@ -47,18 +47,18 @@ class Card:
     boots: bool = True
 
     @property
-    def whole(self) -> Span:
+    def whole_span(self) -> Span:
         """All of it."""
         return Span(0, self.size)
 
     @property
     def end_of_blocks(self) -> int:
         """Where its last whole block ends, in bytes."""
-        return self.size // BLOCK * BLOCK
+        return self.size // IO_BLOCK * IO_BLOCK
 
-    def clipped(self, span: Span) -> Span:
+    def clip(self, span: Span) -> Span:
         """Without what lies behind its end: the last block of an odd disk is a short one."""
-        return span.within(self.whole)
+        return span.overlap_with(self.whole_span)
 
     def read(self, view: memoryview, offset: int) -> None:
         """Fills the view. Raises CardError, Interrupted."""
@@ -68,9 +68,9 @@ class Card:
             try:
                 count = os.preadv(self.descriptor, [view[done:]], offset + done)
             except OSError as error:
-                raise self.failed("read", offset + done, error) from error
+                raise self.explain_failure("read", offset + done, error) from error
             if not count:
-                raise self.failed("read", offset + done, OSError(errno.EIO, "it ends there"))
+                raise self.explain_failure("read", offset + done, OSError(errno.EIO, "it ends there"))
             done += count
 
     def write(self, view: memoryview, offset: int) -> None:
@@ -81,7 +81,7 @@ class Card:
             try:
                 count = os.pwritev(self.descriptor, [view[done:]], offset + done)
             except OSError as error:
-                raise self.failed("written", offset + done, error) from error
+                raise self.explain_failure("written", offset + done, error) from error
             done += count
             self.written += count
 
@@ -91,7 +91,7 @@ class Card:
         try:
             os.fsync(self.descriptor)
         except OSError as error:
-            raise self.failed("brought to rest", self.size, error) from error
+            raise self.explain_failure("brought to rest", self.size, error) from error
 
     def punch(self, span: Span) -> bool:
         """Makes it zero without writing, where the kernel vouches for that; False where it cannot. Raises CardError."""
@@ -100,8 +100,8 @@ class Card:
         offset, length = ctypes.c_int64(span.start), ctypes.c_int64(span.size)
         if libc.fallocate(self.descriptor, KEEP_SIZE | PUNCH_HOLE, offset, length) == 0:
             return True
-        if (number := ctypes.get_errno()) in GONE:
-            raise self.failed("cleared", span.start, OSError(number, os.strerror(number)))
+        if (number := ctypes.get_errno()) in GONE_ERRORS:
+            raise self.explain_failure("cleared", span.start, OSError(number, os.strerror(number)))
         return False
 
     def discard(self, span: Span, answered: Callable[[], object]) -> None:
@@ -109,13 +109,13 @@ class Card:
 
         `answered` is called after every DISCARD_STEP: some cards really erase.
         """
-        for part in span.steps(DISCARD_STEP):
+        for part in span.split(DISCARD_STEP):
             self.go_on()
             try:
                 fcntl.ioctl(self.descriptor, BLKDISCARD, struct.pack("QQ", part.start, part.size))
             except OSError as error:
-                if error.errno in GONE:
-                    raise self.failed("cleared", part.start, error) from error
+                if error.errno in GONE_ERRORS:
+                    raise self.explain_failure("cleared", part.start, error) from error
                 return
             answered()
 
@@ -124,26 +124,26 @@ class Card:
         if self.stop.is_set():
             raise Interrupted
 
-    def failed(self, what: str, offset: int, error: OSError) -> BoardllamaError:
+    def explain_failure(self, what: str, offset: int, error: OSError) -> BoardllamaError:
         """The error in words: a card that is gone, one that is bad, or a full disk under a file."""
-        if error.errno in FULL and S_ISREG(os.fstat(self.descriptor).st_mode):
+        if error.errno in FULL_ERRORS and S_ISREG(os.fstat(self.descriptor).st_mode):
             return BoardllamaError(f"the disk that {self.name} lies on is full ({error.strerror}): make room")
-        if error.errno in GONE or self.is_gone():
-            return CardError(f"{self.name} was pulled out, or its reader gave up. {AGAIN}")
+        if error.errno in GONE_ERRORS or self.is_gone():
+            return CardError(f"{self.name} was pulled out, or its reader gave up. {TRY_AGAIN}")
         return CardError(
-            f"{self.name} cannot be {what} at {amount(offset)} of {amount(self.size)} ({error.strerror}). Was it "
-            f"pulled out? {AGAIN}. Else it is worn or broken, or its reader is: use another"
+            f"{self.name} cannot be {what} at {size_text(offset)} of {size_text(self.size)} ({error.strerror}). Was it "
+            f"pulled out? {TRY_AGAIN}. Else it is worn or broken, or its reader is: use another"
         )
 
     def is_gone(self) -> bool:
         """True when the kernel sees no medium any more."""
         try:
-            return size_of(self.descriptor) == 0
+            return descriptor_size(self.descriptor) == 0
         except OSError:
             return True
 
 
-def size_of(descriptor: int) -> int:
+def descriptor_size(descriptor: int) -> int:
     """Bytes of an open disk or file. Raises OSError."""
     found = os.fstat(descriptor)
     if not S_ISBLK(found.st_mode):
@@ -152,14 +152,14 @@ def size_of(descriptor: int) -> int:
 
 
 @contextmanager
-def opened(path: Path, stop: threading.Event | None = None) -> Iterator[Card]:
+def open_card(path: Path, stop: threading.Event | None = None) -> Iterator[Card]:
     """The disk, ours alone: the kernel refuses it while anything of it is mounted or part of something, and refuses
     that while we have it. Raises BoardllamaError."""
     descriptor = open_exclusively(path)
     try:
         with suppress(OSError):  # systemd's rule for who writes to a disk: udev leaves it alone meanwhile
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield Card(str(path), descriptor, size_of(descriptor), stop or threading.Event())
+        yield Card(str(path), descriptor, descriptor_size(descriptor), stop or threading.Event())
         with suppress(OSError):  # what the kernel knew of its partitions is no longer so
             fcntl.ioctl(descriptor, BLKRRPART)
     finally:
@@ -171,10 +171,11 @@ def open_exclusively(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
     except OSError as error:
-        raise BoardllamaError(f"{path} cannot be opened: {error.strerror}{ADVICE.get(error.errno or 0, '')}") from None
+        advice = OPEN_ADVICE.get(error.errno or 0, "")
+        raise BoardllamaError(f"{path} cannot be opened: {error.strerror}{advice}") from None
 
 
-ADVICE = {
+OPEN_ADVICE = {
     errno.EBUSY: ": something on it is in use: unmount it, or close the other program that writes to it",
     errno.EACCES: ": only root may write to disks: run it with sudo",
     errno.EPERM: ": only root may write to disks: run it with sudo",
@@ -184,7 +185,7 @@ ADVICE = {
 
 
 @contextmanager
-def opened_file(path: Path, size: int, stop: threading.Event | None = None) -> Iterator[Card]:
+def open_card_file(path: Path, size: int, stop: threading.Event | None = None) -> Iterator[Card]:
     """A regular file in place of a card, made at least `size` bytes long, in whole sectors. Raises BoardllamaError."""
     try:
         descriptor = open_direct(path)
@@ -192,22 +193,22 @@ def opened_file(path: Path, size: int, stop: threading.Event | None = None) -> I
         raise BoardllamaError(f"{path} cannot be opened: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        lengthen(path, descriptor, size)
-        yield Card(str(path), descriptor, size_of(descriptor), stop or threading.Event())
+        lengthen_file(path, descriptor, size)
+        yield Card(str(path), descriptor, descriptor_size(descriptor), stop or threading.Event())
     except BlockingIOError:
         raise BoardllamaError(f"{path} is being written to by another program: wait for it") from None
     finally:
         os.close(descriptor)
 
 
-def lengthen(path: Path, descriptor: int, size: int) -> None:
+def lengthen_file(path: Path, descriptor: int, size: int) -> None:
     """Raises BoardllamaError where no file may be so long, as on FAT beyond 4 GiB."""
-    wanted = max(size, -(-size_of(descriptor) // SECTOR) * SECTOR)
+    wanted = max(size, -(-descriptor_size(descriptor) // CARD_SECTOR) * CARD_SECTOR)
     try:
-        if size_of(descriptor) < wanted:
+        if descriptor_size(descriptor) < wanted:
             os.ftruncate(descriptor, wanted)
     except OSError as error:
-        raise BoardllamaError(f"{path} cannot have {amount(size)} ({error.strerror}): name another place") from None
+        raise BoardllamaError(f"{path} cannot have {size_text(size)} ({error.strerror}): name another place") from None
 
 
 def open_direct(path: Path) -> int:

@@ -7,37 +7,37 @@ from contextlib import closing, suppress
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, CardError, Interrupted
-from deploy.flash.difference import differing, holds_earlier
-from deploy.flash.erasure import clear, forgets, is_zero, unboot
-from deploy.flash.layout import Kept, Layout, at
+from deploy.flash.difference import differing_spans, has_earlier_image
+from deploy.flash.erasure import boot_sectors_error, clear_holes, erase_boot_data, is_zero
+from deploy.flash.layout import CardLayout, Kept
 from deploy.flash.probe import Probe
-from deploy.flash.progress import Progress
-from deploy.flash.readback import read_back
-from deploy.flash.spans import BLOCK, Span, aligned, inside, total
-from deploy.flash.stream import PIECE, buffer, pieces
+from deploy.flash.progress import CardProgress
+from deploy.flash.readback import read_back_card
+from deploy.flash.spans import IO_BLOCK, Span, aligned_span, merged_spans, part_view, spans_inside, total_size
+from deploy.flash.stream import PIECE, image_pieces, page_buffer
 
-GAP = 32 << 10  # bytes of a hole that are written as zero where that joins two writes
+HOLE_GAP = 32 << 10  # bytes of a hole that are written as zero where that joins two writes
 Change = tuple[Span, bytes]
 
 
-def flash(
-    card: Card, archive: Archive, changes: Sequence[Change], progress: Progress, everything: bool = False
+def flash_card(
+    card: Card, archive: Archive, changes: Sequence[Change], progress: CardProgress, everything: bool = False
 ) -> bool:
     """Makes the card hold the image, with some blocks of it changed. True when only what differed was written.
 
     Raises CardError, Interrupted, that say whether the card may boot then; a next run goes on.
     """
     try:
-        return flashed(card, archive, changes, progress, everything)
+        return run_phases(card, archive, changes, progress, everything)
     except Interrupted:
-        raise Interrupted(fate(card)) from None
+        raise Interrupted(card_fate(card)) from None
     except (BoardllamaError, OSError) as error:
-        raise CardError(f"{error}. {fate(card)}") from error
+        raise CardError(f"{error}. {card_fate(card)}") from error
 
 
-def fate(card: Card) -> str:
+def card_fate(card: Card) -> str:
     """What a board would do with it. A worn card may have lost since that it was cleared: it is asked once more."""
-    first = buffer(BLOCK)
+    first = page_buffer(IO_BLOCK)
     with suppress(BoardllamaError, OSError, Interrupted):
         card.read(first, 0)
         card.boots = card.boots or not is_zero(first)
@@ -46,86 +46,89 @@ def fate(card: Card) -> str:
     return f"{card.name} may still boot what was on it, or what is not proven; do not use it before a PASS"
 
 
-def flashed(card: Card, archive: Archive, changes: Sequence[Change], progress: Progress, everything: bool) -> bool:
+def run_phases(
+    card: Card, archive: Archive, changes: Sequence[Change], progress: CardProgress, everything: bool
+) -> bool:
     """The same. Raises CardError, Interrupted, BoardllamaError, OSError, with their causes alone."""
-    layout = Layout.of(archive, card.size)
+    layout = CardLayout.for_card(archive, card.size)
     progress.begin("looking at what it holds")
-    compare = not everything and holds_earlier(card, archive)
+    compare = not everything and has_earlier_image(card, archive)
     probe = Probe(card, progress)
     try:
-        unboot(card, layout)
+        erase_boot_data(card, layout)
     except CardError:
         probe.run()  # may know why: a fake has no end
         raise
     probe.run()
-    clear(card, layout, aligned(Span(0, archive.manifest.disk_size)).end, progress)
-    kept = write(card, archive, layout, compare, progress)
+    clear_holes(card, layout, aligned_span(Span(0, archive.manifest.disk_size)).end, progress)
+    kept = write_mapped(card, archive, layout, compare, progress)
     progress.begin("waiting for the card to have written all of it")
     card.sync()
-    read_back(card, archive, layout, kept, progress)
-    finish_or_unboot(card, layout, [*changes, *ordered(kept, layout)], progress)
+    read_back_card(card, archive, layout, kept, progress)
+    finish_or_erase(card, layout, [*changes, *boot_changes(kept, layout)], progress)
     return compare
 
 
-def write(card: Card, archive: Archive, layout: Layout, compare: bool, progress: Progress) -> Kept:
+def write_mapped(card: Card, archive: Archive, layout: CardLayout, compare: bool, progress: CardProgress) -> Kept:
     """The mapped blocks but the late ones, which are returned."""
-    kept = Kept([aligned(span) for span in layout.late])
-    progress.begin("comparing" if compare else "writing", total(layout.mapped))
-    found = buffer()
-    with closing(pieces(archive, lambda span: bool(inside(layout.mapped, span)) or kept.wants(span))) as stream:
+    kept = Kept([aligned_span(span) for span in layout.late])
+    progress.begin("comparing" if compare else "writing", total_size(layout.mapped))
+    found = page_buffer()
+    wanted = merged_spans([*layout.mapped, *kept.spans])
+    with closing(image_pieces(archive, lambda span: bool(spans_inside(wanted, span)))) as stream:
         for piece in stream:
             kept.take(Span(piece.span.start, piece.span.start + len(piece.data)), piece.data)
-            for span in layout.writes(piece.span, 0 if compare else GAP):
-                data = at(piece.data, piece.span, span)
+            for span in layout.write_spans(piece.span, 0 if compare else HOLE_GAP):
+                data = part_view(piece.data, piece.span, span)
                 if compare:
                     card.read(found[: span.size], span.start)
-                parts = differing(span, data, found[: span.size]) if compare else [span]
+                parts = differing_spans(span, data, found[: span.size]) if compare else [span]
                 for part in parts:
-                    card.write(at(data, span, part), part.start)
-            progress.add(total(inside(layout.mapped, piece.span)))
+                    card.write(part_view(data, span, part), part.start)
+            progress.add(total_size(spans_inside(layout.mapped, piece.span)))
     return kept
 
 
-def ordered(kept: Kept, layout: Layout) -> list[Change]:
+def boot_changes(kept: Kept, layout: CardLayout) -> list[Change]:
     """The boot sectors from the last to the first; the very first block, without which nothing is found, comes last."""
-    return [(step, kept.read(step)) for span in reversed(layout.late) for step in reversed(list(span.steps(PIECE)))]
+    return [(step, kept.read(step)) for span in reversed(layout.late) for step in reversed(list(span.split(PIECE)))]
 
 
-def finish_or_unboot(card: Card, layout: Layout, changes: Sequence[Change], progress: Progress) -> None:
+def finish_or_erase(card: Card, layout: CardLayout, changes: Sequence[Change], progress: CardProgress) -> None:
     """A card that is not proven to its end does not boot, whatever went wrong. Raises what went wrong."""
     try:
-        finish(card, changes, progress)
+        finish_card(card, changes, progress)
     except BaseException:
         with suppress(BoardllamaError, OSError):  # its fate tells of it
-            unboot(card, layout)
+            erase_boot_data(card, layout)
         raise
 
 
-def finish(card: Card, changes: Sequence[Change], progress: Progress) -> None:
+def finish_card(card: Card, changes: Sequence[Change], progress: CardProgress) -> None:
     """Writes these blocks in order, the last one after all others rest, and reads them back. Raises CardError.
 
     From here on it is seconds, and Ctrl-C is not heard: a card that may boot is proven, or made not to.
     """
     card.stop, card.boots = threading.Event(), True
-    progress.begin("making it boot", 2 * sum(span.size for span, _ in changes))
+    progress.begin("making it boot", 2 * total_size(span for span, _ in changes))
     for number, (span, content) in enumerate(changes, 1):
         if number == len(changes):
             card.sync()
-        part = card.clipped(span)
-        view = buffer(span.size)
+        part = card.clip(span)
+        view = page_buffer(span.size)
         view[:] = content
         card.write(view[: part.size], part.start)
         progress.add(span.size)
     card.sync()
-    check(card, changes, progress)
+    check_changes(card, changes, progress)
 
 
-def check(card: Card, changes: Sequence[Change], progress: Progress) -> None:
+def check_changes(card: Card, changes: Sequence[Change], progress: CardProgress) -> None:
     """Raises CardError unless the card holds the blocks."""
     for span, content in changes:
-        part = card.clipped(span)
-        view = buffer(span.size)
+        part = card.clip(span)
+        view = page_buffer(span.size)
         card.read(view[: part.size], part.start)
         if view[: part.size] != content[: part.size]:
-            raise forgets(card)
+            raise boot_sectors_error(card)
         progress.add(span.size)

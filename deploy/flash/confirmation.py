@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from deploy.errors import BoardllamaError
 from deploy.flash.devices import Device
 from deploy.flash.disk_contents import Content
-from deploy.flash.progress import say
+from deploy.flash.progress import say_line
 
 NO_TERMINAL = (
     "there is no terminal to ask on: name the disk and prove that you mean it, DEVICE=/dev/… SERIAL=… YES=1 "
@@ -14,23 +14,23 @@ NO_TERMINAL = (
 )
 
 
-def overview(writable: Sequence[Device], refused: Sequence[tuple[Device, str]]) -> list[str]:
+def disk_overview(writable: Sequence[Device], refused: Sequence[tuple[Device, str]]) -> list[str]:
     """Every disk: those that may be written, and why the others may not."""
-    lines = ["May be written:", *(f"  {device.name:<10} {device.title}" for device in writable)]
+    lines = ["May be written:", *(f"  {device.name:<10} {device.display_name}" for device in writable)]
     if not writable:
         lines = ["No disk may be written: put a card into the reader."]
     if refused:
-        lines += ["May not:", *(f"  {device.name:<10} {device.title}\n{'':13}{why}" for device, why in refused)]
+        lines += ["May not:", *(f"  {device.name:<10} {device.display_name}\n{'':13}{why}" for device, why in refused)]
     return lines
 
 
-def loss(device: Device, found: Sequence[Content], receives: str) -> list[str]:
+def loss_warning(device: Device, found: Sequence[Content], receives: str) -> list[str]:
     """What is on the disk, and what comes in its place."""
-    head = f"{device.title} becomes {receives}. This will be lost:"
-    return [head, *(f"    {content.line}" for content in found)] if found else [head, "    nothing that is known"]
+    lost = [content.listing_line for content in found] or ["nothing that is known"]
+    return [f"{device.display_name} becomes {receives}. This will be lost:", *(f"    {line}" for line in lost)]
 
 
-def choose(names: Sequence[str]) -> str:
+def choose_name(names: Sequence[str]) -> str:
     """The name that is typed, one of these. Raises BoardllamaError."""
     need_terminal()
     typed = read_answer("Everything on the disk that you name will be lost. Its name, or nothing to stop: ")
@@ -39,7 +39,7 @@ def choose(names: Sequence[str]) -> str:
     return typed
 
 
-def confirm(names: Sequence[str]) -> None:
+def confirm_names(names: Sequence[str]) -> None:
     """Returns when exactly these names are typed. Raises BoardllamaError."""
     need_terminal()
     typed = read_answer(f"Type {' '.join(names)} to go on, or nothing to stop: ")
@@ -59,5 +59,5 @@ def need_terminal() -> None:
 
 def read_answer(question: str) -> str:
     """What is typed, in a line."""
-    say(question)
+    say_line(question)
     return sys.stdin.readline().strip().removeprefix("/dev/")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import BoardllamaError
-from deploy.flash.card import SECTOR
-from deploy.flash.display_text import amount, printable
+from deploy.flash.card import CARD_SECTOR
+from deploy.flash.display_text import printable_text, size_text
 from deploy.programs import Late, output
 
 COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,LOG-SEC,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
@@ -54,7 +54,7 @@ MEMBERS = {
 
 
 @dataclass(frozen=True)
-class Part:
+class DevicePart:
     """A partition of a disk, or what is built on one. `mounted`: where, or [SWAP]."""
 
     name: str
@@ -80,70 +80,72 @@ class Device:
     read_only: bool
     model: str
     serial: str
-    parts: tuple[Part, ...]  # itself first, then everything on it
+    parts: tuple[DevicePart, ...]  # itself first, then everything on it
 
     @property
-    def title(self) -> str:
+    def display_name(self) -> str:
         """As in /dev/sdb, 64 GB, Generic STORAGE DEVICE, serial 000000001206."""
-        known = [str(self.path), amount(self.size), self.model, f"serial {self.serial}" if self.serial else "no serial"]
+        serial = f"serial {self.serial}" if self.serial else "no serial"
+        known = [str(self.path), size_text(self.size), self.model, serial]
         return ", ".join(filter(None, known))
 
 
-def devices() -> list[Device]:
+def list_devices() -> list[Device]:
     """All whole disks. Raises BoardllamaError."""
-    found = json.loads(asked("lsblk", "--json", "--bytes", "--output", COLUMNS))
-    return [device(node) for node in found["blockdevices"] if node["type"] in WHOLE]
+    found = json.loads(disk_program_output("lsblk", "--json", "--bytes", "--output", COLUMNS))
+    return [parse_device(node) for node in found["blockdevices"] if node["type"] in WHOLE]
 
 
-def device(node: dict[str, Any], sys: Path = SYS) -> Device:
+def parse_device(node: dict[str, Any], sys: Path = SYS) -> Device:
     """From lsblk's own description."""
+    serial = (node["serial"] or "").strip() or sysfs_attribute(sys / node["name"] / "loop/backing_file")
     return Device(
         name=node["name"],
         path=Path(node["path"]),
         number=node["maj:min"],
-        sequence=told(sys / node["name"] / "diskseq"),
+        sequence=sysfs_attribute(sys / node["name"] / "diskseq"),
         type=node["type"],
         size=int(node["size"] or 0),
         sector=int(node["log-sec"]),
         removable=is_removable(node, sys),
         read_only=bool(node["ro"]),
-        model=printable((node["model"] or "").strip()),
-        serial=printable((node["serial"] or "").strip() or told(sys / node["name"] / "loop/backing_file")),
-        parts=tuple(parts(node)),
+        model=printable_text((node["model"] or "").strip()),
+        serial=printable_text(serial),
+        parts=tuple(parse_parts(node)),
     )
 
 
-def parts(node: dict[str, Any]) -> Iterator[Part]:
+def parse_parts(node: dict[str, Any]) -> Iterator[DevicePart]:
     """The node and everything below it."""
     mounted = tuple(point for point in node["mountpoints"] if point)
     label = node["label"] or node["partlabel"] or ""
-    yield Part(node["name"], node["type"], int(node["size"] or 0), node["fstype"] or "", label, mounted)
+    yield DevicePart(node["name"], node["type"], int(node["size"] or 0), node["fstype"] or "", label, mounted)
     for child in node.get("children", ()):
-        yield from parts(child)
+        yield from parse_parts(child)
 
 
 def is_removable(node: dict[str, Any], sys: Path) -> bool:
     """What the kernel says; a built-in slot says no, but its cards are of the type SD, and soldered memory MMC."""
-    return bool(node["rm"]) or told(sys / node["name"] / "device/type") == "SD"
+    return bool(node["rm"]) or sysfs_attribute(sys / node["name"] / "device/type") == "SD"
 
 
-def told(path: Path) -> str:
+def sysfs_attribute(path: Path) -> str:
     """What the kernel says in that file; empty without it."""
     return path.read_text(errors="replace").strip() if path.is_file() else ""
 
 
-def swaps() -> frozenset[str]:
+def swapped_names() -> frozenset[str]:
     """Names of the disks and partitions that are swapped to."""
     lines = Path("/proc/swaps").read_text().splitlines()[1:]
     return frozenset(Path(line.split()[0]).name for line in lines)
 
 
-def refusal(device: Device, needed: int, serials: Collection[str], swapped: Collection[str]) -> str | None:
+def device_refusal(device: Device, needed: int, serials: Collection[str], swapped: Collection[str]) -> str | None:
     """Why `needed` bytes may not be written to it; None when they may.
 
     `serials` are those that somebody has named: only these disks are written although they are not removable.
     """
-    if reason := in_use(device, swapped):
+    if reason := usage_refusal(device, swapped):
         return reason
     if device.read_only:
         return "is write-protected: move the lock on the side of the card, or use another"
@@ -152,16 +154,16 @@ def refusal(device: Device, needed: int, serials: Collection[str], swapped: Coll
     if not device.removable and not (device.serial and device.serial in serials):
         what = "a loop device" if device.type == "loop" else "not removable"
         return f"is {what}: SERIAL='{device.serial or '…'}' says that you mean it" if device.serial else f"is {what}"
-    if device.sector != SECTOR:
-        return f"has sectors of {device.sector} bytes, images are made for {SECTOR}, and would not boot: use another"
+    if device.sector != CARD_SECTOR:
+        sectors = f"has sectors of {device.sector} bytes, images are made for {CARD_SECTOR}"
+        return f"{sectors}, and would not boot: use another"
     if device.size < needed:
-        return (
-            f"is too small: it has {amount(device.size)} ({device.size}), the image needs {amount(needed)} ({needed})"
-        )
+        has = f"{size_text(device.size)} ({device.size})"
+        return f"is too small: it has {has}, the image needs {size_text(needed)} ({needed})"
     return None
 
 
-def in_use(device: Device, swapped: Collection[str]) -> str | None:
+def usage_refusal(device: Device, swapped: Collection[str]) -> str | None:
     """Why it may not be written, whatever anybody says."""
     mounted = [(part, point) for part in device.parts for point in part.mounted]
     for _, point in mounted:
@@ -173,20 +175,20 @@ def in_use(device: Device, swapped: Collection[str]) -> str | None:
     for part, point in mounted:
         return f"is mounted at {point}: `umount /dev/{part.name}` first"
     for part in device.parts:
-        if why := built_on(part):
+        if why := part_refusal(part):
             return why
     return None
 
 
-def built_on(part: Part) -> str | None:
+def part_refusal(part: DevicePart) -> str | None:
     """Whether it is, or holds, a part of something larger."""
     what = BUILT_ON.get(part.type) or ("RAID" if part.type.startswith(("raid", "md", "linear")) else None)
     if what:
         return f"is used by {what} ({part.name})"
-    return member(part.file_system, part.name)
+    return member_refusal(part.file_system, part.name)
 
 
-def member(file_system: str, name: str) -> str | None:
+def member_refusal(file_system: str, name: str) -> str | None:
     """Why a disk with this on it is refused; None for what is an ordinary file system."""
     if file_system.endswith("_member") or file_system.startswith("crypto_") or file_system in MEMBERS:
         what = MEMBERS.get(file_system, file_system)
@@ -194,7 +196,7 @@ def member(file_system: str, name: str) -> str | None:
     return None
 
 
-def asked(*words: str, good: Collection[int] = (0,)) -> str:
+def disk_program_output(*words: str, good: Collection[int] = (0,)) -> str:
     """What a program says that looks at disks. Raises BoardllamaError."""
     try:
         return output(*words, good=good, package="util-linux fdisk").decode(errors="replace")

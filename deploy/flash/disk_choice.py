@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.flash import confirmation
-from deploy.flash.devices import Device, devices, refusal, swaps
-from deploy.flash.disk_contents import Content, contents, holds_member
-from deploy.flash.progress import say
+from deploy.flash.confirmation import choose_name, confirm_names, disk_overview, loss_warning
+from deploy.flash.devices import Device, device_refusal, list_devices, swapped_names
+from deploy.flash.disk_contents import Content, contents_refusal, read_contents
+from deploy.flash.progress import say_line
 
 ALL = "all"
 
@@ -22,59 +22,59 @@ class Choice:
     serials: Collection[str]
     yes: bool
 
-    def disks(self, needed: int) -> list[Device]:
+    def choose(self, needed: int) -> list[Device]:
         """The disks to write `needed` bytes to. Raises BoardllamaError when one of them may not be written."""
         need_root()
-        present = devices()
+        present = list_devices()
         if self.yes and not self.named:
             raise BoardllamaError("YES=1 needs DEVICE= or DEVICES= too: which disk?")
         if self.yes or ALL in self.named:
-            refuse_shared(self.serials, present)
+            refuse_shared_serials(self.serials, present)
         if self.named and list(self.named) != [ALL]:
-            chosen = [named(one, present) for one in self.named]
+            chosen = [find_disk(one, present) for one in self.named]
             for device in chosen:
-                if why := self.refusal(device, needed):
+                if why := self.refusal_reason(device, needed):
                     raise BoardllamaError(f"{device.path} {why}")
-            return without_twins(chosen)
-        return self.listed(present, needed)
+            return refuse_repeated_disks(chosen)
+        return self.choose_from_list(present, needed)
 
-    def listed(self, present: Sequence[Device], needed: int) -> list[Device]:
+    def choose_from_list(self, present: Sequence[Device], needed: int) -> list[Device]:
         """All that may be written, or the one that a person chooses of them."""
-        judged = [(device, self.refusal(device, needed)) for device in present]
+        judged = [(device, self.refusal_reason(device, needed)) for device in present]
         writable = [device for device, why in judged if why is None]
-        for line in confirmation.overview(writable, [(device, why) for device, why in judged if why]):
-            say(line)
+        for line in disk_overview(writable, [(device, why) for device, why in judged if why]):
+            say_line(line)
         if not writable:
             raise BoardllamaError("there is no disk that may be written")
         if self.named:
             return writable
-        name = confirmation.choose([device.name for device in writable])
+        name = choose_name([device.name for device in writable])
         return [device for device in writable if device.name == name]
 
-    def refusal(self, device: Device, needed: int) -> str | None:
+    def refusal_reason(self, device: Device, needed: int) -> str | None:
         """Why a disk may not be written; None when it may."""
-        if why := refusal(device, needed, self.serials, swaps()):
+        if why := device_refusal(device, needed, self.serials, swapped_names()):
             return why
         try:
-            return holds_member(contents(device))
+            return contents_refusal(read_contents(device))
         except BoardllamaError as error:
             return f"cannot be looked at ({error})"
 
     def confirm(self, chosen: Sequence[Device], receives: Sequence[str]) -> list[list[Content]]:
         """What is on each disk, as it was shown, when somebody means it. Raises BoardllamaError."""
-        shown = [contents(device) for device in chosen]
+        shown = [read_contents(device) for device in chosen]
         for device, found, image in zip(chosen, shown, receives, strict=True):
-            if why := holds_member(found):  # since it was chosen
+            if why := contents_refusal(found):  # since it was chosen
                 raise BoardllamaError(f"{device.path} {why}")
-            for line in confirmation.loss(device, found, image):
-                say(line)
+            for line in loss_warning(device, found, image):
+                say_line(line)
         if self.yes:
-            self.prove(chosen)
+            self.require_serials(chosen)
         else:
-            confirmation.confirm([device.name for device in chosen])
+            confirm_names([device.name for device in chosen])
         return shown
 
-    def prove(self, chosen: Sequence[Device]) -> None:
+    def require_serials(self, chosen: Sequence[Device]) -> None:
         """Raises BoardllamaError unless the serial of each was named."""
         for device in chosen:
             if not device.serial:
@@ -87,7 +87,7 @@ class Choice:
                 )
 
 
-def named(word: str, present: Sequence[Device]) -> Device:
+def find_disk(word: str, present: Sequence[Device]) -> Device:
     """The disk of a name, a path or a link to it. Raises BoardllamaError."""
     path = Path(word if "/" in word else f"/dev/{word}")
     real = Path(os.path.realpath(path))
@@ -102,7 +102,7 @@ def named(word: str, present: Sequence[Device]) -> Device:
     raise BoardllamaError(f"{path} is no disk of this machine: there are {there}")
 
 
-def refuse_shared(serials: Collection[str], present: Sequence[Device]) -> None:
+def refuse_shared_serials(serials: Collection[str], present: Sequence[Device]) -> None:
     """Raises BoardllamaError for a serial that several disks have, as of a reader with two cards, or cheap bridges."""
     for serial in filter(None, serials):
         twins = [str(device.path) for device in present if device.size and device.serial == serial]
@@ -113,7 +113,7 @@ def refuse_shared(serials: Collection[str], present: Sequence[Device]) -> None:
             )
 
 
-def without_twins(chosen: Sequence[Device]) -> list[Device]:
+def refuse_repeated_disks(chosen: Sequence[Device]) -> list[Device]:
     """Raises BoardllamaError when a disk is named twice."""
     names = [device.name for device in chosen]
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, asked, member
-from deploy.flash.display_text import amount, printable
+from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, disk_program_output, member_refusal
+from deploy.flash.display_text import printable_text, size_text
 from deploy.flash.spans import Span
 
 # Where the superblock of a file system says of how many disks it is: offset and length in bytes, little-endian.
 # num_devices of struct btrfs_super_block, nr_devices of struct bch_sb.
-DISKS = {"btrfs": (0x1_0088, 8), "bcachefs": (4096 + 123, 1)}
+DISK_COUNTS = {"btrfs": (0x1_0088, 8), "bcachefs": (4096 + 123, 1)}
 
 
 @dataclass(frozen=True)
@@ -28,54 +28,54 @@ class Content:
     uuid: str = ""  # not shown: by it two cards of one kind are two
 
     @property
-    def line(self) -> str:
+    def listing_line(self) -> str:
         """As in sdb1   537 MB  vfat  bootfs."""
-        return f"{self.name:<12} {amount(self.size):>8}  {self.file_system or 'unknown':<10} {self.label}".rstrip()
+        return f"{self.name:<12} {size_text(self.size):>8}  {self.file_system or 'unknown':<10} {self.label}".rstrip()
 
 
-def contents(device: Device) -> list[Content]:
+def read_contents(device: Device) -> list[Content]:
     """Everything that is there now: the disk as a whole first, which may be a RAID member and have partitions too.
 
     Raises BoardllamaError.
     """
-    whole = content(device, device.name, Span(0, device.size))
+    whole = span_content(device, device.name, Span(0, device.size))
     table = partition_table(device.path)
-    return [*([whole] if whole.file_system else ()), *(partitions(device, table) if table else ())]
+    return [*([whole] if whole.file_system else ()), *(partition_contents(device, table) if table else ())]
 
 
 def partition_table(path: Path) -> dict[str, object] | None:
     """As sfdisk tells; None without one."""
-    said = asked("sfdisk", "--json", str(path), good=(0, 1))
+    said = disk_program_output("sfdisk", "--json", str(path), good=(0, 1))
     return dict(json.loads(said)["partitiontable"]) if said.strip() else None
 
 
-def partitions(device: Device, table: dict[str, object]) -> Iterator[Content]:
+def partition_contents(device: Device, table: dict[str, object]) -> Iterator[Content]:
     """In the table's order."""
     found, sector = table.get("partitions"), int(str(table.get("sectorsize", 512)))
     for one in found if isinstance(found, list) else []:
         span = Span(one["start"] * sector, (one["start"] + one["size"]) * sector)
-        yield content(device, Path(one["node"]).name, span, one.get("name", ""))
+        yield span_content(device, Path(one["node"]).name, span, one.get("name", ""))
 
 
-def content(device: Device, name: str, span: Span, label: str = "") -> Content:
+def span_content(device: Device, name: str, span: Span, label: str = "") -> Content:
     """What fills the span, in bytes: no file system when none is known, SEVERAL when that is not clear."""
     # A table may tell of more than there is; of that blkid finds nothing, not even what is there.
-    there = span.within(Span(0, device.size))
+    there = span.overlap_with(Span(0, device.size))
     where = ("--probe", "--offset", str(span.start), "--size", str(max(0, there.size)), "--output", "udev")
-    said = asked("blkid", *where, str(device.path), good=(0, 2, 8))
+    said = disk_program_output("blkid", *where, str(device.path), good=(0, 2, 8))
     values = dict(line.partition("=")[::2] for line in said.splitlines())
     file_system = SEVERAL if "ID_FS_AMBIVALENT" in values else values.get("ID_FS_TYPE", "")
-    if file_system in POOLS and disks(device.path, span.start, file_system) > 1:
+    if file_system in POOLS and pool_disk_count(device.path, span.start, file_system) > 1:
         file_system = POOLS[file_system]
     if values.get("ID_PART_TABLE_TYPE") == "PMBR":  # a GPT of other sectors, or a damaged one: it hides what it holds
         file_system = UNREADABLE
-    label = printable(values.get("ID_FS_LABEL") or label)
+    label = printable_text(values.get("ID_FS_LABEL") or label)
     return Content(name, span.size, file_system, label, values.get("ID_FS_UUID", ""))
 
 
-def disks(path: Path, start: int, file_system: str) -> int:
+def pool_disk_count(path: Path, start: int, file_system: str) -> int:
     """Of how many disks the file system is that begins there; 0 when its superblock cannot be read."""
-    offset, length = DISKS[file_system]
+    offset, length = DISK_COUNTS[file_system]
     try:
         with path.open("rb", buffering=0) as disk:
             disk.seek(start + offset)
@@ -84,6 +84,6 @@ def disks(path: Path, start: int, file_system: str) -> int:
         return 0
 
 
-def holds_member(found: list[Content]) -> str | None:
+def contents_refusal(found: list[Content]) -> str | None:
     """Why a disk with these contents is refused."""
-    return next((why for one in found if (why := member(one.file_system, one.name))), None)
+    return next((why for one in found if (why := member_refusal(one.file_system, one.name))), None)

@@ -1,16 +1,16 @@
 """Amounts as a person reads them on a card; and names that a card brings, as they can be shown."""
 
-UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+SIZE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
-def printable(text: str) -> str:
+def printable_text(text: str) -> str:
     """Without what would steer a terminal: whoever made a card chose its names."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
-def amount(size: int) -> str:
+def size_text(size: int) -> str:
     """Such as 64 GB or 7.9 GB: two or three digits, decimal units as on the label."""
-    for unit, name in UNITS:
+    for unit, name in SIZE_UNITS:
         if size >= unit:
             number = size / unit
             return (
@@ -19,7 +19,7 @@ def amount(size: int) -> str:
     return f"{size} bytes"
 
 
-def duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Such as 4.2 s, 44 s or 3 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"

@@ -14,7 +14,7 @@ Value = tuple[str, str]
 HARD_BLANK = "\ue000"  # in the place of a blank in quotation marks, which is meant
 
 
-def one(values: Sequence[Value]) -> Identity | None:
+def identity_from_options(values: Sequence[Value]) -> Identity | None:
     """From options; None without any. Raises BoardllamaError."""
     try:
         return made_of(*values) if values else None
@@ -22,18 +22,18 @@ def one(values: Sequence[Value]) -> Identity | None:
         raise BoardllamaError(f"the identity is wrong: {error}") from None
 
 
-def with_keys_read(values: Sequence[Value]) -> list[Value]:
+def expand_key_files(values: Sequence[Value]) -> list[Value]:
     """The same, where an ssh_key that names a file is that file's keys. Raises BoardllamaError."""
     found: list[Value] = []
     for name, value in values:
         if name == "ssh_key" and " " not in value.strip():
-            found += [(name, key) for key in keys_in(value)]
+            found += [(name, key) for key in read_public_keys(value)]
         else:
             found.append((name, value))
     return found
 
 
-def keys_in(path: str) -> list[str]:
+def read_public_keys(path: str) -> list[str]:
     """The public keys of a file, whose path may begin with ~. Raises BoardllamaError."""
     try:
         lines = [line.strip() for line in Path(path).expanduser().read_text().splitlines()]
@@ -46,13 +46,13 @@ def keys_in(path: str) -> list[str]:
     return keys
 
 
-def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
+def identities_from_csv(path: Path, common: Sequence[Value]) -> list[Identity]:
     """One identity per row; the first row names the columns, which may repeat. `common` holds where a row is silent.
 
     Raises BoardllamaError with every wrong row: nothing is written before all are right.
     """
     try:
-        table = cells_of(path.read_text(encoding="utf-8-sig"))
+        table = parse_cells(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise BoardllamaError(f"CSV={path} is not UTF-8: save it as CSV UTF-8") from None
     except (OSError, csv.Error) as error:
@@ -65,7 +65,7 @@ def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
     for number, cells in enumerate(table[1:], 2):
         try:
             if any(cells):
-                found.append(row(table[0], cells, common))
+                found.append(identity_from_row(table[0], cells, common))
         except (IdentityError, BoardllamaError) as error:
             problems.append(f"line {number}: {error}")
     names = [identity.hostname for identity in found]
@@ -79,7 +79,7 @@ def rows(path: Path, common: Sequence[Value]) -> list[Identity]:
     return found
 
 
-def cells_of(text: str) -> list[list[str]]:
+def parse_cells(text: str) -> list[list[str]]:
     """The rows, of one line each: a quotation mark too many would make many boards one. Raises csv.Error.
 
     Blanks around a cell are gone, those in its quotation marks are there.
@@ -94,7 +94,7 @@ def cells_of(text: str) -> list[list[str]]:
     return [[cell.strip().replace(HARD_BLANK, " ") for cell in cells] for cells in found]
 
 
-def row(header: Sequence[str], cells: Sequence[str], common: Sequence[Value]) -> Identity:
+def identity_from_row(header: Sequence[str], cells: Sequence[str], common: Sequence[Value]) -> Identity:
     """Raises IdentityError, BoardllamaError."""
     if len(cells) > len(header):
         raise BoardllamaError(f"it has {len(cells)} cells and the first line {len(header)}: quote values with commas")
@@ -103,4 +103,4 @@ def row(header: Sequence[str], cells: Sequence[str], common: Sequence[Value]) ->
     given = {name for name, _ in own}
     if "hostname" not in given:
         raise BoardllamaError("hostname is empty: every card needs one")
-    return made_of(*with_keys_read([*own, *(value for value in common if value[0] not in given)]))
+    return made_of(*expand_key_files([*own, *(value for value in common if value[0] not in given)]))

@@ -7,14 +7,14 @@ which firmware repairs the first one.
 from dataclasses import dataclass, field
 
 from deploy.flash.archive import Archive
-from deploy.flash.spans import Span, aligned, inside, merged, without
+from deploy.flash.spans import Span, aligned_span, merged_spans, part_view, remaining_spans, spans_inside
 
 BACKUP_TABLE = 33 * 512  # bytes: 32 sectors of entries and a header, at the end of a GPT disk
 FOREIGN = 1 << 20  # bytes at both ends of a card where other images have boot loaders, partition tables, RAID marks
 
 
 @dataclass(frozen=True)
-class Layout:
+class CardLayout:
     """Spans of one image on one card, in order and in whole blocks; `foreign` is what may make a card boot now."""
 
     late: list[Span]
@@ -23,22 +23,23 @@ class Layout:
     foreign: list[Span]
 
     @staticmethod
-    def of(archive: Archive, card_size: int) -> "Layout":
+    def for_card(archive: Archive, card_size: int) -> "CardLayout":
         """Of an image on a card of so many bytes."""
         size = archive.manifest.disk_size
-        late = merged(aligned(span) for span in [*archive.manifest.boot_sectors, Span(size - BACKUP_TABLE, size)])
+        boot = [*archive.manifest.boot_sectors, Span(size - BACKUP_TABLE, size)]
+        late = merged_spans(aligned_span(span) for span in boot)
         card = Span(0, card_size)
-        ends = [Span(0, FOREIGN).within(card), Span(card_size // FOREIGN * FOREIGN - FOREIGN, card_size).within(card)]
-        return Layout(
+        ends = [Span(0, FOREIGN), Span(card_size // FOREIGN * FOREIGN - FOREIGN, card_size)]
+        return CardLayout(
             late=late,
-            mapped=without(archive.blocks.mapped, late),
-            holes=without(archive.blocks.holes, late),
-            foreign=merged(part.within(card) for part in [*ends, *late]),
+            mapped=remaining_spans(archive.blocks.mapped_spans, late),
+            holes=remaining_spans(archive.blocks.hole_spans, late),
+            foreign=merged_spans(part.overlap_with(card) for part in [*ends, *late]),
         )
 
-    def writes(self, window: Span, gap: int) -> list[Span]:
+    def write_spans(self, window: Span, gap: int) -> list[Span]:
         """The mapped parts of the window, with holes of at most `gap` bytes between them; never a boot sector."""
-        return without(merged(inside(self.mapped, window), gap), inside(self.late, window))
+        return remaining_spans(merged_spans(spans_inside(self.mapped, window), gap), spans_inside(self.late, window))
 
 
 @dataclass
@@ -49,33 +50,26 @@ class Kept:
     contents: dict[Span, bytearray] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spans = merged(self.spans)
+        self.spans = merged_spans(self.spans)
         self.contents = {span: bytearray(span.size) for span in self.spans}
 
-    def wants(self, window: Span) -> bool:
+    def can_take(self, window: Span) -> bool:
         """True when some of it lies there."""
-        return bool(inside(self.spans, window))
+        return bool(spans_inside(self.spans, window))
 
     def take(self, window: Span, data: memoryview) -> None:
         """Keeps what lies in the window, whose bytes are `data`."""
         for span in self.spans:
-            part = span.within(window)
+            part = span.overlap_with(window)
             if part.size > 0:
-                content = memoryview(self.contents[span])
-                content[part.start - span.start : part.end - span.start] = at(data, window, part)
+                part_view(memoryview(self.contents[span]), span, part)[:] = part_view(data, window, part)
 
     def read(self, span: Span) -> bytes:
         """Bytes that are kept; the span lies in one of `spans`."""
-        (home,) = inside(self.spans, span)
-        (whole,) = (one for one in self.spans if one.start <= home.start and home.end <= one.end)
-        return bytes(self.contents[whole][span.start - whole.start : span.end - whole.start])
+        (home,) = (kept for kept in self.spans if span.overlap_with(kept) == span)
+        return bytes(part_view(memoryview(self.contents[home]), home, span))
 
     def put(self, window: Span, data: memoryview) -> None:
         """Puts what is kept in its place in `data`, the bytes of the window."""
-        for part in inside(self.spans, window):
-            at(data, window, part)[:] = self.read(part)
-
-
-def at(data: memoryview, window: Span, part: Span) -> memoryview:
-    """The bytes of a part of the window, whose bytes are `data`."""
-    return data[part.start - window.start : part.end - window.start]
+        for part in spans_inside(self.spans, window):
+            part_view(data, window, part)[:] = self.read(part)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.errors import BoardllamaError
-from deploy.flash.spans import BLOCK, Span
+from deploy.flash.spans import IO_BLOCK, Span, total_size
 
-FORMAT = 1
+MANIFEST_FORMAT = 1
 LATE_AT_MOST = 64 << 20  # bytes of boot sectors, which are kept in memory
 
 
 @dataclass(frozen=True)
-class Part:
+class ImageFile:
     """A file of the image: its plain name, its size in bytes, its sha256 in hexadecimal."""
 
     name: str
@@ -21,27 +21,26 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ImageManifest:
     """The part of it that flashing needs."""
 
     board: str
     release: str
     created: str
-    image: Part
-    bmap: Part
+    image: ImageFile
+    bmap: ImageFile
     disk_size: int  # bytes, uncompressed
     boot_sectors: tuple[Span, ...]
     identity: Span | None
 
     @staticmethod
-    def parse(content: bytes) -> "Manifest":
+    def parse(content: bytes) -> "ImageManifest":
         """From the file's bytes. Raises BoardllamaError."""
         try:
             data = json.loads(content)
-            if data["format"] != FORMAT:
-                raise BoardllamaError(
-                    f"the image's manifest has format {data['format']}, this boardllama reads {FORMAT}: update it"
-                )
+            if data["format"] != MANIFEST_FORMAT:
+                seen = f"the image's manifest has format {data['format']}"
+                raise BoardllamaError(f"{seen}, this boardllama reads {MANIFEST_FORMAT}: update it")
             found = from_data(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BoardllamaError(f"the image's manifest is damaged ({error!r}): get the image again") from None
@@ -54,37 +53,38 @@ class Manifest:
         spans = [*self.boot_sectors, *([self.identity] if self.identity else [])]
         if self.disk_size <= 0 or self.disk_size % 512:
             raise BoardllamaError(f"the image has {self.disk_size} bytes: it must be a multiple of 512")
-        if not self.boot_sectors or any(span.size <= 0 or span.within(disk) != span for span in spans):
+        if not self.boot_sectors or any(span.size <= 0 or span.overlap_with(disk) != span for span in spans):
             raise BoardllamaError("the image's manifest names boot sectors or an identity outside of the image")
-        if self.identity and (self.identity.start % BLOCK or self.identity.size % BLOCK):
-            raise BoardllamaError(f"the image's identity partition must begin and end at a multiple of {BLOCK} bytes")
-        if sum(span.size for span in self.boot_sectors) > LATE_AT_MOST:
+        if self.identity and (self.identity.start % IO_BLOCK or self.identity.size % IO_BLOCK):
+            rule = f"must begin and end at a multiple of {IO_BLOCK} bytes"
+            raise BoardllamaError(f"the image's identity partition {rule}")
+        if total_size(self.boot_sectors) > LATE_AT_MOST:
             raise BoardllamaError(f"the image's manifest names more than {LATE_AT_MOST >> 20} MiB of boot sectors")
 
 
-def from_data(data: dict[str, Any]) -> Manifest:
+def from_data(data: dict[str, Any]) -> ImageManifest:
     """Raises ValueError, KeyError, TypeError when something is missing or of another kind."""
     identity = data.get("identity")
-    return Manifest(
+    return ImageManifest(
         board=str(data["board"]),
         release=str(data.get("release", "")),
         created=str(data.get("created", "")),
-        image=part(data["image"]),
-        bmap=part(data["bmap"]),
+        image=parse_image_file(data["image"]),
+        bmap=parse_image_file(data["bmap"]),
         disk_size=int(data["disk"]["size"]),
-        boot_sectors=tuple(span(int(offset), int(length)) for offset, length in data["boot_sectors"]),
-        identity=span(int(identity["offset"]), int(identity["size"])) if identity else None,
+        boot_sectors=tuple(offset_span(int(offset), int(length)) for offset, length in data["boot_sectors"]),
+        identity=offset_span(int(identity["offset"]), int(identity["size"])) if identity else None,
     )
 
 
-def part(data: dict[str, Any]) -> Part:
+def parse_image_file(data: dict[str, Any]) -> ImageFile:
     """The name leads to a file beside the manifest, and nowhere else."""
     name = str(data["name"])
     if not name or "/" in name or name in (".", ".."):
         raise ValueError(f"name {name!r}")
-    return Part(name, int(data["size"]), str(data["sha256"]))
+    return ImageFile(name, int(data["size"]), str(data["sha256"]))
 
 
-def span(offset: int, length: int) -> Span:
+def offset_span(offset: int, length: int) -> Span:
     """From offset and length, in bytes."""
     return Span(offset, offset + length)

@@ -10,19 +10,19 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from deploy.flash.card import AGAIN, Card, CardError
-from deploy.flash.display_text import amount
+from deploy.flash.card import TRY_AGAIN, Card, CardError
+from deploy.flash.display_text import size_text
 from deploy.flash.layout import FOREIGN
-from deploy.flash.progress import Progress
-from deploy.flash.spans import BLOCK, Span
-from deploy.flash.stream import buffer
+from deploy.flash.progress import CardProgress
+from deploy.flash.spans import IO_BLOCK, Span
+from deploy.flash.stream import page_buffer
 
 BETWEEN = 64  # marks from the beginning to the end
 STRETCHES = 2048  # the part of the end that is filled, and the stretches that are looked at
 SMALLEST = 64 << 10  # bytes of that part
-STEP = 1 << 20
-AT_ONCE = 4  # reads that wait for the disk
-KEY = 16  # bytes at the begin of a mark that are the same in all of them
+WRITE_STEP = 1 << 20
+READS_AT_ONCE = 4  # reads that wait for the disk
+KEY_SIZE = 16  # bytes at the begin of a mark that are the same in all of them
 
 
 @dataclass
@@ -30,50 +30,51 @@ class Probe:
     """Marks on one card. Raises CardError out of every method when the card cannot be trusted."""
 
     card: Card
-    progress: Progress
-    key: bytes = field(default_factory=lambda: os.urandom(KEY))
+    progress: CardProgress
+    key: bytes = field(default_factory=lambda: os.urandom(KEY_SIZE))
 
     def run(self) -> None:
         """Returns when the card keeps what is written to it, where it is written."""
-        between = self.between()
-        self.progress.begin("looking for the card's real size", (2 * self.stretch + BLOCK * (2 * BETWEEN + STRETCHES)))
-        bad = {offset for offset in between if not self.writes(Span(offset, offset + BLOCK))}
-        if not self.writes(self.end):
-            bad.add(self.end.start)
+        between = self.mark_offsets()
+        total = 2 * self.stretch_size + IO_BLOCK * (2 * BETWEEN + STRETCHES)
+        self.progress.begin("looking for the card's real size", total)
+        bad = {offset for offset in between if not self.write_marks(Span(offset, offset + IO_BLOCK))}
+        if not self.write_marks(self.end_span):
+            bad.add(self.end_span.start)
         self.card.sync()
-        if (real := self.wraps()) is not None:
-            raise self.fake(real)
-        bad |= {offset for offset in [*between, self.end.start] if not self.keeps(offset)}
-        if not bad and self.keeps(self.end.end - BLOCK):
+        if (real := self.wrapped_size()) is not None:
+            raise self.fake_error(real)
+        bad |= {offset for offset in [*between, self.end_span.start] if not self.has_mark(offset)}
+        if not bad and self.has_mark(self.end_span.end - IO_BLOCK):
             return
-        raise self.explained(sorted([*between, self.end.start]), bad)
+        raise self.explain_loss(sorted([*between, self.end_span.start]), bad)
 
     @property
-    def stretch(self) -> int:
+    def stretch_size(self) -> int:
         """Bytes."""
         return max(SMALLEST, self.card.size // STRETCHES // SMALLEST * SMALLEST)
 
     @property
-    def end(self) -> Span:
+    def end_span(self) -> Span:
         """The part that is filled with marks."""
         end = self.card.end_of_blocks
-        return Span(max(0, end - self.stretch) // BLOCK * BLOCK, end)
+        return Span(max(0, end - self.stretch_size) // IO_BLOCK * IO_BLOCK, end)
 
-    def between(self) -> list[int]:
+    def mark_offsets(self) -> list[int]:
         """Offsets of single marks, in bytes. Not where a card boots from: those blocks are zero, and stay so."""
-        room = self.end.start - FOREIGN
-        return sorted({FOREIGN + room * number // BETWEEN // BLOCK * BLOCK for number in range(BETWEEN)})
+        room = self.end_span.start - FOREIGN
+        return sorted({FOREIGN + room * number // BETWEEN // IO_BLOCK * IO_BLOCK for number in range(BETWEEN)})
 
-    def mark(self, offset: int) -> bytes:
+    def block_mark(self, offset: int) -> bytes:
         """A block that exists at one offset of one card in one run."""
         head = self.key + offset.to_bytes(8, "big")
-        return head + hashlib.shake_128(head).digest(BLOCK - len(head))
+        return head + hashlib.shake_128(head).digest(IO_BLOCK - len(head))
 
-    def writes(self, span: Span) -> bool:
+    def write_marks(self, span: Span) -> bool:
         """Marks a span; False when the card refuses it."""
-        for part in span.steps(STEP):
-            view = buffer(part.size)
-            view[:] = b"".join(self.mark(offset) for offset in range(part.start, part.end, BLOCK))
+        for part in span.split(WRITE_STEP):
+            view = page_buffer(part.size)
+            view[:] = b"".join(self.block_mark(offset) for offset in range(part.start, part.end, IO_BLOCK))
             try:
                 self.card.write(view, part.start)
             except CardError:
@@ -83,64 +84,64 @@ class Probe:
             self.progress.add(part.size)
         return True
 
-    def found(self, offset: int) -> bytes:
+    def read_block(self, offset: int) -> bytes:
         """The block that is there; nothing when it cannot be read."""
-        view = buffer(BLOCK)
+        view = page_buffer(IO_BLOCK)
         try:
             self.card.read(view, offset)
         except CardError:
             if self.card.is_gone():
                 raise
             return b""
-        self.progress.add(BLOCK)
+        self.progress.add(IO_BLOCK)
         return view.tobytes()
 
-    def keeps(self, offset: int) -> bool:
+    def has_mark(self, offset: int) -> bool:
         """True when the mark is where it was written."""
-        return self.found(offset) == self.mark(offset)
+        return self.read_block(offset) == self.block_mark(offset)
 
-    def wraps(self) -> int | None:
+    def wrapped_size(self) -> int | None:
         """The card's real size in bytes, when marks of its end show below; None when none does."""
-        offsets = list(reversed(range(0, self.end.start, self.stretch)))
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for offset, block in zip(offsets, pool.map(self.found, offsets), strict=True):
-                meant = int.from_bytes(block[KEY : KEY + 8], "big")
-                if block[:KEY] == self.key and meant >= self.end.start and block == self.mark(meant):
+        offsets = list(reversed(range(0, self.end_span.start, self.stretch_size)))
+        with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+            for offset, block in zip(offsets, pool.map(self.read_block, offsets), strict=True):
+                meant = int.from_bytes(block[KEY_SIZE : KEY_SIZE + 8], "big")
+                if block[:KEY_SIZE] == self.key and meant >= self.end_span.start and block == self.block_mark(meant):
                     return meant - offset
         return None
 
-    def explained(self, offsets: list[int], bad: set[int]) -> CardError:
+    def explain_loss(self, offsets: list[int], bad: set[int]) -> CardError:
         """What is wrong with a card that does not keep its marks."""
-        good = [offset for offset in offsets if offset not in bad and self.keeps(offset)]
+        good = [offset for offset in offsets if offset not in bad and self.has_mark(offset)]
         if not good:
             return CardError(
-                f"{self.card.name} keeps nothing of what is written to it. Was it pulled out? {AGAIN}. Else it is worn "
-                "out or write-protected: use another"
+                f"{self.card.name} keeps nothing of what is written to it. Was it pulled out? {TRY_AGAIN}. "
+                "Else it is worn out or write-protected: use another"
             )
-        first = min(bad, default=self.end.end - BLOCK)
+        first = min(bad, default=self.end_span.end - IO_BLOCK)
         if good[-1] > first:
             return CardError(
-                f"{self.card.name} does not keep what is written at {amount(first)} of {amount(self.card.size)}: it is "
-                "worn, use another card"
+                f"{self.card.name} does not keep what is written at {size_text(first)} of {size_text(self.card.size)}: "
+                "it is worn, use another card"
             )
-        return self.fake(self.bisected(good[-1], first))
+        return self.fake_error(self.find_real_size(good[-1], first))
 
-    def bisected(self, good: int, bad: int) -> int:
+    def find_real_size(self, good: int, bad: int) -> int:
         """The real size in bytes, to the next megabyte or so, between a good offset and a bad one."""
-        while bad - good > max(BLOCK, self.card.size // STRETCHES // 16):
-            middle = (good + bad) // 2 // BLOCK * BLOCK
-            kept = self.writes(Span(middle, middle + BLOCK))
+        while bad - good > max(IO_BLOCK, self.card.size // STRETCHES // 16):
+            middle = (good + bad) // 2 // IO_BLOCK * IO_BLOCK
+            kept = self.write_marks(Span(middle, middle + IO_BLOCK))
             if kept:
                 self.card.sync()
-            if kept and self.keeps(middle):
+            if kept and self.has_mark(middle):
                 good = middle
             else:
                 bad = middle
         return bad
 
-    def fake(self, real: int) -> CardError:
+    def fake_error(self, real: int) -> CardError:
         """In plain words."""
         return CardError(
-            f"this card says {amount(self.card.size)} and holds {amount(real)}. It is a fake or "
+            f"this card says {size_text(self.card.size)} and holds {size_text(real)}. It is a fake or "
             "broken, and loses what is written to it: give it back, use another"
         )

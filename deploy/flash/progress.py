@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from deploy.flash.display_text import amount, duration
+from deploy.flash.display_text import duration_text, size_text
 
-REDRAW, TELL = 0.5, 3.0  # seconds between two pictures on a terminal, two lines in a pipe
-SILENT = 15.0  # seconds without a byte until that is said
+REDRAW_SECONDS, PRINT_SECONDS = 0.5, 3.0  # seconds between two pictures on a terminal, two lines in a pipe
+SILENT_SECONDS = 15.0  # seconds without a byte until that is said
 
 
 @dataclass
-class Progress:
+class CardProgress:
     """One card's way through one phase; `total` in bytes, 0 when it is not known. Any thread may add."""
 
     name: str
@@ -44,33 +44,33 @@ class Progress:
             self.done += size
             self.moved = time.monotonic()
 
-    def line(self, now: float) -> str:
+    def status_line(self, now: float) -> str:
         """As in `sdb: writing 212 of 452 MB, 47 %, 21.3 MB/s, 11 s left`."""
         with self.lock:
             phase, total, done, seconds, still = self.phase, self.total, self.done, now - self.began, now - self.moved
-        if still > SILENT and not self.over:
-            how_far = f"{phase}, {amount(done)} of {amount(total)}" if total else phase
-            return f"{self.name}: {how_far}: no answer for {duration(still)}; pull it out if it stays so"
+        if still > SILENT_SECONDS and not self.over:
+            how_far = f"{phase}, {size_text(done)} of {size_text(total)}" if total else phase
+            return f"{self.name}: {how_far}: no answer for {duration_text(still)}; pull it out if it stays so"
         if not total:
             return f"{self.name}: {phase}"
         line = f"{self.name}: {phase} {done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done // total} %"
         if not done or seconds < 0.5:
             return line
         rate = done / seconds
-        return f"{line}, {rate / 1e6:.1f} MB/s, {duration((total - done) / rate)} left"
+        return f"{line}, {rate / 1e6:.1f} MB/s, {duration_text((total - done) / rate)} left"
 
 
-def say(line: str) -> None:
+def say_line(line: str) -> None:
     """A line for people. A terminal that is gone must not stop what is under way."""
     with suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
-def shown(cards: Sequence[Progress]) -> Iterator[None]:
+def show_progress(cards: Sequence[CardProgress]) -> Iterator[None]:
     """Shows the cards' progress until the block ends."""
     end = threading.Event()
-    target = redraw if sys.stderr.isatty() else tell
+    target = redraw_progress if sys.stderr.isatty() else print_progress
     thread = threading.Thread(target=target, args=(cards, end), daemon=True)
     thread.start()
     try:
@@ -80,19 +80,19 @@ def shown(cards: Sequence[Progress]) -> Iterator[None]:
         thread.join()
 
 
-def tell(cards: Sequence[Progress], end: threading.Event) -> None:
+def print_progress(cards: Sequence[CardProgress], end: threading.Event) -> None:
     """A line per card every TELL seconds."""
-    while not end.wait(TELL):
+    while not end.wait(PRINT_SECONDS):
         for card in cards:
-            say(card.line(time.monotonic()))
+            say_line(card.status_line(time.monotonic()))
 
 
-def redraw(cards: Sequence[Progress], end: threading.Event) -> None:
+def redraw_progress(cards: Sequence[CardProgress], end: threading.Event) -> None:
     """The same lines in their place; nothing of them stays."""
     up = ""
-    while not end.wait(REDRAW):
+    while not end.wait(REDRAW_SECONDS):
         width = shutil.get_terminal_size().columns - 1
-        say(up + "\n".join(f"\r\x1b[K{card.line(time.monotonic())[:width]}" for card in cards))
+        say_line(up + "\n".join(f"\r\x1b[K{card.status_line(time.monotonic())[:width]}" for card in cards))
         up = f"\x1b[{len(cards)}A"
     if up:
-        say(f"{up}\x1b[J\x1b[1A")
+        say_line(f"{up}\x1b[J\x1b[1A")

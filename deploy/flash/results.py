@@ -13,10 +13,10 @@ from deploy.onboard.identity import Identity
 from deploy.onboard.identity_rules import NAMES
 
 Public = dict[str, list[str]]
-LOCK = threading.Lock()
+APPEND_LOCK = threading.Lock()
 
 
-class Verdict(Enum):
+class CardVerdict(Enum):
     """How it ended."""
 
     PASS = "PASS"
@@ -35,17 +35,17 @@ class Result:
     identity: Public
     bytes: int
     seconds: float
-    verdict: Verdict
+    verdict: CardVerdict
     reason: str
     time: str
 
     @property
-    def line(self) -> str:
+    def json_line(self) -> str:
         """As JSON."""
         return json.dumps(asdict(self) | {"verdict": self.verdict.value}, ensure_ascii=False)
 
 
-def public(identity: Identity | None) -> Public:
+def public_values(identity: Identity | None) -> Public:
     """Values by name; secrets are left out."""
     found: Public = {}
     for name, value in identity.entries if identity else ():
@@ -65,35 +65,35 @@ def check_place(path: Path) -> None:
     try:
         with path.open("ab") as file:
             if is_new and os.geteuid() == 0:
-                give(file.fileno(), path.parent)
+                give_to_owner(file.fileno(), path.parent)
     except OSError as error:
         raise BoardllamaError(f"{path} cannot be written ({error.strerror}): RESULTS=… names another place") from None
 
 
-def give(descriptor: int, folder: Path) -> None:
+def give_to_owner(descriptor: int, folder: Path) -> None:
     """Makes a file of root's that of the folder's owner, who goes on with it without sudo."""
     owner = folder.stat()
     with suppress(OSError):  # FAT knows no owners
         os.chown(descriptor, owner.st_uid, owner.st_gid)
 
 
-def append(path: Path, result: Result) -> None:
+def append_result(path: Path, result: Result) -> None:
     """Adds the line, for good. A line that a power cut tore stays alone. Raises OSError."""
-    with LOCK, path.open("ab+") as file:
+    with APPEND_LOCK, path.open("ab+") as file:
         torn = file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
-        file.write(b"\n" * bool(torn) + result.line.encode() + b"\n")
+        file.write(b"\n" * bool(torn) + result.json_line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def passed(path: Path, image_sha256: str) -> list[Public]:
+def passed_identities(path: Path, image_sha256: str) -> list[Public]:
     """Identities whose last card with this image has passed. Lines that cannot be read do not count."""
     found: dict[str, Public | None] = {}
     for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:
             data = json.loads(line)
             if data["image_sha256"] == image_sha256:
-                identity, good = dict(data["identity"]), data["verdict"] == Verdict.PASS.value
+                identity, good = dict(data["identity"]), data["verdict"] == CardVerdict.PASS.value
                 found[json.dumps(identity, sort_keys=True)] = identity if good else None
         except (ValueError, KeyError, TypeError):
             continue

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-BLOCK = 4096  # bytes: every read and write is a multiple of it, at a multiple of it (but at the end of an odd disk)
+IO_BLOCK = 4096  # bytes: every read and write is a multiple of it, at a multiple of it (but at the end of an odd disk)
 
 
 class Span(NamedTuple):
@@ -18,11 +18,11 @@ class Span(NamedTuple):
         """In bytes."""
         return self.end - self.start
 
-    def within(self, other: "Span") -> "Span":
+    def overlap_with(self, other: "Span") -> "Span":
         """The part of it that lies in the other; its size is 0 or less when there is none."""
         return Span(max(self.start, other.start), min(self.end, other.end))
 
-    def steps(self, size: int) -> Iterator["Span"]:
+    def split(self, size: int) -> Iterator["Span"]:
         """It in pieces that end at multiples of `size`."""
         start = self.start
         while start < self.end:
@@ -31,12 +31,12 @@ class Span(NamedTuple):
             start = end
 
 
-def aligned(span: Span, block: int = BLOCK) -> Span:
+def aligned_span(span: Span, block: int = IO_BLOCK) -> Span:
     """The whole blocks that it touches."""
     return Span(span.start // block * block, -(-span.end // block) * block)
 
 
-def merged(spans: Iterable[Span], gap: int = 0) -> list[Span]:
+def merged_spans(spans: Iterable[Span], gap: int = 0) -> list[Span]:
     """In order, without overlaps; those that are at most `gap` bytes apart become one."""
     found: list[Span] = []
     for span in sorted(spans):
@@ -49,7 +49,7 @@ def merged(spans: Iterable[Span], gap: int = 0) -> list[Span]:
     return found
 
 
-def without(spans: Iterable[Span], removed: Iterable[Span]) -> list[Span]:
+def remaining_spans(spans: Iterable[Span], removed: Iterable[Span]) -> list[Span]:
     """What is left of the spans. Both in order and without overlaps."""
     holes = list(removed)
     left: list[Span] = []
@@ -66,16 +66,21 @@ def without(spans: Iterable[Span], removed: Iterable[Span]) -> list[Span]:
     return left
 
 
-def inside(spans: Sequence[Span], window: Span) -> list[Span]:
+def spans_inside(spans: Sequence[Span], window: Span) -> list[Span]:
     """The parts of the spans, in order and without overlaps, that lie in the window."""
     found = []
     for span in spans[bisect_right(spans, window.start, key=lambda one: one.end) :]:
         if span.start >= window.end:
             break
-        found.append(span.within(window))
+        found.append(span.overlap_with(window))
     return found
 
 
-def total(spans: Iterable[Span]) -> int:
+def total_size(spans: Iterable[Span]) -> int:
     """In bytes."""
     return sum(span.size for span in spans)
+
+
+def part_view(data: memoryview, window: Span, part: Span) -> memoryview:
+    """The bytes of a part of the window, whose bytes are `data`."""
+    return data[part.start - window.start : part.end - window.start]

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeVar
 import zstandard
 
 from deploy.errors import BoardllamaError
-from deploy.flash.archive import READ, Archive, compressed, drain
-from deploy.flash.spans import Span, aligned
+from deploy.flash.archive import READ_SIZE, Archive, compressed_reader, drain_reader
+from deploy.flash.spans import Span, aligned_span
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 PIECE = 1 << 20  # bytes: larger ones leave the processor's cache, and cost a third more time
 AHEAD = 8
 
@@ -24,34 +24,34 @@ class Piece(NamedTuple):
     data: memoryview
 
 
-def buffer(size: int = PIECE) -> memoryview:
+def page_buffer(size: int = PIECE) -> memoryview:
     """Memory at the start of a page, all zero."""
     return memoryview(mmap.mmap(-1, size))
 
 
-def pieces(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
+def image_pieces(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
     """The wanted ones of the image's pieces. Raises BoardllamaError at its end when the file has changed meanwhile."""
-    return ahead(decompressed(archive, is_wanted))
+    return read_ahead(decompressed_pieces(archive, is_wanted))
 
 
-def decompressed(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
+def decompressed_pieces(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
     """The same without a thread: each one is good until AHEAD + 1 others were asked for."""
-    source = compressed(archive.path, archive.descriptor, archive.manifest.image)
-    reader = zstandard.ZstdDecompressor().stream_reader(source, read_size=READ, read_across_frames=True)
-    ring = deque(buffer() for _ in range(AHEAD + 2))
-    for span in Span(0, archive.manifest.disk_size).steps(PIECE):
-        filled(reader, ring[0][: span.size])
-        if rest := aligned(span).end - span.end:
+    source = compressed_reader(archive.path, archive.descriptor, archive.manifest.image)
+    reader = zstandard.ZstdDecompressor().stream_reader(source, read_size=READ_SIZE, read_across_frames=True)
+    ring = deque(page_buffer() for _ in range(AHEAD + 2))
+    for span in Span(0, archive.manifest.disk_size).split(PIECE):
+        fill_view(reader, ring[0][: span.size])
+        if rest := aligned_span(span).end - span.end:
             ring[0][span.size : span.size + rest] = bytes(rest)
         if is_wanted(span):
             yield Piece(span, ring[0])
             ring.rotate(-1)
     if reader.read(1):
         raise BoardllamaError(f"{archive.path} holds more than its manifest says: get the image again")
-    drain(source)
+    drain_reader(source)
 
 
-def filled(reader: zstandard.ZstdDecompressionReader, view: memoryview) -> None:
+def fill_view(reader: zstandard.ZstdDecompressionReader, view: memoryview) -> None:
     """Reads exactly as much as the view holds. Raises BoardllamaError."""
     done = 0
     try:
@@ -64,7 +64,7 @@ def filled(reader: zstandard.ZstdDecompressionReader, view: memoryview) -> None:
         raise BoardllamaError(f"the image cannot be decompressed ({error}): get it again") from None
 
 
-def ahead(items: Iterator[T]) -> Generator[T]:
+def read_ahead(items: Iterator[Item]) -> Generator[Item]:
     """The items, up to AHEAD of them made by a thread before they are asked for."""
     with ThreadPoolExecutor(1) as pool:
         coming = deque(pool.submit(next, items, None) for _ in range(AHEAD))

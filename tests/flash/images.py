@@ -103,4 +103,4 @@ def described(path: Path) -> dict[str, object]:
 
 def mapped(bmap: Path) -> int:
     """Bytes."""
-    return sum(span.size for span in BlockMap.parse(bmap.read_bytes()).mapped)
+    return sum(span.size for span in BlockMap.parse(bmap.read_bytes()).mapped_spans)

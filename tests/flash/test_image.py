@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.flash import archive as archives
-from deploy.flash import card as cards
-from deploy.flash.card_writer import flash
-from deploy.flash.progress import Progress
+from deploy.flash.archive import open_archive
+from deploy.flash.card import open_card
+from deploy.flash.card_writer import flash_card
+from deploy.flash.progress import CardProgress
 from tests.flash.flashing import Flashing, may_boot
 from tests.flash.images import MIB
 from tests.flash.loops import card_file, loop
@@ -103,10 +103,10 @@ def test_an_image_that_changes_after_it_was_verified_does_not_boot(
 ) -> None:
     monkeypatch.setenv("BOARDLLAMA_KEYS", str(flashing.images / "keys"))
     memory = card_file(tmp_path / "card", 40 * MIB)
-    with loop(memory) as device, archives.opened(copy) as archive, cards.opened(device.path) as card:
+    with loop(memory) as device, open_archive(copy) as archive, open_card(device.path) as card:
         with copy.open("r+b") as file:
             file.seek(copy.stat().st_size // 2)
             file.write(b"something else")
         with pytest.raises(BoardllamaError):
-            flash(card, archive, (), Progress("card"))
+            flash_card(card, archive, (), CardProgress("card"))
     assert not may_boot(memory, archive.manifest.disk_size)

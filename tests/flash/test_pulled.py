@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.flash import archive as archives
-from deploy.flash import card as cards
-from deploy.flash.archive import Archive
-from deploy.flash.card import Card, CardError
-from deploy.flash.card_writer import flash
-from deploy.flash.progress import Progress
-from deploy.flash.stream import buffer
+from deploy.flash.archive import Archive, open_archive
+from deploy.flash.card import Card, CardError, open_card
+from deploy.flash.card_writer import flash_card
+from deploy.flash.progress import CardProgress
+from deploy.flash.stream import page_buffer
 from tests.flash.faulty import faulty
 from tests.flash.flashing import Flashing, holds, may_boot
 from tests.flash.images import MIB
@@ -35,7 +33,7 @@ class Pulled(Card):
 
     def write(self, view: memoryview, offset: int) -> None:
         """What comes before the cut."""
-        before = buffer(len(view))
+        before = page_buffer(len(view))
         self.read(before, offset)
         fits = min(len(view), max(0, self.left // 4096 * 4096))
         self.unflushed += [(offset + start, before[start : start + 4096]) for start in range(0, fits, 4096)]
@@ -61,7 +59,7 @@ class Pulled(Card):
 @contextmanager
 def pulled(device: Loop, left: int, source: random.Random) -> Iterator[Pulled]:
     """The card, which goes after so many bytes."""
-    with cards.opened(device.path) as card:
+    with open_card(device.path) as card:
         yield Pulled(card.name, card.descriptor, card.size, left=left, source=source)
 
 
@@ -69,7 +67,7 @@ def pulled(device: Loop, left: int, source: random.Random) -> Iterator[Pulled]:
 def archive(flashing: Flashing, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
     """The old image, verified."""
     monkeypatch.setenv("BOARDLLAMA_KEYS", str(flashing.images / "keys"))
-    with archives.opened(flashing.image("old")) as found:
+    with open_archive(flashing.image("old")) as found:
         yield found
 
 
@@ -85,7 +83,7 @@ def test_pulled_at_any_point_it_boots_all_or_nothing_and_again_makes_it_whole(
             before = data_of(memory, archive)
             most = (8 if point % 2 == 0 else 3) * MIB  # bytes that are written: all of it, or what differs
             with pulled(device, source.randrange(4096, most), source) as card, suppress(CardError):
-                flash(card, archive, (), Progress("card"))
+                flash_card(card, archive, (), CardProgress("card"))
             after = data_of(memory, archive)
             if may_boot(memory, archive.manifest.disk_size):
                 assert after in (before, data_of(image.with_suffix(""), archive)), f"half an image boots, point {point}"
@@ -95,8 +93,8 @@ def test_pulled_at_any_point_it_boots_all_or_nothing_and_again_makes_it_whole(
 
 def flash_again(device: Loop, archive: Archive) -> None:
     """Without a fault."""
-    with cards.opened(device.path) as card:
-        flash(card, archive, (), Progress("card"))
+    with open_card(device.path) as card:
+        flash_card(card, archive, (), CardProgress("card"))
 
 
 def spoil(memory: Path, source: random.Random, whole: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.flash import card as cards
+from deploy.flash.card import open_card, open_exclusively
 from tests.flash.flashing import Flashing
 from tests.flash.images import MIB
 from tests.flash.loops import Loop, card_file, loop
@@ -76,11 +76,11 @@ def test_a_mounted_disk(flashing: Flashing, card: Loop, tmp_path: Path) -> None:
 
 def test_a_disk_that_is_mounted_after_it_was_looked_at(card: Loop, tmp_path: Path) -> None:
     with mounted(card, tmp_path / "mounted"), pytest.raises(BoardllamaError, match="something on it is in use"):
-        cards.open_exclusively(card.path)
+        open_exclusively(card.path)
 
 
 def test_a_disk_that_another_flash_has_open(flashing: Flashing, card: Loop) -> None:
-    with cards.opened(card.path):
+    with open_card(card.path):
         done = flashing.flash("old", card)
     assert done.returncode == 1
     assert "is in use" in done.stdout

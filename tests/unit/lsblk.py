@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from deploy.flash.devices import Device, device
+from deploy.flash.devices import Device, parse_device
 
 
 def node(name: str = "sdb", size: int = 64 * 10**9, **values: Any) -> dict[str, Any]:
@@ -34,4 +34,4 @@ def part(name: str = "sdb1", **values: Any) -> dict[str, Any]:
 
 def disk(*children: dict[str, Any], sys: Path = Path("/nonexistent"), **values: Any) -> Device:
     """A disk with these below it."""
-    return device(node(**values) | ({"children": list(children)} if children else {}), sys)
+    return parse_device(node(**values) | ({"children": list(children)} if children else {}), sys)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.flash.card import Card, CardError
-from deploy.flash.spans import BLOCK, Span
+from deploy.flash.spans import IO_BLOCK, Span
 
 
 @dataclass
@@ -26,17 +26,18 @@ class MemoryCard(Card):
 
     def read(self, view: memoryview, offset: int) -> None:
         """Block by block."""
-        for start in range(0, len(view), BLOCK):
+        for start in range(0, len(view), IO_BLOCK):
             place = self.place(offset + start)
-            view[start : start + BLOCK] = self.blocks.get(place, bytes(BLOCK)) if place is not None else bytes(BLOCK)
+            zeros = bytes(IO_BLOCK)
+            view[start : start + IO_BLOCK] = self.blocks.get(place, zeros) if place is not None else zeros
 
     def write(self, view: memoryview, offset: int) -> None:
         """Block by block."""
-        for start in range(0, len(view), BLOCK):
+        for start in range(0, len(view), IO_BLOCK):
             place = self.place(offset + start)
             if place is not None and place not in self.worn:
-                self.blocks[place] = bytes(view[start : start + BLOCK])
-            self.written += BLOCK
+                self.blocks[place] = bytes(view[start : start + IO_BLOCK])
+            self.written += IO_BLOCK
 
     def sync(self) -> None:
         """Nothing is kept back."""

@@ -11,16 +11,16 @@ import pytest
 
 from deploy.flash import card_writer as module
 from deploy.flash.archive import Archive
-from deploy.flash.block_map import BlockMap, Range
-from deploy.flash.card import Card, CardError, Interrupted, lengthen
-from deploy.flash.card_writer import fate, finish, finish_or_unboot
-from deploy.flash.difference import differing, holds_earlier
-from deploy.flash.erasure import clear, unboot
-from deploy.flash.layout import Kept, Layout
-from deploy.flash.manifest import Manifest, Part
-from deploy.flash.progress import Progress
-from deploy.flash.spans import BLOCK, Span, total
-from deploy.flash.stream import ahead, buffer
+from deploy.flash.block_map import BlockMap, MappedRange
+from deploy.flash.card import Card, CardError, Interrupted, lengthen_file
+from deploy.flash.card_writer import card_fate, finish_card, finish_or_erase
+from deploy.flash.difference import differing_spans, has_earlier_image
+from deploy.flash.erasure import clear_holes, erase_boot_data
+from deploy.flash.layout import CardLayout, Kept
+from deploy.flash.manifest import ImageFile, ImageManifest
+from deploy.flash.progress import CardProgress
+from deploy.flash.spans import IO_BLOCK, Span, total_size
+from deploy.flash.stream import page_buffer, read_ahead
 from tests.unit.memory_card import MemoryCard
 
 MIB = 1 << 20
@@ -29,18 +29,17 @@ SIZE = 8 * MIB
 
 def archive(*mapped: Span) -> Archive:
     """Of an image whose mapped blocks hold the number of their range."""
-    ranges = tuple(
-        Range(span, hashlib.sha256(bytes([number]) * span.size).hexdigest()) for number, span in enumerate(mapped, 1)
-    )
-    file = Part("b.img.zst", 1, "")
-    manifest = Manifest("b", "r1", "", file, file, SIZE, (Span(0, 17408), Span(3 * MIB, 3 * MIB + 512)), None)
+    sha256 = [hashlib.sha256(bytes([number]) * span.size).hexdigest() for number, span in enumerate(mapped, 1)]
+    ranges = tuple(map(MappedRange, mapped, sha256))
+    file = ImageFile("b.img.zst", 1, "")
+    manifest = ImageManifest("b", "r1", "", file, file, SIZE, (Span(0, 17408), Span(3 * MIB, 3 * MIB + 512)), None)
     return Archive(Path("b.img.zst"), manifest, BlockMap(SIZE, ranges), -1)
 
 
 def test_every_block_of_the_image_is_late_or_mapped_or_a_hole_and_only_one_of_them() -> None:
-    layout = Layout.of(archive(Span(0, 2 * MIB), Span(4 * MIB, 5 * MIB)), 64 * MIB)
+    layout = CardLayout.for_card(archive(Span(0, 2 * MIB), Span(4 * MIB, 5 * MIB)), 64 * MIB)
     together = sorted([*layout.late, *layout.mapped, *layout.holes])
-    assert total(together) == SIZE
+    assert total_size(together) == SIZE
     assert all(one.end == other.start for one, other in itertools.pairwise(together))
     assert layout.late[0] == (0, 20480)
     assert layout.late[-1].end == SIZE, "the second partition table"
@@ -49,8 +48,8 @@ def test_every_block_of_the_image_is_late_or_mapped_or_a_hole_and_only_one_of_th
 
 
 def test_a_gap_between_two_writes_goes_with_them_but_never_a_boot_sector() -> None:
-    layout = Layout.of(archive(Span(2 * MIB, 3 * MIB + 8192), Span(3 * MIB + 16384, 4 * MIB)), 64 * MIB)
-    assert layout.writes(Span(2 * MIB, 6 * MIB), 8192) == [
+    layout = CardLayout.for_card(archive(Span(2 * MIB, 3 * MIB + 8192), Span(3 * MIB + 16384, 4 * MIB)), 64 * MIB)
+    assert layout.write_spans(Span(2 * MIB, 6 * MIB), 8192) == [
         (2 * MIB, 3 * MIB),
         (3 * MIB + 4096, 4 * MIB),
     ]
@@ -68,14 +67,14 @@ def test_what_is_kept_comes_back_in_its_place() -> None:
 
 
 def test_blocks_that_differ_and_little_gaps() -> None:
-    wanted, found = bytearray(40 * BLOCK), bytearray(40 * BLOCK)
+    wanted, found = bytearray(40 * IO_BLOCK), bytearray(40 * IO_BLOCK)
     for block in (3, 5, 30):
-        found[block * BLOCK + 100] = 1
+        found[block * IO_BLOCK + 100] = 1
     span = Span(MIB, MIB + len(wanted))
-    assert differing(span, memoryview(wanted), memoryview(wanted)) == []
-    assert differing(span, memoryview(wanted), memoryview(found)) == [
-        (MIB + 3 * BLOCK, MIB + 6 * BLOCK),
-        (MIB + 30 * BLOCK, MIB + 31 * BLOCK),
+    assert differing_spans(span, memoryview(wanted), memoryview(wanted)) == []
+    assert differing_spans(span, memoryview(wanted), memoryview(found)) == [
+        (MIB + 3 * IO_BLOCK, MIB + 6 * IO_BLOCK),
+        (MIB + 30 * IO_BLOCK, MIB + 31 * IO_BLOCK),
     ]
 
 
@@ -84,16 +83,16 @@ def test_a_card_that_holds_a_quarter_of_the_samples_is_compared(there: int, expe
     spans = [Span(start * MIB // 2 + MIB, start * MIB // 2 + MIB + 8192) for start in range(8)]
     card = MemoryCard("/dev/sdz", -1, SIZE)
     for number, span in enumerate(spans[:there], 1):
-        for offset in range(span.start, span.end, BLOCK):
-            card.blocks[offset] = bytes([number]) * BLOCK
-    assert holds_earlier(card, archive(*spans)) is expected
+        for offset in range(span.start, span.end, IO_BLOCK):
+            card.blocks[offset] = bytes([number]) * IO_BLOCK
+    assert has_earlier_image(card, archive(*spans)) is expected
 
 
 def test_only_blocks_that_are_not_zero_are_written_to_clear_a_hole() -> None:
     card = MemoryCard("/dev/sdz", -1, 64 * MIB)
-    card.blocks = {offset: b"x" * BLOCK for offset in (2 * MIB, 5 * MIB, 6 * MIB, 20 * MIB)}
-    clear(card, Layout.of(archive(Span(0, 3 * MIB)), card.size), SIZE, Progress("card"))
-    assert card.written == 2 * BLOCK
+    card.blocks = {offset: b"x" * IO_BLOCK for offset in (2 * MIB, 5 * MIB, 6 * MIB, 20 * MIB)}
+    clear_holes(card, CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size), SIZE, CardProgress("card"))
+    assert card.written == 2 * IO_BLOCK
     assert not any(card.blocks[5 * MIB]) and not any(card.blocks[6 * MIB])
     assert any(card.blocks[2 * MIB]), "it is mapped, and written later"
 
@@ -106,15 +105,15 @@ def test_a_card_that_really_erases_answers_all_the_while(monkeypatch: pytest.Mon
 
 
 def test_a_card_that_takes_writes_and_drops_them_is_not_said_not_to_boot() -> None:
-    card = MemoryCard("/dev/sdz", -1, 64 * MIB, worn=frozenset([0]), blocks={0: b"x" * BLOCK})
+    card = MemoryCard("/dev/sdz", -1, 64 * MIB, worn=frozenset([0]), blocks={0: b"x" * IO_BLOCK})
     with pytest.raises(CardError, match="does not keep its boot sectors"):
-        unboot(card, Layout.of(archive(Span(0, 3 * MIB)), card.size))
-    assert "/dev/sdz may still boot" in fate(card)
+        erase_boot_data(card, CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size))
+    assert "/dev/sdz may still boot" in card_fate(card)
     card.worn = frozenset()
-    unboot(card, Layout.of(archive(Span(0, 3 * MIB)), card.size))
-    assert fate(card) == "/dev/sdz does not boot now"
-    card.blocks[0] = b"x" * BLOCK
-    assert "/dev/sdz may still boot" in fate(card), "it has lost what it took"
+    erase_boot_data(card, CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size))
+    assert card_fate(card) == "/dev/sdz does not boot now"
+    card.blocks[0] = b"x" * IO_BLOCK
+    assert "/dev/sdz may still boot" in card_fate(card), "it has lost what it took"
 
 
 @pytest.mark.parametrize("worn", [False, True])
@@ -126,10 +125,10 @@ def test_whatever_fails_before_the_proof_the_card_does_not_boot(monkeypatch: pyt
         card.worn = frozenset([0]) if worn else card.worn
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr(module, "check", broken)
-    layout = Layout.of(archive(Span(0, 3 * MIB)), card.size)
+    monkeypatch.setattr(module, "check_changes", broken)
+    layout = CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size)
     with pytest.raises(OSError, match="Cannot allocate memory"):
-        finish_or_unboot(card, layout, [(Span(0, BLOCK), b"b" * BLOCK)], Progress("card"))
+        finish_or_erase(card, layout, [(Span(0, IO_BLOCK), b"b" * IO_BLOCK)], CardProgress("card"))
     assert any(card.blocks[0]) is card.boots is worn
 
 
@@ -137,9 +136,9 @@ def test_a_file_in_the_place_of_a_card_has_whole_sectors(tmp_path: Path) -> None
     path = tmp_path / "card.img"
     path.write_bytes(bytes(1000))
     with path.open("rb+") as file:
-        lengthen(path, file.fileno(), 512)
+        lengthen_file(path, file.fileno(), 512)
         assert path.stat().st_size == 1024
-        lengthen(path, file.fileno(), 4096)
+        lengthen_file(path, file.fileno(), 4096)
     assert path.stat().st_size == 4096
 
 
@@ -150,14 +149,14 @@ def test_reading_ahead_keeps_the_order_and_brings_the_error() -> None:
 
     found = []
     with pytest.raises(ValueError, match="the end"):
-        for item in ahead(items()):
+        for item in read_ahead(items()):
             found.append(item)
     assert found == list(range(10))
 
 
 def test_a_reader_that_is_left_early_ends_its_thread() -> None:
     threads = threading.active_count()
-    stream = ahead(iter(range(1000)))
+    stream = read_ahead(iter(range(1000)))
     assert next(stream) == 0
     stream.close()
     assert threading.active_count() == threads
@@ -168,7 +167,7 @@ def test_a_card_hears_of_the_end_before_its_next_write() -> None:
     card.stop.set()
     for method in (card.write, card.read):
         with pytest.raises(Interrupted):
-            method(buffer(BLOCK), 0)
+            method(page_buffer(IO_BLOCK), 0)
 
 
 def test_ctrl_c_comes_too_late_for_a_card_that_is_about_to_boot(
@@ -179,8 +178,8 @@ def test_ctrl_c_comes_too_late_for_a_card_that_is_about_to_boot(
     descriptor = os.open(tmp_path / "card", os.O_RDWR)
     card = Card("card", descriptor, MIB)
     ended = card.stop
-    monkeypatch.setattr(Progress, "add", lambda *_: ended.set())  # after the first of two blocks
-    finish(card, [(Span(8192, 12288), b"a" * BLOCK), (Span(0, 4096), b"b" * BLOCK)], Progress("card"))
+    monkeypatch.setattr(CardProgress, "add", lambda *_: ended.set())  # after the first of two blocks
+    finish_card(card, [(Span(8192, 12288), b"a" * IO_BLOCK), (Span(0, 4096), b"b" * IO_BLOCK)], CardProgress("card"))
     os.close(descriptor)
     assert ended.is_set()
-    assert (tmp_path / "card").read_bytes()[:BLOCK] == b"b" * BLOCK
+    assert (tmp_path / "card").read_bytes()[:IO_BLOCK] == b"b" * IO_BLOCK

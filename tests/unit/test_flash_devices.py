@@ -9,9 +9,9 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from deploy.flash import disk_contents as module
-from deploy.flash.devices import Device, device, refusal
-from deploy.flash.disk_choice import named
-from deploy.flash.disk_contents import contents, holds_member
+from deploy.flash.devices import Device, device_refusal, parse_device
+from deploy.flash.disk_choice import find_disk
+from deploy.flash.disk_contents import contents_refusal, read_contents
 from tests.unit.lsblk import disk, node, part
 
 NEEDED = 2 * 10**9
@@ -20,7 +20,7 @@ SERIAL = "000000001206"
 
 def why(device: Device, *serials: str, swapped: tuple[str, ...] = ()) -> str:
     """Empty when it may be written."""
-    return refusal(device, NEEDED, serials, swapped) or ""
+    return device_refusal(device, NEEDED, serials, swapped) or ""
 
 
 def test_a_card_in_a_reader_may_be_written() -> None:
@@ -97,7 +97,7 @@ def test_a_pool_s_disk_is_told_from_a_file_system_by_its_superblock(
     said_of(monkeypatch, f"ID_FS_TYPE={file_system}\n", 2048, 8192)
     card = tmp_path / "card"
     card.write_bytes(bytes((1 << 20) + offset) + bytes([count]) + bytes(8))
-    seen = holds_member(contents(disk(path=str(card)))[1:]) or ""
+    seen = contents_refusal(read_contents(disk(path=str(card)))[1:]) or ""
     assert seen.startswith(words) and bool(seen) == bool(words)
 
 
@@ -138,7 +138,7 @@ def test_a_loop_device_only_when_the_file_behind_it_is_named(tmp_path: Path) -> 
 def test_a_disk_whose_sectors_are_not_those_of_the_image_s_tables_never() -> None:
     """It would keep every byte, and show no partition."""
     reason = "has sectors of 4096 bytes, images are made for 512, and would not boot: use another"
-    assert why(device(node() | {"log-sec": 4096}), SERIAL) == reason
+    assert why(parse_device(node() | {"log-sec": 4096}), SERIAL) == reason
 
 
 def test_the_kernel_counts_the_cards_of_a_reader(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_the_kernel_counts_the_cards_of_a_reader(tmp_path: Path) -> None:
 
 
 def test_no_name_of_a_card_steers_the_terminal() -> None:
-    assert disk(model="\x1b[2JCard", serial="1\x9b2").title == "/dev/sdb, 64 GB, ?[2JCard, serial 1?2"
+    assert disk(model="\x1b[2JCard", serial="1\x9b2").display_name == "/dev/sdb, 64 GB, ?[2JCard, serial 1?2"
 
 
 def said_of(monkeypatch: pytest.MonkeyPatch, blkid: str, start: int, size: int) -> list[tuple[str, ...]]:
@@ -161,28 +161,29 @@ def said_of(monkeypatch: pytest.MonkeyPatch, blkid: str, start: int, size: int) 
         words.append(command)
         return blkid if command[0] == "blkid" else json.dumps({"partitiontable": {"partitions": [one]}})
 
-    monkeypatch.setattr(module, "asked", asked)
+    monkeypatch.setattr(module, "disk_program_output", asked)
     return words
 
 
 def test_what_a_card_brings_is_shown_without_its_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     said_of(monkeypatch, "", 2048, 8192)
-    assert [one.line for one in contents(disk())] == ["sdb1           4.2 MB  unknown    a?[31mb"]
+    assert [one.listing_line for one in read_contents(disk())] == ["sdb1           4.2 MB  unknown    a?[31mb"]
     said_of(monkeypatch, "ID_FS_TYPE=ext4\nID_FS_LABEL=\x1b]0;root\x07\n", 2048, 8192)
-    assert contents(disk())[1].label == "?]0;root?"
+    assert read_contents(disk())[1].label == "?]0;root?"
 
 
 def test_a_partition_that_reaches_past_the_end_is_looked_at_as_far_as_there_is_a_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = said_of(monkeypatch, "", 2048, 1 << 28)
-    contents(disk())
+    read_contents(disk())
     assert words[-1][2:6] == ("--offset", "1048576", "--size", str(64 * 10**9 - (1 << 20)))
 
 
 def test_a_table_for_other_sectors_hides_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     said_of(monkeypatch, "ID_PART_TABLE_TYPE=PMBR\n", 1, 1000)
-    assert (holds_member(contents(disk())) or "").startswith("holds a partition table that cannot be read (sdb)")
+    refusal = contents_refusal(read_contents(disk())) or ""
+    assert refusal.startswith("holds a partition table that cannot be read (sdb)")
 
 
 def test_too_small_empty_and_write_protected() -> None:
@@ -194,7 +195,8 @@ def test_too_small_empty_and_write_protected() -> None:
 def test_a_disk_is_named_by_name_path_or_link(tmp_path: Path) -> None:
     card = disk(part())
     (tmp_path / "by-id").symlink_to("/dev/sdb")
-    assert named("sdb", [card]) == named("/dev/sdb", [card]) == named(str(tmp_path / "by-id"), [card]) == card
+    for word in ("sdb", "/dev/sdb", str(tmp_path / "by-id")):
+        assert find_disk(word, [card]) == card
 
 
 @pytest.mark.parametrize(
@@ -207,5 +209,5 @@ def test_a_disk_is_named_by_name_path_or_link(tmp_path: Path) -> None:
 )
 def test_what_is_no_disk_is_said_to_be_none(word: str, words: str) -> None:
     with pytest.raises(BoardllamaError) as caught:
-        named(word, [disk(part())])
+        find_disk(word, [disk(part())])
     assert words in str(caught.value)

@@ -10,14 +10,13 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from deploy.flash import batch
-from deploy.flash import card as cards
 from deploy.flash import disk_choice as module
-from deploy.flash.archive import compressed
-from deploy.flash.batch import open_same
+from deploy.flash.archive import compressed_reader
+from deploy.flash.batch import open_shown_disk
 from deploy.flash.devices import Device
 from deploy.flash.disk_choice import Choice
 from deploy.flash.disk_contents import Content
-from deploy.flash.manifest import Part
+from deploy.flash.manifest import ImageFile
 from tests.unit.lsblk import disk, part
 from tests.unit.memory_card import MemoryCard
 
@@ -34,9 +33,9 @@ def present(monkeypatch: pytest.MonkeyPatch) -> list[Device]:
         disk(name="sdc", serial=None),
         disk(part("sda1", mountpoints=["/"]), name="sda", rm=False, serial="ours"),
     ]
-    monkeypatch.setattr(module, "devices", lambda: found)
-    monkeypatch.setattr(module, "contents", lambda device: [])
-    monkeypatch.setattr(module, "swaps", lambda: frozenset())
+    monkeypatch.setattr(module, "list_devices", lambda: found)
+    monkeypatch.setattr(module, "read_contents", lambda device: [])
+    monkeypatch.setattr(module, "swapped_names", lambda: frozenset())
     monkeypatch.setattr(module, "need_root", lambda: None)
     return found
 
@@ -44,7 +43,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> list[Device]:
 def chosen(named: Sequence[str], *serials: str, yes: bool = True) -> list[str]:
     """Names of the disks that would be written."""
     choice = Choice(named, serials, yes)
-    disks = choice.disks(NEEDED)
+    disks = choice.choose(NEEDED)
     choice.confirm(disks, ["an image"] * len(disks))
     return [device.name for device in disks]
 
@@ -75,11 +74,11 @@ def test_without_a_question_each_disk_is_proven_by_its_serial(
 
 
 def test_all_is_all_that_may_be_written(present: list[Device]) -> None:
-    assert [device.name for device in Choice(["all"], [], False).disks(NEEDED)] == ["sdb", "sdc"]
+    assert [device.name for device in Choice(["all"], [], False).choose(NEEDED)] == ["sdb", "sdc"]
 
 
 def test_what_lies_on_it_is_looked_at_too(present: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "contents", lambda device: [Content("sdb2", 10**9, "LVM2_member", "")])
+    monkeypatch.setattr(module, "read_contents", lambda device: [Content("sdb2", 10**9, "LVM2_member", "")])
     with pytest.raises(BoardllamaError, match=r"/dev/sdb holds LVM \(sdb2\)"):
         chosen(["sdb"], SERIAL)
 
@@ -111,7 +110,7 @@ def test_what_came_while_the_choice_waited_is_looked_at_again(
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[list[Content]]:
     """What is on a disk, from look to look."""
     found: list[list[Content]] = []
-    monkeypatch.setattr(module, "contents", lambda device: found.pop(0))
+    monkeypatch.setattr(module, "read_contents", lambda device: found.pop(0))
     return found
 
 
@@ -122,10 +121,10 @@ def opens(monkeypatch: pytest.MonkeyPatch, now: Device, found: list[Content], si
     def opened(path: Path, stop: threading.Event) -> Iterator[MemoryCard]:
         yield MemoryCard(str(path), -1, size)
 
-    monkeypatch.setattr(cards, "opened", opened)
-    monkeypatch.setattr(batch, "devices", lambda: [now])
-    monkeypatch.setattr(batch, "contents", lambda device: found)
-    with open_same(replace(disk(), sequence="46"), SHOWN, threading.Event()):
+    monkeypatch.setattr(batch, "open_card", opened)
+    monkeypatch.setattr(batch, "list_devices", lambda: [now])
+    monkeypatch.setattr(batch, "read_contents", lambda device: found)
+    with open_shown_disk(replace(disk(), sequence="46"), SHOWN, threading.Event()):
         pass
 
 
@@ -159,12 +158,12 @@ def test_a_disk_that_cannot_be_looked_at_is_not_written(present: list[Device], m
     def broken(device: Device) -> list[Content]:
         raise BoardllamaError("blkid: Input/output error")
 
-    monkeypatch.setattr(module, "contents", broken)
+    monkeypatch.setattr(module, "read_contents", broken)
     with pytest.raises(BoardllamaError, match=r"cannot be looked at \(blkid: Input/output error\)"):
         chosen(["sdb"], SERIAL)
 
 
 def test_an_image_that_cannot_be_read_any_more_is_one_line() -> None:
-    reader = compressed(Path("b.img.zst"), -1, Part("b.img.zst", 1, ""))
+    reader = compressed_reader(Path("b.img.zst"), -1, ImageFile("b.img.zst", 1, ""))
     with pytest.raises(BoardllamaError, match=r"b\.img\.zst cannot be read any more \(Bad file descriptor\)"):
         reader.read(1)

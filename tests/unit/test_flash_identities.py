@@ -8,8 +8,8 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from deploy.flash.__main__ import main, refuse_twins
-from deploy.flash.identities import one, rows, with_keys_read
-from deploy.flash.results import Result, Verdict, append, check_place, passed, public
+from deploy.flash.identities import expand_key_files, identities_from_csv, identity_from_options
+from deploy.flash.results import CardVerdict, Result, append_result, check_place, passed_identities, public_values
 from deploy.paths import REPO
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINq+JwvWvQl44f5sMKerhcg4F613tQeIMFxbu2vEz4lo me"
@@ -25,14 +25,15 @@ def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
 
 def test_a_row_is_a_card_and_options_hold_where_it_is_silent(tmp_path: Path) -> None:
     path = table(tmp_path, "hostname,timezone\nkitchen,Europe/Berlin\n\ncellar,\n")
-    first, second = rows(path, [("timezone", "UTC"), ("ssh_key", KEY)])
+    first, second = identities_from_csv(path, [("timezone", "UTC"), ("ssh_key", KEY)])
     assert (first.hostname, first.timezone, first.ssh_keys) == ("kitchen", "Europe/Berlin", (KEY,))
     assert (second.hostname, second.timezone) == ("cellar", "UTC")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_spreadsheet_may_write_semicolons_and_a_mark(tmp_path: Path, encoding: str) -> None:
-    (found,) = rows(table(tmp_path, "hostname;wifi_ssid;wifi_password\r\nkitchen;home;correct horse\r\n", encoding), [])
+    path = table(tmp_path, "hostname;wifi_ssid;wifi_password\r\nkitchen;home;correct horse\r\n", encoding)
+    (found,) = identities_from_csv(path, [])
     assert (found.hostname, found.wifi_ssid) == ("kitchen", "home")
 
 
@@ -40,13 +41,13 @@ def test_a_spreadsheet_may_write_semicolons_and_a_mark(tmp_path: Path, encoding:
 def test_a_spreadsheet_that_saves_no_utf_8_is_told_so(tmp_path: Path, encoding: str) -> None:
     path = table(tmp_path, "hostname,wifi_ssid,wifi_password\nkitchen,Café,correct horse\n", encoding)
     with pytest.raises(BoardllamaError) as caught:
-        rows(path, [])
+        identities_from_csv(path, [])
     assert str(caught.value) == f"CSV={path} is not UTF-8: save it as CSV UTF-8"
 
 
 def test_blanks_in_the_quotation_marks_of_a_password_are_its_own(tmp_path: Path) -> None:
     text = '"hostname ", wifi_ssid , wifi_password\n" kitchen", home , correct horse \nhall,home," a ""b"" c, "\n'
-    kitchen, hall = rows(table(tmp_path, text), [])
+    kitchen, hall = identities_from_csv(table(tmp_path, text), [])
     assert (kitchen.hostname, kitchen.wifi_ssid, kitchen.wifi_password) == ("kitchen", "home", "correct horse")
     assert hall.wifi_password == ' a "b" c, '
 
@@ -68,7 +69,7 @@ def test_blanks_in_the_quotation_marks_of_a_password_are_its_own(tmp_path: Path)
 )
 def test_all_that_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(BoardllamaError) as caught:
-        rows(table(tmp_path, text), [])
+        identities_from_csv(table(tmp_path, text), [])
     assert words in str(caught.value)
 
 
@@ -130,53 +131,54 @@ def test_yes_and_a_serial_with_a_blank() -> None:
 
 def test_only_a_key_may_be_a_file_and_a_password_may_begin_with_a_tilde() -> None:
     values = [("wifi_ssid", "~home"), ("wifi_password", "~secret123"), ("api_key", "~abcdefgh")]
-    assert with_keys_read(values) == values
+    assert expand_key_files(values) == values
     with pytest.raises(BoardllamaError, match="SSH_KEY=~nobody-of-this-name/key is no"):
-        with_keys_read([("ssh_key", "~nobody-of-this-name/key")])
+        expand_key_files([("ssh_key", "~nobody-of-this-name/key")])
 
 
 def test_a_key_may_be_a_file_and_never_a_private_one(tmp_path: Path) -> None:
     public_key, private = tmp_path / "id.pub", tmp_path / "id"
     public_key.write_text(f"# mine\n{KEY}\n\n")
     private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    assert with_keys_read([("ssh_key", str(public_key)), ("ssh_key", KEY)]) == [("ssh_key", KEY)] * 2
+    assert expand_key_files([("ssh_key", str(public_key)), ("ssh_key", KEY)]) == [("ssh_key", KEY)] * 2
     with pytest.raises(BoardllamaError, match="is a private key: give the public one"):
-        with_keys_read([("ssh_key", str(private))])
+        expand_key_files([("ssh_key", str(private))])
 
 
 def test_options_that_are_wrong_are_one_line() -> None:
-    assert one([]) is None
+    assert identity_from_options([]) is None
     with pytest.raises(BoardllamaError, match=r"the identity is wrong: .*hostname"):
-        one([("hostname", "two words")])
+        identity_from_options([("hostname", "two words")])
 
 
 def test_several_cards_share_keys_but_no_name_and_no_address() -> None:
-    refuse_twins(one([("ssh_key", KEY), ("address", "dhcp")]), 5)
-    refuse_twins(one([("hostname", "kitchen")]), 1)
+    refuse_twins(identity_from_options([("ssh_key", KEY), ("address", "dhcp")]), 5)
+    refuse_twins(identity_from_options([("hostname", "kitchen")]), 1)
     for values in ([("hostname", "kitchen")], [("address", "192.168.1.20/24"), ("gateway", "192.168.1.1")]):
         with pytest.raises(BoardllamaError, match="5 cards cannot have one"):
-            refuse_twins(one(values), 5)
+            refuse_twins(identity_from_options(values), 5)
 
 
-def result(hostname: str, verdict: Verdict = Verdict.PASS, sha256: str = SHA256) -> Result:
+def result(hostname: str, verdict: CardVerdict = CardVerdict.PASS, sha256: str = SHA256) -> Result:
     """Of a card."""
-    identity = one([("hostname", hostname), ("wifi_ssid", "home"), ("wifi_password", "correct horse")])
-    return Result("/dev/sdb", "1", "b.img.zst", sha256, public(identity), 1, 1.0, verdict, "", "2026-01-01")
+    values = [("hostname", hostname), ("wifi_ssid", "home"), ("wifi_password", "correct horse")]
+    identity = identity_from_options(values)
+    return Result("/dev/sdb", "1", "b.img.zst", sha256, public_values(identity), 1, 1.0, verdict, "", "2026-01-01")
 
 
 def test_only_what_passed_with_this_image_is_done(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    assert passed(path, SHA256) == []
+    assert passed_identities(path, SHA256) == []
     for one_result in (
         result("good"),
-        result("bad", Verdict.FAIL),
-        result("cut", Verdict.INTERRUPTED),
+        result("bad", CardVerdict.FAIL),
+        result("cut", CardVerdict.INTERRUPTED),
         result("older", sha256="cd" * 32),
         result("again"),
-        result("again", Verdict.FAIL),
+        result("again", CardVerdict.FAIL),
     ):
-        append(path, one_result)
-    assert passed(path, SHA256) == [{"hostname": ["good"], "wifi_ssid": ["home"]}]
+        append_result(path, one_result)
+    assert passed_identities(path, SHA256) == [{"hostname": ["good"], "wifi_ssid": ["home"]}]
     assert "correct horse" not in path.read_text()
 
 
@@ -197,8 +199,8 @@ def test_results_that_root_begins_are_those_of_the_folder_s_owner(
 
 def test_a_line_that_a_power_cut_tore_stays_alone(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    append(path, result("one"))
+    append_result(path, result("one"))
     path.write_bytes(path.read_bytes()[:-20])
-    append(path, result("two"))
-    assert [found["hostname"] for found in passed(path, SHA256)] == [["two"]]
+    append_result(path, result("two"))
+    assert [found["hostname"] for found in passed_identities(path, SHA256)] == [["two"]]
     assert len(path.read_text().splitlines()) == 2

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from deploy.flash.block_map import BlockMap
-from deploy.flash.manifest import Manifest
+from deploy.flash.manifest import ImageManifest
 
 SHA256 = "0" * 64
 FILE = {"name": "b.img.zst", "size": 10, "sha256": SHA256}
@@ -24,9 +24,9 @@ GOOD: dict[str, Any] = {
 }
 
 
-def manifest(**values: Any) -> Manifest:
+def manifest(**values: Any) -> ImageManifest:
     """With some values changed."""
-    return Manifest.parse(json.dumps(GOOD | values).encode())
+    return ImageManifest.parse(json.dumps(GOOD | values).encode())
 
 
 def test_what_it_says() -> None:
@@ -60,7 +60,7 @@ def test_a_manifest_that_cannot_be_flashed_is_refused(values: dict[str, Any], wo
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"format": 1}'])
 def test_something_else_is_one_line(content: bytes) -> None:
     with pytest.raises(BoardllamaError, match="is damaged"):
-        Manifest.parse(content)
+        ImageManifest.parse(content)
 
 
 def block_map(ranges: str, size: int = 40960, block: int = 4096, kind: str = "sha256") -> BlockMap:
@@ -78,12 +78,12 @@ def one(blocks: str) -> str:
 
 def test_ranges_and_holes() -> None:
     found = block_map(one("0-1") + one("4"), size=40960)
-    assert found.mapped == [(0, 8192), (16384, 20480)]
-    assert found.holes == [(8192, 16384), (20480, 40960)]
+    assert found.mapped_spans == [(0, 8192), (16384, 20480)]
+    assert found.hole_spans == [(8192, 16384), (20480, 40960)]
 
 
 def test_the_last_range_ends_with_the_image() -> None:
-    assert block_map(one("9"), size=9 * 4096 + 512).mapped == [(36864, 37376)]
+    assert block_map(one("9"), size=9 * 4096 + 512).mapped_spans == [(36864, 37376)]
 
 
 @pytest.mark.parametrize(

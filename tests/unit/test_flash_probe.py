@@ -9,8 +9,8 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.flash.card import Card, CardError
 from deploy.flash.probe import Probe
-from deploy.flash.progress import Progress
-from deploy.flash.spans import BLOCK
+from deploy.flash.progress import CardProgress
+from deploy.flash.spans import IO_BLOCK
 from tests.unit.memory_card import MemoryCard
 
 GB = 10**9
@@ -20,7 +20,7 @@ SIZE = 64 * GB // 512 * 512
 
 def probe(card: MemoryCard) -> None:
     """To its end."""
-    Probe(card, Progress("card")).run()
+    Probe(card, CardProgress("card")).run()
 
 
 @pytest.mark.parametrize("size", [4 * MIB, 100 * MIB, 2 * GB, SIZE])
@@ -43,7 +43,7 @@ def test_a_full_disk_under_a_file_is_not_called_a_fake_card(
     with (tmp_path / "card.img").open("wb+") as file:
         file.truncate(4 * MIB)
         with pytest.raises(BoardllamaError, match=r"the disk that card\.img lies on is full") as caught:
-            Probe(Card("card.img", file.fileno(), 4 * MIB), Progress("card")).run()
+            Probe(Card("card.img", file.fileno(), 4 * MIB), CardProgress("card")).run()
     assert not isinstance(caught.value, CardError)
 
 
@@ -58,7 +58,7 @@ def test_a_fake_is_found_whatever_it_has_and_does(how: str, real: int) -> None:
 @pytest.mark.parametrize("how", ["wrap", "drop", "error"])
 def test_a_card_that_lacks_its_last_block_alone_is_no_good(how: str) -> None:
     """An image may end there."""
-    card = MemoryCard("/dev/sdz", -1, SIZE, real=SIZE - BLOCK, how=how)
+    card = MemoryCard("/dev/sdz", -1, SIZE, real=SIZE - IO_BLOCK, how=how)
     with pytest.raises(CardError, match="It is a fake or broken"):
         probe(card)
 
@@ -80,12 +80,12 @@ def test_a_card_that_keeps_nothing_is_not_called_a_fake() -> None:
 
 def test_a_worn_spot_is_not_called_a_fake() -> None:
     card = MemoryCard("/dev/sdz", -1, SIZE)
-    card.worn = frozenset([Probe(card, Progress("card")).between()[20]])
+    card.worn = frozenset([Probe(card, CardProgress("card")).mark_offsets()[20]])
     with pytest.raises(CardError, match="does not keep what is written at 20 GB of 64 GB: it is worn"):
         probe(card)
 
 
 def test_two_runs_have_different_marks() -> None:
     card = MemoryCard("/dev/sdz", -1, SIZE)
-    first, second = Probe(card, Progress("card")), Probe(card, Progress("card"))
-    assert first.mark(0) != second.mark(0) != second.mark(4096)
+    first, second = Probe(card, CardProgress("card")), Probe(card, CardProgress("card"))
+    assert first.block_mark(0) != second.block_mark(0) != second.block_mark(4096)

@@ -3,34 +3,34 @@
 import itertools
 import random
 
-from deploy.flash.spans import Span, aligned, inside, merged, total, without
+from deploy.flash.spans import Span, aligned_span, merged_spans, remaining_spans, spans_inside, total_size
 
 
-def test_steps_end_at_multiples() -> None:
-    assert list(Span(3, 20).steps(8)) == [(3, 8), (8, 16), (16, 20)]
-    assert list(Span(5, 5).steps(8)) == []
+def test_pieces_end_at_multiples() -> None:
+    assert list(Span(3, 20).split(8)) == [(3, 8), (8, 16), (16, 20)]
+    assert list(Span(5, 5).split(8)) == []
 
 
 def test_aligned_is_what_it_touches() -> None:
-    assert aligned(Span(4097, 8193)) == (4096, 12288)
-    assert aligned(Span(0, 4096)) == (0, 4096)
+    assert aligned_span(Span(4097, 8193)) == (4096, 12288)
+    assert aligned_span(Span(0, 4096)) == (0, 4096)
 
 
 def test_against_sets_of_bytes() -> None:
     source = random.Random(2)
     for _ in range(300):
-        spans = merged(random_spans(source))
-        removed = merged(random_spans(source))
+        spans = merged_spans(random_spans(source))
+        removed = merged_spans(random_spans(source))
         window = Span(source.randrange(50), source.randrange(50, 100))
-        assert bytes_of(without(spans, removed)) == bytes_of(spans) - bytes_of(removed)
-        assert bytes_of(inside(spans, window)) == bytes_of(spans) & bytes_of([window])
-        assert total(spans) == len(bytes_of(spans))
+        assert bytes_of(remaining_spans(spans, removed)) == bytes_of(spans) - bytes_of(removed)
+        assert bytes_of(spans_inside(spans, window)) == bytes_of(spans) & bytes_of([window])
+        assert total_size(spans) == len(bytes_of(spans))
         assert all(one.end < other.start for one, other in itertools.pairwise(spans))
 
 
 def test_a_gap_joins() -> None:
-    assert merged([Span(0, 4), Span(6, 8)], gap=2) == [(0, 8)]
-    assert merged([Span(0, 4), Span(7, 8)], gap=2) == [(0, 4), (7, 8)]
+    assert merged_spans([Span(0, 4), Span(6, 8)], gap=2) == [(0, 8)]
+    assert merged_spans([Span(0, 4), Span(7, 8)], gap=2) == [(0, 4), (7, 8)]
 
 
 def random_spans(source: random.Random) -> list[Span]:

@@ -1,4 +1,8 @@
-"""`python -m deploy.flash IMAGE …`: from a signed image to cards that are proven."""
+"""`python -m deploy.flash IMAGE …`: writes a signed image to cards, and proves each card by reading it back.
+
+Whatever can be refused is refused before the first write: a bad signature, a wrong row of the CSV file, a place that
+takes no results, a disk that is in use.
+"""
 
 import argparse
 import os
@@ -19,20 +23,19 @@ from deploy.flash.display_text import size_text
 from deploy.flash.identities import expand_key_files, identities_from_csv, identity_from_options
 from deploy.flash.identity_file import identity_changes, identity_text, read_host_name, read_identity_partition
 from deploy.flash.progress import say_line
-from deploy.flash.results import CardVerdict, Public, check_place, has_secret, passed_identities, public_values
+from deploy.flash.results import CardVerdict, Public, check_results, has_secret, passed_identities, public_values
 from deploy.flash.spans import total_size
 from deploy.onboard.identity import Identity
 from deploy.onboard.identity_rules import NAMES
 from deploy.paths import REPO
 
 RESULTS = "results.jsonl"
-# A changed password is not seen in the results, which hold none.
+# The results hold no password: a row of which only the password has changed counts as passed.
 BEGIN_AGAIN = "RESULTS=… with a new file's name begins again, as for another password"
-Who = Sequence[Identity | None]
+Identities = Sequence[Identity | None]
 
 
 def flash_arguments() -> argparse.ArgumentParser:
-    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m deploy.flash", description="Write a signed image to cards.")
     parser.add_argument("image", nargs="?", type=Path, help="….img.zst, with its other files beside it")
     where = parser.add_mutually_exclusive_group()
@@ -62,12 +65,15 @@ def flash_arguments() -> argparse.ArgumentParser:
 
 
 def main(words: list[str]) -> int:
-    """Flashes; the exit status. Raises BoardllamaError."""
+    """Returns 0 when every card has passed, 130 when a card was interrupted, 1 when a card failed.
+
+    Raises BoardllamaError for what is refused before anything is written.
+    """
     options = flash_arguments().parse_args(words)
     given = [(name, value) for name in NAMES for value in getattr(options, name)]
     given += [(name, value_from_environment(name)) for name in options.from_environment]
     values = expand_key_files(given)
-    every: Who = identities_from_csv(options.csv, values) if options.csv else [identity_from_options(values)]
+    every: Identities = identities_from_csv(options.csv, values) if options.csv else [identity_from_options(values)]
     image = options.image or only_image()
     results = options.results or image.with_name(RESULTS)
     with open_archive(image, options.signers) as archive:
@@ -75,7 +81,7 @@ def main(words: list[str]) -> int:
             f"{archive.display_name}: signed, complete, {size_text(archive.manifest.disk_size)}, of which "
             f"{size_text(total_size(archive.blocks.mapped_spans))} are written"
         )
-        check_place(results)
+        check_results(results)
         done = passed_identities(results, archive.manifest.image.sha256) if options.csv else ()
         who, finished = unfinished_rows(every, done)
         if options.csv and not who:
@@ -94,7 +100,10 @@ def main(words: list[str]) -> int:
 
 
 def value_from_environment(name: str) -> str:
-    """The value of a variable of ours: others export an API_KEY. Raises BoardllamaError without it."""
+    """The value of the variable BOARDLLAMA_<NAME>. Raises BoardllamaError when it is not set.
+
+    The prefix keeps the secrets of other programs off the card: many of them export an API_KEY.
+    """
     variable = f"BOARDLLAMA_{name.upper()}"
     if variable not in os.environ:
         raise BoardllamaError(f"--from-environment {name}: there is no variable {variable}")
@@ -103,7 +112,7 @@ def value_from_environment(name: str) -> str:
 
 
 def only_image() -> Path:
-    """The one in dist/. Raises BoardllamaError when there is none, or a choice."""
+    """The only image in dist/. Raises BoardllamaError when dist/ holds none, or several."""
     found = sorted((REPO / "dist").glob(f"*{SUFFIX}"))
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
@@ -111,16 +120,19 @@ def only_image() -> Path:
     return found[0]
 
 
-def unfinished_rows(every: Who, done: Sequence[Public]) -> tuple[Who, frozenset[str]]:
-    """Of the rows those that are not `done`, and the host names of the others. A row that has changed is not done."""
+def unfinished_rows(every: Identities, done: Sequence[Public]) -> tuple[Identities, frozenset[str]]:
+    """The rows that have not passed yet, and the host names of the rows that have.
+
+    A row whose public values have changed since is unfinished again.
+    """
     left = [identity for identity in every if public_values(identity) not in done]
     if len(left) < len(every):
         say_line(f"{len(every) - len(left)} of {len(every)} rows have passed already; {BEGIN_AGAIN}")
     return left, frozenset(identity.hostname or "" for identity in every if identity and identity not in left)
 
 
-def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who, finished: frozenset[str]) -> list[Job]:
-    """Asks which disks, and whether. Raises BoardllamaError."""
+def disk_jobs(options: argparse.Namespace, archive: Archive, who: Identities, finished: frozenset[str]) -> list[Job]:
+    """A job for each disk that was chosen and confirmed. Raises BoardllamaError when a disk may not be written."""
     words = [options.device] if options.device else [word for word in (options.devices or "").split(",") if word]
     choice = Choice(words, options.serial, options.yes)
     chosen = choice.choose(archive.manifest.disk_size)
@@ -141,9 +153,9 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Who, finished:
 
 
 def without_finished(chosen: Sequence[Device], archive: Archive, finished: frozenset[str]) -> list[Device]:
-    """The cards that were not made in this batch: somebody who runs it again may not have changed all of them.
+    """The disks, but those whose card has passed: between two runs of a batch, some cards may stay in their readers.
 
-    Raises BoardllamaError when none is left.
+    Raises BoardllamaError when no disk is left.
     """
     left = []
     for device in chosen:
@@ -156,8 +168,8 @@ def without_finished(chosen: Sequence[Device], archive: Archive, finished: froze
     return left
 
 
-def file_job(options: argparse.Namespace, archive: Archive, who: Who) -> list[Job]:
-    """A regular file. Raises BoardllamaError."""
+def file_job(options: argparse.Namespace, archive: Archive, who: Identities) -> list[Job]:
+    """The only job of `--to-file`. Raises BoardllamaError when the file must not be overwritten."""
     path: Path = options.to_file
     if path.exists() and (path.is_symlink() or not path.is_file()):
         raise BoardllamaError(f"{path} is no regular file: DEVICE={path} writes to a disk")
@@ -171,14 +183,14 @@ def file_job(options: argparse.Namespace, archive: Archive, who: Who) -> list[Jo
 
 
 def refuse_twins(identity: Identity | None, count: int) -> None:
-    """Raises BoardllamaError when several cards would get what must be each one's own."""
+    """Raises BoardllamaError when `count` cards, more than one, would share a host name or a fixed address."""
     fixed = identity.address not in (None, "dhcp") if identity else False
     if identity and count > 1 and (identity.hostname or fixed):
         raise BoardllamaError(f"{count} cards cannot have one host name or address: CSV=… gives each its own")
 
 
-def prepare_identities(archive: Archive, who: Who) -> list[tuple[Identity | None, Sequence[Change]]]:
-    """What makes each card its own, before anything is written. Raises BoardllamaError."""
+def prepare_identities(archive: Archive, who: Identities) -> list[tuple[Identity | None, Sequence[Change]]]:
+    """For each card its identity, and the blocks that bring the identity onto it. Raises BoardllamaError."""
     if not any(who):
         return [(identity, ()) for identity in who]
     original = read_identity_partition(archive)
@@ -188,7 +200,7 @@ def prepare_identities(archive: Archive, who: Who) -> list[tuple[Identity | None
 
 
 def raise_interrupt(*_: object) -> None:
-    """A terminal that goes, or a machine that shuts down, is as Ctrl-C."""
+    """A handler of signals: a terminal that goes and a machine that shuts down end the run as Ctrl-C does."""
     raise KeyboardInterrupt
 
 

@@ -1,7 +1,7 @@
 """An image as `make image` leaves it: verified before it is used, then read again through the same open file.
 
 What is verified is what is used: manifest and block map are taken as the bytes that were checked, and the compressed
-image is hashed a second time while it is written. A card gets its boot sectors when both hashes were right.
+image is hashed a second time while it is written. A card gets its boot sectors only when both hashes were right.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 SUFFIX = ".img.zst"
-READ_SIZE = 1 << 20
+READ_SIZE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A verified image. `descriptor` is open for reading at any offset."""
+    """A verified image. `descriptor` is its compressed file, open for reading at any offset."""
 
     path: Path
     manifest: ImageManifest
@@ -37,13 +37,16 @@ class Archive:
 
     @property
     def display_name(self) -> str:
-        """As in boardllama-rpi4 r294ce0050d9."""
+        """File name and release, such as boardllama-rpi4 r294ce0050d9."""
         return f"{self.path.name.removesuffix(SUFFIX)} {self.manifest.release}".strip()
 
 
 @contextmanager
 def open_archive(path: Path, signers: Path | None = None) -> Iterator[Archive]:
-    """Verifies signature, sizes and sha256 of an image. Raises BoardllamaError."""
+    """Verifies signature, sizes and sha256 of an image. Raises BoardllamaError when any of them is wrong.
+
+    `signers` is an allowed_signers file of ssh-keygen; without it the project's own signers count.
+    """
     manifest_path = companion_path(path, ".manifest.json")
     content = verify(manifest_path, companion_path(path, ".manifest.json.sig"), signers)
     manifest = ImageManifest.parse(content)
@@ -63,68 +66,68 @@ def open_archive(path: Path, signers: Path | None = None) -> Iterator[Archive]:
 
 
 def companion_path(path: Path, suffix: str) -> Path:
-    """Another file of the same image."""
+    """The path of another file of the same image: `suffix` in place of .img.zst."""
     return path.with_name(path.name.removesuffix(SUFFIX) + suffix)
 
 
 def open_file(path: Path) -> int:
-    """Raises BoardllamaError."""
+    """A descriptor for reading. Raises BoardllamaError when the file cannot be opened."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise BoardllamaError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def checked_bytes(path: Path, part: ImageFile) -> bytes:
-    """A small file's bytes. Raises BoardllamaError unless they are those of the manifest."""
+def checked_bytes(path: Path, signed: ImageFile) -> bytes:
+    """The bytes of a small file. Raises BoardllamaError unless size and sha256 are the signed ones."""
     descriptor = open_file(path)
     try:
-        check_size(path, os.fstat(descriptor).st_size, part)
-        content = os.pread(descriptor, part.size, 0)
+        check_size(path, os.fstat(descriptor).st_size, signed)
+        content = os.pread(descriptor, signed.size, 0)
     finally:
         os.close(descriptor)
-    check_sha256(path, hashlib.sha256(content).hexdigest(), part)
+    check_sha256(path, hashlib.sha256(content).hexdigest(), signed)
     return content
 
 
-def check_file(path: Path, descriptor: int, part: ImageFile) -> None:
-    """Raises BoardllamaError unless the open file is that of the manifest."""
-    check_size(path, os.fstat(descriptor).st_size, part)
-    drain_reader(compressed_reader(path, descriptor, part))
+def check_file(path: Path, descriptor: int, signed: ImageFile) -> None:
+    """Raises BoardllamaError unless size and sha256 of the open file are the signed ones."""
+    check_size(path, os.fstat(descriptor).st_size, signed)
+    drain_reader(compressed_reader(path, descriptor, signed))
 
 
-def check_size(path: Path, size: int, part: ImageFile) -> None:
-    """Raises BoardllamaError."""
-    if size != part.size:
-        how = "was cut short" if size < part.size else "is too long"
+def check_size(path: Path, size: int, signed: ImageFile) -> None:
+    """Raises BoardllamaError unless the size, in bytes, is the signed one."""
+    if size != signed.size:
+        how = "was cut short" if size < signed.size else "is too long"
+        rule = f"{signed.size} ({size_text(signed.size)}) were signed"
+        raise BoardllamaError(f"{path} {how}: it has {size} bytes ({size_text(size)}), {rule}: copy it again")
+
+
+def check_sha256(path: Path, sha256: str, signed: ImageFile) -> None:
+    """Raises BoardllamaError unless the sha256, in hexadecimal, is the signed one."""
+    if sha256 != signed.sha256:
         raise BoardllamaError(
-            f"{path} {how}: it has {size} bytes ({size_text(size)}), {part.size} ({size_text(part.size)}) were signed: "
-            "copy it again"
-        )
-
-
-def check_sha256(path: Path, sha256: str, part: ImageFile) -> None:
-    """Raises BoardllamaError."""
-    if sha256 != part.sha256:
-        raise BoardllamaError(
-            f"{path} is damaged: its sha256 is {sha256[:12]}…, {part.sha256[:12]}… was signed: copy it again"
+            f"{path} is damaged: its sha256 is {sha256[:12]}…, {signed.sha256[:12]}… was signed: copy it again"
         )
 
 
 class HashedSource(io.RawIOBase):
-    """The compressed image from its beginning, hashed on its way; its end raises BoardllamaError if it has changed."""
+    """The compressed image from its beginning, hashed on the way.
 
-    def __init__(self, path: Path, descriptor: int, part: ImageFile) -> None:
-        self.path, self.descriptor, self.part = path, descriptor, part
+    The last read raises BoardllamaError when a byte has changed since the image was verified.
+    """
+
+    def __init__(self, path: Path, descriptor: int, signed: ImageFile) -> None:
+        self.path, self.descriptor, self.signed = path, descriptor, signed
         self.digest = hashlib.sha256()
         self.offset = 0
 
     def readable(self) -> bool:
-        """For BufferedReader."""
         return True
 
     def readinto(self, view: "WriteableBuffer") -> int:
-        """The next bytes; 0 at the end."""
+        """Fills the view with the next bytes and returns how many; 0 at the end. Raises BoardllamaError."""
         try:
             count = os.preadv(self.descriptor, [view], self.offset)
         except OSError as error:
@@ -132,16 +135,16 @@ class HashedSource(io.RawIOBase):
         self.digest.update(memoryview(view)[:count])
         self.offset += count
         if not count:
-            check_sha256(self.path, self.digest.hexdigest(), self.part)
+            check_sha256(self.path, self.digest.hexdigest(), self.signed)
         return count
 
 
-def compressed_reader(path: Path, descriptor: int, part: ImageFile) -> io.BufferedReader:
-    """Reads the compressed image from its beginning. Raises BoardllamaError at its end if it has changed."""
-    return io.BufferedReader(HashedSource(path, descriptor, part), READ_SIZE)
+def compressed_reader(path: Path, descriptor: int, signed: ImageFile) -> io.BufferedReader:
+    """A HashedSource with a buffer, as the decompressor wants it."""
+    return io.BufferedReader(HashedSource(path, descriptor, signed), READ_SIZE)
 
 
 def drain_reader(reader: io.BufferedReader) -> None:
-    """Reads to the end."""
+    """Reads to the end, where a HashedSource compares what it has hashed."""
     while reader.read(READ_SIZE):
         pass

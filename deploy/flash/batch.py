@@ -26,7 +26,7 @@ OpenCard = Callable[[threading.Event], AbstractContextManager[Card]]
 
 @dataclass(frozen=True)
 class Job:
-    """One card: how it is opened, and what it becomes."""
+    """One card to be made: `open` opens the card, `changes` bring its identity into the image."""
 
     name: str
     serial: str
@@ -37,14 +37,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Batch:
-    """The image for all of them, and where results go."""
+    """One image for several cards. `results` gets a line for each card.
+
+    `everything` writes all mapped blocks, also where a card holds them already.
+    """
 
     archive: Archive
     results: Path
     everything: bool = False
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
-        """All at once; returns when each has ended. Ctrl-C ends all of them, and each still gets its result."""
+        """Makes all cards at once, and returns when each has ended. Ctrl-C ends all; each still gets its result."""
         stop = threading.Event()
         progress = [CardProgress(job.name) for job in jobs]
         with show_progress(progress), ThreadPoolExecutor(len(jobs)) as pool:
@@ -60,7 +63,7 @@ class Batch:
         return [future.result() for future in running]
 
     def flash_one(self, job: Job, progress: CardProgress, stop: threading.Event) -> Result:
-        """One card from its beginning to its line in the results."""
+        """Makes one card and appends its result. A card that fails has a result, too: nothing is raised."""
         began, written = time.monotonic(), 0
         verdict, reason = CardVerdict.FAIL, ""
         try:
@@ -97,7 +100,7 @@ class Batch:
 
 
 def wait_again(running: Sequence[Future[Result]]) -> None:
-    """A second Ctrl-C changes nothing: a read or write that was begun ends by itself, or at the kernel's deadline."""
+    """Waits to the end, through every Ctrl-C: a read or write ends by itself, or at the kernel's deadline."""
     while True:
         try:
             wait(running)
@@ -107,20 +110,21 @@ def wait_again(running: Sequence[Future[Result]]) -> None:
 
 
 def job_for_disk(device: Device, shown: Sequence[Content], identity: Identity | None, changes: Sequence[Change]) -> Job:
-    """For a disk, of which somebody was shown these contents."""
+    """The job of a disk. `shown` are the contents that a person saw before the answer."""
     return Job(str(device.path), device.serial, partial(open_shown_disk, device, shown), identity, changes)
 
 
 def job_for_file(path: Path, size: int, identity: Identity | None, changes: Sequence[Change]) -> Job:
-    """For a regular file."""
+    """The job of a regular file, which is made at least `size` bytes long."""
     return Job(str(path), "", partial(open_card_file, path, size), identity, changes)
 
 
 @contextmanager
 def open_shown_disk(device: Device, shown: Sequence[Content], stop: threading.Event) -> Iterator[Card]:
-    """The disk that was asked about, with what was shown of it. Raises BoardllamaError.
+    """The disk that a person has confirmed. Raises BoardllamaError when its contents are not the shown ones any more.
 
-    Another one may have got its name since; and of a card in a reader, name, serial and model are the reader's own.
+    Another card may have got the disk's name since. All cards in a reader have the same name, serial and model:
+    those of the reader.
     """
     with open_card(device.path, stop) as card:
         now = next((replace(one, parts=device.parts) for one in list_devices() if one.name == device.name), None)
@@ -133,7 +137,7 @@ def open_shown_disk(device: Device, shown: Sequence[Content], stop: threading.Ev
 
 
 def result_summary(result: Result) -> str:
-    """The last line about a card."""
+    """The last line that a person reads about a card."""
     who = ", ".join(result.identity.get("hostname", []))
     head = " ".join(filter(None, [f"{result.verdict.value:<4}", result.device, who and f"as {who}"]))
     if result.verdict is not CardVerdict.PASS:

@@ -10,7 +10,7 @@ from deploy.flash.spans import IO_BLOCK, Span, merged_spans, remaining_spans
 
 
 class MappedRange(NamedTuple):
-    """Mapped bytes of the image; the last range ends where the image does."""
+    """Bytes of the image that hold data, with their sha256 in hexadecimal. The last range ends where the image does."""
 
     span: Span
     sha256: str
@@ -25,17 +25,17 @@ class BlockMap:
 
     @cached_property
     def mapped_spans(self) -> list[Span]:
-        """Where there is data."""
+        """The bytes that hold data, in order; neighbours are joined."""
         return merged_spans(one.span for one in self.ranges)
 
     @cached_property
     def hole_spans(self) -> list[Span]:
-        """What must read as zero."""
+        """The bytes that must read as zero, in order."""
         return remaining_spans([Span(0, self.size)], self.mapped_spans)
 
     @staticmethod
     def parse(content: bytes) -> "BlockMap":
-        """From the file's bytes. Raises BoardllamaError."""
+        """Reads the content of a .bmap file. Raises BoardllamaError for content that no bmap tool writes."""
         try:
             root = ElementTree.fromstring(content)
             size, block = child_number(root, "ImageSize"), child_number(root, "BlockSize")
@@ -50,7 +50,7 @@ class BlockMap:
 
 
 def child_text(root: ElementTree.Element, name: str) -> str:
-    """Of a child that must be there. Raises KeyError."""
+    """The text of a child element. Raises KeyError when the child is missing or empty."""
     child = root.find(name)
     if child is None or not child.text:
         raise KeyError(f"no {name}")
@@ -58,19 +58,22 @@ def child_text(root: ElementTree.Element, name: str) -> str:
 
 
 def child_number(root: ElementTree.Element, name: str) -> int:
-    """The same as a number. Raises KeyError and ValueError."""
+    """The number in a child element. Raises KeyError, ValueError."""
     return int(child_text(root, name))
 
 
 def parse_range(node: ElementTree.Element, block: int, size: int) -> MappedRange:
-    """`<Range chksum="…"> first-last </Range>`, in blocks, both included; or one block alone."""
+    """`<Range chksum="…"> first-last </Range>`: numbers of blocks, both included, or of one block alone.
+
+    Raises KeyError, ValueError.
+    """
     first, _, last = (node.text or "").strip().partition("-")
     start, end = int(first) * block, (int(last or first) + 1) * block
     return MappedRange(Span(start, min(end, size)), node.attrib["chksum"])
 
 
 def check_ranges(ranges: list[MappedRange], block: int) -> None:
-    """Raises BoardllamaError for ranges that no tool would write."""
+    """Raises BoardllamaError unless the ranges are in order and apart, in blocks of a multiple of IO_BLOCK bytes."""
     if block % IO_BLOCK:
         raise BoardllamaError(f"the block map counts in blocks of {block} bytes: it must be a multiple of {IO_BLOCK}")
     end = 0

@@ -1,4 +1,7 @@
-"""A card, open for writing by us alone: every read and write goes past the page cache."""
+"""A card, open for writing by this process alone.
+
+Every read and write goes past the page cache: what is read back comes from the card, and not from memory.
+"""
 
 import ctypes
 import errno
@@ -19,7 +22,7 @@ from deploy.flash.spans import IO_BLOCK, Span
 # ioctl numbers of linux/fs.h, and modes of linux/falloc.h.
 BLKRRPART, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1277, 0x80081272
 KEEP_SIZE, PUNCH_HOLE = 1, 2
-DISCARD_STEP = 1 << 30  # bytes at once, so that Ctrl-C is heard in between
+DISCARD_STEP = 1 << 30  # bytes at once: Ctrl-C is heard between two steps
 CARD_SECTOR = 512  # bytes: nothing smaller can be written past the page cache, and partition tables of images count so
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 GONE_ERRORS = (errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM)
@@ -31,40 +34,42 @@ class CardError(BoardllamaError):
 
 
 class Interrupted(Exception):
-    """Somebody ended the run."""
+    """Somebody has ended the run, by Ctrl-C or a signal."""
 
 
 @dataclass
 class Card:
-    """An open disk or file of `size` bytes. `written` counts bytes; `stop` ends the next read or write; `boots` until
-    it has been seen that it cannot."""
+    """An open disk or file of `size` bytes.
+
+    `written` counts the bytes that were written. `stop` ends the run at the next read or write. `may_boot` is true
+    until the boot sectors of the card were erased and have read back as zero.
+    """
 
     name: str
     descriptor: int
     size: int
     stop: threading.Event = field(default_factory=threading.Event)
     written: int = 0
-    boots: bool = True
+    may_boot: bool = True
 
     @property
     def whole_span(self) -> Span:
-        """All of it."""
         return Span(0, self.size)
 
     @property
     def end_of_blocks(self) -> int:
-        """Where its last whole block ends, in bytes."""
+        """Where the last whole block ends, in bytes."""
         return self.size // IO_BLOCK * IO_BLOCK
 
     def clip(self, span: Span) -> Span:
-        """Without what lies behind its end: the last block of an odd disk is a short one."""
+        """The part of the span that lies on the card. The last block of an odd disk is a short one."""
         return span.overlap_with(self.whole_span)
 
     def read(self, view: memoryview, offset: int) -> None:
-        """Fills the view. Raises CardError, Interrupted."""
+        """Fills the view with the bytes from `offset` on. Raises CardError, Interrupted."""
         done = 0
         while done < len(view):
-            self.go_on()
+            self.raise_if_stopped()
             try:
                 count = os.preadv(self.descriptor, [view[done:]], offset + done)
             except OSError as error:
@@ -74,10 +79,13 @@ class Card:
             done += count
 
     def write(self, view: memoryview, offset: int) -> None:
-        """Writes all of it. Raises CardError, Interrupted; BoardllamaError where the disk under a file is full."""
+        """Writes the whole view at `offset`, in bytes. Raises CardError, Interrupted.
+
+        Raises BoardllamaError where the disk under a file is full.
+        """
         done = 0
         while done < len(view):
-            self.go_on()
+            self.raise_if_stopped()
             try:
                 count = os.pwritev(self.descriptor, [view[done:]], offset + done)
             except OSError as error:
@@ -86,16 +94,19 @@ class Card:
             self.written += count
 
     def sync(self) -> None:
-        """Returns when the card says that it has everything. Raises CardError, Interrupted."""
-        self.go_on()
+        """Returns when the card says that everything is written. Raises CardError, Interrupted."""
+        self.raise_if_stopped()
         try:
             os.fsync(self.descriptor)
         except OSError as error:
             raise self.explain_failure("brought to rest", self.size, error) from error
 
     def punch(self, span: Span) -> bool:
-        """Makes it zero without writing, where the kernel vouches for that; False where it cannot. Raises CardError."""
-        self.go_on()
+        """Makes the span zero without writing. False where the kernel does not vouch for zeros.
+
+        Raises CardError when the card is gone, Interrupted.
+        """
+        self.raise_if_stopped()
         libc = ctypes.CDLL(None, use_errno=True)
         offset, length = ctypes.c_int64(span.start), ctypes.c_int64(span.size)
         if libc.fallocate(self.descriptor, KEEP_SIZE | PUNCH_HOLE, offset, length) == 0:
@@ -105,12 +116,13 @@ class Card:
         return False
 
     def discard(self, span: Span, answered: Callable[[], object]) -> None:
-        """Tells the card that nothing in it is needed. Many cards and readers do not listen: this promises nothing.
+        """Tells the card that nothing in the span is needed. Many cards and readers do not listen: expect nothing.
 
-        `answered` is called after every DISCARD_STEP: some cards really erase.
+        `answered` is called after every DISCARD_STEP, because some cards really erase, and take their time. Raises
+        CardError when the card is gone, Interrupted.
         """
         for part in span.split(DISCARD_STEP):
-            self.go_on()
+            self.raise_if_stopped()
             try:
                 fcntl.ioctl(self.descriptor, BLKDISCARD, struct.pack("QQ", part.start, part.size))
             except OSError as error:
@@ -119,20 +131,23 @@ class Card:
                 return
             answered()
 
-    def go_on(self) -> None:
-        """Raises Interrupted when the run is ended."""
+    def raise_if_stopped(self) -> None:
+        """Raises Interrupted when the run has been ended."""
         if self.stop.is_set():
             raise Interrupted
 
-    def explain_failure(self, what: str, offset: int, error: OSError) -> BoardllamaError:
-        """The error in words: a card that is gone, one that is bad, or a full disk under a file."""
+    def explain_failure(self, action: str, offset: int, error: OSError) -> BoardllamaError:
+        """What to raise for an OSError at `offset`: the card is gone, or bad, or the disk under a file is full.
+
+        `action` is a participle, such as written.
+        """
         if error.errno in FULL_ERRORS and S_ISREG(os.fstat(self.descriptor).st_mode):
             return BoardllamaError(f"the disk that {self.name} lies on is full ({error.strerror}): make room")
         if error.errno in GONE_ERRORS or self.is_gone():
             return CardError(f"{self.name} was pulled out, or its reader gave up. {TRY_AGAIN}")
         return CardError(
-            f"{self.name} cannot be {what} at {size_text(offset)} of {size_text(self.size)} ({error.strerror}). Was it "
-            f"pulled out? {TRY_AGAIN}. Else it is worn or broken, or its reader is: use another"
+            f"{self.name} cannot be {action} at {size_text(offset)} of {size_text(self.size)} ({error.strerror}). "
+            f"Was it pulled out? {TRY_AGAIN}. Else it is worn or broken, or its reader is: use another"
         )
 
     def is_gone(self) -> bool:
@@ -153,21 +168,24 @@ def descriptor_size(descriptor: int) -> int:
 
 @contextmanager
 def open_card(path: Path, stop: threading.Event | None = None) -> Iterator[Card]:
-    """The disk, ours alone: the kernel refuses it while anything of it is mounted or part of something, and refuses
-    that while we have it. Raises BoardllamaError."""
+    """The disk, for this process alone. Raises BoardllamaError when it cannot be opened.
+
+    The kernel opens no disk of which anything is mounted or part of something larger, and mounts nothing of a disk
+    that is open here.
+    """
     descriptor = open_exclusively(path)
     try:
-        with suppress(OSError):  # systemd's rule for who writes to a disk: udev leaves it alone meanwhile
+        with suppress(OSError):  # systemd's rule for programs that write to a disk: udev leaves a locked disk alone
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield Card(str(path), descriptor, descriptor_size(descriptor), stop or threading.Event())
-        with suppress(OSError):  # what the kernel knew of its partitions is no longer so
+        with suppress(OSError):  # the kernel still knows the partitions that were there before
             fcntl.ioctl(descriptor, BLKRRPART)
     finally:
         os.close(descriptor)
 
 
 def open_exclusively(path: Path) -> int:
-    """Raises BoardllamaError with what to do."""
+    """A descriptor of the disk. Raises BoardllamaError, which says what to do."""
     try:
         return os.open(path, os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
     except OSError as error:
@@ -202,7 +220,10 @@ def open_card_file(path: Path, size: int, stop: threading.Event | None = None) -
 
 
 def lengthen_file(path: Path, descriptor: int, size: int) -> None:
-    """Raises BoardllamaError where no file may be so long, as on FAT beyond 4 GiB."""
+    """Makes the file at least `size` bytes long, in whole sectors.
+
+    Raises BoardllamaError where no file may be so long, as on FAT beyond 4 GiB.
+    """
     wanted = max(size, -(-descriptor_size(descriptor) // CARD_SECTOR) * CARD_SECTOR)
     try:
         if descriptor_size(descriptor) < wanted:
@@ -212,7 +233,7 @@ def lengthen_file(path: Path, descriptor: int, size: int) -> None:
 
 
 def open_direct(path: Path) -> int:
-    """A file system that knows no O_DIRECT gets its reads from memory. Raises OSError.
+    """A descriptor for reads and writes past the page cache, as far as the file system can do that. Raises OSError.
 
     A new file is its owner's alone: it may get keys and passwords.
     """

@@ -1,4 +1,4 @@
-"""One card from an image: probe, clear, write, read everything back, and only then let it boot."""
+"""One card from an image: probe, clear, write, read everything back, and only then let the card boot."""
 
 import threading
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from deploy.flash.probe import Probe
 from deploy.flash.progress import CardProgress
 from deploy.flash.readback import read_back_card
 from deploy.flash.spans import IO_BLOCK, Span, aligned_span, merged_spans, part_view, spans_inside, total_size
-from deploy.flash.stream import PIECE, image_pieces, page_buffer
+from deploy.flash.stream import PIECE_SIZE, image_pieces, page_buffer
 
 HOLE_GAP = 32 << 10  # bytes of a hole that are written as zero where that joins two writes
 Change = tuple[Span, bytes]
@@ -23,9 +23,9 @@ Change = tuple[Span, bytes]
 def flash_card(
     card: Card, archive: Archive, changes: Sequence[Change], progress: CardProgress, everything: bool = False
 ) -> bool:
-    """Makes the card hold the image, with some blocks of it changed. True when only what differed was written.
+    """Makes the card hold the image with `changes` in it. True when only the blocks that differed were written.
 
-    Raises CardError, Interrupted, that say whether the card may boot then; a next run goes on.
+    Raises CardError and Interrupted, which say whether the card may boot now. Another run goes on from there.
     """
     try:
         return run_phases(card, archive, changes, progress, everything)
@@ -36,12 +36,15 @@ def flash_card(
 
 
 def card_fate(card: Card) -> str:
-    """What a board would do with it. A worn card may have lost since that it was cleared: it is asked once more."""
+    """A sentence about what a board would do with the card now.
+
+    The first block is read once more: a worn card may have lost the zeros that were read back from it before.
+    """
     first = page_buffer(IO_BLOCK)
     with suppress(BoardllamaError, OSError, Interrupted):
         card.read(first, 0)
-        card.boots = card.boots or not is_zero(first)
-    if not card.boots:
+        card.may_boot = card.may_boot or not is_zero(first)
+    if not card.may_boot:
         return f"{card.name} does not boot now"
     return f"{card.name} may still boot what was on it, or what is not proven; do not use it before a PASS"
 
@@ -49,7 +52,10 @@ def card_fate(card: Card) -> str:
 def run_phases(
     card: Card, archive: Archive, changes: Sequence[Change], progress: CardProgress, everything: bool
 ) -> bool:
-    """The same. Raises CardError, Interrupted, BoardllamaError, OSError, with their causes alone."""
+    """Does all that flash_card does, in order, and returns the same.
+
+    Raises CardError, Interrupted, BoardllamaError and OSError, which tell their cause and not the fate of the card.
+    """
     layout = CardLayout.for_card(archive, card.size)
     progress.begin("looking at what it holds")
     compare = not everything and has_earlier_image(card, archive)
@@ -57,7 +63,7 @@ def run_phases(
     try:
         erase_boot_data(card, layout)
     except CardError:
-        probe.run()  # may know why: a fake has no end
+        probe.run()  # it may know why: a fake card has no end that could be erased
         raise
     probe.run()
     clear_holes(card, layout, aligned_span(Span(0, archive.manifest.disk_size)).end, progress)
@@ -70,12 +76,14 @@ def run_phases(
 
 
 def write_mapped(card: Card, archive: Archive, layout: CardLayout, compare: bool, progress: CardProgress) -> Kept:
-    """The mapped blocks but the late ones, which are returned."""
-    kept = Kept([aligned_span(span) for span in layout.late])
+    """Writes the mapped blocks, and returns the late blocks, which it keeps for the end.
+
+    With `compare` it writes only blocks that differ from the card's. Raises CardError, Interrupted, BoardllamaError.
+    """
+    kept = Kept(layout.late)
     progress.begin("comparing" if compare else "writing", total_size(layout.mapped))
     found = page_buffer()
-    wanted = merged_spans([*layout.mapped, *kept.spans])
-    with closing(image_pieces(archive, lambda span: bool(spans_inside(wanted, span)))) as stream:
+    with closing(image_pieces(archive, merged_spans([*layout.mapped, *layout.late]))) as stream:
         for piece in stream:
             kept.take(Span(piece.span.start, piece.span.start + len(piece.data)), piece.data)
             for span in layout.write_spans(piece.span, 0 if compare else HOLE_GAP):
@@ -90,26 +98,31 @@ def write_mapped(card: Card, archive: Archive, layout: CardLayout, compare: bool
 
 
 def boot_changes(kept: Kept, layout: CardLayout) -> list[Change]:
-    """The boot sectors from the last to the first; the very first block, without which nothing is found, comes last."""
-    return [(step, kept.read(step)) for span in reversed(layout.late) for step in reversed(list(span.split(PIECE)))]
+    """The late blocks from the last one to the first. Without the very first block a board finds nothing."""
+    return [
+        (step, kept.read(step)) for span in reversed(layout.late) for step in reversed(list(span.split(PIECE_SIZE)))
+    ]
 
 
 def finish_or_erase(card: Card, layout: CardLayout, changes: Sequence[Change], progress: CardProgress) -> None:
-    """A card that is not proven to its end does not boot, whatever went wrong. Raises what went wrong."""
+    """Finishes the card. When anything goes wrong, its boot data is erased again: an unproven card must not boot.
+
+    Raises what went wrong.
+    """
     try:
         finish_card(card, changes, progress)
     except BaseException:
-        with suppress(BoardllamaError, OSError):  # its fate tells of it
+        with suppress(BoardllamaError, OSError):  # card_fate tells of a card that still boots
             erase_boot_data(card, layout)
         raise
 
 
 def finish_card(card: Card, changes: Sequence[Change], progress: CardProgress) -> None:
-    """Writes these blocks in order, the last one after all others rest, and reads them back. Raises CardError.
+    """Writes the blocks in order, the last one when all others are at rest, and reads them back. Raises CardError.
 
-    From here on it is seconds, and Ctrl-C is not heard: a card that may boot is proven, or made not to.
+    Ctrl-C is not heard during these seconds: a card that may boot is proven, or made not to boot.
     """
-    card.stop, card.boots = threading.Event(), True
+    card.stop, card.may_boot = threading.Event(), True
     progress.begin("making it boot", 2 * total_size(span for span, _ in changes))
     for number, (span, content) in enumerate(changes, 1):
         if number == len(changes):

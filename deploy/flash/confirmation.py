@@ -1,4 +1,7 @@
-"""What a person is shown and asked before anything is lost. The answer is a disk's name: no habit types that."""
+"""What a person is shown and asked before anything is lost.
+
+The answer is the name of a disk, because nobody types such a name out of habit.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -12,10 +15,11 @@ NO_TERMINAL = (
     "there is no terminal to ask on: name the disk and prove that you mean it, DEVICE=/dev/… SERIAL=… YES=1 "
     "(--device, --serial, --yes)"
 )
+STOPPED = "stopped: nothing was written"
 
 
 def disk_overview(writable: Sequence[Device], refused: Sequence[tuple[Device, str]]) -> list[str]:
-    """Every disk: those that may be written, and why the others may not."""
+    """Lines about every disk: first those that may be written, then the others, each with its reason."""
     lines = ["May be written:", *(f"  {device.name:<10} {device.display_name}" for device in writable)]
     if not writable:
         lines = ["No disk may be written: put a card into the reader."]
@@ -25,13 +29,13 @@ def disk_overview(writable: Sequence[Device], refused: Sequence[tuple[Device, st
 
 
 def loss_warning(device: Device, found: Sequence[Content], receives: str) -> list[str]:
-    """What is on the disk, and what comes in its place."""
+    """Lines about what is on the disk, and what the disk receives in its place."""
     lost = [content.listing_line for content in found] or ["nothing that is known"]
     return [f"{device.display_name} becomes {receives}. This will be lost:", *(f"    {line}" for line in lost)]
 
 
 def choose_name(names: Sequence[str]) -> str:
-    """The name that is typed, one of these. Raises BoardllamaError."""
+    """The name that a person types. Raises BoardllamaError when it is none of `names`, or without a terminal."""
     need_terminal()
     typed = read_answer("Everything on the disk that you name will be lost. Its name, or nothing to stop: ")
     if typed not in names:
@@ -40,7 +44,7 @@ def choose_name(names: Sequence[str]) -> str:
 
 
 def confirm_names(names: Sequence[str]) -> None:
-    """Returns when exactly these names are typed. Raises BoardllamaError."""
+    """Returns when a person types exactly these names, in any order. Raises BoardllamaError otherwise."""
     need_terminal()
     typed = read_answer(f"Type {' '.join(names)} to go on, or nothing to stop: ")
     words = [word.removeprefix("/dev/") for word in typed.replace(",", " ").split()]
@@ -48,16 +52,13 @@ def confirm_names(names: Sequence[str]) -> None:
         raise BoardllamaError(f"{typed!r} is not {' '.join(names)}: nothing was written" if typed else STOPPED)
 
 
-STOPPED = "stopped: nothing was written"
-
-
 def need_terminal() -> None:
-    """Raises BoardllamaError without one."""
+    """Raises BoardllamaError unless standard input is a terminal."""
     if not sys.stdin.isatty():
         raise BoardllamaError(NO_TERMINAL)
 
 
 def read_answer(question: str) -> str:
-    """What is typed, in a line."""
+    """The line that is typed, without /dev/ at its beginning and blanks around it."""
     say_line(question)
     return sys.stdin.readline().strip().removeprefix("/dev/")

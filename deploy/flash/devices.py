@@ -1,4 +1,4 @@
-"""The disks of this machine, as lsblk tells, and why one of them may not be written."""
+"""The disks of this machine, as lsblk tells, and the reasons why a disk may not be written."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -19,10 +19,10 @@ BUILT_ON = {"lvm": "LVM", "crypt": "LUKS", "dm": "the device mapper", "mpath": "
 WHOLE = ("disk", "loop")
 SEVERAL = "more than one file system"
 UNREADABLE = "a partition table that cannot be read"
-# File systems that may stretch over several disks. One that does is a member here, one that does not a file system.
+# File systems of one disk or of several. A disk is a member only where its file system has several.
 POOLS = {"btrfs": "a part of a btrfs of several disks", "bcachefs": "a part of a bcachefs of several disks"}
-# Contents of a disk that somebody may still need, of those that `blkid -k` lists, and what a person calls them. No file
-# manager shows what is in them, or they are no use without another disk.
+# What `blkid -k` lists and somebody may need without seeing it, with the name that people know: no file manager shows
+# what is in it, or it is no use without another disk.
 MEMBERS = {
     "swap": "swap space",
     "swsuspend": "a hibernated system",
@@ -55,7 +55,7 @@ MEMBERS = {
 
 @dataclass(frozen=True)
 class DevicePart:
-    """A partition of a disk, or what is built on one. `mounted`: where, or [SWAP]."""
+    """A disk, a partition, or what is built on a partition. `mounted` holds mount points, or [SWAP]."""
 
     name: str
     type: str
@@ -67,12 +67,12 @@ class DevicePart:
 
 @dataclass(frozen=True)
 class Device:
-    """A whole disk. The serial of a loop device, which has none, is the path of the file behind it."""
+    """A whole disk. Loop devices have no serial of their own: theirs is the path of the file behind them."""
 
     name: str
     path: Path
     number: str  # major:minor
-    sequence: str  # the kernel's count: another one when a card was changed; empty before Linux 5.15
+    sequence: str  # the kernel's count of cards in this reader; empty before Linux 5.15
     type: str
     size: int  # bytes
     sector: int  # bytes
@@ -80,24 +80,24 @@ class Device:
     read_only: bool
     model: str
     serial: str
-    parts: tuple[DevicePart, ...]  # itself first, then everything on it
+    parts: tuple[DevicePart, ...]  # the disk itself first, then everything on it
 
     @property
     def display_name(self) -> str:
-        """As in /dev/sdb, 64 GB, Generic STORAGE DEVICE, serial 000000001206."""
+        """Such as /dev/sdb, 64 GB, Generic STORAGE DEVICE, serial 000000001206."""
         serial = f"serial {self.serial}" if self.serial else "no serial"
         known = [str(self.path), size_text(self.size), self.model, serial]
         return ", ".join(filter(None, known))
 
 
 def list_devices() -> list[Device]:
-    """All whole disks. Raises BoardllamaError."""
+    """All whole disks. Raises BoardllamaError when lsblk fails."""
     found = json.loads(disk_program_output("lsblk", "--json", "--bytes", "--output", COLUMNS))
     return [parse_device(node) for node in found["blockdevices"] if node["type"] in WHOLE]
 
 
 def parse_device(node: dict[str, Any], sys: Path = SYS) -> Device:
-    """From lsblk's own description."""
+    """The disk of a node in the JSON of lsblk. `sys` holds a folder for each disk, as /sys/class/block does."""
     serial = (node["serial"] or "").strip() or sysfs_attribute(sys / node["name"] / "loop/backing_file")
     return Device(
         name=node["name"],
@@ -116,7 +116,7 @@ def parse_device(node: dict[str, Any], sys: Path = SYS) -> Device:
 
 
 def parse_parts(node: dict[str, Any]) -> Iterator[DevicePart]:
-    """The node and everything below it."""
+    """The node itself, then everything below it."""
     mounted = tuple(point for point in node["mountpoints"] if point)
     label = node["label"] or node["partlabel"] or ""
     yield DevicePart(node["name"], node["type"], int(node["size"] or 0), node["fstype"] or "", label, mounted)
@@ -125,25 +125,28 @@ def parse_parts(node: dict[str, Any]) -> Iterator[DevicePart]:
 
 
 def is_removable(node: dict[str, Any], sys: Path) -> bool:
-    """What the kernel says; a built-in slot says no, but its cards are of the type SD, and soldered memory MMC."""
+    """True for what the kernel calls removable, and for SD cards in a built-in slot, which the kernel calls fixed.
+
+    Soldered memory has the type MMC.
+    """
     return bool(node["rm"]) or sysfs_attribute(sys / node["name"] / "device/type") == "SD"
 
 
 def sysfs_attribute(path: Path) -> str:
-    """What the kernel says in that file; empty without it."""
+    """The text of a file of the kernel, without blanks around it; empty when the file is not there."""
     return path.read_text(errors="replace").strip() if path.is_file() else ""
 
 
 def swapped_names() -> frozenset[str]:
-    """Names of the disks and partitions that are swapped to."""
+    """Names of the disks and partitions that are swapped to, such as sdb2."""
     lines = Path("/proc/swaps").read_text().splitlines()[1:]
     return frozenset(Path(line.split()[0]).name for line in lines)
 
 
 def device_refusal(device: Device, needed: int, serials: Collection[str], swapped: Collection[str]) -> str | None:
-    """Why `needed` bytes may not be written to it; None when they may.
+    """Why `needed` bytes may not be written to the disk; None when they may.
 
-    `serials` are those that somebody has named: only these disks are written although they are not removable.
+    `serials` are those that a person has named. Only a disk with such a serial is written although it is not removable.
     """
     if reason := usage_refusal(device, swapped):
         return reason
@@ -164,7 +167,7 @@ def device_refusal(device: Device, needed: int, serials: Collection[str], swappe
 
 
 def usage_refusal(device: Device, swapped: Collection[str]) -> str | None:
-    """Why it may not be written, whatever anybody says."""
+    """Why nobody may write to the disk: something on it is in use. None when nothing is in use."""
     mounted = [(part, point) for part in device.parts for point in part.mounted]
     for _, point in mounted:
         if point in SYSTEM:
@@ -181,7 +184,7 @@ def usage_refusal(device: Device, swapped: Collection[str]) -> str | None:
 
 
 def part_refusal(part: DevicePart) -> str | None:
-    """Whether it is, or holds, a part of something larger."""
+    """Why a disk with this part is refused: something larger is built on the part. None for an ordinary part."""
     what = BUILT_ON.get(part.type) or ("RAID" if part.type.startswith(("raid", "md", "linear")) else None)
     if what:
         return f"is used by {what} ({part.name})"
@@ -189,7 +192,7 @@ def part_refusal(part: DevicePart) -> str | None:
 
 
 def member_refusal(file_system: str, name: str) -> str | None:
-    """Why a disk with this on it is refused; None for what is an ordinary file system."""
+    """Why a disk with this file system is refused; None for an ordinary file system."""
     if file_system.endswith("_member") or file_system.startswith("crypto_") or file_system in MEMBERS:
         what = MEMBERS.get(file_system, file_system)
         return f"holds {what} ({name}): if nothing of it is needed, `wipefs --all /dev/{name}` first"
@@ -197,7 +200,7 @@ def member_refusal(file_system: str, name: str) -> str | None:
 
 
 def disk_program_output(*words: str, good: Collection[int] = (0,)) -> str:
-    """What a program says that looks at disks. Raises BoardllamaError."""
+    """What a program that looks at disks prints; `good` are its exit statuses. Raises BoardllamaError."""
     try:
         return output(*words, good=good, package="util-linux fdisk").decode(errors="replace")
     except Late as error:

@@ -16,7 +16,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Choice:
-    """What was said about disks: names or paths, or `all`; serials; and whether not to ask."""
+    """What the command line says about disks: names or paths, or `all`; serials; and `yes`, not to ask."""
 
     named: Sequence[str]
     serials: Collection[str]
@@ -35,11 +35,15 @@ class Choice:
             for device in chosen:
                 if why := self.refusal_reason(device, needed):
                     raise BoardllamaError(f"{device.path} {why}")
-            return refuse_repeated_disks(chosen)
+            refuse_repeated_disks(chosen)
+            return chosen
         return self.choose_from_list(present, needed)
 
     def choose_from_list(self, present: Sequence[Device], needed: int) -> list[Device]:
-        """All that may be written, or the one that a person chooses of them."""
+        """Shows every disk. Returns all that may be written, or the disk that a person names of them.
+
+        Raises BoardllamaError when there is none.
+        """
         judged = [(device, self.refusal_reason(device, needed)) for device in present]
         writable = [device for device, why in judged if why is None]
         for line in disk_overview(writable, [(device, why) for device, why in judged if why]):
@@ -52,7 +56,7 @@ class Choice:
         return [device for device in writable if device.name == name]
 
     def refusal_reason(self, device: Device, needed: int) -> str | None:
-        """Why a disk may not be written; None when it may."""
+        """Why the disk may not be written; None when it may."""
         if why := device_refusal(device, needed, self.serials, swapped_names()):
             return why
         try:
@@ -61,10 +65,13 @@ class Choice:
             return f"cannot be looked at ({error})"
 
     def confirm(self, chosen: Sequence[Device], receives: Sequence[str]) -> list[list[Content]]:
-        """What is on each disk, as it was shown, when somebody means it. Raises BoardllamaError."""
+        """The contents of each disk as they were shown, once a person or the serials have agreed to lose them.
+
+        `receives` says for each disk what will be on it. Raises BoardllamaError.
+        """
         shown = [read_contents(device) for device in chosen]
         for device, found, image in zip(chosen, shown, receives, strict=True):
-            if why := contents_refusal(found):  # since it was chosen
+            if why := contents_refusal(found):  # what has come onto the disk since it was chosen
                 raise BoardllamaError(f"{device.path} {why}")
             for line in loss_warning(device, found, image):
                 say_line(line)
@@ -75,7 +82,7 @@ class Choice:
         return shown
 
     def require_serials(self, chosen: Sequence[Device]) -> None:
-        """Raises BoardllamaError unless the serial of each was named."""
+        """Raises BoardllamaError unless the serial of every disk was named."""
         for device in chosen:
             if not device.serial:
                 raise BoardllamaError(
@@ -88,7 +95,7 @@ class Choice:
 
 
 def find_disk(word: str, present: Sequence[Device]) -> Device:
-    """The disk of a name, a path or a link to it. Raises BoardllamaError."""
+    """The disk of a name, of a path, or of a link to it. Raises BoardllamaError."""
     path = Path(word if "/" in word else f"/dev/{word}")
     real = Path(os.path.realpath(path))
     for device in present:
@@ -103,7 +110,7 @@ def find_disk(word: str, present: Sequence[Device]) -> Device:
 
 
 def refuse_shared_serials(serials: Collection[str], present: Sequence[Device]) -> None:
-    """Raises BoardllamaError for a serial that several disks have, as of a reader with two cards, or cheap bridges."""
+    """Raises BoardllamaError for a serial that several disks have, as two cards in one reader, or cheap bridges."""
     for serial in filter(None, serials):
         twins = [str(device.path) for device in present if device.size and device.serial == serial]
         if len(twins) > 1:
@@ -113,15 +120,14 @@ def refuse_shared_serials(serials: Collection[str], present: Sequence[Device]) -
             )
 
 
-def refuse_repeated_disks(chosen: Sequence[Device]) -> list[Device]:
+def refuse_repeated_disks(chosen: Sequence[Device]) -> None:
     """Raises BoardllamaError when a disk is named twice."""
     names = [device.name for device in chosen]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise BoardllamaError(f"{twice} is named twice")
-    return list(chosen)
 
 
 def need_root() -> None:
-    """Raises BoardllamaError for who may not read disks."""
+    """Raises BoardllamaError for a user who may not read disks."""
     if os.geteuid() != 0:
         raise BoardllamaError("only root may write to disks: `make flash` asks sudo for it; TO_FILE=… writes to a file")

@@ -1,6 +1,7 @@
 """What would be lost with a disk: its partitions and file systems, read from the disk itself.
 
-The kernel may not know them: one without a parser for partition tables, or a machine without udev, shows an empty disk.
+The kernel may not know them: without a parser for this partition table, or on a machine without udev, the disk looks
+empty to lsblk.
 """
 
 import json
@@ -12,8 +13,8 @@ from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, disk_progra
 from deploy.flash.display_text import printable_text, size_text
 from deploy.flash.spans import Span
 
-# Where the superblock of a file system says of how many disks it is: offset and length in bytes, little-endian.
-# num_devices of struct btrfs_super_block, nr_devices of struct bch_sb.
+# Where a superblock says how many disks its file system has: offset and length in bytes, little-endian (num_devices of
+# struct btrfs_super_block, nr_devices of struct bch_sb).
 DISK_COUNTS = {"btrfs": (0x1_0088, 8), "bcachefs": (4096 + 123, 1)}
 
 
@@ -25,18 +26,18 @@ class Content:
     size: int  # bytes
     file_system: str
     label: str
-    uuid: str = ""  # not shown: by it two cards of one kind are two
+    uuid: str = ""  # not shown: by their UUIDs two cards with the same names and sizes are told apart
 
     @property
     def listing_line(self) -> str:
-        """As in sdb1   537 MB  vfat  bootfs."""
+        """Such as sdb1   537 MB  vfat  bootfs."""
         return f"{self.name:<12} {size_text(self.size):>8}  {self.file_system or 'unknown':<10} {self.label}".rstrip()
 
 
 def read_contents(device: Device) -> list[Content]:
-    """Everything that is there now: the disk as a whole first, which may be a RAID member and have partitions too.
+    """Everything on the disk now: the disk as a whole if it has a file system, then its partitions.
 
-    Raises BoardllamaError.
+    Both are looked at, because a RAID member may have partitions, too. Raises BoardllamaError.
     """
     whole = span_content(device, device.name, Span(0, device.size))
     table = partition_table(device.path)
@@ -44,13 +45,13 @@ def read_contents(device: Device) -> list[Content]:
 
 
 def partition_table(path: Path) -> dict[str, object] | None:
-    """As sfdisk tells; None without one."""
+    """The value of `partitiontable` in the JSON of sfdisk; None for a disk without a table. Raises BoardllamaError."""
     said = disk_program_output("sfdisk", "--json", str(path), good=(0, 1))
     return dict(json.loads(said)["partitiontable"]) if said.strip() else None
 
 
 def partition_contents(device: Device, table: dict[str, object]) -> Iterator[Content]:
-    """In the table's order."""
+    """The contents of each partition, in the order of the table. Raises BoardllamaError."""
     found, sector = table.get("partitions"), int(str(table.get("sectorsize", 512)))
     for one in found if isinstance(found, list) else []:
         span = Span(one["start"] * sector, (one["start"] + one["size"]) * sector)
@@ -58,8 +59,11 @@ def partition_contents(device: Device, table: dict[str, object]) -> Iterator[Con
 
 
 def span_content(device: Device, name: str, span: Span, label: str = "") -> Content:
-    """What fills the span, in bytes: no file system when none is known, SEVERAL when that is not clear."""
-    # A table may tell of more than there is; of that blkid finds nothing, not even what is there.
+    """What fills the span of the disk. Raises BoardllamaError.
+
+    The file system is empty when blkid knows none, and SEVERAL when it finds traces of more than one.
+    """
+    # A partition may reach past the end of the disk: blkid finds nothing in such a span, not even what is there.
     there = span.overlap_with(Span(0, device.size))
     where = ("--probe", "--offset", str(span.start), "--size", str(max(0, there.size)), "--output", "udev")
     said = disk_program_output("blkid", *where, str(device.path), good=(0, 2, 8))
@@ -67,14 +71,14 @@ def span_content(device: Device, name: str, span: Span, label: str = "") -> Cont
     file_system = SEVERAL if "ID_FS_AMBIVALENT" in values else values.get("ID_FS_TYPE", "")
     if file_system in POOLS and pool_disk_count(device.path, span.start, file_system) > 1:
         file_system = POOLS[file_system]
-    if values.get("ID_PART_TABLE_TYPE") == "PMBR":  # a GPT of other sectors, or a damaged one: it hides what it holds
+    if values.get("ID_PART_TABLE_TYPE") == "PMBR":  # a GPT for other sectors, or a damaged GPT, hides what it holds
         file_system = UNREADABLE
     label = printable_text(values.get("ID_FS_LABEL") or label)
     return Content(name, span.size, file_system, label, values.get("ID_FS_UUID", ""))
 
 
 def pool_disk_count(path: Path, start: int, file_system: str) -> int:
-    """Of how many disks the file system is that begins there; 0 when its superblock cannot be read."""
+    """The number of disks of the file system that begins at byte `start`; 0 when its superblock cannot be read."""
     offset, length = DISK_COUNTS[file_system]
     try:
         with path.open("rb", buffering=0) as disk:
@@ -85,5 +89,5 @@ def pool_disk_count(path: Path, start: int, file_system: str) -> int:
 
 
 def contents_refusal(found: list[Content]) -> str | None:
-    """Why a disk with these contents is refused."""
+    """Why a disk with these contents is refused; None when they are ordinary file systems."""
     return next((why for one in found if (why := member_refusal(one.file_system, one.name))), None)

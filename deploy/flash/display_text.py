@@ -1,15 +1,15 @@
-"""Amounts as a person reads them on a card; and names that a card brings, as they can be shown."""
+"""Sizes and durations as a person reads them, and names that come from a card, as they can be shown."""
 
 SIZE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def printable_text(text: str) -> str:
-    """Without what would steer a terminal: whoever made a card chose its names."""
+    """The text with ? for all that would steer a terminal: whoever made a card chose its names."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def size_text(size: int) -> str:
-    """Such as 64 GB or 7.9 GB: two or three digits, decimal units as on the label."""
+    """Such as 64 GB or 7.9 GB: two or three digits, in decimal units as on the label of a card."""
     for unit, name in SIZE_UNITS:
         if size >= unit:
             number = size / unit

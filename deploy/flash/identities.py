@@ -1,4 +1,4 @@
-"""Who the cards become: from options, or one row of a CSV file each."""
+"""The identities of cards: from options, or one from each row of a CSV file."""
 
 import csv
 import re
@@ -11,11 +11,11 @@ from deploy.onboard.identity import Identity, IdentityError, made_of
 from deploy.onboard.identity_rules import DHCP, NAMES
 
 Value = tuple[str, str]
-HARD_BLANK = "\ue000"  # in the place of a blank in quotation marks, which is meant
+HARD_BLANK = "\ue000"  # stands for a blank in quotation marks, which belongs to the value
 
 
 def identity_from_options(values: Sequence[Value]) -> Identity | None:
-    """From options; None without any. Raises BoardllamaError."""
+    """The identity that the options give; None when they give none. Raises BoardllamaError."""
     try:
         return made_of(*values) if values else None
     except IdentityError as error:
@@ -23,7 +23,7 @@ def identity_from_options(values: Sequence[Value]) -> Identity | None:
 
 
 def expand_key_files(values: Sequence[Value]) -> list[Value]:
-    """The same, where an ssh_key that names a file is that file's keys. Raises BoardllamaError."""
+    """The values, with the keys in a file in place of each ssh_key that names the file. Raises BoardllamaError."""
     found: list[Value] = []
     for name, value in values:
         if name == "ssh_key" and " " not in value.strip():
@@ -47,9 +47,10 @@ def read_public_keys(path: str) -> list[str]:
 
 
 def identities_from_csv(path: Path, common: Sequence[Value]) -> list[Identity]:
-    """One identity per row; the first row names the columns, which may repeat. `common` holds where a row is silent.
+    """One identity per row. The first row names the columns, and may name one several times.
 
-    Raises BoardllamaError with every wrong row: nothing is written before all are right.
+    `common` holds where a cell is empty. Raises BoardllamaError that names every wrong row: nothing is written before
+    all rows are right.
     """
     try:
         table = parse_cells(path.read_text(encoding="utf-8-sig"))
@@ -80,9 +81,9 @@ def identities_from_csv(path: Path, common: Sequence[Value]) -> list[Identity]:
 
 
 def parse_cells(text: str) -> list[list[str]]:
-    """The rows, of one line each: a quotation mark too many would make many boards one. Raises csv.Error.
+    """The cells of each row. Blanks around a cell are gone, blanks in its quotation marks are kept. Raises csv.Error.
 
-    Blanks around a cell are gone, those in its quotation marks are there.
+    A row is one line: a quotation mark too many would otherwise join the boards behind it into one.
     """
     lines = re.sub(r'"[^"\r\n]*"', lambda quoted: quoted[0].replace(" ", HARD_BLANK), text).splitlines()
     found: list[list[str]] = []
@@ -95,7 +96,7 @@ def parse_cells(text: str) -> list[list[str]]:
 
 
 def identity_from_row(header: Sequence[str], cells: Sequence[str], common: Sequence[Value]) -> Identity:
-    """Raises IdentityError, BoardllamaError."""
+    """The identity of one row; `common` holds where a cell is empty. Raises IdentityError, BoardllamaError."""
     if len(cells) > len(header):
         raise BoardllamaError(f"it has {len(cells)} cells and the first line {len(header)}: quote values with commas")
     filled = [(name.strip(), value) for name, value in zip(header, cells, strict=False) if value.strip()]

@@ -1,7 +1,8 @@
-"""boardllama.txt of one card: put into the image's FAT partition before that is written.
+"""boardllama.txt of one card, in the FAT partition of the image.
 
-It is written with mtools into a copy of the partition. The card then gets the blocks that this changed, after
-everything else and before the boot sectors: no card boots without its identity, and it is read back as all the rest.
+mtools write the file into a copy of that partition. The card gets the blocks that differ from the image after
+everything else and before the boot sectors: no card boots without its identity, and the identity is read back as all
+the rest.
 """
 
 import os
@@ -19,17 +20,18 @@ from deploy.onboard.identity import FILE, Identity, read
 from deploy.onboard.identity_lines import decode
 from deploy.programs import output
 
-MTOOLS_DEADLINE = 60
+MTOOLS_DEADLINE = 60  # seconds
+FAT_EPOCH = 315532800.0  # 1980-01-01, in seconds since 1970
 
 
 def read_identity_partition(archive: Archive) -> bytes:
-    """The identity partition as it is in the image. Raises BoardllamaError when the image has none."""
+    """The bytes of the identity partition in the image. Raises BoardllamaError when the image has no such partition."""
     span = archive.manifest.identity
     if span is None:
         name = archive.display_name
         raise BoardllamaError(f"{name} has no identity partition: leave out host name, keys and the like")
     kept = Kept([span])
-    with closing(decompressed_pieces(archive, kept.can_take)) as found:
+    with closing(decompressed_pieces(archive, kept.spans)) as found:
         for piece in found:
             kept.take(piece.span, piece.data)
             if piece.span.end >= span.end:
@@ -38,7 +40,7 @@ def read_identity_partition(archive: Archive) -> bytes:
 
 
 def identity_changes(archive: Archive, original: bytes, text: str) -> list[tuple[Span, bytes]]:
-    """The blocks of the image, with their new bytes, that give a card the identity. Raises BoardllamaError."""
+    """The blocks of the image, with their new bytes, that give a card this boardllama.txt. Raises BoardllamaError."""
     span = archive.manifest.identity
     assert span is not None
     changed = with_identity_file(original, text, archive.manifest.created)
@@ -51,9 +53,9 @@ def identity_changes(archive: Archive, original: bytes, text: str) -> list[tuple
 
 
 def with_identity_file(fat: bytes, text: str, created: str) -> bytes:
-    """A FAT file system with the text as its FILE, read back from it. Raises BoardllamaError.
+    """The FAT file system `fat` with the text as its FILE. Raises BoardllamaError when the text does not read back.
 
-    The file's time is that of the image: the same identity twice gives the same bytes.
+    The file has the time of the image, so that the same identity gives the same bytes again.
     """
     with tempfile.TemporaryDirectory(prefix="boardllama-") as folder:
         disk, file = Path(folder, "fat"), Path(folder, FILE)
@@ -66,17 +68,17 @@ def with_identity_file(fat: bytes, text: str, created: str) -> bytes:
 
 
 def identity_text(identity: Identity, archive: Archive) -> str:
-    """boardllama.txt of a card with this image. A comment says which: another image has its partition there too."""
+    """boardllama.txt of a card with this image. A comment names the image: others have a partition there, too."""
     return f"{identity.render()}{image_mark(archive)}\n"
 
 
 def image_mark(archive: Archive) -> str:
-    """The line that only a card with this image has."""
+    """The line in boardllama.txt that only cards with this image have."""
     return f"# Written with the image {archive.manifest.image.sha256}"
 
 
 def read_host_name(disk: Path, archive: Archive) -> str | None:
-    """The host name of a card that was written with this image, and may boot; None without one."""
+    """The host name of a card that was written with this image and may boot; None for every other card."""
     span = archive.manifest.identity
     if span is None or not can_boot(disk):
         return None
@@ -89,7 +91,7 @@ def read_host_name(disk: Path, archive: Archive) -> str | None:
 
 
 def can_boot(disk: Path) -> bool:
-    """Whether its first block is there: the last one to come, and taken away again before anything else is written."""
+    """True when the first block is not zero: every run erases that block first, and writes it last."""
     try:
         with disk.open("rb") as file:
             return any(file.read(IO_BLOCK))
@@ -98,7 +100,7 @@ def can_boot(disk: Path) -> bool:
 
 
 def run_mtool(*words: str, created: str) -> bytes:
-    """Standard output of one of mtools. Raises BoardllamaError."""
+    """Standard output of a program of mtools. Raises BoardllamaError."""
     epoch = str(int(epoch_seconds(created)))
     environment = {**os.environ, "MTOOLSRC": "/dev/null", "SOURCE_DATE_EPOCH": epoch, "TZ": "UTC"}
     name = f"{FILE} of the card: {words[0]}"
@@ -106,8 +108,8 @@ def run_mtool(*words: str, created: str) -> bytes:
 
 
 def epoch_seconds(created: str) -> float:
-    """Seconds since 1970 of the manifest's ISO time; 1980, the beginning of FAT, without one."""
+    """Seconds since 1970 of an ISO time; FAT_EPOCH without a time, as FAT knows no earlier one."""
     try:
         return datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp()
     except ValueError:
-        return 315532800.0
+        return FAT_EPOCH

@@ -1,7 +1,7 @@
 """What of an image is written when. Boot sectors come last, so that a card boots the whole image or nothing.
 
-`late` are the blocks of the boot sectors, and those at the image's end: there lies the second partition table, from
-which firmware repairs the first one.
+Blocks that come late are those of the boot sectors, and those at the end of the image, where the second partition
+table lies: firmware repairs the first table from it.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,10 @@ FOREIGN = 1 << 20  # bytes at both ends of a card where other images have boot l
 
 @dataclass(frozen=True)
 class CardLayout:
-    """Spans of one image on one card, in order and in whole blocks; `foreign` is what may make a card boot now."""
+    """Spans of one image on one card, in order and in whole blocks.
+
+    `late` is written last, `mapped` before it, `holes` read as zero; in `foreign` may lie what makes the card boot now.
+    """
 
     late: list[Span]
     mapped: list[Span]
@@ -24,7 +27,7 @@ class CardLayout:
 
     @staticmethod
     def for_card(archive: Archive, card_size: int) -> "CardLayout":
-        """Of an image on a card of so many bytes."""
+        """The layout of an image on a card of `card_size` bytes."""
         size = archive.manifest.disk_size
         boot = [*archive.manifest.boot_sectors, Span(size - BACKUP_TABLE, size)]
         late = merged_spans(aligned_span(span) for span in boot)
@@ -38,13 +41,13 @@ class CardLayout:
         )
 
     def write_spans(self, window: Span, gap: int) -> list[Span]:
-        """The mapped parts of the window, with holes of at most `gap` bytes between them; never a boot sector."""
+        """What is written of the window: mapped spans, and holes of at most `gap` bytes between them; nothing late."""
         return remaining_spans(merged_spans(spans_inside(self.mapped, window), gap), spans_inside(self.late, window))
 
 
 @dataclass
 class Kept:
-    """Parts of an image that are kept in memory as it streams by: zero until they are taken."""
+    """Parts of an image that stay in memory while the image streams by. Until they are taken, they are zero."""
 
     spans: list[Span]
     contents: dict[Span, bytearray] = field(init=False)
@@ -53,23 +56,19 @@ class Kept:
         self.spans = merged_spans(self.spans)
         self.contents = {span: bytearray(span.size) for span in self.spans}
 
-    def can_take(self, window: Span) -> bool:
-        """True when some of it lies there."""
-        return bool(spans_inside(self.spans, window))
-
     def take(self, window: Span, data: memoryview) -> None:
-        """Keeps what lies in the window, whose bytes are `data`."""
+        """Keeps the bytes of the window that lie in `spans`. `data` are all bytes of the window."""
         for span in self.spans:
             part = span.overlap_with(window)
             if part.size > 0:
                 part_view(memoryview(self.contents[span]), span, part)[:] = part_view(data, window, part)
 
     def read(self, span: Span) -> bytes:
-        """Bytes that are kept; the span lies in one of `spans`."""
+        """The bytes of a span that lies in one of `spans`."""
         (home,) = (kept for kept in self.spans if span.overlap_with(kept) == span)
         return bytes(part_view(memoryview(self.contents[home]), home, span))
 
     def put(self, window: Span, data: memoryview) -> None:
-        """Puts what is kept in its place in `data`, the bytes of the window."""
+        """Copies what is kept to its place in `data`, the bytes of the window."""
         for part in spans_inside(self.spans, window):
             part_view(data, window, part)[:] = self.read(part)

@@ -1,4 +1,4 @@
-"""manifest.json of an image: what was signed."""
+"""manifest.json of an image: the file that is signed. It names the other files with their size and sha256."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class ImageManifest:
-    """The part of it that flashing needs."""
+    """What flashing needs of the manifest. `created` is an ISO time, or empty."""
 
     board: str
     release: str
@@ -35,7 +35,7 @@ class ImageManifest:
 
     @staticmethod
     def parse(content: bytes) -> "ImageManifest":
-        """From the file's bytes. Raises BoardllamaError."""
+        """Reads the content of the file. Raises BoardllamaError for an image that cannot be flashed safely."""
         try:
             data = json.loads(content)
             if data["format"] != MANIFEST_FORMAT:
@@ -48,7 +48,7 @@ class ImageManifest:
         return found
 
     def check(self) -> None:
-        """Raises BoardllamaError for what cannot be flashed safely."""
+        """Raises BoardllamaError for an image that cannot be flashed safely."""
         disk = Span(0, self.disk_size)
         spans = [*self.boot_sectors, *([self.identity] if self.identity else [])]
         if self.disk_size <= 0 or self.disk_size % 512:
@@ -63,7 +63,7 @@ class ImageManifest:
 
 
 def from_data(data: dict[str, Any]) -> ImageManifest:
-    """Raises ValueError, KeyError, TypeError when something is missing or of another kind."""
+    """The manifest of the parsed JSON. Raises ValueError, KeyError, TypeError for values that are missing or wrong."""
     identity = data.get("identity")
     return ImageManifest(
         board=str(data["board"]),
@@ -78,7 +78,7 @@ def from_data(data: dict[str, Any]) -> ImageManifest:
 
 
 def parse_image_file(data: dict[str, Any]) -> ImageFile:
-    """The name leads to a file beside the manifest, and nowhere else."""
+    """A file of the parsed JSON. Raises ValueError for a name that leads elsewhere than beside the manifest."""
     name = str(data["name"])
     if not name or "/" in name or name in (".", ".."):
         raise ValueError(f"name {name!r}")
@@ -86,5 +86,5 @@ def parse_image_file(data: dict[str, Any]) -> ImageFile:
 
 
 def offset_span(offset: int, length: int) -> Span:
-    """From offset and length, in bytes."""
+    """The span of `length` bytes from `offset` on."""
     return Span(offset, offset + length)

@@ -18,23 +18,23 @@ from deploy.flash.spans import IO_BLOCK, Span
 from deploy.flash.stream import page_buffer
 
 BETWEEN = 64  # marks from the beginning to the end
-STRETCHES = 2048  # the part of the end that is filled, and the stretches that are looked at
-SMALLEST = 64 << 10  # bytes of that part
-WRITE_STEP = 1 << 20
-READS_AT_ONCE = 4  # reads that wait for the disk
-KEY_SIZE = 16  # bytes at the begin of a mark that are the same in all of them
+STRETCHES = 2048  # of the card: the last one is filled with marks, and a block of each other one is read
+SMALLEST = 64 << 10  # bytes of a stretch on small cards
+WRITE_STEP = 1 << 20  # bytes
+READS_AT_ONCE = 4  # threads, which wait for the card
+KEY_SIZE = 16  # bytes at the beginning of a mark, the same in all marks of a run
 
 
 @dataclass
 class Probe:
-    """Marks on one card. Raises CardError out of every method when the card cannot be trusted."""
+    """The marks on one card, and what they prove. Its methods raise CardError when the card is gone."""
 
     card: Card
     progress: CardProgress
     key: bytes = field(default_factory=lambda: os.urandom(KEY_SIZE))
 
     def run(self) -> None:
-        """Returns when the card keeps what is written to it, where it is written."""
+        """Returns when the card keeps what is written to it, where it is written. Raises CardError, Interrupted."""
         between = self.mark_offsets()
         total = 2 * self.stretch_size + IO_BLOCK * (2 * BETWEEN + STRETCHES)
         self.progress.begin("looking for the card's real size", total)
@@ -51,17 +51,17 @@ class Probe:
 
     @property
     def stretch_size(self) -> int:
-        """Bytes."""
+        """Bytes of the part at the end of the card that is filled with marks."""
         return max(SMALLEST, self.card.size // STRETCHES // SMALLEST * SMALLEST)
 
     @property
     def end_span(self) -> Span:
-        """The part that is filled with marks."""
+        """The part at the end of the card that is filled with marks."""
         end = self.card.end_of_blocks
         return Span(max(0, end - self.stretch_size) // IO_BLOCK * IO_BLOCK, end)
 
     def mark_offsets(self) -> list[int]:
-        """Offsets of single marks, in bytes. Not where a card boots from: those blocks are zero, and stay so."""
+        """Offsets of the single marks, in bytes. None is where a card boots from: those blocks stay zero."""
         room = self.end_span.start - FOREIGN
         return sorted({FOREIGN + room * number // BETWEEN // IO_BLOCK * IO_BLOCK for number in range(BETWEEN)})
 
@@ -71,7 +71,7 @@ class Probe:
         return head + hashlib.shake_128(head).digest(IO_BLOCK - len(head))
 
     def write_marks(self, span: Span) -> bool:
-        """Marks a span; False when the card refuses it."""
+        """Fills the span with marks; False when the card refuses them."""
         for part in span.split(WRITE_STEP):
             view = page_buffer(part.size)
             view[:] = b"".join(self.block_mark(offset) for offset in range(part.start, part.end, IO_BLOCK))
@@ -85,7 +85,7 @@ class Probe:
         return True
 
     def read_block(self, offset: int) -> bytes:
-        """The block that is there; nothing when it cannot be read."""
+        """The block at the offset; no bytes when it cannot be read."""
         view = page_buffer(IO_BLOCK)
         try:
             self.card.read(view, offset)
@@ -101,7 +101,7 @@ class Probe:
         return self.read_block(offset) == self.block_mark(offset)
 
     def wrapped_size(self) -> int | None:
-        """The card's real size in bytes, when marks of its end show below; None when none does."""
+        """The card's real size in bytes, when marks of its end show below the end; None when none of them does."""
         offsets = list(reversed(range(0, self.end_span.start, self.stretch_size)))
         with ThreadPoolExecutor(READS_AT_ONCE) as pool:
             for offset, block in zip(offsets, pool.map(self.read_block, offsets), strict=True):
@@ -111,7 +111,7 @@ class Probe:
         return None
 
     def explain_loss(self, offsets: list[int], bad: set[int]) -> CardError:
-        """What is wrong with a card that does not keep its marks."""
+        """The error for a card that has lost its marks at the `bad` offsets; `offsets` are those of all marks."""
         good = [offset for offset in offsets if offset not in bad and self.has_mark(offset)]
         if not good:
             return CardError(
@@ -127,7 +127,10 @@ class Probe:
         return self.fake_error(self.find_real_size(good[-1], first))
 
     def find_real_size(self, good: int, bad: int) -> int:
-        """The real size in bytes, to the next megabyte or so, between a good offset and a bad one."""
+        """The real size in bytes, by bisection between an offset that keeps a mark and an offset that does not.
+
+        It is too large by at most a block, or a 32768th of what the card says.
+        """
         while bad - good > max(IO_BLOCK, self.card.size // STRETCHES // 16):
             middle = (good + bad) // 2 // IO_BLOCK * IO_BLOCK
             kept = self.write_marks(Span(middle, middle + IO_BLOCK))
@@ -140,7 +143,6 @@ class Probe:
         return bad
 
     def fake_error(self, real: int) -> CardError:
-        """In plain words."""
         return CardError(
             f"this card says {size_text(self.card.size)} and holds {size_text(real)}. It is a fake or "
             "broken, and loses what is written to it: give it back, use another"

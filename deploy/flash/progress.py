@@ -1,4 +1,4 @@
-"""How far each card is: one line per card, redrawn on a terminal, told now and then in a pipe."""
+"""How far each card is: a line for each, drawn again and again on a terminal, printed now and then in a pipe."""
 
 import shutil
 import sys
@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 
 from deploy.flash.display_text import duration_text, size_text
 
-REDRAW_SECONDS, PRINT_SECONDS = 0.5, 3.0  # seconds between two pictures on a terminal, two lines in a pipe
-SILENT_SECONDS = 15.0  # seconds without a byte until that is said
+REDRAW_SECONDS, PRINT_SECONDS = 0.5, 3.0  # between two pictures on a terminal, between two lines in a pipe
+SILENT_SECONDS = 15.0  # without a byte: then the card is said not to answer
 
 
 @dataclass
 class CardProgress:
-    """One card's way through one phase; `total` in bytes, 0 when it is not known. Any thread may add."""
+    """One card's way through one phase. `total` and `done` are bytes; `total` is 0 when it is not known.
+
+    `began` and `moved` are times of time.monotonic. Any thread may add.
+    """
 
     name: str
     phase: str = "waiting"
@@ -28,24 +31,23 @@ class CardProgress:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, phase: str, total: int = 0) -> None:
-        """The next phase."""
         with self.lock:
             self.phase, self.total, self.done = phase, total, 0
             self.began = self.moved = time.monotonic()
 
     def end(self, verdict: str) -> None:
-        """Nothing more is to come."""
+        """Begins the last phase, named by the verdict, in which a card is never said to be silent."""
         self.begin(verdict)
         self.over = True
 
     def add(self, size: int) -> None:
-        """Some more bytes are done; none: the card has answered."""
+        """Counts `size` more bytes as done. `add(0)` only says that the card has answered."""
         with self.lock:
             self.done += size
             self.moved = time.monotonic()
 
     def status_line(self, now: float) -> str:
-        """As in `sdb: writing 212 of 452 MB, 47 %, 21.3 MB/s, 11 s left`."""
+        """Such as `sdb: writing 212 of 452 MB, 47 %, 21.3 MB/s, 11 s left`."""
         with self.lock:
             phase, total, done, seconds, still = self.phase, self.total, self.done, now - self.began, now - self.moved
         if still > SILENT_SECONDS and not self.over:
@@ -61,7 +63,7 @@ class CardProgress:
 
 
 def say_line(line: str) -> None:
-    """A line for people. A terminal that is gone must not stop what is under way."""
+    """Prints a line for people. A terminal that is gone must not stop what is under way."""
     with suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
 
@@ -81,14 +83,14 @@ def show_progress(cards: Sequence[CardProgress]) -> Iterator[None]:
 
 
 def print_progress(cards: Sequence[CardProgress], end: threading.Event) -> None:
-    """A line per card every TELL seconds."""
+    """Prints a line for each card every PRINT_SECONDS."""
     while not end.wait(PRINT_SECONDS):
         for card in cards:
             say_line(card.status_line(time.monotonic()))
 
 
 def redraw_progress(cards: Sequence[CardProgress], end: threading.Event) -> None:
-    """The same lines in their place; nothing of them stays."""
+    """Draws a line for each card, in its place. At the end all of them are wiped away."""
     up = ""
     while not end.wait(REDRAW_SECONDS):
         width = shutil.get_terminal_size().columns - 1

@@ -1,4 +1,4 @@
-"""results.jsonl: one line of JSON for every card, whatever became of it; a batch goes on by it."""
+"""results.jsonl: one line of JSON for every card, whatever became of the card. A batch goes on by these lines."""
 
 import json
 import os
@@ -17,8 +17,6 @@ APPEND_LOCK = threading.Lock()
 
 
 class CardVerdict(Enum):
-    """How it ended."""
-
     PASS = "PASS"
     FAIL = "FAIL"
     INTERRUPTED = "INTERRUPTED"
@@ -26,7 +24,10 @@ class CardVerdict(Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """One card. `bytes`: written to it; `identity`: without its secrets; `seconds` from opening it to its last byte."""
+    """What became of one card. `bytes` were written to it, in `seconds` from opening the card to its verdict.
+
+    `identity` has no secrets; `time` is ISO, in UTC.
+    """
 
     device: str
     serial: str
@@ -41,12 +42,11 @@ class Result:
 
     @property
     def json_line(self) -> str:
-        """As JSON."""
         return json.dumps(asdict(self) | {"verdict": self.verdict.value}, ensure_ascii=False)
 
 
 def public_values(identity: Identity | None) -> Public:
-    """Values by name; secrets are left out."""
+    """The values of the identity by their names, without secrets."""
     found: Public = {}
     for name, value in identity.entries if identity else ():
         if not NAMES[name].secret:
@@ -55,12 +55,12 @@ def public_values(identity: Identity | None) -> Public:
 
 
 def has_secret(identity: Identity | None) -> bool:
-    """Whether something of it is left out in public."""
+    """True when public_values leaves something out."""
     return any(NAMES[name].secret for name, _ in (identity.entries if identity else ()))
 
 
-def check_place(path: Path) -> None:
-    """Raises BoardllamaError when no results can be written there: better before a card is written than after."""
+def check_results(path: Path) -> None:
+    """Makes the file of results, before a card is written. Raises BoardllamaError when no line can be added to it."""
     is_new = not os.path.lexists(path)
     try:
         with path.open("ab") as file:
@@ -71,14 +71,14 @@ def check_place(path: Path) -> None:
 
 
 def give_to_owner(descriptor: int, folder: Path) -> None:
-    """Makes a file of root's that of the folder's owner, who goes on with it without sudo."""
+    """Gives a file of root's to the owner of its folder, who goes on with it without sudo."""
     owner = folder.stat()
     with suppress(OSError):  # FAT knows no owners
         os.chown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def append_result(path: Path, result: Result) -> None:
-    """Adds the line, for good. A line that a power cut tore stays alone. Raises OSError."""
+    """Adds a line that stays through a power cut. A line that a power cut has torn stays alone. Raises OSError."""
     with APPEND_LOCK, path.open("ab+") as file:
         torn = file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
         file.write(b"\n" * bool(torn) + result.json_line.encode() + b"\n")
@@ -87,7 +87,7 @@ def append_result(path: Path, result: Result) -> None:
 
 
 def passed_identities(path: Path, image_sha256: str) -> list[Public]:
-    """Identities whose last card with this image has passed. Lines that cannot be read do not count."""
+    """Public values of each identity whose last card with this image has passed. Unreadable lines do not count."""
     found: dict[str, Public | None] = {}
     for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-IO_BLOCK = 4096  # bytes: every read and write is a multiple of it, at a multiple of it (but at the end of an odd disk)
+IO_BLOCK = 4096  # bytes: reads and writes begin and end at multiples of this, or at the end of an odd disk
 
 
 class Span(NamedTuple):
@@ -15,15 +15,14 @@ class Span(NamedTuple):
 
     @property
     def size(self) -> int:
-        """In bytes."""
         return self.end - self.start
 
     def overlap_with(self, other: "Span") -> "Span":
-        """The part of it that lies in the other; its size is 0 or less when there is none."""
+        """The part that lies in the other span, too; its size is 0 or less when there is none."""
         return Span(max(self.start, other.start), min(self.end, other.end))
 
     def split(self, size: int) -> Iterator["Span"]:
-        """It in pieces that end at multiples of `size`."""
+        """The span in pieces that end at multiples of `size`."""
         start = self.start
         while start < self.end:
             end = min(self.end, (start // size + 1) * size)
@@ -32,12 +31,12 @@ class Span(NamedTuple):
 
 
 def aligned_span(span: Span, block: int = IO_BLOCK) -> Span:
-    """The whole blocks that it touches."""
+    """The whole blocks that the span touches."""
     return Span(span.start // block * block, -(-span.end // block) * block)
 
 
 def merged_spans(spans: Iterable[Span], gap: int = 0) -> list[Span]:
-    """In order, without overlaps; those that are at most `gap` bytes apart become one."""
+    """The spans in order and without overlaps. Spans that are at most `gap` bytes apart become one."""
     found: list[Span] = []
     for span in sorted(spans):
         if span.size <= 0:
@@ -50,7 +49,7 @@ def merged_spans(spans: Iterable[Span], gap: int = 0) -> list[Span]:
 
 
 def remaining_spans(spans: Iterable[Span], removed: Iterable[Span]) -> list[Span]:
-    """What is left of the spans. Both in order and without overlaps."""
+    """What is left of the spans. Both arguments are in order and without overlaps."""
     holes = list(removed)
     left: list[Span] = []
     for span in spans:
@@ -77,10 +76,10 @@ def spans_inside(spans: Sequence[Span], window: Span) -> list[Span]:
 
 
 def total_size(spans: Iterable[Span]) -> int:
-    """In bytes."""
+    """The bytes of all spans together."""
     return sum(span.size for span in spans)
 
 
 def part_view(data: memoryview, window: Span, part: Span) -> memoryview:
-    """The bytes of a part of the window, whose bytes are `data`."""
+    """A view into `data`, the bytes of the window, at a part of the window."""
     return data[part.start - window.start : part.end - window.start]

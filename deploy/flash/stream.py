@@ -1,8 +1,8 @@
-"""The bytes of an image in order, decompressed ahead of who uses them."""
+"""The bytes of an image in order, decompressed before they are asked for."""
 
 import mmap
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -10,40 +10,43 @@ import zstandard
 
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import READ_SIZE, Archive, compressed_reader, drain_reader
-from deploy.flash.spans import Span, aligned_span
+from deploy.flash.spans import Span, aligned_span, spans_inside
 
 Item = TypeVar("Item")
-PIECE = 1 << 20  # bytes: larger ones leave the processor's cache, and cost a third more time
-AHEAD = 8
+PIECE_SIZE = 1 << 20  # bytes: larger ones leave the processor's cache, and cost a third more time
+AHEAD = 8  # pieces
 
 
 class Piece(NamedTuple):
-    """Bytes of the image, good until the next piece is asked for. In memory that O_DIRECT takes."""
+    """Bytes of the image, in memory that O_DIRECT takes. They are good until the next piece is asked for."""
 
     span: Span
     data: memoryview
 
 
-def page_buffer(size: int = PIECE) -> memoryview:
-    """Memory at the start of a page, all zero."""
+def page_buffer(size: int = PIECE_SIZE) -> memoryview:
+    """Memory at the start of a page, all zero: O_DIRECT takes no other."""
     return memoryview(mmap.mmap(-1, size))
 
 
-def image_pieces(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
-    """The wanted ones of the image's pieces. Raises BoardllamaError at its end when the file has changed meanwhile."""
-    return read_ahead(decompressed_pieces(archive, is_wanted))
+def image_pieces(archive: Archive, wanted: Sequence[Span]) -> Generator[Piece]:
+    """The pieces of the image that hold a wanted byte, made ahead by a thread. `wanted` is in order, without overlaps.
+
+    Raises BoardllamaError, also at the end of the image when its file has changed meanwhile.
+    """
+    return read_ahead(decompressed_pieces(archive, wanted))
 
 
-def decompressed_pieces(archive: Archive, is_wanted: Callable[[Span], bool]) -> Generator[Piece]:
-    """The same without a thread: each one is good until AHEAD + 1 others were asked for."""
+def decompressed_pieces(archive: Archive, wanted: Sequence[Span]) -> Generator[Piece]:
+    """The same pieces without a thread. Each is good until AHEAD + 1 others were asked for."""
     source = compressed_reader(archive.path, archive.descriptor, archive.manifest.image)
     reader = zstandard.ZstdDecompressor().stream_reader(source, read_size=READ_SIZE, read_across_frames=True)
     ring = deque(page_buffer() for _ in range(AHEAD + 2))
-    for span in Span(0, archive.manifest.disk_size).split(PIECE):
+    for span in Span(0, archive.manifest.disk_size).split(PIECE_SIZE):
         fill_view(reader, ring[0][: span.size])
         if rest := aligned_span(span).end - span.end:
             ring[0][span.size : span.size + rest] = bytes(rest)
-        if is_wanted(span):
+        if spans_inside(wanted, span):
             yield Piece(span, ring[0])
             ring.rotate(-1)
     if reader.read(1):
@@ -52,7 +55,7 @@ def decompressed_pieces(archive: Archive, is_wanted: Callable[[Span], bool]) -> 
 
 
 def fill_view(reader: zstandard.ZstdDecompressionReader, view: memoryview) -> None:
-    """Reads exactly as much as the view holds. Raises BoardllamaError."""
+    """Reads as many bytes as the view holds. Raises BoardllamaError when the image ends or is damaged before."""
     done = 0
     try:
         while done < len(view):

@@ -129,7 +129,7 @@ def test_whatever_fails_before_the_proof_the_card_does_not_boot(monkeypatch: pyt
     layout = CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size)
     with pytest.raises(OSError, match="Cannot allocate memory"):
         finish_or_erase(card, layout, [(Span(0, IO_BLOCK), b"b" * IO_BLOCK)], CardProgress("card"))
-    assert any(card.blocks[0]) is card.boots is worn
+    assert any(card.blocks[0]) is card.may_boot is worn
 
 
 def test_a_file_in_the_place_of_a_card_has_whole_sectors(tmp_path: Path) -> None:

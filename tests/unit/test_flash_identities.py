@@ -9,7 +9,7 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.flash.__main__ import main, refuse_twins
 from deploy.flash.identities import expand_key_files, identities_from_csv, identity_from_options
-from deploy.flash.results import CardVerdict, Result, append_result, check_place, passed_identities, public_values
+from deploy.flash.results import CardVerdict, Result, append_result, check_results, passed_identities, public_values
 from deploy.paths import REPO
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINq+JwvWvQl44f5sMKerhcg4F613tQeIMFxbu2vEz4lo me"
@@ -189,11 +189,11 @@ def test_results_that_root_begins_are_those_of_the_folder_s_owner(
     given: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "chown", lambda _, user, group: given.append((user, group)))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    check_place(tmp_path / "own.jsonl")
+    check_results(tmp_path / "own.jsonl")
     assert not given
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     for _ in range(2):
-        check_place(tmp_path / "new.jsonl")
+        check_results(tmp_path / "new.jsonl")
     assert given == [(tmp_path.stat().st_uid, tmp_path.stat().st_gid)], "once: what was there is left as it is"
 
 

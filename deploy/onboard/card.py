@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Card:
+class IdentityPartition:
     """The mounted partition. `unlock` makes it writable."""
 
     folder: Path
@@ -114,7 +114,7 @@ def unsealed(copy: bytes) -> tuple[bytes, int] | None:
 
 
 @contextmanager
-def mounted() -> Iterator[Card | None]:
+def mounted() -> Iterator[IdentityPartition | None]:
     """The partition of the disk that this board runs from; None when there is none. Raises OSError."""
     device = find()
     if device is None:
@@ -124,7 +124,7 @@ def mounted() -> Iterator[Card | None]:
     where = str(places.CARD)
     run("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec,umask=0077", str(device), where)
     try:
-        yield Card(places.CARD, lambda: run("mount", "-o", "remount,rw", where))
+        yield IdentityPartition(places.CARD, lambda: run("mount", "-o", "remount,rw", where))
     finally:
         run("umount", where)
 

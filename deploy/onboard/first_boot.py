@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from . import places
-from .card import Card, mounted
+from .card import IdentityPartition, mounted
 from .commands import run
 from .consoles import show
 from .files import sync, write
@@ -35,7 +35,7 @@ def main() -> int:
         return 1
 
 
-def boot(card: Card | None) -> int:
+def boot(card: IdentityPartition | None) -> int:
     """Everything. The exit status."""
     failed = attempts([("the SSH host key", host_key), ("the account", account)])
     try:
@@ -50,7 +50,7 @@ def boot(card: Card | None) -> int:
     return obey(card, text, failed)
 
 
-def obey(card: Card, text: str, failed: list[str]) -> int:
+def obey(card: IdentityPartition, text: str, failed: list[str]) -> int:
     """Applies the file unless that has been done. Its secrets leave it when they have been taken over."""
     before, others = applied(), card.misnamed()
     if before.get("sha256") == hash_of(text) and not failed:
@@ -90,7 +90,7 @@ def attempts(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
     return failed
 
 
-def tell(card: Card | None, problems: list[str], failed: list[str]) -> int:
+def tell(card: IdentityPartition | None, problems: list[str], failed: list[str]) -> int:
     """On the consoles, and on the card for whoever takes it out. The exit status."""
     lines = []
     if problems:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard import consoles, first_boot, identity_steps, places
-from deploy.onboard.card import Card
+from deploy.onboard.card import IdentityPartition
 from deploy.onboard.identity import ERRORS, FILE
 
 __all__ = ["Board", "PowerCut", "board"]
@@ -24,7 +24,7 @@ class Board:
     """A root folder and a card, which `boot` starts; `cut` is the number of the write at which the power goes."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.card = root, Card(root / "card")
+        self.root, self.card = root, IdentityPartition(root / "card")
         self.card.folder.mkdir()
         self.kernel_name = ""
         self.cut: int | None = None

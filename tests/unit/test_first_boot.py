@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard import config, consoles, places
-from deploy.onboard.card import MOST_BYTES, Card
+from deploy.onboard.card import MOST_BYTES, IdentityPartition
 from deploy.onboard.commands import CommandFailed
 from deploy.onboard.identity import FILE, Identity
 from tests.unit.first_board import Board, board
@@ -202,7 +202,7 @@ def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
         raise CommandFailed("mount: write-protected")
 
     board.insert(TEXT)
-    board.card = Card(board.card.folder, locked)
+    board.card = IdentityPartition(board.card.folder, locked)
     assert board.boot() == 1
     assert places.HOSTNAME.read_text() == "kitchen\n"
     assert "mount: write-protected" in capsys.readouterr().out

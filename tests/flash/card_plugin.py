@@ -26,17 +26,17 @@ def config(key: str, value: str) -> None:
 
 
 def open(readonly: bool) -> int:
-    """A handle."""
+    """The handle of a connection: a descriptor of the memory."""
     return os.open(options["file"], os.O_RDWR)
 
 
 def get_size(handle: int) -> int:
-    """What the card says."""
+    """What the card says, in bytes."""
     return int(options["size"])
 
 
 def thread_model() -> int:
-    """One after the other, as a card does."""
+    """One request after the other, as a card does."""
     return int(nbdkit.THREAD_MODEL_SERIALIZE_ALL_REQUESTS)
 
 
@@ -45,7 +45,7 @@ def can_flush(handle: int) -> bool:
     return True
 
 
-def note(word: str, offset: int = 0, size: int = 0, zero: bool = False) -> None:
+def log_request(word: str, offset: int = 0, size: int = 0, zero: bool = False) -> None:
     """A line in the log: what was asked for, and whether only zeros were written."""
     if "log" in options:
         line = f"{word} {offset} {size} {int(zero)}\n"
@@ -54,8 +54,8 @@ def note(word: str, offset: int = 0, size: int = 0, zero: bool = False) -> None:
         os.close(handle)
 
 
-def fail() -> None:
-    """Raises what becomes EIO."""
+def raise_io_error() -> None:
+    """Raises what reaches the kernel as EIO."""
     nbdkit.set_error(errno.EIO)
     raise OSError("the card fails")
 
@@ -65,43 +65,43 @@ def is_pulled() -> bool:
     return written >= int(options.get("pull", 1 << 62))
 
 
-def place(offset: int) -> "int | None":
+def memory_offset(offset: int) -> "int | None":
     """Where in the memory an offset really is; None for nowhere."""
     real = int(options.get("real", options["size"]))
     if offset < real:
         return offset
     if options["mode"] == "error":
-        fail()
+        raise_io_error()
     return offset % real if options["mode"] == "wrap" else None
 
 
 def pread(handle: int, view: "bytearray | memoryview", offset: int, flags: int) -> None:
     """Reads by blocks: each may be somewhere else."""
-    note("read", offset, len(view))
+    log_request("read", offset, len(view))
     if offset <= int(options.get("at", -1)) < offset + len(view):
         time.sleep(float(options.get("read_delay", 0)))
     if is_pulled():
-        fail()
+        raise_io_error()
     for start in range(0, len(view), 4096):
-        where = place(offset + start)
+        where = memory_offset(offset + start)
         size = min(4096, len(view) - start)
         view[start : start + size] = bytes(size) if where is None else os.pread(handle, size, where)
 
 
 def pwrite(handle: int, view: "bytes | memoryview", offset: int, flags: int) -> None:
-    """Writes by blocks."""
+    """Writes by blocks, each of which may be lost."""
     global written
     data = bytes(view)
-    note("write", offset, len(data), not any(data))
+    log_request("write", offset, len(data), not any(data))
     boots = offset == 0 and any(data[:4096])
     time.sleep(float(options.get("boot_delay" if boots else "delay", 0)))
     for start in range(0, len(data), 4096):
         if is_pulled():
-            fail()
+            raise_io_error()
         block = data[start : start + 4096]
         if options.get("mode") == "rot" and offset + start == int(options["at"]):
             block = bytes([block[0] ^ 1]) + block[1:]
-        where = None if options.get("mode") == "keep" else place(offset + start)
+        where = None if options.get("mode") == "keep" else memory_offset(offset + start)
         if where is not None:
             os.pwrite(handle, block, where)
         written += len(block)
@@ -109,6 +109,6 @@ def pwrite(handle: int, view: "bytes | memoryview", offset: int, flags: int) -> 
 
 def flush(handle: int, flags: int) -> None:
     """Everything is in its place already."""
-    note("flush")
+    log_request("flush")
     if is_pulled():
-        fail()
+        raise_io_error()

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.flash.flashing import Flashing
-from tests.flash.images import Recipe, make
+from tests.flash.images import Recipe, make_image
 
 ROOM = 1 << 30  # bytes: what two workers need; a container often has 64 MB
 PROGRAMS = ("losetup", "nbdkit", "nbdfuse", "fusermount3", "bmaptool", "sfdisk", "mformat", "mcopy", "blkid", "mke2fs")
@@ -27,8 +27,8 @@ def machine() -> None:
 
 
 @contextmanager
-def memory() -> Iterator[Path]:
-    """A folder in RAM: a card's memory is written hundreds of times here."""
+def memory_folder() -> Iterator[Path]:
+    """A folder in RAM: a card's memory is written hundreds of times by these tests."""
     shared = Path("/dev/shm")
     roomy = shared.is_dir() and shutil.disk_usage(shared).free >= ROOM
     with TemporaryDirectory(prefix="boardllama-", dir=shared if roomy else None) as folder:
@@ -38,17 +38,17 @@ def memory() -> Iterator[Path]:
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """In place of pytest's own, which is on a disk."""
-    with memory() as folder:
+    with memory_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[Path]:
     """A folder with the images `old` and `new`, and the keys that signed them."""
-    with memory() as folder, pytest.MonkeyPatch.context() as patch:
+    with memory_folder() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOARDLLAMA_KEYS", str(folder / "keys"))
-        make(folder / "old", Recipe())
-        make(folder / "new", Recipe(config=b"threads = 3"))
+        make_image(folder / "old", Recipe())
+        make_image(folder / "new", Recipe(config=b"threads = 3"))
         yield folder
 
 

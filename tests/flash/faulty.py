@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.flash.loops import Loop, loop
+from tests.flash.loops import Loop, loop_device
 
 PLUGIN = Path(__file__).with_name("card_plugin.py")
 DEADLINE = 20
 
 
 @contextmanager
-def faulty(memory: Path, **options: object) -> Iterator[Loop]:
+def faulty_card(memory: Path, **options: object) -> Iterator[Loop]:
     """The card whose memory is this file; `options` as in card_plugin.py, without `file`."""
     options = {"size": memory.stat().st_size, **options}
     shown = memory.with_suffix(".card")
@@ -23,7 +23,7 @@ def faulty(memory: Path, **options: object) -> Iterator[Loop]:
     fuse = subprocess.Popen(["nbdfuse", str(shown), "--command", *server], stderr=subprocess.DEVNULL)
     try:
         await_size(shown, int(str(options["size"])), fuse)
-        with loop(shown) as card:
+        with loop_device(shown) as card:
             yield card
     finally:
         subprocess.run(["fusermount3", "-u", "-z", str(shown)], check=False)
@@ -31,7 +31,7 @@ def faulty(memory: Path, **options: object) -> Iterator[Loop]:
 
 
 def await_size(shown: Path, size: int, fuse: "subprocess.Popen[bytes]") -> None:
-    """Returns when the card is there."""
+    """Returns when the card is there with its size."""
     deadline = time.monotonic() + DEADLINE
     while shown.stat().st_size != size:
         assert fuse.poll() is None, f"nbdfuse ended with {fuse.returncode}"

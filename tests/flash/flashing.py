@@ -17,26 +17,26 @@ DEADLINE = 120
 
 @dataclass(frozen=True)
 class Flashing:
-    """`images` as of the fixture."""
+    """How the command is run. `images` is the folder of the fixture."""
 
     images: Path
     results: Path
 
     def image(self, name: str) -> Path:
-        """By its name in `images`."""
+        """The path of an image, by its name in `images`."""
         return self.images / name / "boardllama-test.img.zst"
 
     def command(self, image: Path, *words: str) -> list[str]:
-        """The command line."""
+        """The command line for an image."""
         return [sys.executable, "-m", "deploy.flash", str(image), "--results", str(self.results), *words]
 
     @property
     def environment(self) -> dict[str, str]:
-        """With the keys that signed the images."""
+        """The variables of this process, with the keys that signed the images."""
         return {**os.environ, "BOARDLLAMA_KEYS": str(self.images / "keys"), "PYTHONUNBUFFERED": "1"}
 
     def run(self, image: str | Path, *words: str) -> "subprocess.CompletedProcess[str]":
-        """To its end, without a terminal."""
+        """Runs the command to its end, without a terminal."""
         path = self.image(image) if isinstance(image, str) else image
         return subprocess.run(
             self.command(path, *words),
@@ -50,28 +50,28 @@ class Flashing:
         )
 
     def flash(self, image: str | Path, card: Loop, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Onto one card, without a question."""
+        """Writes one card, without a question."""
         return self.run(image, "--device", str(card.path), "--yes", "--serial", str(card.file), *words)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What results.jsonl says."""
+        """The lines of results.jsonl."""
         return [json.loads(line) for line in self.results.read_text().splitlines()]
 
 
-def raw(image: Path) -> bytes:
-    """The uncompressed image."""
+def raw_bytes(image: Path) -> bytes:
+    """The bytes of the uncompressed image."""
     return image.with_suffix("").read_bytes()
 
 
-def holds(card: Path, image: Path) -> bool:
+def has_image(card: Path, image: Path) -> bool:
     """True when a card's memory begins with exactly the image: data, and zeros in the holes."""
-    wanted = raw(image)
+    wanted = raw_bytes(image)
     with card.open("rb") as file:
         return file.read(len(wanted)) == wanted
 
 
-def may_boot(card: Path, image_size: int) -> bool:
-    """True when anything is left by which a board could start from it."""
+def has_boot_data(card: Path, image_size: int) -> bool:
+    """True when anything is left by which a board could start from the card."""
     content = card.read_bytes()
     tables = (content[512:520], content[image_size - 512 : image_size - 504], content[-512:-504])
     loader = content[LOADER[0] : sum(LOADER)]

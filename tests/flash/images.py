@@ -46,8 +46,8 @@ class Recipe:
         yield ROOT + self.chunk + 8192, self.config.ljust(4096, b"\n")
 
 
-def raw_disk(path: Path, recipe: Recipe) -> None:
-    """The uncompressed image, sparse."""
+def write_raw_disk(path: Path, recipe: Recipe) -> None:
+    """Writes the uncompressed image, sparse."""
     with path.open("wb") as file:
         file.truncate(recipe.size)
     subprocess.run(["sfdisk", "--quiet", str(path)], input=TABLE, text=True, check=True)
@@ -64,12 +64,12 @@ def raw_disk(path: Path, recipe: Recipe) -> None:
             file.write(data)
 
 
-def make(folder: Path, recipe: Recipe | None = None, name: str = "boardllama-test") -> Path:
+def make_image(folder: Path, recipe: Recipe | None = None, name: str = "boardllama-test") -> Path:
     """The signed image in the folder; its path ends in .img.zst. The raw disk stays beside it as .img."""
     folder.mkdir(parents=True, exist_ok=True)
     recipe = recipe or Recipe()
     raw, image = folder / f"{name}.img", folder / f"{name}.img.zst"
-    raw_disk(raw, recipe)
+    write_raw_disk(raw, recipe)
     bmap = folder / f"{name}.bmap"
     subprocess.run(["bmaptool", "--quiet", "create", str(raw), "--output", str(bmap)], check=True)
     with raw.open("rb") as source, image.open("wb") as target:
@@ -77,9 +77,9 @@ def make(folder: Path, recipe: Recipe | None = None, name: str = "boardllama-tes
     manifest = {
         "format": 1,
         "board": "test",
-        "image": described(image),
-        "disk": {"size": recipe.size, "mapped": mapped(bmap)},
-        "bmap": described(bmap),
+        "image": file_entry(image),
+        "disk": {"size": recipe.size, "mapped": mapped_size(bmap)},
+        "bmap": file_entry(bmap),
         "boot_sectors": [[0, 34 * 512], list(LOADER)],
         "identity": {"offset": IDENTITY[0], "size": IDENTITY[1]},
         "release": f"r{recipe.seed}",
@@ -90,17 +90,17 @@ def make(folder: Path, recipe: Recipe | None = None, name: str = "boardllama-tes
 
 
 def write_manifest(image: Path, manifest: dict[str, object]) -> None:
-    """Signed, with the key of $BOARDLLAMA_KEYS."""
+    """Writes the manifest and its signature, by the key in $BOARDLLAMA_KEYS."""
     path = image.with_name(image.name.replace(".img.zst", ".manifest.json"))
     path.write_text(json.dumps(manifest, sort_keys=True))
     sign(path)
 
 
-def described(path: Path) -> dict[str, object]:
-    """A file in the manifest."""
+def file_entry(path: Path) -> dict[str, object]:
+    """What the manifest says about a file."""
     return {"name": path.name, "size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def mapped(bmap: Path) -> int:
-    """Bytes."""
+def mapped_size(bmap: Path) -> int:
+    """Bytes that the block map calls mapped."""
     return sum(span.size for span in BlockMap.parse(bmap.read_bytes()).mapped_spans)

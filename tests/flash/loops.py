@@ -17,18 +17,18 @@ class Loop:
 
 
 @contextmanager
-def attaching() -> Iterator[None]:
-    """One at a time of all tests: else another worker takes the number that this one is about to use."""
+def attach_lock() -> Iterator[None]:
+    """Holds the lock of all tests: else another worker takes the loop device that is about to be used."""
     with Path("/dev/loop-control").open("rb") as control:
         fcntl.flock(control, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def loop(file: Path, sector: int = 512) -> Iterator[Loop]:
-    """A loop device over a file that is there. It is gone afterwards, however the test ended."""
+def loop_device(file: Path, sector: int = 512) -> Iterator[Loop]:
+    """A loop device over a file that exists. The device is gone afterwards, however the test ended."""
     command = ["losetup", "--find", "--show", f"--sector-size={sector}", str(file)]
-    with attaching():
+    with attach_lock():
         path = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     # A file in RAM may know no direct I/O, and needs none.
     subprocess.run(["losetup", "--direct-io=on", str(path)], capture_output=True, check=False)

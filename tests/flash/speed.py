@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.paths import REPO
-from tests.flash.images import MIB, ROOT, Recipe, make
-from tests.flash.loops import Loop, card_file, loop
+from tests.flash.images import MIB, ROOT, Recipe, make_image
+from tests.flash.loops import Loop, card_file, loop_device
 
 SIZE, MAPPED, PERIOD = 2 << 30, 432 * MIB, 4 * MIB
 
@@ -32,14 +32,14 @@ class Installed(Recipe):
 
     def chunks(self) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes; the last block of the first one is the config."""
-        content = programs(MAPPED)
+        content = program_bytes(MAPPED)
         for number, offset in enumerate(range(ROOT, self.size - MIB - self.chunk, self.period)):
             data = content[number * self.chunk : (number + 1) * self.chunk]
             yield offset, data[:-4096] + self.config.ljust(4096, b"\n") if number == 0 else data
 
 
-def programs(size: int) -> bytes:
-    """The first so many bytes of what is installed here."""
+def program_bytes(size: int) -> bytes:
+    """The first `size` bytes of the programs and libraries that are installed here."""
     content = bytearray()
     for path in sorted(Path("/usr").glob("lib/*/*.so*")) + sorted(Path("/usr/bin").iterdir()):
         if path.is_file() and not path.is_symlink():
@@ -49,28 +49,29 @@ def programs(size: int) -> bytes:
     raise SystemExit(f"less than {size} bytes of programs are installed here")
 
 
-def commands(image: Path, card: Loop) -> dict[str, list[str]]:
-    """What is compared, by its name in the table."""
+def compared_commands(image: Path, card: Loop) -> dict[str, list[str]]:
+    """The commands that are compared, by their names in the table."""
     raw, bmap, target = image.with_suffix(""), image.with_name("boardllama-test.bmap"), str(card.path)
     bmaptool = ["bmaptool", "--quiet", "copy", "--bmap", str(bmap)]
+    piped = " ".join(dd_command("", target))
     ours = [sys.executable, "-m", "deploy.flash", str(image), "--device", target, "--yes", "--serial", str(card.file)]
     return {
         "boardllama, .zst, with read-back": ours,
         "bmaptool copy, .zst": [*bmaptool, str(image), target],
         "bmaptool copy, raw": [*bmaptool, str(raw), target],
-        "dd bs=4M oflag=direct conv=fsync, raw": dd(f"if={raw}", target),
-        "zstd -dc, dd bs=4M oflag=direct conv=fsync": ["sh", "-c", f"zstd -qdc {image} | {' '.join(dd('', target))}"],
+        "dd bs=4M oflag=direct conv=fsync, raw": dd_command(f"if={raw}", target),
+        "zstd -dc, dd bs=4M oflag=direct conv=fsync": ["sh", "-c", f"zstd -qdc {image} | {piped}"],
     }
 
 
-def dd(source: str, target: str) -> list[str]:
-    """Without a source it reads a pipe."""
+def dd_command(source: str, target: str) -> list[str]:
+    """The words of dd; without a source it reads a pipe."""
     tail = ["bs=4M", "oflag=direct", "conv=fsync", "status=none", f"of={target}"]
     return ["dd", source, *tail] if source else ["dd", "iflag=fullblock", *tail]
 
 
-def timed(command: list[str], card: Loop | None = None) -> float:
-    """Seconds of a command, on a card that was discarded before if it is given."""
+def time_command(command: list[str], card: Loop | None = None) -> float:
+    """Seconds that a command takes. A card is discarded before."""
     if card:
         subprocess.run(["blkdiscard", "--force", str(card.path)], stderr=subprocess.DEVNULL, check=True)
     os.sync()
@@ -81,26 +82,25 @@ def timed(command: list[str], card: Loop | None = None) -> float:
 
 
 def main(rounds: int) -> None:
-    """Measures, and prints."""
     with tempfile.TemporaryDirectory(prefix="boardllama-speed-", dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
         os.environ["BOARDLLAMA_KEYS"] = f"{folder}/keys"
-        image = make(Path(folder, "dist"), Installed())
-        changed = make(Path(folder, "next"), Installed(config=b"threads = 3"))
-        with loop(card_file(Path(folder, "card"), SIZE)) as card:
-            compared = commands(image, card)
+        image = make_image(Path(folder, "dist"), Installed())
+        changed = make_image(Path(folder, "next"), Installed(config=b"threads = 3"))
+        with loop_device(card_file(Path(folder, "card"), SIZE)) as card:
+            compared = compared_commands(image, card)
             seconds: dict[str, list[float]] = {name: [] for name in compared}
             for _ in range(rounds):
                 for name, command in compared.items():
-                    seconds[name].append(timed(command, card))
-            timed(compared["boardllama, .zst, with read-back"], card)
-            again = timed(commands(changed, card)["boardllama, .zst, with read-back"])
+                    seconds[name].append(time_command(command, card))
+            time_command(compared["boardllama, .zst, with read-back"], card)
+            again = time_command(compared_commands(changed, card)["boardllama, .zst, with read-back"])
             written = (changed.parent / "results.jsonl").read_text()
-    report(seconds)
+    print_table(seconds)
     print(f"\nreflash after changing one config value: {again:.2f} s\n{written}")
 
 
-def report(seconds: dict[str, list[float]]) -> None:
-    """A row for each: runs, median, and ours in relation to it."""
+def print_table(seconds: dict[str, list[float]]) -> None:
+    """Prints a row for each command: its runs, their median, and ours in relation to it."""
     ours = statistics.median(next(iter(seconds.values())))
     print("| | runs, s | median, s | boardllama takes |\n|---|---|---|---|")
     for name, runs in seconds.items():

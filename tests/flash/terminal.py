@@ -13,7 +13,7 @@ from deploy.paths import REPO
 
 
 class Terminal:
-    """What a program on it has said so far, and keys for it."""
+    """What a program on a terminal has said so far, and keys for it."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.master, slave = pty.openpty()
@@ -31,7 +31,7 @@ class Terminal:
         self.said = ""
 
     def until(self, pattern: str, deadline: float = 60) -> str:
-        """Reads until the pattern is there; what was said."""
+        """Reads until the pattern has been said. Returns all that was said."""
         end = time.monotonic() + deadline
         while not re.search(pattern, self.said):
             assert time.monotonic() < end, f"no {pattern!r} within {deadline} s in:\n{self.said}"
@@ -43,16 +43,16 @@ class Terminal:
         return self.said
 
     def type(self, keys: str) -> None:
-        """As from the keyboard."""
+        """Sends keys, as from the keyboard."""
         os.write(self.master, keys.encode())
 
     def hang_up(self) -> None:
-        """The window is closed, the line is cut."""
+        """Closes the terminal, as a window that is closed or a line that is cut."""
         os.close(self.master)
         self.master = -1
 
     def ended(self, deadline: float = 30) -> int:
-        """Waits for the end; the exit status. Goes on reading: a terminal's buffer is small."""
+        """The exit status, when the program has ended. Reads all the while: the buffer of a terminal is small."""
         end = time.monotonic() + deadline
         while self.process.poll() is None:
             assert time.monotonic() < end, f"it did not end within {deadline} s:\n{self.said}"
@@ -68,7 +68,7 @@ class Terminal:
 
 
 def take_terminal(slave: int) -> None:
-    """Makes it the one that Ctrl-C and hanging up come from."""
+    """Makes the terminal the one that sends Ctrl-C and hanging up to this process."""
     import fcntl
     import termios
 
@@ -76,8 +76,8 @@ def take_terminal(slave: int) -> None:
 
 
 @contextmanager
-def terminal(command: list[str], environment: dict[str, str]) -> Iterator[Terminal]:
-    """A program on a terminal of its own; ended afterwards if it has not."""
+def open_terminal(command: list[str], environment: dict[str, str]) -> Iterator[Terminal]:
+    """A program on a terminal of its own. It is killed afterwards if it has not ended."""
     found = Terminal(command, environment)
     try:
         yield found

@@ -11,9 +11,9 @@ from deploy.flash.archive import open_archive
 from deploy.flash.card import open_card
 from deploy.flash.card_writer import flash_card
 from deploy.flash.progress import CardProgress
-from tests.flash.flashing import Flashing, may_boot
+from tests.flash.flashing import Flashing, has_boot_data
 from tests.flash.images import MIB
-from tests.flash.loops import card_file, loop
+from tests.flash.loops import card_file, loop_device
 
 NAME = "boardllama-test"
 BEFORE = b"what was there" * 1000
@@ -21,31 +21,31 @@ BEFORE = b"what was there" * 1000
 
 @pytest.fixture
 def copy(images: Path, tmp_path: Path) -> Path:
-    """An image of its own."""
+    """A copy of the old image, for one test."""
     shutil.copytree(images / "old", tmp_path / "dist")
     return tmp_path / "dist" / f"{NAME}.img.zst"
 
 
-def cut(image: Path) -> None:
-    """Copied only in part."""
+def cut_file(image: Path) -> None:
+    """Leaves half of the image, as a copy that was broken off."""
     with image.open("r+b") as file:
         file.truncate(image.stat().st_size // 2)
 
 
-def change(path: Path, offset: int = 1000) -> None:
-    """One bit."""
+def change_bit(path: Path, offset: int = 1000) -> None:
+    """Changes one bit of the file."""
     content = bytearray(path.read_bytes())
     content[offset] ^= 1
     path.write_bytes(content)
 
 
-def without(path: Path) -> None:
-    """Not copied."""
+def remove_file(path: Path) -> None:
+    """Removes the file, as if it had not been copied."""
     path.unlink()
 
 
-def foreign(image: Path) -> None:
-    """Signed by somebody else: a signature of another image's manifest is the same to us."""
+def replace_signature(image: Path) -> None:
+    """Replaces the signature by that of somebody else: a signature of any other file is the same to us."""
     other = image.parents[1] / "other.sig"
     signature = image.with_name(f"{NAME}.manifest.json.sig")
     lines = signature.read_text().splitlines()
@@ -57,13 +57,13 @@ def foreign(image: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (cut, "was cut short"),
-        (change, "is damaged"),
-        (lambda image: change(image.with_name(f"{NAME}.bmap")), "is damaged"),
-        (lambda image: change(image.with_name(f"{NAME}.manifest.json"), 20), "is not what was signed"),
-        (foreign, "is not what was signed"),
-        (lambda image: without(image.with_name(f"{NAME}.manifest.json.sig")), "is not there"),
-        (lambda image: without(image.with_name(f"{NAME}.bmap")), "cannot be read"),
+        (cut_file, "was cut short"),
+        (change_bit, "is damaged"),
+        (lambda image: change_bit(image.with_name(f"{NAME}.bmap")), "is damaged"),
+        (lambda image: change_bit(image.with_name(f"{NAME}.manifest.json"), 20), "is not what was signed"),
+        (replace_signature, "is not what was signed"),
+        (lambda image: remove_file(image.with_name(f"{NAME}.manifest.json.sig")), "is not there"),
+        (lambda image: remove_file(image.with_name(f"{NAME}.bmap")), "cannot be read"),
     ],
     ids=["cut", "image", "bmap", "manifest", "signature", "no signature", "no bmap"],
 )
@@ -74,7 +74,7 @@ def test_nothing_is_written_of_an_image_that_is_not_whole_and_signed(
     memory = tmp_path / "card"
     memory.write_bytes(BEFORE.ljust(40 * MIB, b"x"))
     before = memory.read_bytes()
-    with loop(memory) as card:
+    with loop_device(memory) as card:
         done = flashing.flash(copy, card)
     assert done.returncode == 1
     assert words in done.stderr
@@ -103,10 +103,10 @@ def test_an_image_that_changes_after_it_was_verified_does_not_boot(
 ) -> None:
     monkeypatch.setenv("BOARDLLAMA_KEYS", str(flashing.images / "keys"))
     memory = card_file(tmp_path / "card", 40 * MIB)
-    with loop(memory) as device, open_archive(copy) as archive, open_card(device.path) as card:
+    with loop_device(memory) as device, open_archive(copy) as archive, open_card(device.path) as card:
         with copy.open("r+b") as file:
             file.seek(copy.stat().st_size // 2)
             file.write(b"something else")
         with pytest.raises(BoardllamaError):
             flash_card(card, archive, (), CardProgress("card"))
-    assert not may_boot(memory, archive.manifest.disk_size)
+    assert not has_boot_data(memory, archive.manifest.disk_size)

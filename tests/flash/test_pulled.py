@@ -14,10 +14,10 @@ from deploy.flash.card import Card, CardError, open_card
 from deploy.flash.card_writer import flash_card
 from deploy.flash.progress import CardProgress
 from deploy.flash.stream import page_buffer
-from tests.flash.faulty import faulty
-from tests.flash.flashing import Flashing, holds, may_boot
+from tests.flash.faulty import faulty_card
+from tests.flash.flashing import Flashing, has_boot_data, has_image
 from tests.flash.images import MIB
-from tests.flash.loops import Loop, card_file, loop
+from tests.flash.loops import Loop, card_file, loop_device
 
 CARD = 26 * MIB
 POINTS = 50
@@ -25,14 +25,14 @@ POINTS = 50
 
 @dataclass
 class Pulled(Card):
-    """It is gone after `left` more bytes; of what was not flushed then, any part may be lost."""
+    """A card that is gone after `left` more bytes; of what was not flushed then, any part may be lost."""
 
     left: int = 1 << 62
     source: random.Random = field(default_factory=random.Random)
     unflushed: list[tuple[int, memoryview]] = field(default_factory=list)
 
     def write(self, view: memoryview, offset: int) -> None:
-        """What comes before the cut."""
+        """Writes what comes before the cut. Raises CardError at the cut."""
         before = page_buffer(len(view))
         self.read(before, offset)
         fits = min(len(view), max(0, self.left // 4096 * 4096))
@@ -44,12 +44,12 @@ class Pulled(Card):
             raise CardError("pulled")
 
     def sync(self) -> None:
-        """What is flushed stays."""
+        """Flushes the card: what was written before stays."""
         super().sync()
         self.unflushed.clear()
 
     def lose(self) -> None:
-        """Some of the blocks that were not flushed are as before."""
+        """Puts some of the blocks that were not flushed back to what they were."""
         for offset, before in reversed(self.unflushed):
             if self.source.random() < 0.5:
                 super().write(before, offset)
@@ -57,15 +57,15 @@ class Pulled(Card):
 
 
 @contextmanager
-def pulled(device: Loop, left: int, source: random.Random) -> Iterator[Pulled]:
-    """The card, which goes after so many bytes."""
+def pulled_card(device: Loop, left: int, source: random.Random) -> Iterator[Pulled]:
+    """The card in the loop device, which goes after `left` bytes."""
     with open_card(device.path) as card:
         yield Pulled(card.name, card.descriptor, card.size, left=left, source=source)
 
 
 @pytest.fixture
 def archive(flashing: Flashing, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
-    """The old image, verified."""
+    """The old image, verified and open."""
     monkeypatch.setenv("BOARDLLAMA_KEYS", str(flashing.images / "keys"))
     with open_archive(flashing.image("old")) as found:
         yield found
@@ -76,28 +76,29 @@ def test_pulled_at_any_point_it_boots_all_or_nothing_and_again_makes_it_whole(
 ) -> None:
     memory, image, source = tmp_path / "card", flashing.image("old"), random.Random(4)
     memory.write_bytes(source.randbytes(CARD))
-    with loop(memory) as device:
+    with loop_device(memory) as device:
         flash_again(device, archive)
         for point in range(POINTS):
-            spoil(memory, source, whole=point % 2 == 0)
-            before = data_of(memory, archive)
+            spoil_card(memory, source, whole=point % 2 == 0)
+            before = partition_bytes(memory, archive)
             most = (8 if point % 2 == 0 else 3) * MIB  # bytes that are written: all of it, or what differs
-            with pulled(device, source.randrange(4096, most), source) as card, suppress(CardError):
+            with pulled_card(device, source.randrange(4096, most), source) as card, suppress(CardError):
                 flash_card(card, archive, (), CardProgress("card"))
-            after = data_of(memory, archive)
-            if may_boot(memory, archive.manifest.disk_size):
-                assert after in (before, data_of(image.with_suffix(""), archive)), f"half an image boots, point {point}"
+            after = partition_bytes(memory, archive)
+            if has_boot_data(memory, archive.manifest.disk_size):
+                whole = partition_bytes(image.with_suffix(""), archive)
+                assert after in (before, whole), f"half an image boots, point {point}"
             flash_again(device, archive)
-            assert holds(memory, image), f"point {point}"
+            assert has_image(memory, image), f"point {point}"
 
 
 def flash_again(device: Loop, archive: Archive) -> None:
-    """Without a fault."""
+    """Writes the card once more, without a fault."""
     with open_card(device.path) as card:
         flash_card(card, archive, (), CardProgress("card"))
 
 
-def spoil(memory: Path, source: random.Random, whole: bool) -> None:
+def spoil_card(memory: Path, source: random.Random, whole: bool) -> None:
     """What a board wrote meanwhile, here and there; or another system's data everywhere but where it boots from."""
     with memory.open("r+b") as file:
         for offset in [MIB] if whole else source.sample(range(MIB, 22 * MIB, 4096), 20):
@@ -106,7 +107,7 @@ def spoil(memory: Path, source: random.Random, whole: bool) -> None:
         os.fsync(file.fileno())
 
 
-def data_of(memory: Path, archive: Archive) -> bytes:
+def partition_bytes(memory: Path, archive: Archive) -> bytes:
     """What is in the partitions, without the places that a board boots from."""
     return memory.read_bytes()[MIB : archive.manifest.disk_size - MIB]
 
@@ -116,14 +117,14 @@ def test_a_pulled_card_is_said_to_be_one_and_passes_when_it_is_put_in_again(
     flashing: Flashing, tmp_path: Path, after: int
 ) -> None:
     memory = card_file(tmp_path / "memory", CARD)
-    with faulty(memory, pull=after) as card:
+    with faulty_card(memory, pull=after) as card:
         done = flashing.flash("old", card)
     assert done.returncode == 1
     assert "Was it pulled out? Put it in again and run the same command" in done.stdout
     fate = "does not boot now" if after > 2 * MIB else "may still boot"  # pulled before that was seen
     assert f"{card.path} {fate}" in done.stdout
-    assert not may_boot(memory, 24 * MIB)
-    with loop(memory) as card:
+    assert not has_boot_data(memory, 24 * MIB)
+    with loop_device(memory) as card:
         done = flashing.flash("old", card)
     assert done.returncode == 0, done.stdout
-    assert holds(memory, flashing.image("old"))
+    assert has_image(memory, flashing.image("old"))

@@ -11,7 +11,7 @@ from deploy.errors import BoardllamaError
 from deploy.flash.card import open_card, open_exclusively
 from tests.flash.flashing import Flashing
 from tests.flash.images import MIB
-from tests.flash.loops import Loop, card_file, loop
+from tests.flash.loops import Loop, card_file, loop_device
 
 CARD = 40 * MIB
 LUKS = b"LUKS\xba\xbe\x00\x01".ljust(592, b"\x00")
@@ -19,47 +19,47 @@ LUKS = b"LUKS\xba\xbe\x00\x01".ljust(592, b"\x00")
 
 @pytest.fixture
 def card(tmp_path: Path) -> Iterator[Loop]:
-    """An empty card."""
-    with loop(card_file(tmp_path / "card", CARD)) as device:
+    """A loop device over an empty card."""
+    with loop_device(card_file(tmp_path / "card", CARD)) as device:
         yield device
 
 
-def run(*words: str, text: str | None = None) -> None:
-    """A program that must succeed."""
+def run_program(*words: str, text: str | None = None) -> None:
+    """Runs a program that must succeed."""
     subprocess.run(words, input=text, text=True, capture_output=True, check=True)
 
 
-def write(card: Loop, offset: int, data: bytes) -> None:
-    """Through the device."""
+def write_bytes(card: Loop, offset: int, data: bytes) -> None:
+    """Writes through the device, and not to the file behind it."""
     with card.path.open("r+b") as disk:
         disk.seek(offset)
         disk.write(data)
 
 
 @contextmanager
-def mounted(card: Loop, folder: Path) -> Iterator[None]:
-    """With a file system in use."""
-    run("mke2fs", "-q", "-F", str(card.path))
+def mounted_card(card: Loop, folder: Path) -> Iterator[None]:
+    """The card with a file system that is mounted."""
+    run_program("mke2fs", "-q", "-F", str(card.path))
     folder.mkdir()
-    run("mount", str(card.path), str(folder))
+    run_program("mount", str(card.path), str(folder))
     try:
         yield
     finally:
-        run("umount", str(folder))
+        run_program("umount", str(folder))
 
 
 @contextmanager
-def swapped(card: Loop) -> Iterator[None]:
-    """With swap on it."""
-    run("mkswap", str(card.path))
-    run("swapon", str(card.path))
+def swapped_card(card: Loop) -> Iterator[None]:
+    """The card with swap space that is in use."""
+    run_program("mkswap", str(card.path))
+    run_program("swapon", str(card.path))
     try:
         yield
     finally:
-        run("swapoff", str(card.path))
+        run_program("swapoff", str(card.path))
 
 
-def refused(flashing: Flashing, card: Loop, *words: str) -> None:
+def assert_refused(flashing: Flashing, card: Loop, *words: str) -> None:
     """Not a byte of the card changes, and one line says why."""
     before = card.file.read_bytes()
     done = flashing.flash("old", card)
@@ -70,12 +70,12 @@ def refused(flashing: Flashing, card: Loop, *words: str) -> None:
 
 
 def test_a_mounted_disk(flashing: Flashing, card: Loop, tmp_path: Path) -> None:
-    with mounted(card, tmp_path / "mounted"):
-        refused(flashing, card, f"{card.path} is mounted at {tmp_path}/mounted: `umount {card.path}` first")
+    with mounted_card(card, tmp_path / "mounted"):
+        assert_refused(flashing, card, f"{card.path} is mounted at {tmp_path}/mounted: `umount {card.path}` first")
 
 
 def test_a_disk_that_is_mounted_after_it_was_looked_at(card: Loop, tmp_path: Path) -> None:
-    with mounted(card, tmp_path / "mounted"), pytest.raises(BoardllamaError, match="something on it is in use"):
+    with mounted_card(card, tmp_path / "mounted"), pytest.raises(BoardllamaError, match="something on it is in use"):
         open_exclusively(card.path)
 
 
@@ -87,53 +87,54 @@ def test_a_disk_that_another_flash_has_open(flashing: Flashing, card: Loop) -> N
 
 
 def test_a_disk_that_is_swapped_to(flashing: Flashing, card: Loop) -> None:
-    with swapped(card):
-        refused(flashing, card, "is swapped to")
-    refused(flashing, card, "holds swap space", "wipefs --all")
+    with swapped_card(card):
+        assert_refused(flashing, card, "is swapped to")
+    assert_refused(flashing, card, "holds swap space", "wipefs --all")
 
 
 @pytest.mark.parametrize("offset", [0, 2 * MIB], ids=["disk", "partition"])
 def test_a_disk_with_a_locked_volume(flashing: Flashing, card: Loop, offset: int) -> None:
     if offset:
-        run("sfdisk", "--quiet", str(card.path), text=f"label: gpt\nstart={offset // 512}, size=8192\n")
-    write(card, offset, LUKS)
-    refused(flashing, card, "holds LUKS", "wipefs --all")
+        run_program("sfdisk", "--quiet", str(card.path), text=f"label: gpt\nstart={offset // 512}, size=8192\n")
+    write_bytes(card, offset, LUKS)
+    assert_refused(flashing, card, "holds LUKS", "wipefs --all")
 
 
 def test_a_hibernated_system(flashing: Flashing, card: Loop) -> None:
-    run("mkswap", str(card.path))
-    write(card, 4086, b"S1SUSPEND\0")
-    refused(flashing, card, "holds a hibernated system", "wipefs --all")
+    run_program("mkswap", str(card.path))
+    write_bytes(card, 4086, b"S1SUSPEND\0")
+    assert_refused(flashing, card, "holds a hibernated system", "wipefs --all")
 
 
 def test_a_locked_volume_in_a_partition_that_reaches_past_the_end(flashing: Flashing, card: Loop) -> None:
-    run("sfdisk", "--quiet", str(card.path), text=f"label: dos\nstart={2 * MIB // 512}\n")
-    write(card, 446 + 12, (1 << 28).to_bytes(4, "little"))
-    write(card, 2 * MIB, LUKS)
-    refused(flashing, card, "holds LUKS", "wipefs --all")
+    run_program("sfdisk", "--quiet", str(card.path), text=f"label: dos\nstart={2 * MIB // 512}\n")
+    write_bytes(card, 446 + 12, (1 << 28).to_bytes(4, "little"))
+    write_bytes(card, 2 * MIB, LUKS)
+    assert_refused(flashing, card, "holds LUKS", "wipefs --all")
 
 
 def test_a_partition_table_for_other_sectors(flashing: Flashing, tmp_path: Path) -> None:
     memory = card_file(tmp_path / "card", CARD)
-    with loop(memory, sector=4096) as card:
-        run("sfdisk", "--quiet", str(card.path), text="label: gpt\nstart=512\n")
-        write(card, 2 * MIB, LUKS)
-        refused(flashing, card, "has sectors of 4096 bytes", "use another")
-    with loop(memory) as card:
-        refused(flashing, card, f"holds a partition table that cannot be read ({card.path.name})", "wipefs --all")
-        run("wipefs", "--all", str(card.path))
+    with loop_device(memory, sector=4096) as card:
+        run_program("sfdisk", "--quiet", str(card.path), text="label: gpt\nstart=512\n")
+        write_bytes(card, 2 * MIB, LUKS)
+        assert_refused(flashing, card, "has sectors of 4096 bytes", "use another")
+    with loop_device(memory) as card:
+        words = f"holds a partition table that cannot be read ({card.path.name})"
+        assert_refused(flashing, card, words, "wipefs --all")
+        run_program("wipefs", "--all", str(card.path))
         assert flashing.flash("old", card).returncode == 0
 
 
 def test_a_disk_with_traces_of_two_file_systems(flashing: Flashing, card: Loop) -> None:
-    run("mke2fs", "-q", "-F", str(card.path))
-    write(card, (64 << 10) + 64, b"_BHRfS_M")  # of btrfs
-    refused(flashing, card, "holds more than one file system", "wipefs --all")
+    run_program("mke2fs", "-q", "-F", str(card.path))
+    write_bytes(card, (64 << 10) + 64, b"_BHRfS_M")  # of btrfs
+    assert_refused(flashing, card, "holds more than one file system", "wipefs --all")
 
 
 def test_a_disk_that_is_too_small(flashing: Flashing, tmp_path: Path) -> None:
-    with loop(card_file(tmp_path / "small", 20 * MIB)) as small:
-        refused(flashing, small, "is too small: it has 21 MB", "the image needs 25 MB")
+    with loop_device(card_file(tmp_path / "small", 20 * MIB)) as small:
+        assert_refused(flashing, small, "is too small: it has 21 MB", "the image needs 25 MB")
 
 
 def test_a_loop_device_that_nobody_has_named_by_its_file(flashing: Flashing, card: Loop) -> None:
@@ -175,7 +176,7 @@ def test_an_identity_that_is_wrong_is_said_before_anything_is_written(
 
 
 def test_two_cards_cannot_be_one_board(flashing: Flashing, card: Loop, tmp_path: Path) -> None:
-    with loop(card_file(tmp_path / "other", CARD)) as other:
+    with loop_device(card_file(tmp_path / "other", CARD)) as other:
         words = ["--devices", f"{card.path},{other.path}", "--yes", "--hostname", "kitchen"]
         done = flashing.run("old", *words, "--serial", str(card.file), "--serial", str(other.file))
     assert "2 cards cannot have one host name" in done.stderr

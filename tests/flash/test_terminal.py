@@ -9,28 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.flash.faulty import faulty
-from tests.flash.flashing import Flashing, holds, may_boot
+from tests.flash.faulty import faulty_card
+from tests.flash.flashing import Flashing, has_boot_data, has_image
 from tests.flash.images import MIB, ROOT
-from tests.flash.loops import Loop, attaching, card_file, loop
-from tests.flash.terminal import Terminal, terminal
+from tests.flash.loops import Loop, attach_lock, card_file, loop_device
+from tests.flash.terminal import Terminal, open_terminal
 
 CARD = 40 * MIB
 
 
 @contextmanager
-def asked(flashing: Flashing, card: Loop, *words: str) -> Iterator[Terminal]:
-    """The program, waiting for an answer."""
+def asked_person(flashing: Flashing, card: Loop, *words: str) -> Iterator[Terminal]:
+    """The command on a terminal, as a person runs it."""
     command = flashing.command(flashing.image("old"), "--serial", str(card.file), *words)
-    with terminal(command, flashing.environment) as found:
+    with open_terminal(command, flashing.environment) as found:
         yield found
 
 
 def test_the_question_shows_what_will_be_lost_and_is_answered_by_a_name(flashing: Flashing, tmp_path: Path) -> None:
     memory = card_file(tmp_path / "card", CARD)
-    with loop(memory) as card:
+    with loop_device(memory) as card:
         assert flashing.flash("old", card).returncode == 0
-        with asked(flashing, card, "--device", str(card.path)) as person:
+        with asked_person(flashing, card, "--device", str(card.path)) as person:
             said = person.until("to go on")
             assert "42 MB" in said and str(memory) in said
             assert "BOARDLLAMA" in said and "vfat" in said and "4.2 MB" in said
@@ -38,7 +38,7 @@ def test_the_question_shows_what_will_be_lost_and_is_answered_by_a_name(flashing
             assert person.ended() == 1
             assert f"'yes' is not {card.path.name}: nothing was written" in person.said
         before = memory.read_bytes()
-        with asked(flashing, card, "--device", str(card.path)) as person:
+        with asked_person(flashing, card, "--device", str(card.path)) as person:
             person.until("to go on")
             person.type(f"{card.path.name}\n")
             assert person.ended() == 0, person.said
@@ -48,8 +48,8 @@ def test_the_question_shows_what_will_be_lost_and_is_answered_by_a_name(flashing
 
 def test_without_a_device_it_lists_all_disks_and_asks(flashing: Flashing, tmp_path: Path) -> None:
     memory = card_file(tmp_path / "card", CARD)
-    with loop(memory) as card, loop(card_file(tmp_path / "small", 10 * MIB)) as small:
-        with asked(flashing, card, "--serial", str(small.file)) as person:
+    with loop_device(memory) as card, loop_device(card_file(tmp_path / "small", 10 * MIB)) as small:
+        with asked_person(flashing, card, "--serial", str(small.file)) as person:
             said = person.until("Its name, or nothing to stop")
             assert f"{small.path}, 10.5 MB" in said and "is too small" in said
             assert "what this machine runs from" in said or "mounted" in said
@@ -57,17 +57,17 @@ def test_without_a_device_it_lists_all_disks_and_asks(flashing: Flashing, tmp_pa
             person.until("This will be lost")
             person.type(f"{card.path.name}\n")
             assert person.ended() == 0, person.said
-        with asked(flashing, card) as person:
+        with asked_person(flashing, card) as person:
             person.until("Its name, or nothing to stop")
             person.type("\n")
             assert person.ended() == 1
             assert "stopped: nothing was written" in person.said
-    assert holds(memory, flashing.image("old"))
+    assert has_image(memory, flashing.image("old"))
 
 
 def attach_again(card: Loop) -> None:
-    """The same file, which is another card to the kernel."""
-    with attaching():
+    """Attaches the same file, which is another card to the kernel."""
+    with attach_lock():
         subprocess.run(["losetup", "--detach", str(card.path)], check=True)
         until = time.monotonic() + 20  # it goes when the last lsblk that looks at it has closed it
         while subprocess.run(["losetup", str(card.path), str(card.file)], check=False).returncode:
@@ -76,7 +76,7 @@ def attach_again(card: Loop) -> None:
 
 
 def format_again(card: Loop) -> None:
-    """As another card in the same reader, where the kernel has not seen it change."""
+    """Makes another file system, as another card in the same reader that the kernel has not seen change."""
     subprocess.run(["mke2fs", "-q", "-F", "-L", "thesis", str(card.path)], check=True)
 
 
@@ -85,7 +85,7 @@ def test_a_card_that_was_changed_while_the_question_waited_is_not_written(
     flashing: Flashing, tmp_path: Path, change: Callable[[Loop], None]
 ) -> None:
     memory = card_file(tmp_path / "card", CARD)
-    with loop(memory) as card, asked(flashing, card, "--device", str(card.path)) as person:
+    with loop_device(memory) as card, asked_person(flashing, card, "--device", str(card.path)) as person:
         person.until("to go on")
         change(card)
         before = memory.read_bytes()
@@ -98,7 +98,7 @@ def test_a_card_that_was_changed_while_the_question_waited_is_not_written(
 
 def test_what_is_shown_is_what_is_there_when_it_is_shown(flashing: Flashing, tmp_path: Path) -> None:
     memory = card_file(tmp_path / "card", CARD)
-    with loop(memory) as card, asked(flashing, card) as person:
+    with loop_device(memory) as card, asked_person(flashing, card) as person:
         person.until("Its name, or nothing to stop")
         format_again(card)
         person.type(f"{card.path.name}\n")
@@ -118,20 +118,20 @@ def test_ctrl_c_in_any_phase_leaves_a_card_that_does_not_boot(
     flashing: Flashing, tmp_path: Path, phase: str, slow: dict[str, float]
 ) -> None:
     memory = card_file(tmp_path / "memory", CARD)
-    with faulty(memory, **slow) as card:
-        with asked(flashing, card, "--device", str(card.path), "--yes") as person:
+    with faulty_card(memory, **slow) as card:
+        with asked_person(flashing, card, "--device", str(card.path), "--yes") as person:
             person.until(phase)
             person.type("\x03")
             assert person.ended() == 130, person.said
         assert flashing.lines()[-1]["verdict"] == "INTERRUPTED"
-        assert not may_boot(memory, 24 * MIB)
+        assert not has_boot_data(memory, 24 * MIB)
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "hang-up", "SIGTERM", "SIGKILL"])
 def test_a_run_that_is_ended_leaves_no_half_image_that_boots(flashing: Flashing, tmp_path: Path, how: str) -> None:
     memory = card_file(tmp_path / "memory", CARD)
-    with faulty(memory, delay=0.02) as card:
-        with asked(flashing, card, "--device", str(card.path), "--yes") as person:
+    with faulty_card(memory, delay=0.02) as card:
+        with asked_person(flashing, card, "--device", str(card.path), "--yes") as person:
             person.until(r"writing \d+ of \d+ MB")
             if how == "Ctrl-C":
                 person.type("\x03")
@@ -140,54 +140,57 @@ def test_a_run_that_is_ended_leaves_no_half_image_that_boots(flashing: Flashing,
             else:
                 person.process.send_signal(signal.Signals[how])
             status = person.ended()
-        assert not may_boot(memory, 24 * MIB)
+        assert not has_boot_data(memory, 24 * MIB)
         if how != "SIGKILL":
             assert status == 130
             assert flashing.lines()[-1]["verdict"] == "INTERRUPTED"
         if how in ("Ctrl-C", "SIGTERM"):
             assert "does not boot now: run the same command again" in person.said
-    with loop(memory) as card:
+    with loop_device(memory) as card:
         done = flashing.flash("old", card)
     assert done.returncode == 0, done.stderr
-    assert holds(memory, flashing.image("old"))
+    assert has_image(memory, flashing.image("old"))
 
 
 def test_ctrl_c_while_it_is_made_to_boot_comes_after_the_proof(flashing: Flashing, tmp_path: Path) -> None:
     """A card that may boot is proven, or made not to."""
     memory = card_file(tmp_path / "memory", CARD)
-    with faulty(memory, boot_delay=2) as card, asked(flashing, card, "--device", str(card.path), "--yes") as person:
+    with (
+        faulty_card(memory, boot_delay=2) as card,
+        asked_person(flashing, card, "--device", str(card.path), "--yes") as person,
+    ):
         person.until("making it boot")
         person.type("\x03")
         person.ended()
     assert f"PASS {card.path}" in person.said
     assert flashing.lines()[-1]["verdict"] == "PASS"
-    assert holds(memory, flashing.image("old"))
+    assert has_image(memory, flashing.image("old"))
 
 
 def test_a_fake_that_was_interrupted_is_still_found_the_next_time(flashing: Flashing, tmp_path: Path) -> None:
     memory = card_file(tmp_path / "memory", CARD)
-    with faulty(memory, size=256 * MIB, real=CARD, mode="wrap", delay=0.1) as card:
+    with faulty_card(memory, size=256 * MIB, real=CARD, mode="wrap", delay=0.1) as card:
         words = ("--device", str(card.path), "--yes")
-        with asked(flashing, card, *words) as person:
+        with asked_person(flashing, card, *words) as person:
             person.until("looking for the card's real size")
             person.type("\x03")
             assert person.ended() == 130, person.said
-        assert not may_boot(memory, 24 * MIB)
-        with asked(flashing, card, *words) as person:
+        assert not has_boot_data(memory, 24 * MIB)
+        with asked_person(flashing, card, *words) as person:
             assert person.ended() == 1
     assert "this card says 268 MB and holds 42 MB" in person.said
     assert [line["verdict"] for line in flashing.lines()] == ["INTERRUPTED", "FAIL"]
-    assert not may_boot(memory, 24 * MIB)
+    assert not has_boot_data(memory, 24 * MIB)
 
 
 def test_ctrl_c_beside_a_card_that_has_failed_gives_each_its_own_verdict(flashing: Flashing, tmp_path: Path) -> None:
     slow, broken = (card_file(tmp_path / name, CARD) for name in ("slow", "broken"))
-    with faulty(slow, delay=0.1) as first, faulty(broken, pull=3 * MIB) as second:
+    with faulty_card(slow, delay=0.1) as first, faulty_card(broken, pull=3 * MIB) as second:
         words = ("--devices", f"{first.path},{second.path}", "--yes", "--serial", str(second.file))
-        with asked(flashing, first, *words) as person:
+        with asked_person(flashing, first, *words) as person:
             person.until(f"{second.path}: FAIL")
             person.type("\x03")
             assert person.ended() == 130, person.said
     said = {line["device"]: line["verdict"] for line in flashing.lines()}
     assert said == {str(first.path): "INTERRUPTED", str(second.path): "FAIL"}
-    assert not may_boot(slow, 24 * MIB) and not may_boot(broken, 24 * MIB)
+    assert not has_boot_data(slow, 24 * MIB) and not has_boot_data(broken, 24 * MIB)

@@ -7,7 +7,7 @@ from deploy.flash.devices import Device, parse_device
 
 
 def node(name: str = "sdb", size: int = 64 * 10**9, **values: Any) -> dict[str, Any]:
-    """A line of lsblk; a removable disk unless told otherwise."""
+    """A node in the JSON of lsblk; a removable disk unless told otherwise."""
     return {
         "name": name,
         "path": f"/dev/{name}",
@@ -28,10 +28,10 @@ def node(name: str = "sdb", size: int = 64 * 10**9, **values: Any) -> dict[str, 
 
 
 def part(name: str = "sdb1", **values: Any) -> dict[str, Any]:
-    """A partition of it."""
+    """The node of a partition on the disk."""
     return node(name, 10**9, **{"type": "part", "model": None, "serial": None, "fstype": "vfat", **values})
 
 
 def disk(*children: dict[str, Any], sys: Path = Path("/nonexistent"), **values: Any) -> Device:
-    """A disk with these below it."""
+    """The disk of such a node, with these nodes below it."""
     return parse_device(node(**values) | ({"children": list(children)} if children else {}), sys)

@@ -9,7 +9,7 @@ from deploy.flash.spans import IO_BLOCK, Span
 
 @dataclass
 class MemoryCard(Card):
-    """It says `size` and has `real` bytes; behind them it wraps around, drops, or fails, as `how` says."""
+    """A card that says `size` and has `real` bytes. Behind them it wraps around, drops, or fails, as `how` says."""
 
     real: int = 0
     how: str = ""
@@ -17,7 +17,7 @@ class MemoryCard(Card):
     blocks: dict[int, bytes] = field(default_factory=dict)
 
     def place(self, offset: int) -> int | None:
-        """Where an offset really is."""
+        """Where an offset really is; None for nowhere."""
         if not self.real or offset < self.real:
             return offset
         if self.how == "error":
@@ -25,14 +25,12 @@ class MemoryCard(Card):
         return offset % self.real if self.how == "wrap" else None
 
     def read(self, view: memoryview, offset: int) -> None:
-        """Block by block."""
         for start in range(0, len(view), IO_BLOCK):
             place = self.place(offset + start)
             zeros = bytes(IO_BLOCK)
             view[start : start + IO_BLOCK] = self.blocks.get(place, zeros) if place is not None else zeros
 
     def write(self, view: memoryview, offset: int) -> None:
-        """Block by block."""
         for start in range(0, len(view), IO_BLOCK):
             place = self.place(offset + start)
             if place is not None and place not in self.worn:
@@ -40,15 +38,15 @@ class MemoryCard(Card):
             self.written += IO_BLOCK
 
     def sync(self) -> None:
-        """Nothing is kept back."""
+        """Does nothing: no write is kept back."""
 
     def punch(self, span: Span) -> bool:
-        """It cannot."""
+        """False: the kernel vouches for no zeros on this card."""
         return False
 
     def discard(self, span: Span, answered: Callable[[], object]) -> None:
-        """It does not listen."""
+        """Does nothing, as a card that does not listen."""
 
     def is_gone(self) -> bool:
-        """It never is."""
+        """Never true: nobody pulls this card out."""
         return False

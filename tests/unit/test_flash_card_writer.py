@@ -27,8 +27,8 @@ MIB = 1 << 20
 SIZE = 8 * MIB
 
 
-def archive(*mapped: Span) -> Archive:
-    """Of an image whose mapped blocks hold the number of their range."""
+def image_archive(*mapped: Span) -> Archive:
+    """The archive of an image whose mapped blocks hold the number of their range."""
     sha256 = [hashlib.sha256(bytes([number]) * span.size).hexdigest() for number, span in enumerate(mapped, 1)]
     ranges = tuple(map(MappedRange, mapped, sha256))
     file = ImageFile("b.img.zst", 1, "")
@@ -37,7 +37,7 @@ def archive(*mapped: Span) -> Archive:
 
 
 def test_every_block_of_the_image_is_late_or_mapped_or_a_hole_and_only_one_of_them() -> None:
-    layout = CardLayout.for_card(archive(Span(0, 2 * MIB), Span(4 * MIB, 5 * MIB)), 64 * MIB)
+    layout = CardLayout.for_card(image_archive(Span(0, 2 * MIB), Span(4 * MIB, 5 * MIB)), 64 * MIB)
     together = sorted([*layout.late, *layout.mapped, *layout.holes])
     assert total_size(together) == SIZE
     assert all(one.end == other.start for one, other in itertools.pairwise(together))
@@ -48,7 +48,7 @@ def test_every_block_of_the_image_is_late_or_mapped_or_a_hole_and_only_one_of_th
 
 
 def test_a_gap_between_two_writes_goes_with_them_but_never_a_boot_sector() -> None:
-    layout = CardLayout.for_card(archive(Span(2 * MIB, 3 * MIB + 8192), Span(3 * MIB + 16384, 4 * MIB)), 64 * MIB)
+    layout = CardLayout.for_card(image_archive(Span(2 * MIB, 3 * MIB + 8192), Span(3 * MIB + 16384, 4 * MIB)), 64 * MIB)
     assert layout.write_spans(Span(2 * MIB, 6 * MIB), 8192) == [
         (2 * MIB, 3 * MIB),
         (3 * MIB + 4096, 4 * MIB),
@@ -85,13 +85,13 @@ def test_a_card_that_holds_a_quarter_of_the_samples_is_compared(there: int, expe
     for number, span in enumerate(spans[:there], 1):
         for offset in range(span.start, span.end, IO_BLOCK):
             card.blocks[offset] = bytes([number]) * IO_BLOCK
-    assert has_earlier_image(card, archive(*spans)) is expected
+    assert has_earlier_image(card, image_archive(*spans)) is expected
 
 
 def test_only_blocks_that_are_not_zero_are_written_to_clear_a_hole() -> None:
     card = MemoryCard("/dev/sdz", -1, 64 * MIB)
     card.blocks = {offset: b"x" * IO_BLOCK for offset in (2 * MIB, 5 * MIB, 6 * MIB, 20 * MIB)}
-    clear_holes(card, CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size), SIZE, CardProgress("card"))
+    clear_holes(card, CardLayout.for_card(image_archive(Span(0, 3 * MIB)), card.size), SIZE, CardProgress("card"))
     assert card.written == 2 * IO_BLOCK
     assert not any(card.blocks[5 * MIB]) and not any(card.blocks[6 * MIB])
     assert any(card.blocks[2 * MIB]), "it is mapped, and written later"
@@ -107,10 +107,10 @@ def test_a_card_that_really_erases_answers_all_the_while(monkeypatch: pytest.Mon
 def test_a_card_that_takes_writes_and_drops_them_is_not_said_not_to_boot() -> None:
     card = MemoryCard("/dev/sdz", -1, 64 * MIB, worn=frozenset([0]), blocks={0: b"x" * IO_BLOCK})
     with pytest.raises(CardError, match="does not keep its boot sectors"):
-        erase_boot_data(card, CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size))
+        erase_boot_data(card, CardLayout.for_card(image_archive(Span(0, 3 * MIB)), card.size))
     assert "/dev/sdz may still boot" in card_fate(card)
     card.worn = frozenset()
-    erase_boot_data(card, CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size))
+    erase_boot_data(card, CardLayout.for_card(image_archive(Span(0, 3 * MIB)), card.size))
     assert card_fate(card) == "/dev/sdz does not boot now"
     card.blocks[0] = b"x" * IO_BLOCK
     assert "/dev/sdz may still boot" in card_fate(card), "it has lost what it took"
@@ -126,7 +126,7 @@ def test_whatever_fails_before_the_proof_the_card_does_not_boot(monkeypatch: pyt
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(module, "check_changes", broken)
-    layout = CardLayout.for_card(archive(Span(0, 3 * MIB)), card.size)
+    layout = CardLayout.for_card(image_archive(Span(0, 3 * MIB)), card.size)
     with pytest.raises(OSError, match="Cannot allocate memory"):
         finish_or_erase(card, layout, [(Span(0, IO_BLOCK), b"b" * IO_BLOCK)], CardProgress("card"))
     assert any(card.blocks[0]) is card.may_boot is worn

@@ -18,25 +18,25 @@ NEEDED = 2 * 10**9
 SERIAL = "000000001206"
 
 
-def why(device: Device, *serials: str, swapped: tuple[str, ...] = ()) -> str:
-    """Empty when it may be written."""
+def refusal_text(device: Device, *serials: str, swapped: tuple[str, ...] = ()) -> str:
+    """Why the disk is refused; empty when it may be written."""
     return device_refusal(device, NEEDED, serials, swapped) or ""
 
 
 def test_a_card_in_a_reader_may_be_written() -> None:
-    assert why(disk(part(), part("sdb2", fstype="ext4"))) == ""
+    assert refusal_text(disk(part(), part("sdb2", fstype="ext4"))) == ""
 
 
 @pytest.mark.parametrize("point", ["/", "/boot/firmware", "/usr", "/home"])
 def test_the_disk_that_the_system_runs_from_never(point: str) -> None:
     system = disk(part(mountpoints=[None, point]))
-    assert why(system, SERIAL) == f"is what this machine runs from ({point})"
+    assert refusal_text(system, SERIAL) == f"is what this machine runs from ({point})"
 
 
 def test_the_system_may_stand_deep_below_it() -> None:
     root = part("vg-root", type="lvm", fstype="ext4", mountpoints=["/"])
     locked = part("sdb3_crypt", type="crypt", fstype="LVM2_member", children=[root])
-    assert "runs from" in why(disk(part("sdb3", fstype="crypto_LUKS", children=[locked])), SERIAL)
+    assert "runs from" in refusal_text(disk(part("sdb3", fstype="crypto_LUKS", children=[locked])), SERIAL)
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_the_system_may_stand_deep_below_it() -> None:
     ],
 )
 def test_a_disk_of_which_any_part_is_in_use_never(below: dict[str, Any], words: str) -> None:
-    assert why(disk(below), SERIAL).startswith(words)
+    assert refusal_text(disk(below), SERIAL).startswith(words)
 
 
 @pytest.mark.parametrize(
     "file_system", ["ext4", "btrfs", "xfs", "ntfs", "exfat", "f2fs", "hfsplus", "iso9660", "bcachefs"]
 )
 def test_an_ordinary_file_system_is_no_reason(file_system: str) -> None:
-    assert why(disk(part(fstype=file_system))) == ""
+    assert refusal_text(disk(part(fstype=file_system))) == ""
 
 
 def test_every_kind_of_member_that_this_blkid_knows_is_refused_by_name() -> None:
@@ -78,7 +78,7 @@ def test_every_kind_of_member_that_this_blkid_knows_is_refused_by_name() -> None
     known = subprocess.run(["blkid", "-k"], capture_output=True, text=True, check=True).stdout.split()
     parts = {name for name in known if name.endswith("_member") or name.startswith(("DM_", "crypto_", "drbd"))}
     assert len(parts) > 10
-    assert [name for name in sorted(parts) if not why(disk(part(fstype=name))).startswith("holds ")] == []
+    assert [name for name in sorted(parts) if not refusal_text(disk(part(fstype=name))).startswith("holds ")] == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_pool_s_disk_is_told_from_a_file_system_by_its_superblock(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file_system: str, offset: int, count: int, words: str
 ) -> None:
     """lsblk and blkid call both by the same name."""
-    said_of(monkeypatch, f"ID_FS_TYPE={file_system}\n", 2048, 8192)
+    fake_blkid(monkeypatch, f"ID_FS_TYPE={file_system}\n", 2048, 8192)
     card = tmp_path / "card"
     card.write_bytes(bytes((1 << 20) + offset) + bytes([count]) + bytes(8))
     seen = contents_refusal(read_contents(disk(path=str(card)))[1:]) or ""
@@ -102,20 +102,20 @@ def test_a_pool_s_disk_is_told_from_a_file_system_by_its_superblock(
 
 
 def test_swap_that_lsblk_does_not_show() -> None:
-    assert why(disk(part(fstype=None)), SERIAL, swapped=("sdb1",)).startswith("is swapped to (sdb1)")
+    assert refusal_text(disk(part(fstype=None)), SERIAL, swapped=("sdb1",)).startswith("is swapped to (sdb1)")
 
 
 def test_a_disk_without_partitions_can_be_in_use_itself() -> None:
-    assert why(disk(fstype="crypto_LUKS")).startswith("holds LUKS (sdb)")
-    assert why(disk(mountpoints=["/mnt"])).startswith("is mounted at /mnt")
+    assert refusal_text(disk(fstype="crypto_LUKS")).startswith("holds LUKS (sdb)")
+    assert refusal_text(disk(mountpoints=["/mnt"])).startswith("is mounted at /mnt")
 
 
 def test_a_disk_that_is_not_removable_only_when_its_serial_is_named() -> None:
     fixed = disk(rm=False)
-    assert why(fixed) == f"is not removable: SERIAL='{SERIAL}' says that you mean it"
-    assert why(fixed, "another") != ""
-    assert why(fixed, SERIAL) == ""
-    assert why(disk(rm=False, serial=None), "") == "is not removable"
+    assert refusal_text(fixed) == f"is not removable: SERIAL='{SERIAL}' says that you mean it"
+    assert refusal_text(fixed, "another") != ""
+    assert refusal_text(fixed, SERIAL) == ""
+    assert refusal_text(disk(rm=False, serial=None), "") == "is not removable"
 
 
 @pytest.mark.parametrize(("kind", "removable"), [("SD", True), ("MMC", False)])
@@ -124,21 +124,21 @@ def test_a_card_in_a_built_in_slot_is_removable_and_soldered_memory_is_not(
 ) -> None:
     (tmp_path / "mmcblk0/device").mkdir(parents=True)
     (tmp_path / "mmcblk0/device/type").write_text(f"{kind}\n")
-    assert (why(disk(name="mmcblk0", rm=False, sys=tmp_path)) == "") is removable
+    assert (refusal_text(disk(name="mmcblk0", rm=False, sys=tmp_path)) == "") is removable
 
 
 def test_a_loop_device_only_when_the_file_behind_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "loop0/loop").mkdir(parents=True)
     (tmp_path / "loop0/loop/backing_file").write_text("/tmp/card\n")
     found = disk(name="loop0", type="loop", rm=False, serial=None, model=None, sys=tmp_path)
-    assert why(found) == "is a loop device: SERIAL='/tmp/card' says that you mean it"
-    assert why(found, "/tmp/card") == ""
+    assert refusal_text(found) == "is a loop device: SERIAL='/tmp/card' says that you mean it"
+    assert refusal_text(found, "/tmp/card") == ""
 
 
 def test_a_disk_whose_sectors_are_not_those_of_the_image_s_tables_never() -> None:
     """It would keep every byte, and show no partition."""
     reason = "has sectors of 4096 bytes, images are made for 512, and would not boot: use another"
-    assert why(parse_device(node() | {"log-sec": 4096}), SERIAL) == reason
+    assert refusal_text(parse_device(node() | {"log-sec": 4096}), SERIAL) == reason
 
 
 def test_the_kernel_counts_the_cards_of_a_reader(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_no_name_of_a_card_steers_the_terminal() -> None:
     assert disk(model="\x1b[2JCard", serial="1\x9b2").display_name == "/dev/sdb, 64 GB, ?[2JCard, serial 1?2"
 
 
-def said_of(monkeypatch: pytest.MonkeyPatch, blkid: str, start: int, size: int) -> list[tuple[str, ...]]:
-    """Makes blkid say this of a disk of 64 GB with one partition, in sectors; how it is asked then."""
+def fake_blkid(monkeypatch: pytest.MonkeyPatch, blkid: str, start: int, size: int) -> list[tuple[str, ...]]:
+    """Makes blkid say this of a disk of 64 GB with one partition, in sectors. Returns what it was asked."""
     words: list[tuple[str, ...]] = []
     one = {"node": "/dev/sdb1", "start": start, "size": size, "name": "a\x1b[31mb"}
 
@@ -166,30 +166,31 @@ def said_of(monkeypatch: pytest.MonkeyPatch, blkid: str, start: int, size: int) 
 
 
 def test_what_a_card_brings_is_shown_without_its_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    said_of(monkeypatch, "", 2048, 8192)
+    fake_blkid(monkeypatch, "", 2048, 8192)
     assert [one.listing_line for one in read_contents(disk())] == ["sdb1           4.2 MB  unknown    a?[31mb"]
-    said_of(monkeypatch, "ID_FS_TYPE=ext4\nID_FS_LABEL=\x1b]0;root\x07\n", 2048, 8192)
+    fake_blkid(monkeypatch, "ID_FS_TYPE=ext4\nID_FS_LABEL=\x1b]0;root\x07\n", 2048, 8192)
     assert read_contents(disk())[1].label == "?]0;root?"
 
 
 def test_a_partition_that_reaches_past_the_end_is_looked_at_as_far_as_there_is_a_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = said_of(monkeypatch, "", 2048, 1 << 28)
+    words = fake_blkid(monkeypatch, "", 2048, 1 << 28)
     read_contents(disk())
     assert words[-1][2:6] == ("--offset", "1048576", "--size", str(64 * 10**9 - (1 << 20)))
 
 
 def test_a_table_for_other_sectors_hides_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    said_of(monkeypatch, "ID_PART_TABLE_TYPE=PMBR\n", 1, 1000)
+    fake_blkid(monkeypatch, "ID_PART_TABLE_TYPE=PMBR\n", 1, 1000)
     refusal = contents_refusal(read_contents(disk())) or ""
     assert refusal.startswith("holds a partition table that cannot be read (sdb)")
 
 
 def test_too_small_empty_and_write_protected() -> None:
-    assert why(disk(size=NEEDED - 512)) == ("is too small: it has 2 GB (1999999488), the image needs 2 GB (2000000000)")
-    assert why(disk(size=0)) == "is empty: there is no card in it"
-    assert "lock" in why(disk(ro=True))
+    small = refusal_text(disk(size=NEEDED - 512))
+    assert small == "is too small: it has 2 GB (1999999488), the image needs 2 GB (2000000000)"
+    assert refusal_text(disk(size=0)) == "is empty: there is no card in it"
+    assert "lock" in refusal_text(disk(ro=True))
 
 
 def test_a_disk_is_named_by_name_path_or_link(tmp_path: Path) -> None:

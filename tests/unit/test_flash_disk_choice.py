@@ -40,7 +40,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> list[Device]:
     return found
 
 
-def chosen(named: Sequence[str], *serials: str, yes: bool = True) -> list[str]:
+def chosen_names(named: Sequence[str], *serials: str, yes: bool = True) -> list[str]:
     """Names of the disks that would be written."""
     choice = Choice(named, serials, yes)
     disks = choice.choose(NEEDED)
@@ -49,7 +49,7 @@ def chosen(named: Sequence[str], *serials: str, yes: bool = True) -> list[str]:
 
 
 def test_a_named_card_with_its_serial_needs_no_question(present: list[Device]) -> None:
-    assert chosen(["/dev/sdb"], SERIAL) == ["sdb"]
+    assert chosen_names(["/dev/sdb"], SERIAL) == ["sdb"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_without_a_question_each_disk_is_proven_by_its_serial(
     present: list[Device], named: list[str], serials: list[str], words: str
 ) -> None:
     with pytest.raises(BoardllamaError) as caught:
-        chosen(named, *serials)
+        chosen_names(named, *serials)
     assert words in str(caught.value)
 
 
@@ -80,7 +80,7 @@ def test_all_is_all_that_may_be_written(present: list[Device]) -> None:
 def test_what_lies_on_it_is_looked_at_too(present: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "read_contents", lambda device: [Content("sdb2", 10**9, "LVM2_member", "")])
     with pytest.raises(BoardllamaError, match=r"/dev/sdb holds LVM \(sdb2\)"):
-        chosen(["sdb"], SERIAL)
+        chosen_names(["sdb"], SERIAL)
 
 
 @pytest.mark.parametrize("removable", [True, False])
@@ -90,12 +90,12 @@ def test_a_serial_that_two_disks_share_proves_none_of_them(
 ) -> None:
     present.append(disk(name="sdd", rm=removable))
     with pytest.raises(BoardllamaError, match=f"SERIAL='{SERIAL}' is that of /dev/sdb and /dev/sdd, and proves none"):
-        chosen(named, SERIAL, yes=yes)
+        chosen_names(named, SERIAL, yes=yes)
 
 
 def test_the_empty_slots_of_a_reader_share_its_serial_with_the_card(present: list[Device]) -> None:
     present += [disk(name="sdd", size=0), disk(name="sde", size=0)]
-    assert chosen(["sdb"], SERIAL) == ["sdb"]
+    assert chosen_names(["sdb"], SERIAL) == ["sdb"]
 
 
 def test_what_came_while_the_choice_waited_is_looked_at_again(
@@ -103,7 +103,7 @@ def test_what_came_while_the_choice_waited_is_looked_at_again(
 ) -> None:
     looks += [[], [Content("sdb", 10**9, "crypto_LUKS", "")]]
     with pytest.raises(BoardllamaError, match=r"/dev/sdb holds LUKS \(sdb\)"):
-        chosen(["sdb"], SERIAL)
+        chosen_names(["sdb"], SERIAL)
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[list[Content]]:
     return found
 
 
-def opens(monkeypatch: pytest.MonkeyPatch, now: Device, found: list[Content], size: int = 64 * 10**9) -> None:
-    """Opens sdb as it was shown, when it is this now."""
+def open_shown(monkeypatch: pytest.MonkeyPatch, now: Device, found: list[Content], size: int = 64 * 10**9) -> None:
+    """Opens sdb as it was shown, on a machine where it is `now`."""
 
     @contextmanager
     def opened(path: Path, stop: threading.Event) -> Iterator[MemoryCard]:
@@ -131,7 +131,7 @@ def opens(monkeypatch: pytest.MonkeyPatch, now: Device, found: list[Content], si
 def test_the_card_that_was_shown_is_written_although_udev_has_named_its_file_systems_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    opens(monkeypatch, replace(disk(part(label="PHOTOS")), sequence="46"), list(SHOWN))
+    open_shown(monkeypatch, replace(disk(part(label="PHOTOS")), sequence="46"), list(SHOWN))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_another_card_in_the_same_reader_is_not_written(
     with pytest.raises(
         BoardllamaError, match=r"another card is in the reader now.*: nothing was written, run the same"
     ):
-        opens(monkeypatch, replace(disk(), sequence=sequence), found, size)
+        open_shown(monkeypatch, replace(disk(), sequence=sequence), found, size)
 
 
 def test_a_disk_that_cannot_be_looked_at_is_not_written(present: list[Device], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_a_disk_that_cannot_be_looked_at_is_not_written(present: list[Device], m
 
     monkeypatch.setattr(module, "read_contents", broken)
     with pytest.raises(BoardllamaError, match=r"cannot be looked at \(blkid: Input/output error\)"):
-        chosen(["sdb"], SERIAL)
+        chosen_names(["sdb"], SERIAL)
 
 
 def test_an_image_that_cannot_be_read_any_more_is_one_line() -> None:

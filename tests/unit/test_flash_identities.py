@@ -16,15 +16,15 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINq+JwvWvQl44f5sMKerhcg4F613tQeIMFxbu
 SHA256 = "ab" * 32
 
 
-def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
-    """A CSV file."""
+def write_table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    """The path of a CSV file with this text."""
     path = folder / "boards.csv"
     path.write_bytes(text.encode(encoding))
     return path
 
 
 def test_a_row_is_a_card_and_options_hold_where_it_is_silent(tmp_path: Path) -> None:
-    path = table(tmp_path, "hostname,timezone\nkitchen,Europe/Berlin\n\ncellar,\n")
+    path = write_table(tmp_path, "hostname,timezone\nkitchen,Europe/Berlin\n\ncellar,\n")
     first, second = identities_from_csv(path, [("timezone", "UTC"), ("ssh_key", KEY)])
     assert (first.hostname, first.timezone, first.ssh_keys) == ("kitchen", "Europe/Berlin", (KEY,))
     assert (second.hostname, second.timezone) == ("cellar", "UTC")
@@ -32,14 +32,14 @@ def test_a_row_is_a_card_and_options_hold_where_it_is_silent(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_spreadsheet_may_write_semicolons_and_a_mark(tmp_path: Path, encoding: str) -> None:
-    path = table(tmp_path, "hostname;wifi_ssid;wifi_password\r\nkitchen;home;correct horse\r\n", encoding)
+    path = write_table(tmp_path, "hostname;wifi_ssid;wifi_password\r\nkitchen;home;correct horse\r\n", encoding)
     (found,) = identities_from_csv(path, [])
     assert (found.hostname, found.wifi_ssid) == ("kitchen", "home")
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
 def test_a_spreadsheet_that_saves_no_utf_8_is_told_so(tmp_path: Path, encoding: str) -> None:
-    path = table(tmp_path, "hostname,wifi_ssid,wifi_password\nkitchen,Café,correct horse\n", encoding)
+    path = write_table(tmp_path, "hostname,wifi_ssid,wifi_password\nkitchen,Café,correct horse\n", encoding)
     with pytest.raises(BoardllamaError) as caught:
         identities_from_csv(path, [])
     assert str(caught.value) == f"CSV={path} is not UTF-8: save it as CSV UTF-8"
@@ -47,7 +47,7 @@ def test_a_spreadsheet_that_saves_no_utf_8_is_told_so(tmp_path: Path, encoding: 
 
 def test_blanks_in_the_quotation_marks_of_a_password_are_its_own(tmp_path: Path) -> None:
     text = '"hostname ", wifi_ssid , wifi_password\n" kitchen", home , correct horse \nhall,home," a ""b"" c, "\n'
-    kitchen, hall = identities_from_csv(table(tmp_path, text), [])
+    kitchen, hall = identities_from_csv(write_table(tmp_path, text), [])
     assert (kitchen.hostname, kitchen.wifi_ssid, kitchen.wifi_password) == ("kitchen", "home", "correct horse")
     assert hall.wifi_password == ' a "b" c, '
 
@@ -69,11 +69,11 @@ def test_blanks_in_the_quotation_marks_of_a_password_are_its_own(tmp_path: Path)
 )
 def test_all_that_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(BoardllamaError) as caught:
-        identities_from_csv(table(tmp_path, text), [])
+        identities_from_csv(write_table(tmp_path, text), [])
     assert words in str(caught.value)
 
 
-def made(*words: str) -> str:
+def make_output(*words: str) -> str:
     """What `make flash` with these words would run."""
     command = ["make", "-C", str(REPO), "-n", "flash", "IMAGE=x", *words]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -83,11 +83,11 @@ def test_a_secret_may_come_by_the_environment_where_no_log_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `make flash API_KEY=…` gives it: sudo logs command lines, and `ps` shows them."""
-    said = made("API_KEY=sk-0123456789", "WIFI_PASSWORD=correct horse")
+    said = make_output("API_KEY=sk-0123456789", "WIFI_PASSWORD=correct horse")
     assert "sk-01" not in said and "correct" not in said
     assert "--from-environment wifi_password" in said and "--from-environment api_key" in said
     monkeypatch.setenv("BOARDLLAMA_API_KEY", "sk-0123456789")
-    assert "--from-environment api_key" in made(), "given before the command, where ps does not show it"
+    assert "--from-environment api_key" in make_output(), "given before the command, where ps does not show it"
     monkeypatch.delenv("BOARDLLAMA_API_KEY")
     with pytest.raises(BoardllamaError, match="there is no variable BOARDLLAMA_API_KEY"):
         main([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
@@ -99,7 +99,7 @@ def test_a_secret_may_come_by_the_environment_where_no_log_has_it(
 def test_the_key_of_another_program_goes_onto_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "sk-cloud")
     monkeypatch.setenv("WIFI_PASSWORD", "correct horse")
-    assert "--from-environment" not in made()
+    assert "--from-environment" not in make_output()
 
 
 def test_make_hands_secrets_on_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,12 +119,12 @@ def test_make_hands_secrets_on_as_they_were_given(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("no", ["", "0", "no", "false"])
 def test_no_is_not_yes(no: str) -> None:
-    said = made(f"YES={no}", f"EVERYTHING={no}")
+    said = make_output(f"YES={no}", f"EVERYTHING={no}")
     assert "--yes" not in said and "--everything" not in said
 
 
 def test_yes_and_a_serial_with_a_blank() -> None:
-    said = made("YES=1", "EVERYTHING=1", "SERIAL=/var/my card")
+    said = make_output("YES=1", "EVERYTHING=1", "SERIAL=/var/my card")
     assert "--yes --everything" in said
     assert "--serial '/var/my card'" in said, "one serial with a blank, or two"
 
@@ -159,8 +159,8 @@ def test_several_cards_share_keys_but_no_name_and_no_address() -> None:
             refuse_twins(identity_from_options(values), 5)
 
 
-def result(hostname: str, verdict: CardVerdict = CardVerdict.PASS, sha256: str = SHA256) -> Result:
-    """Of a card."""
+def card_result(hostname: str, verdict: CardVerdict = CardVerdict.PASS, sha256: str = SHA256) -> Result:
+    """What became of a card with this host name."""
     values = [("hostname", hostname), ("wifi_ssid", "home"), ("wifi_password", "correct horse")]
     identity = identity_from_options(values)
     return Result("/dev/sdb", "1", "b.img.zst", sha256, public_values(identity), 1, 1.0, verdict, "", "2026-01-01")
@@ -170,12 +170,12 @@ def test_only_what_passed_with_this_image_is_done(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     assert passed_identities(path, SHA256) == []
     for one_result in (
-        result("good"),
-        result("bad", CardVerdict.FAIL),
-        result("cut", CardVerdict.INTERRUPTED),
-        result("older", sha256="cd" * 32),
-        result("again"),
-        result("again", CardVerdict.FAIL),
+        card_result("good"),
+        card_result("bad", CardVerdict.FAIL),
+        card_result("cut", CardVerdict.INTERRUPTED),
+        card_result("older", sha256="cd" * 32),
+        card_result("again"),
+        card_result("again", CardVerdict.FAIL),
     ):
         append_result(path, one_result)
     assert passed_identities(path, SHA256) == [{"hostname": ["good"], "wifi_ssid": ["home"]}]
@@ -199,8 +199,8 @@ def test_results_that_root_begins_are_those_of_the_folder_s_owner(
 
 def test_a_line_that_a_power_cut_tore_stays_alone(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    append_result(path, result("one"))
+    append_result(path, card_result("one"))
     path.write_bytes(path.read_bytes()[:-20])
-    append_result(path, result("two"))
+    append_result(path, card_result("two"))
     assert [found["hostname"] for found in passed_identities(path, SHA256)] == [["two"]]
     assert len(path.read_text().splitlines()) == 2

@@ -24,17 +24,17 @@ GOOD: dict[str, Any] = {
 }
 
 
-def manifest(**values: Any) -> ImageManifest:
-    """With some values changed."""
+def parsed_manifest(**values: Any) -> ImageManifest:
+    """A good manifest with some values changed, parsed."""
     return ImageManifest.parse(json.dumps(GOOD | values).encode())
 
 
 def test_what_it_says() -> None:
-    found = manifest()
+    found = parsed_manifest()
     assert found.image.name == "b.img.zst"
     assert found.boot_sectors == ((0, 17408), (32768, 32768 + (8 << 20)))
     assert found.identity == (16 << 20, 48 << 20)
-    assert manifest(identity=None).identity is None
+    assert parsed_manifest(identity=None).identity is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_it_says() -> None:
 )
 def test_a_manifest_that_cannot_be_flashed_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(BoardllamaError, match=words):
-        manifest(**values)
+        parsed_manifest(**values)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"format": 1}'])
@@ -63,40 +63,40 @@ def test_something_else_is_one_line(content: bytes) -> None:
         ImageManifest.parse(content)
 
 
-def block_map(ranges: str, size: int = 40960, block: int = 4096, kind: str = "sha256") -> BlockMap:
-    """As bmaptool writes it."""
+def parsed_map(ranges: str, size: int = 40960, block: int = 4096, kind: str = "sha256") -> BlockMap:
+    """A block map, parsed from what bmaptool writes."""
     return BlockMap.parse(
         f"""<?xml version="1.0" ?><bmap version="2.0"><ImageSize> {size} </ImageSize><BlockSize> {block} </BlockSize>
         <ChecksumType> {kind} </ChecksumType><BlockMap>{ranges}</BlockMap></bmap>""".encode()
     )
 
 
-def one(blocks: str) -> str:
-    """A range."""
+def range_element(blocks: str) -> str:
+    """The element of a range of blocks."""
     return f'<Range chksum="{SHA256}"> {blocks} </Range>'
 
 
 def test_ranges_and_holes() -> None:
-    found = block_map(one("0-1") + one("4"), size=40960)
+    found = parsed_map(range_element("0-1") + range_element("4"), size=40960)
     assert found.mapped_spans == [(0, 8192), (16384, 20480)]
     assert found.hole_spans == [(8192, 16384), (20480, 40960)]
 
 
 def test_the_last_range_ends_with_the_image() -> None:
-    assert block_map(one("9"), size=9 * 4096 + 512).mapped_spans == [(36864, 37376)]
+    assert parsed_map(range_element("9"), size=9 * 4096 + 512).mapped_spans == [(36864, 37376)]
 
 
 @pytest.mark.parametrize(
     "made",
     [
-        lambda: block_map(""),
-        lambda: block_map(one("0"), kind="sha1"),
-        lambda: block_map(one("4") + one("0-1")),
-        lambda: block_map(one("0-4") + one("4-5")),
-        lambda: block_map(one("20")),
-        lambda: block_map(one("x")),
-        lambda: block_map("<Range> 0 </Range>"),
-        lambda: block_map(one("0"), block=1000),
+        lambda: parsed_map(""),
+        lambda: parsed_map(range_element("0"), kind="sha1"),
+        lambda: parsed_map(range_element("4") + range_element("0-1")),
+        lambda: parsed_map(range_element("0-4") + range_element("4-5")),
+        lambda: parsed_map(range_element("20")),
+        lambda: parsed_map(range_element("x")),
+        lambda: parsed_map("<Range> 0 </Range>"),
+        lambda: parsed_map(range_element("0"), block=1000),
         lambda: BlockMap.parse(b"no XML"),
         lambda: BlockMap.parse(b"<bmap/>"),
     ],

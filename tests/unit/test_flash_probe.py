@@ -18,15 +18,15 @@ MIB = 1 << 20
 SIZE = 64 * GB // 512 * 512
 
 
-def probe(card: MemoryCard) -> None:
-    """To its end."""
+def run_probe(card: MemoryCard) -> None:
+    """Probes the card to the end."""
     Probe(card, CardProgress("card")).run()
 
 
 @pytest.mark.parametrize("size", [4 * MIB, 100 * MIB, 2 * GB, SIZE])
 def test_a_good_card_passes_and_little_is_written(size: int) -> None:
     card = MemoryCard("/dev/sdz", -1, size)
-    probe(card)
+    run_probe(card)
     assert card.written <= max(size // 1000, 400 << 10)
 
 
@@ -52,7 +52,7 @@ def test_a_full_disk_under_a_file_is_not_called_a_fake_card(
 def test_a_fake_is_found_whatever_it_has_and_does(how: str, real: int) -> None:
     card = MemoryCard("/dev/sdz", -1, SIZE, real=real // 4096 * 4096, how=how)
     with pytest.raises(CardError, match=f"this card says 64 GB and holds {real / GB:.2g}"):
-        probe(card)
+        run_probe(card)
 
 
 @pytest.mark.parametrize("how", ["wrap", "drop", "error"])
@@ -65,7 +65,7 @@ def test_a_card_that_lacks_its_last_block_alone_is_no_good(how: str) -> None:
 
 def test_the_words_are_plain() -> None:
     with pytest.raises(CardError) as caught:
-        probe(MemoryCard("/dev/sdz", -1, SIZE, real=8 * GB, how="wrap"))
+        run_probe(MemoryCard("/dev/sdz", -1, SIZE, real=8 * GB, how="wrap"))
     assert str(caught.value) == (
         "this card says 64 GB and holds 8 GB. It is a fake or broken, and loses what is written to it: give it back, "
         "use another"
@@ -75,14 +75,14 @@ def test_the_words_are_plain() -> None:
 def test_a_card_that_keeps_nothing_is_not_called_a_fake() -> None:
     card = MemoryCard("/dev/sdz", -1, SIZE, real=4096, how="drop")
     with pytest.raises(CardError, match="keeps nothing of what is written to it"):
-        probe(card)
+        run_probe(card)
 
 
 def test_a_worn_spot_is_not_called_a_fake() -> None:
     card = MemoryCard("/dev/sdz", -1, SIZE)
     card.worn = frozenset([Probe(card, CardProgress("card")).mark_offsets()[20]])
     with pytest.raises(CardError, match="does not keep what is written at 20 GB of 64 GB: it is worn"):
-        probe(card)
+        run_probe(card)
 
 
 def test_two_runs_have_different_marks() -> None:

@@ -34,11 +34,11 @@ def test_a_gap_joins() -> None:
 
 
 def random_spans(source: random.Random) -> list[Span]:
-    """Some, that may overlap."""
+    """Some spans, which may overlap."""
     starts = [source.randrange(95) for _ in range(source.randrange(6))]
     return [Span(start, start + source.randrange(1, 12)) for start in starts]
 
 
 def bytes_of(spans: list[Span]) -> set[int]:
-    """One by one."""
+    """The number of every byte in the spans."""
     return {byte for span in spans for byte in range(span.start, span.end)}

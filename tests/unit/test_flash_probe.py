@@ -60,7 +60,7 @@ def test_a_card_that_lacks_its_last_block_alone_is_no_good(how: str) -> None:
     """An image may end there."""
     card = MemoryCard("/dev/sdz", -1, SIZE, real=SIZE - IO_BLOCK, how=how)
     with pytest.raises(CardError, match="It is a fake or broken"):
-        probe(card)
+        run_probe(card)
 
 
 def test_the_words_are_plain() -> None:

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
+import pytest
 import requests
 
 from deploy.vm.ports import free_ports
@@ -44,3 +46,13 @@ def await_answer(port: int) -> None:
         except requests.ConnectionError:
             time.sleep(0.05)
     raise AssertionError(f"nothing answers at port {port}")
+
+
+Ports = Callable[[str], int]
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
+    """The port of a server of a manner (tests/faults/on_target/fake_server.py), which is started once."""
+    with ExitStack() as servers:
+        yield cache(lambda manner: servers.enter_context(running(tmp_path_factory.mktemp(manner), manner)))

@@ -1,4 +1,4 @@
-"""In the place of systemctl on a target in a folder: it starts what systemd would, and notes what it is asked."""
+"""In the place of systemd's programs on a target in a folder: they start what it would, and note the call."""
 
 from pathlib import Path
 
@@ -18,9 +18,18 @@ restart)
     test ! -e {folder}/refusal || {{ cat {folder}/refusal >&2; exit 1; }}
     release=$(readlink -f $(sed -n 's|^ExecStart=\\(.*\\)/boardllama launch$|\\1|p' {folder}/loaded))
     printf '127.0.0.1 11434\\nrelease %s\\n' ${{release##*/}} >{started} ;;
+is-active) test -e {folder}/switching ;;
 show) printf 'ActiveState=%s\\nResult=exit-code\\nExecMainStatus=78\\n' "$(cat {folder}/state)" ;;
 esac
 """
+
+
+# Notes the unit that it is to start, which is the one of a switch.
+SYSTEMD_RUN = """#!/bin/sh
+test ! -e {folder}/refusal || {{ cat {folder}/refusal >&2; exit 1; }}
+printf '%s\\n' "$@" >{folder}/ran
+"""
+JOURNALCTL = "#!/bin/sh\necho its last line\n"
 
 
 class Systemd:
@@ -31,23 +40,33 @@ class Systemd:
         for folder in (self.folder, self.override.parent, places.STARTED.parent):
             folder.mkdir(parents=True, exist_ok=True)
         units = f"{self.override} {places.TRIAL} {places.PUBLIC_UNIT}"
-        self.program = self.folder / "systemctl"
-        self.program.write_text(SYSTEMCTL.format(folder=self.folder, units=units, started=places.STARTED))
-        self.program.chmod(0o755)
+        texts = {"systemctl": SYSTEMCTL, "systemd-run": SYSTEMD_RUN, "journalctl": JOURNALCTL}
+        for name, text in texts.items():
+            (self.folder / name).write_text(text.format(folder=self.folder, units=units, started=places.STARTED))
+            (self.folder / name).chmod(0o755)
         self.is_in("active")
 
     def is_in(self, state: str) -> None:
         """What it says of the unit from now on."""
         (self.folder / "state").write_text(state)
 
+    def switches(self) -> None:
+        """A switch is under way from now on."""
+        (self.folder / "switching").touch()
+
     def refuse(self, words: str) -> None:
-        """No restart succeeds."""
+        """Nothing is started any more."""
         (self.folder / "refusal").write_text(words)
 
     @property
     def loaded(self) -> str:
         """The unit as it was read last, which is what a restart starts."""
         return (self.folder / "loaded").read_text()
+
+    @property
+    def ran(self) -> list[str]:
+        """The words of the last systemd-run."""
+        return (self.folder / "ran").read_text().splitlines()
 
     @property
     def asked(self) -> list[str]:

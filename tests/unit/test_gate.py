@@ -1,9 +1,7 @@
 """The gate, before real servers of every manner: what it lets in, what it does not, and the reason that it gives."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import cache
+from collections.abc import Callable
 
 import pytest
 
@@ -11,22 +9,14 @@ from deploy.onboard import gate, places, switch
 from deploy.onboard.health import Unhealthy
 from deploy.onboard.releases import Release, current
 from deploy.onboard.switch import Outcome
-from tests.unit.llama_server import running
+from tests.unit.llama_server import Ports, ports
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.systemd import Systemd, systemd
 
-__all__ = ["systemd", "target"]
+__all__ = ["ports", "systemd", "target"]
 
-Ports = Callable[[str], int]
 MASKED = "Failed to restart ollama-cpp-server.service: Unit ollama-cpp-server.service is masked."
 FAILED = "Job for ollama-cpp-server.service failed because the control process exited with error code.\nSee …"
-
-
-@pytest.fixture(scope="module")
-def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
-    """The port of a server of a manner (tests/faults/on_target/fake_server.py), which is started once."""
-    with ExitStack() as servers:
-        yield cache(lambda manner: servers.enter_context(running(tmp_path_factory.mktemp(manner), manner)))
 
 
 @pytest.fixture

@@ -1,0 +1,68 @@
+"""A switch in a unit of its own: begun once at a time, and listened to until its verdict."""
+
+import json
+from typing import Any
+
+import pytest
+
+from deploy.onboard import follow, places
+from deploy.onboard.health import Unhealthy
+from tests.unit.onboard import Target, target
+from tests.unit.systemd import Systemd, systemd
+
+__all__ = ["systemd", "target"]
+
+
+def verdict(outcome: str | None, *lines: str, **more: Any) -> None:
+    """What a switch has said; no outcome while it goes on."""
+    places.VERDICT.parent.mkdir(exist_ok=True)
+    end = {"outcome": outcome} if outcome else {}
+    places.VERDICT.write_text(json.dumps({"release": "r1", "lines": lines, "reason": "", **end, **more}))
+
+
+def test_a_switch_is_begun_in_one_unit_that_systemd_starts_again_when_it_is_killed(
+    target: Target, systemd: Systemd
+) -> None:
+    """What an earlier switch has said is not taken for its verdict."""
+    verdict("COMMITTED")
+    release = target.add("r1")
+    follow.begin(release)
+    assert systemd.ran[-3:] == [str(release.folder / "boardllama"), "perform", "r1"]
+    assert {f"--unit={places.SWITCH_UNIT}", "--collect", "--property=Restart=on-abnormal"} <= set(systemd.ran)
+    assert not places.VERDICT.exists()
+
+
+def test_there_is_never_a_second_switch(target: Target, systemd: Systemd) -> None:
+    systemd.switches()
+    verdict(None, "trying r0")
+    with pytest.raises(Unhealthy, match="a switch is under way here: wait for it"):
+        follow.begin(target.add("r1"))
+    assert places.VERDICT.exists(), "the one under way is heard to its end"
+
+
+def test_a_switch_that_systemd_does_not_start_says_why(target: Target, systemd: Systemd) -> None:
+    systemd.refuse("Failed to connect to bus: No such file or directory\n")
+    with pytest.raises(Unhealthy, match=r"^the switch cannot be started: Failed to connect to bus: No such file"):
+        follow.begin(target.add("r1"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_good", "last"),
+    [("COMMITTED", True, "committed"), ("BACK", False, "taken back it answers 503"), ("REFUSED", False, "refused")],
+)
+def test_a_switch_is_heard_until_its_verdict(
+    target: Target, systemd: Systemd, outcome: str, is_good: bool, last: str
+) -> None:
+    said: list[str] = []
+    verdict(outcome, "trying r1", reason="it answers 503" if outcome == "BACK" else "")
+    assert follow.follow(said.append) is is_good
+    assert said == ["trying r1", last]
+
+
+def test_a_switch_that_ends_without_a_verdict_is_not_waited_for(
+    target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict(None, "trying r1")
+    monkeypatch.setattr(follow, "time", None)  # whoever waits fails
+    with pytest.raises(Unhealthy, match=f"the switch ended without a verdict: journalctl -u {places.SWITCH_UNIT}"):
+        follow.follow(print)

@@ -1,0 +1,139 @@
+"""`boardllama` on the target: what its verbs say, and the status that they end with."""
+
+import fcntl
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deploy.onboard import cli, lease, places, switch
+from deploy.onboard.releases import Release
+from deploy.vm.ports import free_ports
+from tests.unit.onboard import Target, consistent, target
+from tests.unit.systemd import Systemd, systemd
+
+__all__ = ["systemd", "target"]
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def say(target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Runs a verb: its exit status, what it says, and its errors. `own`: the release whose program it is."""
+    for module in (cli, lease):
+        monkeypatch.setattr(module, "LOCK", target.root / "run/boardllama/lock")
+    places.VERDICT.parent.mkdir()
+
+    def run(*words: str, own: str = "r1") -> tuple[int, str, str]:
+        monkeypatch.setattr(cli, "own", lambda: Release(places.RELEASES / own))
+        monkeypatch.setattr(sys, "argv", ["boardllama", *words])
+        capsys.readouterr()
+        status = cli.main()
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def status(say: Say) -> Callable[..., dict[str, Any]]:
+    """What a deploy is told."""
+    return lambda **own: dict(json.loads(say("status", **own)[1]))
+
+
+def serve(target: Target, name: str = "r1") -> Release:
+    """A release that is committed, and from which the server was started; nothing answers at its port."""
+    release = target.add(name)
+    (port,) = free_ports(1)
+    models = {"path": str(places.MODELS)}
+    (release.folder / "config.json").write_text(json.dumps({"server": {"port": port}, "models": models}))
+    switch.switch(release)
+    places.STARTED.write_text(f"127.0.0.1 {port}\nrelease {name}\n")
+    return release
+
+
+def test_a_deploy_is_told_what_serves(target: Target, status: Callable[..., dict[str, Any]]) -> None:
+    serve(target)
+    told = status()
+    assert told.pop("health").startswith('{"state": "STARTING"')
+    assert told == {
+        "current": "r1", "tried": False, "active": True, "linked": True, "fresh": True, "waiting": False,
+        "tokens_per_second": None, "strays": [],
+    }  # fmt: skip
+
+
+def test_a_deploy_is_told_what_is_not_as_it_should_be(
+    target: Target, status: Callable[..., dict[str, Any]], systemd: Systemd
+) -> None:
+    serve(target)
+    places.CONFIG.unlink()
+    places.CONFIG.write_text(places.CURRENT.joinpath("config.json").read_text())
+    assert not status()["linked"], "an operator's file has the place of a public name"
+    places.TRIAL.write_text("any")
+    assert status()["tried"]
+    systemd.is_in("failed")
+    assert not status()["active"]
+
+
+def test_a_release_that_is_prepared_is_no_stray_and_not_what_runs(
+    target: Target, status: Callable[..., dict[str, Any]]
+) -> None:
+    serve(target)
+    target.add("r2")
+    rest = target.add("r3")
+    told = status(own="r2")
+    assert (told["current"], told["fresh"]) == ("r1", False)
+    assert set(told["strays"]) == {str(rest.folder), str(places.BUILDS / "build-r3")}
+
+
+@pytest.mark.parametrize(("bad", "ends"), [(False, 0), (True, 1)])
+def test_the_unit_of_a_switch_fails_with_it(target: Target, say: Say, bad: bool, ends: int) -> None:
+    serve(target)
+    target.add("r2")
+    target.bad = {"r2"} if bad else set()
+    assert say("perform", "r2")[0] == ends
+    assert consistent(target) == ("r1" if bad else "r2")
+
+
+def test_a_tree_is_committed_as_a_whole(target: Target, say: Say) -> None:
+    """What stood in the place of a public name before is kept beside it."""
+    places.PUBLIC_UNIT.write_text("theirs")
+    target.add("r1")
+    assert say("commit", "r1")[0] == 0
+    assert consistent(target) == "r1"
+
+
+def test_going_back_begins_a_switch_to_the_release_before(target: Target, say: Say, systemd: Systemd) -> None:
+    serve(target)
+    ends, _, error = say("begin-rollback", "")
+    assert (ends, error) == (
+        1, "boardllama: there is no release before this one: `boardllama releases` lists what is here\n",
+    )  # fmt: skip
+    serve(target, "r2")
+    assert say("begin-rollback", "")[0] == 0
+    assert systemd.ran[-2:] == ["perform", "r1"]
+
+
+def test_going_back_by_hand_waits_for_no_deploy_that_is_at_work(target: Target, say: Say, systemd: Systemd) -> None:
+    serve(target)
+    serve(target, "r2")
+    with lease.LOCK.open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        print("ann@laptop, process 1", file=held, flush=True)
+        assert say("rollback") == (1, "", "boardllama: ann@laptop, process 1 is at work here: wait for it\n")
+
+
+def test_a_server_that_is_not_healthy_is_said_with_status_1_and_to_a_deploy_in_a_line(target: Target, say: Say) -> None:
+    serve(target)
+    ends, said, _ = say("health")
+    assert ends == 1 and said.startswith("starting nothing answers")
+    ends, said, _ = say("health", "--json")
+    assert ends == 0 and json.loads(said)["state"] == "STARTING"
+
+
+def test_the_key_is_shown_where_there_is_one(target: Target, say: Say) -> None:
+    assert say("key") == (1, "", f"boardllama: {places.API_KEY} holds none: the server asks for none\n")
+    places.API_KEY.parent.mkdir(parents=True, exist_ok=True)
+    places.API_KEY.write_text("# of the kitchen\nsk-1\n")
+    assert say("key") == (0, "sk-1\n", "")

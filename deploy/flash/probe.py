@@ -143,7 +143,10 @@ class Probe:
         return bad
 
     def fake_error(self, real: int) -> CardError:
+        told, holds = size_text(self.card.size), size_text(real)
+        if holds == told:
+            holds = f"{self.card.size - real} bytes less"
         return CardError(
-            f"this card says {size_text(self.card.size)} and holds {size_text(real)}. It is a fake or "
+            f"this card says {told} and holds {holds}. It is a fake or "
             "broken, and loses what is written to it: give it back, use another"
         )

@@ -83,8 +83,10 @@ def switch(release: Release) -> Outcome:
     verdict.say("checking the release")
     try:
         check(release)
-    except (CheckError, ConfigError, OSError, ValueError, KeyError) as error:
+    except (CheckError, ConfigError, OSError) as error:
         return verdict.end(Outcome.REFUSED, str(error))
+    except (ValueError, KeyError) as error:
+        return verdict.end(Outcome.REFUSED, f"{release.folder}/manifest.json is damaged ({error!r}): deploy again")
     if is_waiting(release):
         return await_model(release, verdict)
     if release.is_current:

@@ -56,6 +56,7 @@ def run(folder: Path, *options: str, **ports: int) -> tuple[int, list[str], dict
          str(folder / "boards.py"), str(folder / "story.py")],
         cwd=REPO, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+    assert done.stdout, done.stderr
     operations = json.loads(done.stdout)["results"]["operations"]
     return done.returncode, done.stderr.splitlines(), {one["name"]: one for one in operations}
 

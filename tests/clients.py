@@ -17,6 +17,7 @@ from typing import Any
 
 CHATS = 4  # as many as the server has slots
 ANSWER = 4  # tokens
+FORM_SECONDS = 100  # for an answer in a form, on an emulated machine
 WORDS = ("the", "board", "bread", "boat")  # one token each in the vocabulary of tests/shapes.py
 Talk = Callable[["Client"], None]
 
@@ -80,10 +81,15 @@ def at_once(count: int, live: Callable[[int], None]) -> None:
 
 
 def chats(port: int, turns: int, words: int, seconds: float) -> int:
-    """Conversations at once, `turns` in all; how many were answered."""
+    """Conversations at once, `turns` in all; how many were answered.
+
+    The last request keeps to a grammar, which is held against all tokens of the vocabulary at once: the peak of memory.
+    """
     until, answered = time.monotonic() + seconds, list[int]()
     at_once(CHATS, lambda seed: answered.append(converse(Client(port, until, seed), turns // CHATS, words)))
-    return sum(answered)
+    form = {"prompt": WORDS[0], "n_predict": ANSWER, "grammar": 'root ::= ("yes" | "no" | " ")*'}
+    status, _ = Client(port, time.monotonic() + FORM_SECONDS).ask("/completion", form)
+    return sum(answered) if status == 200 else 0
 
 
 def short_chat(client: Client) -> None:

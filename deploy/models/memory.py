@@ -45,6 +45,9 @@ BINARY = 9_300_000
 HEAP = 10_000_000
 TOKEN = 110
 MERGE = 120
+# For a moment, of each token of the vocabulary, while an answer keeps to a grammar, a schema or a tool: 28.7 MB for
+# 150016 tokens (llama_grammar_apply_impl in src/llama-grammar.cpp holds them all against it). One answer at a time.
+FORM = 192
 CLIENTS = 6_000_000  # threads that answer, requests in flight, and what the allocator keeps of them
 NODE = 430  # an operation of a graph: ggml_tensor_overhead(), and its places in the graph's lists
 
@@ -190,4 +193,6 @@ def graphs(info: GgufInfo, batch: int) -> int:
 
 def base(info: GgufInfo) -> int:
     """What a server takes beside its model's numbers: its own pages, heap and vocabulary, and its clients."""
-    return BINARY + HEAP + CLIENTS + TOKEN * info.hyperparameters.vocabulary + MERGE * info.hyperparameters.merges
+    return (
+        BINARY + HEAP + CLIENTS + (TOKEN + FORM) * info.hyperparameters.vocabulary + MERGE * info.hyperparameters.merges
+    )

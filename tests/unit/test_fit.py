@@ -57,8 +57,8 @@ def test_one_byte_less_and_it_is_served_unrepacked_and_said_aloud(model: GgufInf
 def test_a_smaller_context_that_fits_is_named(model: GgufInfo) -> None:
     half = estimate(model, Serving(1024, repack=False)).total
     assert refusal(model, half) == (
-        "x.gguf needs 83 MB for 2048 tokens of context (weights 21, KV cache 17, buffers 46), this board has 72 MB for "
-        "it (of 222 MB); set context_size to 1024 or less"
+        "x.gguf needs 83 MB for 2048 tokens of context (weights 21, KV cache 17, buffers 46), this board has 73 MB for "
+        "it (of 223 MB); set context_size to 1024 or less"
     )
     check(model, "x.gguf", Serving(1024, repack=True), board(half))
 

@@ -29,10 +29,10 @@ deploy: setup inventory ## Converge INVENTORY (default: the VM)
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
 releases: inventory ## Show the releases of every target of INVENTORY
-	@said=$$(mktemp); $(PYINFRA) -y $(INVENTORY) deploy.activate.releases 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
+	@said=$$(mktemp); $(PYINFRA) -y $(INVENTORY) deploy.stages.activate.releases 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
 
 rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
-	$(PYINFRA) -y $(INVENTORY) deploy.activate.rollback $(if $(TO),to=$(TO))
+	$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.rollback $(if $(TO),to=$(TO))
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
 	$(PYTHON) -m pytest tests/board --inventory=$(INVENTORY)
@@ -88,7 +88,7 @@ unit: $(VENV)/ready ## Run the unit tests
 	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
 
 setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinned Python packages
-	@sh deploy/setup.sh packages
+	@sh deploy/controller/setup.sh packages
 
 # Only what stands on the command line counts: shells export a HOSTNAME of their own.
 quoted = '$(subst ','\'',$(1))'
@@ -120,7 +120,7 @@ flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVI
 	    $(call given,DNS,dns) $(call hidden,API_KEY,api_key) $(call given,TIMEZONE,timezone)
 
 $(VENV)/ready: pyproject.toml
-	@sh deploy/setup.sh venv $(VENV)
+	@sh deploy/controller/setup.sh venv $(VENV)
 	@touch $@
 
 clean: down ## Remove the VM and the venv; the caches in ~/.cache/boardllama stay

@@ -2,10 +2,10 @@
 
 from pyinfra import host, state
 
-from deploy import activate, llama, model, service, verify
 from deploy.build.compile import llama_builds
 from deploy.fleet import report
-from deploy.target import build_for, builds_wanted, refusal, settings_of
+from deploy.hosts.target import build_for, builds_wanted, refusal, settings_of
+from deploy.stages import activate, llama, model, service, verify
 
 report.begin(state)
 

@@ -1,7 +1,7 @@
 """Everything a host may be told: read from pyinfra's host data, validated once, frozen.
 
-The rules of what llama-server may be told live in deploy/onboard/config.py, where the target applies them at every
-start; settings are valid when the config.json made from them passes there.
+The rules of what llama-server may be told live in deploy/onboard/server/config.py, where the target applies them at
+every start; settings are valid when the config.json made from them passes there.
 """
 
 import difflib
@@ -15,14 +15,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from deploy import cpu, texts
+from deploy import cpu, setting_rules
 from deploy.build.source import Source, source_of
+from deploy.controller.templates import render
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
 from deploy.models.hub_model import HubModel
-from deploy.onboard import config, places
-from deploy.templates import render
+from deploy.onboard import places
+from deploy.onboard.server import config
 
 GENERATE = "generate"
 
@@ -101,7 +102,7 @@ class Settings(BaseModel):
     def _parts_are_valid(self) -> "Settings":
         try:
             _ = self.wanted_cpu, self.source, self.hub_model
-            texts.check_networks(self.server_clients)
+            setting_rules.check_networks(self.server_clients)
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
         key = self.api_key.get_secret_value() if self.api_key else GENERATE
@@ -113,7 +114,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _texts_obey_their_rules(self) -> "Settings":
         """Also those that are not used: a wrong one would be found on the day that it is."""
-        if found := list(texts.breaches(self.model_dump(include=set(texts.RULES)))):
+        if found := list(setting_rules.breaches(self.model_dump(include=set(setting_rules.RULES)))):
             raise ValueError("; ".join(found))
         return self
 

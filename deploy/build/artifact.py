@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.build.source import Source
+from deploy.controller.files import sha256_of
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, NotThere
-from deploy.files import sha256_of
 from deploy.paths import cache_dir
 
 MANIFEST = "manifest.json"

@@ -11,22 +11,13 @@ from pathlib import Path
 
 from pyinfra.api.operation import operation
 
-from deploy.build.artifact import (
-    HERE,
-    MANIFEST,
-    RECIPE,
-    Build,
-    FileEntry,
-    Manifest,
-    is_there,
-    require_artifact,
-)
+from deploy.build.artifact import HERE, MANIFEST, RECIPE, Build, FileEntry, Manifest, is_there, require_artifact
 from deploy.build.builder import Builder
+from deploy.controller.files import sha256_of, sync
 from deploy.errors import BoardllamaError
-from deploy.files import sha256_of, sync
+from deploy.hosts.remote import Commands, HostStep
+from deploy.hosts.stage_decorator import stage
 from deploy.onboard.places import PROGRAMS
-from deploy.remote import Commands, HostStep
-from deploy.stage import stage
 
 __all__ = ["Build", "Manifest", "is_there", "llama_builds", "make", "require_artifact"]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from deploy.errors import BoardllamaError, shown
 from deploy.paths import user_path
-from deploy.texts import COMMIT, GIT_URL, RULES, SHA256, URL
+from deploy.setting_rules import COMMIT, GIT_URL, RULES, SHA256, URL
 
 Url = Annotated[str, Field(pattern=f"^({URL})$")]
 GitUrl = Annotated[str, Field(pattern=f"^({GIT_URL})$")]

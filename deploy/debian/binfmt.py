@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from deploy.controller.programs import output
 from deploy.errors import BoardllamaError
-from deploy.programs import output
 
 MOUNT_POINT = Path("/proc/sys/fs/binfmt_misc")
 CONFIGURATION = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.interrupts import uninterrupted
+from deploy.controller.interrupts import uninterrupted
 
 
 def remove_tree(folder: Path) -> None:

@@ -9,11 +9,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.controller.files import alone
 from deploy.debian.controller import Controller
 from deploy.debian.staging import staging_folder
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import Workspace
-from deploy.files import alone
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent

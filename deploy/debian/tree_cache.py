@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.controller.files import alone
 from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.debian.controller import check_controller
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
-from deploy.files import alone
 
 MANIFEST = "manifest.json"
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.controller.interrupts import uninterrupted
 from deploy.errors import BoardllamaError
-from deploy.interrupts import uninterrupted
 
 # Seconds. A step takes 10 s to 2 minutes on 2 busy cores: one that takes this long hangs.
 STEP_DEADLINE = 1800.0

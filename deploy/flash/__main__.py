@@ -25,8 +25,8 @@ from deploy.flash.identity_file import identity_changes, identity_text, read_hos
 from deploy.flash.progress import say_line
 from deploy.flash.results import CardVerdict, Public, check_results, has_secret, passed_identities, public_values
 from deploy.flash.spans import total_size
-from deploy.onboard.identity import Identity
-from deploy.onboard.identity_rules import NAMES
+from deploy.onboard.identity.boardllama_txt import Identity
+from deploy.onboard.identity.rules import NAMES
 from deploy.paths import REPO
 
 RESULTS = "results.jsonl"

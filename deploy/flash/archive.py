@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.controller.signing import verify
 from deploy.errors import BoardllamaError
 from deploy.flash.block_map import BlockMap
 from deploy.flash.display_text import size_text
 from deploy.flash.manifest import ImageFile, ImageManifest
-from deploy.signing import verify
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -19,7 +19,7 @@ from deploy.flash.disk_contents import Content, read_contents
 from deploy.flash.display_text import duration_text, size_text
 from deploy.flash.progress import CardProgress, say_line, show_progress
 from deploy.flash.results import CardVerdict, Result, append_result, public_values
-from deploy.onboard.identity import Identity
+from deploy.onboard.identity.boardllama_txt import Identity
 
 OpenCard = Callable[[threading.Event], AbstractContextManager[Card]]
 

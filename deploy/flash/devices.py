@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.controller.programs import Late, output
 from deploy.errors import BoardllamaError
 from deploy.flash.card import CARD_SECTOR
 from deploy.flash.display_text import printable_text, size_text
-from deploy.programs import Late, output
 
 COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,LOG-SEC,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
 SYS = Path("/sys/class/block")

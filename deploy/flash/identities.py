@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.onboard.identity import Identity, IdentityError, made_of
-from deploy.onboard.identity_rules import DHCP, NAMES
+from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, made_of
+from deploy.onboard.identity.rules import DHCP, NAMES
 
 Value = tuple[str, str]
 HARD_BLANK = "\ue000"  # stands for a blank in quotation marks, which belongs to the value

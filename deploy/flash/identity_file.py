@@ -11,14 +11,14 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from deploy.controller.programs import output
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
 from deploy.flash.layout import Kept
 from deploy.flash.spans import IO_BLOCK, Span
 from deploy.flash.stream import decompressed_pieces
-from deploy.onboard.identity import FILE, Identity, read
-from deploy.onboard.identity_lines import decode
-from deploy.programs import output
+from deploy.onboard.identity.boardllama_txt import FILE, Identity, read
+from deploy.onboard.identity.lines import decode
 
 MTOOLS_DEADLINE = 60  # seconds
 FAT_EPOCH = 315532800.0  # 1980-01-01, in seconds since 1970

@@ -9,8 +9,8 @@ from enum import Enum
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.onboard.identity import Identity
-from deploy.onboard.identity_rules import NAMES
+from deploy.onboard.identity.boardllama_txt import Identity
+from deploy.onboard.identity.rules import NAMES
 
 Public = dict[str, list[str]]
 APPEND_LOCK = threading.Lock()

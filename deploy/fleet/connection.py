@@ -6,8 +6,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from deploy.fleet import lanes, quiet, report
-from deploy.hosts.connection import BoardConnector
-from deploy.hosts.plugin import announce
+from deploy.hosts.connector_plugin import announce
+from deploy.hosts.ssh.connection import BoardConnector
 
 
 class ReportedBoard(BoardConnector):

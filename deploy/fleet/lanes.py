@@ -17,7 +17,7 @@ from pyinfra import logger
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from deploy.hosts.connection import BoardConnector
+from deploy.hosts.ssh.connection import BoardConnector
 
 TICK_SECONDS = 0.5
 P = ParamSpec("P")

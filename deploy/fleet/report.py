@@ -11,10 +11,10 @@ from pyinfra.api.state import BaseStateCallback, State
 
 from deploy.fleet import files, quiet, table
 from deploy.fleet.row import Row, rows_of
-from deploy.hosts.connection import Unreachable
 from deploy.hosts.record import record_of
+from deploy.hosts.ssh.connection import Unreachable
+from deploy.setting_rules import REPORT
 from deploy.settings import Settings
-from deploy.texts import REPORT
 
 BUILDERS = "builders"
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from deploy.fleet.row import Row
-from deploy.onboard.releases import as_table
+from deploy.onboard.release.releases import as_table
 
 
 def lines(rows: Sequence[Row], builders: Sequence[str]) -> list[str]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy import signing
+from deploy.controller import signing
+from deploy.controller.files import alone
 from deploy.debian.ext4 import make_ext4
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE, ensure_tools
 from deploy.debian.workspace import Workspace
-from deploy.files import alone
 from deploy.image import bmap, outputs, unpacked_tree
 from deploy.image.board_machine import check_boot_programs
 from deploy.image.board_root import ensure_board_root
@@ -24,7 +24,7 @@ from deploy.image.disk import ROOT_UUID, DiskLayout, assemble_disk, layout_for
 from deploy.image.leaks import Traces, refuse_leaks
 from deploy.image.outputs import Outputs
 from deploy.image.sbom import make_sbom
-from deploy.onboard import identity
+from deploy.onboard.identity import boardllama_txt
 from deploy.onboard.places import CURRENT, RELEASES
 
 STATUS, OS_RELEASE = "./var/lib/dpkg/status", "./usr/lib/os-release"
@@ -77,7 +77,7 @@ def assemble_image(workspace: Workspace, board: BoardProfile, model: str, size: 
     layout = layout_for(board, unpacked_tree.content_bytes(packed), size)
     release, blobs = copy_inputs(packed, board, workspace.folder / "input")
     (workspace.folder / "input/identity").mkdir()
-    outputs.write_dated(workspace.folder / "input/identity/boardllama.txt", identity.Identity().render().encode())
+    outputs.write_dated(workspace.folder / "input/identity/boardllama.txt", boardllama_txt.Identity().render().encode())
     root_disk = workspace.folder / "input/root.ext4"
     make_ext4(workspace, tools, packed, root_disk, layout.root_size, ROOT_UUID)
     disk = assemble_disk(workspace, tools, layout, boot_files)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from deploy.controller.files import sha256_of
 from deploy.debian import tools
 from deploy.debian.minbase import install_minbase
 from deploy.debian.tar_files import files_below
 from deploy.debian.tree_cache import TreeRecipe, ensure_tree
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
-from deploy.files import sha256_of
 from deploy.image.boards import BoardProfile
 from deploy.paths import cache_dir
 

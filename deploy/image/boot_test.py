@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from deploy import cpu
+from deploy.controller.programs import output
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
@@ -14,11 +15,10 @@ from deploy.image import content
 from deploy.image.board_machine import BoardMachine, with_firmware
 from deploy.image.disk import DiskLayout
 from deploy.models.smoke import smoke_model
-from deploy.onboard import identity
-from deploy.onboard.health import Health, Unhealthy, wait
+from deploy.onboard.identity import boardllama_txt
 from deploy.onboard.places import MODELS, UNIT
+from deploy.onboard.server.health import Health, Unhealthy, wait
 from deploy.paths import REPO
-from deploy.programs import output
 from deploy.vm import lifecycle, power
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware
@@ -78,10 +78,10 @@ def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLay
     with machine.card.open("r+b") as card:
         card.truncate(max(CARD_BYTES, 1 << (layout.disk_size - 1).bit_length()))
     public_key = machine.ssh_key.with_suffix(".pub").read_text().strip()
-    told = folder / identity.FILE
-    told.write_text(identity.Identity((("hostname", HOSTNAME), ("ssh_key", public_key))).render())
+    told = folder / boardllama_txt.FILE
+    told.write_text(boardllama_txt.Identity((("hostname", HOSTNAME), ("ssh_key", public_key))).render())
     where = f"{machine.card}@@{layout.identity_offset}"
-    content.image_tool_output(tools, "usr/bin/mcopy", "-o", "-i", where, str(told), f"::{identity.FILE}")
+    content.image_tool_output(tools, "usr/bin/mcopy", "-o", "-i", where, str(told), f"::{boardllama_txt.FILE}")
     return with_firmware(tools, machine, layout)
 
 

@@ -4,12 +4,12 @@ import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from deploy.controller.programs import output
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image.boards import BoardProfile, Table
 from deploy.image.disk import BASIC_DATA, ESP, IDENTITY_BYTES, PARTITION_UUIDS, ROOT_ARM64, SECTOR, DiskLayout
-from deploy.programs import output
 
 DEADLINE = 60.0
 

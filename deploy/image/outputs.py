@@ -9,12 +9,12 @@ from typing import Any
 
 import zstandard
 
+from deploy.controller.files import sha256_of, sync
+from deploy.controller.interrupts import uninterrupted
 from deploy.debian.workspace import SOURCE_DATE_EPOCH
-from deploy.files import sha256_of, sync
 from deploy.image import bmap
 from deploy.image.disk import IDENTITY_BYTES, DiskLayout
 from deploy.image.sbom import CREATED
-from deploy.interrupts import uninterrupted
 
 FORMAT = 1
 # zstd with threads cuts the image into pieces by a fixed size: two threads and sixty-four give the same bytes. Without

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.controller.interrupts import uninterrupted
 from deploy.debian.tar_files import files_below, write_tar
 from deploy.debian.tools import Tools
 from deploy.debian.word_lists import read_words
@@ -18,7 +19,6 @@ from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 from deploy.image.board_root import BoardRoot
 from deploy.image.boards import BoardProfile
 from deploy.image.tree.sandbox import USER_NAMESPACE
-from deploy.interrupts import uninterrupted
 from deploy.paths import REPO
 
 HERE = Path(__file__).resolve().parent

@@ -1,9 +1,9 @@
 """Which models are brought to a target: those that its llama-server chats with, as the board itself would say."""
 
 from deploy.errors import BoardllamaError
-from deploy.onboard.architectures import PIN
-from deploy.onboard.gguf import Header
-from deploy.onboard.served import ONE_FILE, parts, refusal
+from deploy.onboard.gguf.architectures import PIN
+from deploy.onboard.gguf.chat_models import ONE_FILE, parts, refusal
+from deploy.onboard.gguf.header import Header
 
 
 def check(header: Header, label: str, pin: str = PIN) -> None:

@@ -1,12 +1,12 @@
-"""The reader of GGUF headers, which boards have too (deploy/onboard/gguf.py), with the controller's errors."""
+"""The reader of GGUF headers, which boards have too (deploy/onboard/gguf/header.py), with the controller's errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.onboard import gguf
-from deploy.onboard.gguf import MAGIC, GgufError, Header, Scalar, Tensor
+from deploy.onboard.gguf import header
+from deploy.onboard.gguf.header import MAGIC, GgufError, Header, Scalar, Tensor
 
 __all__ = ["MAGIC", "Header", "Scalar", "Tensor", "check_start", "read_header"]
 
@@ -22,10 +22,10 @@ def _as_ours() -> Iterator[None]:
 def read_header(path: Path) -> Header:
     """The header of the GGUF file at path, all tensors within the file. Raises BoardllamaError, in one line."""
     with _as_ours():
-        return gguf.read_header(path)
+        return header.read_header(path)
 
 
 def check_start(head: bytes, label: str) -> None:
     """Raises BoardllamaError, saying what it looks like, unless head (the first bytes of a file) begins as GGUF."""
     with _as_ours():
-        gguf.check_start(head, label)
+        header.check_start(head, label)

@@ -9,7 +9,7 @@ from deploy.errors import BoardllamaError
 from deploy.models.facts import Facts
 from deploy.models.gguf_header import Header, Scalar, Tensor, read_header
 from deploy.models.layers import Layer, layers_of
-from deploy.onboard.served import parts
+from deploy.onboard.gguf.chat_models import parts
 
 
 @dataclass(frozen=True)

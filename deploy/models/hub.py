@@ -22,17 +22,17 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import HfFileMetadata
 
+from deploy.controller.files import sha256_of
 from deploy.errors import BoardllamaError
-from deploy.files import sha256_of
 from deploy.models.client import endpoint, headers, hub_name, offline
+from deploy.models.file_turn import turn
 from deploy.models.hub_model import HubModel
 from deploy.models.patience import Patience
 from deploy.models.receipt import accept, has_receipt, is_verified
 from deploy.models.refused import explain, one_line
 from deploy.models.say import Say, to_stderr
 from deploy.models.transfer import Download
-from deploy.models.turn import turn
-from deploy.texts import SHA256
+from deploy.setting_rules import SHA256
 
 MIRRORS = 3  # one that sends to another one
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import BoardllamaError, shown
-from deploy.onboard.served import parts_by_name
+from deploy.onboard.gguf.chat_models import parts_by_name
 from deploy.paths import cache_dir
-from deploy.texts import RULES
+from deploy.setting_rules import RULES
 
 
 @dataclass(frozen=True)

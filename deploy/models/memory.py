@@ -1,6 +1,6 @@
 """How much memory llama-server takes at its peak (VmHWM) for one model, from the header alone.
 
-Formulas from the pinned source, llama.cpp 0c1e57098, started as our launcher does (deploy/onboard/bounds.py).
+Formulas from the pinned source, llama.cpp 0c1e57098, started as our launcher does (deploy/onboard/server/bounds.py).
 docs/benchmarks.md has them beside measured values.
 
 More than a repacked model lives on: when memory is short, the kernel drops the originals, which are never read again.
@@ -15,7 +15,7 @@ from deploy.cpu import Cpu
 from deploy.models.gguf_header import Tensor
 from deploy.models.gguf_info import GgufInfo
 from deploy.models.layers import BIG_GRAPHS, Layer
-from deploy.onboard.bounds import CHECKPOINTS, SLOTS, UBATCH
+from deploy.onboard.server.bounds import CHECKPOINTS, SLOTS, UBATCH
 
 CELLS = 256  # src/llama-context.cpp and src/llama-kv-cache-iswa.cpp pad to a multiple of this
 F16, F32 = 2, 4  # bytes

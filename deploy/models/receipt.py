@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from deploy.files import sha256_of, sync
+from deploy.controller.files import sha256_of, sync
 
 
 def has_receipt(path: Path, sha256: str, size: int) -> bool:

@@ -12,11 +12,11 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from deploy.controller.files import sha256_of, sync
 from deploy.errors import BoardllamaError
-from deploy.files import sha256_of, sync
+from deploy.models.file_turn import turn
 from deploy.models.receipt import accept, has_receipt, is_verified
 from deploy.models.say import Say, to_stderr
-from deploy.models.turn import turn
 from deploy.paths import cache_dir
 
 FILE = "boardllama-smoke.gguf"

@@ -6,17 +6,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import launch as server
 from . import places
-from .config import ConfigError, configuration, first_key, url_of
-from .follow import begin, follow
-from .health import State, Unhealthy, look, look_at, unit_facts
-from .lease import LOCK, await_switch, take
-from .releases import as_table, current, find, own, running, strays, table
-from .releases import prune as remove_strays
-from .switch import commit as commit_now
-from .switch import keep, last_rate, tidy
-from .switch import switch as run_switch
+from .release.follow import begin, follow
+from .release.lease import LOCK, await_switch, take
+from .release.releases import as_table, current, find, own, running, strays, table
+from .release.releases import prune as remove_strays
+from .release.switch import commit as commit_now
+from .release.switch import keep, last_rate, tidy
+from .release.switch import switch as run_switch
+from .server import launch as server
+from .server.config import ConfigError, configuration, first_key, url_of
+from .server.health import State, Unhealthy, look, look_at, unit_facts
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -94,7 +94,7 @@ def health(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """One screen."""
-    from .doctor import doctor as look_at_all  # nothing else needs it
+    from .doctor.screen import doctor as look_at_all  # nothing else needs it
 
     return look_at_all(options.json)
 
@@ -121,7 +121,7 @@ def command(_options: argparse.Namespace) -> None:
 
 def first_boot(_options: argparse.Namespace) -> int:
     """Makes this board itself, before the network is up."""
-    from .first_boot import main  # nothing else needs it
+    from .identity.first_boot import main  # nothing else needs it
 
     return main()
 

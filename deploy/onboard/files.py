@@ -1,4 +1,4 @@
-"""Files and links, hashed and made durable; the controller's deploy/files.py takes its own from here."""
+"""Files and links, hashed and made durable; the controller's deploy/controller/files.py takes its own from here."""
 
 import hashlib
 import os

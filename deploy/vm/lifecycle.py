@@ -7,11 +7,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from deploy.controller.files import alone
+from deploy.controller.interrupts import uninterrupted
+from deploy.controller.patience import Patience
+from deploy.controller.programs import output
 from deploy.errors import BoardllamaError
-from deploy.files import alone
-from deploy.interrupts import uninterrupted
-from deploy.patience import Patience
-from deploy.programs import output
 from deploy.vm import power, root_tree
 from deploy.vm.guest import boot_id, run_in_guest
 from deploy.vm.life_signs import processor_seconds

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
+from deploy.controller.patience import Patience
 from deploy.errors import BoardllamaError
-from deploy.patience import Patience
 from deploy.vm.guest import LOGIN_DEADLINE, boot_id, has_ssh_greeting, run_in_guest
 from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine

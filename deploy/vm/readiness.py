@@ -2,8 +2,8 @@
 
 import sys
 
+from deploy.controller.patience import Patience
 from deploy.errors import BoardllamaError
-from deploy.patience import Patience
 from deploy.vm.guest import can_log_in, has_ssh_greeting, run_in_guest, system_state
 from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine

@@ -10,20 +10,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.controller.files import sha256_of
 from deploy.debian import tools
 from deploy.debian.tree_cache import MANIFEST, TreeRecipe, ensure_tree
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
-from deploy.files import sha256_of
 from deploy.paths import cache_dir
-from deploy.vm.root_steps import (
-    HERE,
-    KERNEL,
-    SIZE_BYTES,
-    install_packages,
-    make_file_system,
-    unpack_kernel,
-)
+from deploy.vm.root_steps import HERE, KERNEL, SIZE_BYTES, install_packages, make_file_system, unpack_kernel
 
 RECIPE_VERSION = 1
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from testinfra.host import Host
 
-from deploy.onboard.health import Health, wait
 from deploy.onboard.places import API_KEY, CONFIG, UNIT
+from deploy.onboard.server.health import Health, wait
 
 DEADLINE = 120
 # Shell command for the left side of `| curl --config -`: the API key goes from its file into curl's standard input,

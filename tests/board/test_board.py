@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from deploy.onboard.health import Health, State
 from deploy.onboard.places import CONFIG, UNIT
+from deploy.onboard.server.health import Health, State
 from tests.board.board import Board
 
 

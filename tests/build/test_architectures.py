@@ -2,9 +2,9 @@
 
 import re
 
-from deploy.onboard.architectures import ARCHITECTURES, PIN
-from deploy.onboard.gguf_kinds import BLOCKS, REMOVED
-from deploy.onboard.tokenizers import OTHERS, PAIRWISE, PRE
+from deploy.onboard.gguf.architectures import ARCHITECTURES, PIN
+from deploy.onboard.gguf.kinds import BLOCKS, REMOVED
+from deploy.onboard.gguf.tokenizers import OTHERS, PAIRWISE, PRE
 from tests.build.builds import CPU, Make, wanted, workspace
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy import model
 from deploy.build.proof import emulator
 from deploy.cpu import named
 from deploy.errors import BoardllamaError
 from deploy.models.smoke import write_smoke_model
+from deploy.stages import model
 from tests.build.builds import CPU, Make
 from tests.gguf_bytes import Parts, parts_of
 from tests.unit.test_settings import told

@@ -10,8 +10,8 @@ import signal
 import sys
 from fnmatch import fnmatch
 
+from deploy.controller.files import alone
 from deploy.errors import BoardllamaError
-from deploy.files import alone
 from deploy.paths import REPO
 from tests.faults.campaign import Results, attempt
 from tests.faults.judge import Outcome

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from deploy.build.artifact import MANIFEST
-from deploy.files import sha256_of
+from deploy.controller.files import sha256_of
 from deploy.paths import cache_dir
 
 

@@ -10,7 +10,7 @@ from tests.faults.lab import Lab
 from tests.faults.target_layout import other_release
 
 DEPLOY = "deploy.py"
-ROLLBACK = "deploy.activate.rollback"
+ROLLBACK = "deploy.stages.activate.rollback"
 # As on boards that have a key each: every row also shows that it is not given away.
 KEYED = ("api_key=generate",)
 BARE, SERVING, UPGRADED = "bare", "serving", "upgraded"

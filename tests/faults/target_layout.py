@@ -13,7 +13,7 @@ LAYOUT: Layout = {
     # Second word of the second line: the release that the running server was started from.
     "started": "/run/ollama-cpp-server/started",
     "config": "/usr/lib/boardllama/releases/{release}/config.json",
-    "launcher": "/usr/lib/boardllama/releases/{release}/onboard/launch.py",
+    "launcher": "/usr/lib/boardllama/releases/{release}/onboard/server/launch.py",
     "switch": "boardllama-switch.service",
     # What a deploy may write, for leftovers and for disk use.
     "folders": ["/usr/lib/boardllama", "/var/lib/ollama", "/var/lib/boardllama", "/etc/ollama-cpp"],

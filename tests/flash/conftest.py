@@ -23,7 +23,7 @@ def machine() -> None:
     missing += ["root"] if os.geteuid() else []
     missing += [path for path in ("/dev/loop-control", "/dev/fuse") if not Path(path).exists()]
     if missing:
-        pytest.fail(f"tests/flash needs {', '.join(missing)}: run `sh deploy/setup.sh packages`, and the tests as root")
+        pytest.fail(f"tests/flash needs {', '.join(missing)}: run `make setup`, and the tests as root")
 
 
 @contextmanager

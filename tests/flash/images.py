@@ -11,8 +11,8 @@ from pathlib import Path
 
 import zstandard
 
+from deploy.controller.signing import sign
 from deploy.flash.block_map import BlockMap
-from deploy.signing import sign
 
 MIB = 1 << 20
 LOADER = (64 * 512, 32 << 10)  # where boards of Rockchip look for theirs: offset, length

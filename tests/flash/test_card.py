@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.identity import parse
+from deploy.onboard.identity.boardllama_txt import parse
 from tests.flash.faulty import faulty_card
 from tests.flash.flashing import Flashing, has_image, raw_bytes
 from tests.flash.images import IDENTITY, MIB, Recipe, make_image

@@ -1,1 +1,1 @@
-"""Root trees and images. These tests need root, and the packages of deploy/setup.sh."""
+"""Root trees and images. These tests need root, and the packages of deploy/controller/setup.sh."""

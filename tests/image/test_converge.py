@@ -12,9 +12,9 @@ import pytest
 
 from deploy.image.tree.channel import Channel
 from deploy.image.tree.sandbox import Sandbox
-from deploy.key import keep, random_key
 from deploy.onboard.places import KEY_UNIT
 from deploy.paths import REPO, cache_dir
+from deploy.stages.key import keep, random_key
 from tests.image.runs import PYINFRA, deploy, environment, mounts
 
 USER = f"bl-{os.getpid()}"

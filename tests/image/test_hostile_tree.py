@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.controller.programs import Late
 from deploy.image.tree.channel import Channel, get_command, put_command
 from deploy.paths import REPO
-from deploy.programs import Late
 from tests.image.runs import DEPLOY, PYINFRA, deploy, environment, untouched
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import signing
+from deploy.controller import signing
 from deploy.image.assembly import make_image
 from deploy.image.boards import board_named
 from deploy.image.outputs import Outputs

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from deploy.files import alone
+from deploy.controller.files import alone
 from deploy.paths import cache_dir
 from deploy.vm import root_tree
 

@@ -102,7 +102,7 @@ def silent() -> Iterator[int]:
 
 # Nothing here is so short that a busy machine could not keep it: what must answer gets a quarter of a minute.
 HASTE = """
-from deploy.hosts import connection as boards, pulse
+from deploy.hosts.ssh import connection as boards, keepalive as pulse
 boards.TRYING_SECONDS = 0
 boards.QUIET_SECONDS, boards.SILENT_EXECUTING, pulse.PULSE_SECONDS, pulse.TICK_SECONDS = 0.8, 15, 0.3, 0.1
 """

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import consoles, first_boot, identity_steps, places
-from deploy.onboard.card import IdentityPartition
-from deploy.onboard.identity import ERRORS, FILE
+from deploy.onboard import places
+from deploy.onboard.identity import consoles, first_boot, steps
+from deploy.onboard.identity.boardllama_txt import ERRORS, FILE
+from deploy.onboard.identity.partition import IdentityPartition
 
 __all__ = ["Board", "PowerCut", "board"]
 
@@ -83,7 +84,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     places.HOSTNAME.write_text("boardllama\n")
     monkeypatch.setattr(socket, "sethostname", lambda name: setattr(made, "kernel_name", name))
     monkeypatch.setattr(first_boot, "account", lambda: None)
-    monkeypatch.setattr(identity_steps, "default_name", lambda: "boardllama-1a2b3c")
+    monkeypatch.setattr(steps, "default_name", lambda: "boardllama-1a2b3c")
     monkeypatch.setattr(shutil, "chown", lambda path, group: None)
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a cut here loses nothing that was written
     for owner, name in ((Path, "replace"), (Path, "unlink"), (Path, "touch"), (os, "fsync"), (os, "ftruncate")):

@@ -12,11 +12,11 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.context import ctx_host, ctx_inventory, ctx_state
 
-from deploy import lock
-from deploy.facts import BoardInfo, StatusInfo
+from deploy.hosts import lock
+from deploy.hosts.facts import BoardInfo, StatusInfo
 from deploy.hosts.record import Record, record_of
-from deploy.remote import HostStep, Remote
-from deploy.snapshot import ReleaseThere, Snapshot, memory_of
+from deploy.hosts.remote import HostStep, Remote
+from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of
 
 __all__ = ["KnownHost", "Lock", "lock_here", "program", "programs_here", "serving"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pyinfra.api import QuoteString
 from pyinfra.connectors.local import LocalConnector
 
+from deploy.hosts.remote import Remote, Talk, talk
 from deploy.image.tree.channel import Channel, Talking
-from deploy.remote import Remote, Talk, talk
 from tests.unit.test_tree_channel import Plain
 
 OWNER = f"{pwd.getpwuid(os.getuid()).pw_name}:{os.getgid()}"

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import launch, places, releases, switch
-from deploy.onboard.config import with_defaults
-from deploy.onboard.health import Unhealthy
-from deploy.onboard.releases import Release, current
+from deploy.onboard import places
+from deploy.onboard.release import releases, switch
+from deploy.onboard.release.releases import Release, current
+from deploy.onboard.server import launch
+from deploy.onboard.server.config import with_defaults
+from deploy.onboard.server.health import Unhealthy
 
 __all__ = ["Target", "argument", "command", "config", "consistent", "models", "target"]
 
@@ -81,7 +83,7 @@ class Target:
         return Release(folder)
 
     def manifest(self, name: str, folder: Path, model: str | None, keep: int) -> dict[str, Any]:
-        """As deploy/release.py writes it."""
+        """As deploy/hosts/release.py writes it."""
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
         return {
             "created": "2026-01-01T00:00:00+00:00",

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deploy import activate
-from deploy.facts import BoardInfo
-from deploy.lock import TargetStep
+from deploy.hosts.facts import BoardInfo
+from deploy.hosts.lock import TargetStep
+from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of
 from deploy.onboard.places import VERDICT
-from deploy.service import PREPARED
-from deploy.snapshot import ReleaseThere, Snapshot, memory_of
+from deploy.stages import activate
+from deploy.stages.service import PREPARED
 from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here, serving
 from tests.unit.test_settings import told
 

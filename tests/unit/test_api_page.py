@@ -7,9 +7,10 @@ import subprocess
 
 import pytest
 
-from deploy.onboard import launch, places
-from deploy.onboard.config import KEYS, ConfigError, configuration
+from deploy.onboard import places
 from deploy.onboard.places import API_KEY, CONFIG
+from deploy.onboard.server import launch
+from deploy.onboard.server.config import KEYS, ConfigError, configuration
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, target
 from tests.unit.test_settings import told

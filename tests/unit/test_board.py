@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from deploy import cpu, target
-from deploy.facts.board import Board, BoardInfo, misfit, shortcomings
+from deploy import cpu
+from deploy.hosts import target
+from deploy.hosts.facts.board import Board, BoardInfo, misfit, shortcomings
 
 RASPBERRY_PI_5 = """\
 machine aarch64

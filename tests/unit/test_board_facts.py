@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import facts, looks, places, reach
+from deploy.onboard import places
 from deploy.onboard.commands import CommandFailed, run
+from deploy.onboard.doctor import facts, looks, reach
 
 ADDRESSES = [
     {"ifname": "lo", "flags": ["LOOPBACK", "UP", "LOWER_UP"], "addr_info": [{"family": "inet", "local": "127.0.0.1"}]},

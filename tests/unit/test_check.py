@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import check, places
-from deploy.onboard.check import CheckError, said_yes
-from deploy.onboard.config import ConfigError
-from deploy.onboard.releases import Release
+from deploy.onboard import places
+from deploy.onboard.release import check
+from deploy.onboard.release.check import CheckError, said_yes
+from deploy.onboard.release.releases import Release
+from deploy.onboard.server.config import ConfigError
 from tests.unit.known_host import program
 from tests.unit.onboard import Target, target
 

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.onboard import launch
-from deploy.release import programs
+from deploy.hosts.release import programs
+from deploy.onboard.server import launch
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from deploy import cpu, service
+from deploy import cpu
 from deploy.build.artifact import Build, require_artifact
-from deploy.facts.board import BoardInfo
-from deploy.model import model_of
-from deploy.onboard.health import Health, State
-from deploy.operations import TextFile
-from deploy.questions import MARK
-from deploy.release import Release, build_files
+from deploy.hosts.facts.board import BoardInfo
+from deploy.hosts.facts.combined import MARK
+from deploy.hosts.release import Release, build_files
+from deploy.hosts.store import BigFile
+from deploy.hosts.text_files import TextFile
+from deploy.onboard.server.health import Health, State
 from deploy.settings import Settings
-from deploy.store import BigFile
+from deploy.stages import service
+from deploy.stages.model import model_of
 from tests.unit.test_plan import PI_5, a_board, deploy, prepare
 from tests.unit.test_settings import told
 
@@ -37,7 +38,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def wanted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Release:
     """The release that these settings mean on a board whose operator changed nothing."""
     for module in ("service", "model"):
-        monkeypatch.setattr(f"deploy.{module}.board_of", lambda _host: BoardInfo())
+        monkeypatch.setattr(f"deploy.stages.{module}.board_of", lambda _host: BoardInfo())
     unedited = settings.model_copy(update={"config_conflict": "overwrite"})
     return service.wanted_release(unedited, Build(settings.source, cpu.named("cortex-a76")))
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import config as rules
 from deploy.onboard import places
+from deploy.onboard.server import config as rules
 from tests.unit.onboard import argument, command, config, models
 
 __all__ = ["models"]

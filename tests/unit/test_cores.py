@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.cores import fast_cores, physical_cores
-from deploy.onboard.launch import share_out
 from deploy.onboard.places import UNIT
+from deploy.onboard.server.cores import fast_cores, physical_cores
+from deploy.onboard.server.launch import share_out
 from deploy.paths import REPO
 
 # Capacity and highest frequency of each core, in the order of their numbers; 0: the kernel does not say.

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard.diagnosis import CHECKS, diagnose
-from deploy.onboard.doctor import lines_of, screen, status, to_json
-from deploy.onboard.facts import Disk, Facts, Interface
-from deploy.onboard.health import Health, State
-from deploy.onboard.lights import Light, Line
+from deploy.onboard.doctor.diagnosis import CHECKS, diagnose
+from deploy.onboard.doctor.facts import Disk, Facts, Interface
+from deploy.onboard.doctor.lights import Light, Line
+from deploy.onboard.doctor.screen import lines_of, screen, status, to_json
+from deploy.onboard.server.health import Health, State
 
 NOW = 1_795_000_000.0
 WELL = Facts(

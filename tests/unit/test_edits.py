@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 
-from deploy.onboard import places, switch
-from deploy.onboard.releases import Release
-from deploy.onboard.switch import Outcome
+from deploy.onboard import places
+from deploy.onboard.release import switch
+from deploy.onboard.release.releases import Release
+from deploy.onboard.release.switch import Outcome
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.test_switch import verdict
 

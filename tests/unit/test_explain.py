@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import explain as module
-from deploy.onboard.explain import (
+from deploy.onboard.server import explain as module
+from deploy.onboard.server.explain import (
     KERNEL,
     KILLERS,
     NOBODY_KNOWS,

@@ -2,8 +2,8 @@
 
 import json
 
-from deploy.facts import Links, ReleaseFiles, Status, StatusInfo, StoredFiles
-from deploy.onboard.health import Health, State
+from deploy.hosts.facts import Links, ReleaseFiles, Status, StatusInfo, StoredFiles
+from deploy.onboard.server.health import Health, State
 
 
 def test_a_receipt_counts_only_for_the_file_it_was_made_for() -> None:

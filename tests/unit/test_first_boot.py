@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import config, consoles, places
-from deploy.onboard.card import MOST_BYTES, IdentityPartition
+from deploy.onboard import places
 from deploy.onboard.commands import CommandFailed
-from deploy.onboard.identity import FILE, Identity
+from deploy.onboard.identity import consoles
+from deploy.onboard.identity.boardllama_txt import FILE, Identity
+from deploy.onboard.identity.partition import MOST_BYTES, IdentityPartition
+from deploy.onboard.server import config
 from tests.unit.first_board import Board, board
-from tests.unit.test_identity import KEY, RSA
+from tests.unit.test_boardllama_txt import KEY, RSA
 
 __all__ = ["board"]
 

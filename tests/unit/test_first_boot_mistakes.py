@@ -6,8 +6,8 @@ import pytest
 
 from deploy.onboard import places
 from tests.unit.first_board import Board, board
+from tests.unit.test_boardllama_txt import KEY, RSA
 from tests.unit.test_first_boot import TEXT
-from tests.unit.test_identity import KEY, RSA
 
 __all__ = ["board"]
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import follow, places
-from deploy.onboard.health import Unhealthy
+from deploy.onboard import places
+from deploy.onboard.release import follow
+from deploy.onboard.server.health import Unhealthy
 from tests.unit.onboard import Target, target
 from tests.unit.systemd import Systemd, systemd
 

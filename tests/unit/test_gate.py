@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.onboard import gate, places, switch
-from deploy.onboard.health import Unhealthy
-from deploy.onboard.releases import Release, current
-from deploy.onboard.switch import Outcome
+from deploy.onboard import places
+from deploy.onboard.release import gate, switch
+from deploy.onboard.release.releases import Release, current
+from deploy.onboard.release.switch import Outcome
+from deploy.onboard.server.health import Unhealthy
 from tests.unit.llama_server import Ports, ports
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.systemd import Systemd, systemd

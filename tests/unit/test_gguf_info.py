@@ -13,7 +13,7 @@ from gguf import GGMLQuantizationType as Kind
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_info import Hyperparameters, read
 from deploy.models.smoke import CONTEXT, NAME, SIZE, pieces, write_smoke_model
-from deploy.onboard.gguf_kinds import BLOCKS
+from deploy.onboard.gguf.kinds import BLOCKS
 from tests.gguf_bytes import Matrix, chat
 from tests.gguf_bytes import gguf as gguf_file
 

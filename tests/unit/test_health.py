@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.onboard import places
-from deploy.onboard.health import Health, State, Unhealthy, ask, excused, judge, look_at, wait
-from deploy.onboard.watch import CROWD
+from deploy.onboard.server.health import Health, State, Unhealthy, ask, excused, judge, look_at, wait
+from deploy.onboard.server.watch import CROWD
 
 OK = {"status": "ok"}
 

@@ -10,8 +10,8 @@ import pytest
 from filelock import FileLock
 
 from deploy.errors import BoardllamaError
+from deploy.models import file_turn, transfer
 from deploy.models import hub as hub_module
-from deploy.models import transfer, turn
 from deploy.models.hub import fetch
 from deploy.models.hub_model import HubModel
 from tests.hub_case import CONTENT, failure, hub_environment, silent
@@ -124,8 +124,8 @@ def test_a_cache_that_is_no_folder_is_one_line(
 def test_a_run_that_stands_still_is_not_waited_for_forever(
     hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "POLL", 0.02)
-    monkeypatch.setattr(turn, "PATIENCE", 0.1)
+    monkeypatch.setattr(file_turn, "POLL", 0.02)
+    monkeypatch.setattr(file_turn, "PATIENCE", 0.1)
     model.path.parent.mkdir(parents=True)
     with FileLock(model.path.with_name("lock")):
         assert "stands still: end it, run again" in failure(model)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from deploy.onboard.identity import made_of, parse, read
-from deploy.onboard.identity_secrets import without_secrets
-from tests.unit.test_identity import FULL, said
+from deploy.onboard.identity.boardllama_txt import made_of, parse, read
+from deploy.onboard.identity.secret_lines import without_secrets
+from tests.unit.test_boardllama_txt import FULL, said
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from deploy.controller.files import sha256_of
 from deploy.debian.workspace import Workspace
-from deploy.files import sha256_of
 from deploy.image import bmap, outputs, sbom
 from deploy.image.boards import MIB, board_named
 from deploy.image.disk import DiskLayout

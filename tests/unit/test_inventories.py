@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploy.hosts.facts.combined import MARK
 from deploy.paths import REPO
-from deploy.questions import MARK
 from deploy.settings import settings_from
 from tests.unit.boards import hasty_config
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from deploy import key
-from deploy.facts import KeyFile, KeyInfo
+from deploy.hosts.facts import KeyFile, KeyInfo
+from deploy.hosts.snapshot import Snapshot
 from deploy.onboard import places
-from deploy.snapshot import Snapshot
+from deploy.stages import key
 from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here
 from tests.unit.test_plan import PI_5, changes, plan
 

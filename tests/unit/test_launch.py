@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import bounds, launch, places, switch
-from deploy.onboard.config import ConfigError
-from deploy.onboard.releases import Release
+from deploy.onboard import places
+from deploy.onboard.release import switch
+from deploy.onboard.release.releases import Release
+from deploy.onboard.server import bounds, launch
+from deploy.onboard.server.config import ConfigError
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, argument, command, config, models, target
 

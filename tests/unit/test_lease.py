@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from deploy import lock
 from deploy.errors import BoardllamaError
-from deploy.lock import HELD, PROGRAM, TargetStep
-from deploy.onboard import lease
-from deploy.remote import Remote, Talk
-from deploy.snapshot import Snapshot, memory_of
+from deploy.hosts import lock
+from deploy.hosts.lock import HELD, PROGRAM, TargetStep
+from deploy.hosts.remote import Remote, Talk
+from deploy.hosts.snapshot import Snapshot, memory_of
+from deploy.onboard.release import lease
 from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here
 
 __all__ = ["lock_here", "programs_here"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard import places
-from deploy.onboard.releases import current, strays
-from deploy.onboard.switch import commit, tidy
+from deploy.onboard.release.releases import current, strays
+from deploy.onboard.release.switch import commit, tidy
 from tests.unit.onboard import Target, target
 
 __all__ = ["target"]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy import llama
 from deploy.build.artifact import Build
 from deploy.cpu import named
+from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.places import CURRENT, PROGRAMS, ROOT
-from deploy.snapshot import Snapshot
+from deploy.stages import llama
 from tests.unit.known_host import KnownHost, program, programs_here
 from tests.unit.test_plan import NOWHERE
 

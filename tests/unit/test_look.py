@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard import places
-from deploy.onboard.health import State, ask, look_at
+from deploy.onboard.server.health import State, ask, look_at
 from deploy.vm.ports import free_ports
 from tests.unit.llama_server import Ports, ports, running
 from tests.unit.onboard import Target, target

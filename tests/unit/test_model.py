@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from gguf import GGMLQuantizationType as Kind
 
-from deploy import cpu, model, service
+from deploy import cpu
 from deploy.errors import BoardllamaError
-from deploy.facts import BoardInfo
-from deploy.lock import TargetStep
+from deploy.hosts.facts import BoardInfo
+from deploy.hosts.lock import TargetStep
+from deploy.hosts.snapshot import Snapshot
 from deploy.models import fit
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, estimate
 from deploy.settings import Settings
-from deploy.snapshot import Snapshot
+from deploy.stages import model, service
 from tests.shapes import Shape, write
 from tests.unit.known_host import KnownHost
 from tests.unit.test_gguf_info import write as write_small

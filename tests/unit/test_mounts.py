@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import launch, mounts, places
-from deploy.onboard.config import ConfigError
-from deploy.onboard.mounts import await_disk, lacking, mount_unit, out_of_reach, unescaped
+from deploy.onboard import places
+from deploy.onboard.server import launch, mounts
+from deploy.onboard.server.config import ConfigError
+from deploy.onboard.server.mounts import await_disk, lacking, mount_unit, out_of_reach, unescaped
 from tests.unit.onboard import Target, target
 
 __all__ = ["target"]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.card import on_disk_of_root
-from deploy.onboard.identity import Identity, made_of
-from deploy.onboard.identity_rules import Wrong
-from deploy.onboard.network import networkd, supplicant
+from deploy.onboard.identity.boardllama_txt import Identity, made_of
+from deploy.onboard.identity.network import networkd, supplicant
+from deploy.onboard.identity.partition import on_disk_of_root
+from deploy.onboard.identity.rules import Wrong
 
 
 def wifi(password: str, ssid: str = "Home") -> str:

@@ -10,8 +10,8 @@ from threading import Thread
 
 import pytest
 
+from deploy.controller.patience import Patience
 from deploy.errors import BoardllamaError
-from deploy.patience import Patience
 from deploy.vm import life_signs
 from deploy.vm.answer import first_answer
 from tests.unit.prepared_machine import prepare_machine

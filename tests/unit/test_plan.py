@@ -12,8 +12,8 @@ import pytest
 from deploy.build.artifact import Build, Manifest, Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import named
+from deploy.hosts.facts.combined import MARK
 from deploy.paths import REPO
-from deploy.questions import MARK
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 GROUP_DATA = REPO / "inventory" / "group_data"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import first_boot, places
-from deploy.onboard.card import COPY, sealed
-from deploy.onboard.identity import FILE
+from deploy.onboard import places
+from deploy.onboard.identity import first_boot
+from deploy.onboard.identity.boardllama_txt import FILE
+from deploy.onboard.identity.partition import COPY, sealed
 from tests.unit.first_board import Board, PowerCut, board
 from tests.unit.test_first_boot import TEXT
 

@@ -11,10 +11,10 @@ import pytest
 from deploy.build.artifact import Build, FileEntry, Manifest, Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import named
+from deploy.hosts.release import Release, build_folder, programs, stored_model
 from deploy.onboard import places
-from deploy.onboard.releases import Release as OnTarget
-from deploy.onboard.switch import keep
-from deploy.release import Release, build_folder, programs, stored_model
+from deploy.onboard.release.releases import Release as OnTarget
+from deploy.onboard.release.switch import keep
 
 NOON, LATER = "2026-11-22T12:00:00+00:00", "2026-11-22T13:00:00+00:00"
 

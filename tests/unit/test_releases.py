@@ -2,7 +2,8 @@
 
 import pytest
 
-from deploy.onboard import places, releases, switch
+from deploy.onboard import places
+from deploy.onboard.release import releases, switch
 from tests.unit.onboard import Target, target
 from tests.unit.test_switch import states
 

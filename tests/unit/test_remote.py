@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pyinfra.connectors.local import LocalConnector
 
-from deploy import activate, remote
+from deploy.hosts import remote
 from deploy.hosts.record import record_of
+from deploy.hosts.remote import Talk
 from deploy.onboard.places import VERDICT
-from deploy.remote import Talk
+from deploy.stages import activate
 
 
 def test_a_command_that_does_not_end_after_its_bytes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

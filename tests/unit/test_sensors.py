@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import facts, looks, sensors
+from deploy.onboard.doctor import facts, looks, sensors
 from tests.unit.test_board_facts import write
 
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy import release as releases
-from deploy import service
 from deploy.build.artifact import Build
 from deploy.cpu import named
-from deploy.facts import ReleaseFiles, Text
+from deploy.hosts import release as releases
+from deploy.hosts.facts import ReleaseFiles, Text
+from deploy.hosts.release import Release
+from deploy.hosts.remote import Remote
+from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
+from deploy.hosts.store import BigFile
 from deploy.onboard.places import CONFIG, PUBLIC_UNIT
-from deploy.release import Release
-from deploy.remote import Remote
-from deploy.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
-from deploy.store import BigFile
+from deploy.stages import service
 from tests.unit.known_host import KnownHost
 from tests.unit.test_plan import NOWHERE, prepare
 from tests.unit.test_release import NOON, release
@@ -100,7 +100,7 @@ def test_a_damaged_release_is_mended_and_keeps_what_the_target_noted_in_it(remot
     folder = Path(release.folder)
     (folder / "previous").symlink_to("../r0")
     (folder / "config.json").write_text("damaged")
-    (folder / "onboard" / "gate.py").unlink()
+    (folder / "onboard" / "release" / "gate.py").unlink()
     (folder / "llama-server").unlink()
     rest = folder.with_name(f".{release.id}.new")
     rest.mkdir()
@@ -136,7 +136,7 @@ def test_a_board_is_brought_what_it_lacks_of_its_release_and_nothing_when_all_is
     there = release.contents(NOON) | {"created": NOON, "judged": "a note of the target's own"}
     memory_of(host.host).releases[release.id] = ReleaseThere(files=there)
     assert host.plans(service.prepare, settings, build) == []
-    for name in ("config.json", "onboard/gate.py", "manifest.json"):
+    for name in ("config.json", "onboard/release/gate.py", "manifest.json"):
         memory_of(host.host).releases[release.id] = ReleaseThere(files=there | {name: "another sha256"})
         assert len(host.plans(service.prepare, settings, build)) == 1, name
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import config as rules
+from deploy.onboard.server import config as rules
 from deploy.paths import REPO
 from deploy.settings import Settings, SettingsError, settings_from
 

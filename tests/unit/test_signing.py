@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import signing
+from deploy.controller import signing
 from deploy.errors import BoardllamaError
 
 

@@ -10,7 +10,7 @@ import pytest
 from pyinfra.api import Config, Inventory, State, StringCommand
 
 from deploy.fleet import connection as reported
-from deploy.hosts import connection, pulse
+from deploy.hosts.ssh import connection, keepalive
 from tests.unit.boards import PASSWORD, Board, Hanging, closed, serving, silent
 
 
@@ -19,8 +19,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """As short as can be, but for what must answer, which a busy machine may keep from it."""
     for name, seconds in {"TRYING_SECONDS": 0.5, "PAUSE_SECONDS": 0.1, "SILENT_PREPARING": 2.0}.items():
         monkeypatch.setattr(connection, name, seconds)
-    monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.1)
-    monkeypatch.setattr(pulse, "TICK_SECONDS", 0.1)
+    monkeypatch.setattr(keepalive, "PULSE_SECONDS", 0.1)
+    monkeypatch.setattr(keepalive, "TICK_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import gguf
 import pytest
 
+from deploy.controller.files import sha256_of
 from deploy.errors import BoardllamaError
-from deploy.files import sha256_of
 from deploy.models import smoke
 from deploy.paths import REPO
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pyinfra.api import FactBase
 
-from deploy import snapshot
-from deploy.facts import StatusInfo
-from deploy.lock import TargetStep
-from deploy.questions import Questions, apart, together
-from deploy.remote import Remote
-from deploy.snapshot import Everything, ReleaseThere, Snapshot, forget, memory_of, release_seen, seen
+from deploy.hosts import snapshot
+from deploy.hosts.facts import StatusInfo
+from deploy.hosts.facts.combined import Questions, apart, together
+from deploy.hosts.lock import TargetStep
+from deploy.hosts.remote import Remote
+from deploy.hosts.snapshot import Everything, ReleaseThere, Snapshot, forget, memory_of, release_seen, seen
 
 
 class Says(FactBase[list[str]]):
@@ -117,7 +117,7 @@ def cut(_remote: Remote) -> None:
 def test_after_a_step_that_may_have_changed_something_it_is_asked_again(
     target: Any, step: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.lock.hold", lambda remote: None)
+    monkeypatch.setattr("deploy.hosts.lock.hold", lambda remote: None)
     before = seen(target)
     release_seen(target, "r2")
     with suppress(OSError):

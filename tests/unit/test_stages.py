@@ -8,8 +8,8 @@ from types import FrameType
 import pytest
 from pyinfra.api import DeployError
 
-from deploy import stage
 from deploy.errors import BoardllamaError
+from deploy.hosts import stage_decorator
 from deploy.paths import REPO
 
 # Each takes a tenth of a second or more, and none of them is for a run that changes nothing.
@@ -18,17 +18,17 @@ SPARED = ("capstone", "elftools", "httpx2", "huggingface_hub")
 
 def test_the_file_of_the_deploy_is_found_at_once_by_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
     """pyinfra runs it with its name as it was given, in the folder that it was called in."""
-    assert stage.STORY
+    assert stage_decorator.STORY
     monkeypatch.chdir(REPO)
     frames: list[FrameType] = []
     exec(compile("import sys; keep(sys._getframe())", "deploy.py", "exec"), {"keep": frames.append})
-    assert inspect.getmodule(frames[-1]) is sys.modules[stage.STORY.name]
+    assert inspect.getmodule(frames[-1]) is sys.modules[stage_decorator.STORY.name]
 
 
 def test_a_stage_that_cannot_go_on_says_so_in_pyinfras_own_words() -> None:
     """It prints the text of a DeployError, and a traceback of anything else."""
 
-    @stage.one_line_errors
+    @stage_decorator.one_line_errors
     def story() -> None:
         raise BoardllamaError("the build failed: run again")
 
@@ -37,7 +37,7 @@ def test_a_stage_that_cannot_go_on_says_so_in_pyinfras_own_words() -> None:
 
 
 def test_a_run_imports_nothing_that_it_may_not_need() -> None:
-    story = "import sys; from deploy import activate, llama, model, service, verify; from deploy.build import compile"
+    story = "import sys; from deploy.stages import activate, llama, model, service, verify; import deploy.build.compile"
     done = subprocess.run(
         [sys.executable, "-c", f"{story}; print(*sys.modules)"], cwd=REPO, capture_output=True, text=True, check=True
     )

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import bounds, launch, places, switch, watch
-from deploy.onboard.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
-from deploy.onboard.config import ConfigError
-from deploy.onboard.cores import fast_cores
-from deploy.onboard.releases import Release
+from deploy.onboard import places
+from deploy.onboard.release import switch
+from deploy.onboard.release.releases import Release
+from deploy.onboard.server import bounds, launch, watch
+from deploy.onboard.server.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
+from deploy.onboard.server.config import ConfigError
+from deploy.onboard.server.cores import fast_cores
 from deploy.paths import REPO
 from deploy.vm.ports import free_ports
 from tests.faults.bad_releases import fake
@@ -167,7 +169,9 @@ def test_a_start_that_failed_behind_a_crowd_does_not_count_and_the_next_one_wait
 LAUNCH = """
 import sys
 from pathlib import Path
-from deploy.onboard import launch, places, releases
+from deploy.onboard import places
+from deploy.onboard.release import releases
+from deploy.onboard.server import launch
 root = Path(sys.argv[1])
 for name, place in list(vars(places).items()):
     if isinstance(place, Path):
@@ -185,11 +189,11 @@ def port(target: Target) -> int:
     (release.folder / "config.json").write_text(
         json.dumps({"server": {"port": port}, "models": {"path": str(places.MODELS)}})
     )
-    (release.folder / "onboard").mkdir()
+    (release.folder / "onboard" / "server").mkdir(parents=True)
     places.STARTED.parent.mkdir(parents=True)
     program = Path(watch.__file__).read_text().replace("/run/ollama-cpp-server", str(places.STARTED.parent))
     program = program.replace("WATCH_SECONDS = 10.0", "WATCH_SECONDS = 0.1")
-    (release.folder / "onboard" / "watch.py").write_text(program)
+    (release.folder / "onboard" / "server" / "watch.py").write_text(program)
     return port
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.facts import Stored, StoredFiles
-from deploy.store import BigFile, StoreError, deliver
+from deploy.hosts.facts import Stored, StoredFiles
+from deploy.hosts.store import BigFile, StoreError, deliver
 from tests.unit.local_target import OWNER, LocalTarget, local, tree
 
 CONTENT = bytes(range(256)) * 5000
@@ -174,7 +174,7 @@ def test_a_running_program_can_be_replaced(target: LocalTarget, tmp_path: Path) 
 def test_too_little_room_is_said_before_anything_is_brought(
     target: LocalTarget, file: BigFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.store.SPARE", 1 << 60)
+    monkeypatch.setattr("deploy.hosts.store.SPARE", 1 << 60)
     with pytest.raises(StoreError, match=r"1 MB to bring and \d+ MB free on the target"):
         deliver(target, [file])
     assert target.fed == 0

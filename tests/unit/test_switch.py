@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import check, gate, places, releases, switch
-from deploy.onboard.check import CheckError
-from deploy.onboard.releases import Release, current, table
-from deploy.onboard.switch import Outcome
+from deploy.onboard import places
+from deploy.onboard.release import check, gate, releases, switch
+from deploy.onboard.release.check import CheckError
+from deploy.onboard.release.releases import Release, current, table
+from deploy.onboard.release.switch import Outcome
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.systemd import Systemd, systemd
 

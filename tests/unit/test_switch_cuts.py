@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places, switch
-from deploy.onboard.releases import Release, current, lineage, strays
+from deploy.onboard import places
+from deploy.onboard.release import switch
+from deploy.onboard.release.releases import Release, current, lineage, strays
 from tests.unit.onboard import Target, consistent, target
 
 __all__ = ["target"]

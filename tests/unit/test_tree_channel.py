@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.controller.programs import Late
 from deploy.errors import BoardllamaError
 from deploy.image.tree import lines, lock
 from deploy.image.tree.channel import Channel, Talking, arriving_file, file_blocks, get_command, put_command
 from deploy.image.tree.lines import Lines, TooMuch
 from deploy.image.tree.process import stream_command
 from deploy.image.tree.sandbox import Sandbox
-from deploy.programs import Late
 
 
 def shell(command: str, *source: bytes, patience: float = 30) -> tuple[int, bytes, bytes]:

@@ -9,12 +9,12 @@ from pyinfra.api.connectors import get_execution_connectors
 
 from deploy import cpu
 from deploy.errors import BoardllamaError
-from deploy.facts import BoardInfo
+from deploy.hosts.facts import BoardInfo
+from deploy.hosts.release import clock
+from deploy.hosts.target import board_behind
 from deploy.image.tree.connector import TreeConnector, stdin_lines
 from deploy.image.tree.plugin import tree_host_name
 from deploy.paths import REPO
-from deploy.release import clock
-from deploy.target import board_behind
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 

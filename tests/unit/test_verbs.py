@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import cli, lease, places, switch
-from deploy.onboard.releases import Release
+from deploy.onboard import cli, places
+from deploy.onboard.release import lease, switch
+from deploy.onboard.release.releases import Release
 from deploy.vm.ports import free_ports
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.systemd import Systemd, systemd

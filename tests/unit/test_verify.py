@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import verify
-from deploy.onboard import health
-from deploy.onboard.health import Health, State
+from deploy.onboard.server import health
+from deploy.onboard.server.health import Health, State
+from deploy.stages import verify
 from tests.unit.known_host import KnownHost, program, serving
 
 MODELS = "/var/lib/ollama/models"

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from deploy.onboard import crowd as crowds
-from deploy.onboard import explain, launch, lease, places, watch
+from deploy.onboard import places
+from deploy.onboard.release import lease
+from deploy.onboard.server import crowd as crowds
+from deploy.onboard.server import explain, launch, watch
 from deploy.paths import REPO
 from tests.unit.watched import CROWDED, Service, crowd
 

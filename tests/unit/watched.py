@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deploy.onboard import places, watch
+from deploy.onboard import places
+from deploy.onboard.server import watch
 
 SERVER = """
 import http.server, os, subprocess, sys

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.models import smoke
-from deploy.onboard.health import Health, State
 from deploy.onboard.places import API_KEY, CONFIG, UNIT
+from deploy.onboard.server.health import Health, State
 from deploy.paths import REPO
 from tests.board.board import Board
 from tests.gguf_bytes import chat, gguf

@@ -22,9 +22,9 @@ from gguf import GGMLQuantizationType as Kind
 from deploy.cpu import CPUS
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, estimate, repacks
-from deploy.onboard.bounds import ENVIRONMENT
-from deploy.onboard.config import KEYS
-from deploy.onboard.launch import FIXED
+from deploy.onboard.server.bounds import ENVIRONMENT
+from deploy.onboard.server.config import KEYS
+from deploy.onboard.server.launch import FIXED
 from deploy.paths import REPO
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Machine

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.models import smoke
-from deploy.onboard.health import Health, State
 from deploy.onboard.places import CONFIG, UNIT
+from deploy.onboard.server.health import Health, State
 from tests.faults.cache_copy import copy_cache
 from tests.hub_server import Fault, HubServer
 from tests.vm.machine import Deploy, VirtualBoard

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy.debian.tar_files import files_below, write_tar
+from deploy.hosts.release import packed, programs
 from deploy.onboard import places
-from deploy.onboard.identity import ERRORS, FILE, LABEL
+from deploy.onboard.identity.boardllama_txt import ERRORS, FILE, LABEL
 from deploy.paths import REPO
-from deploy.release import packed, programs
 from deploy.vm import lifecycle, power
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Machine

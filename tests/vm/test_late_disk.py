@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.onboard.health import State
 from deploy.onboard.places import MODELS, UNIT
+from deploy.onboard.server.health import State
 from tests.vm.machine import VirtualBoard
 from tests.vm.test_bad_input import serves, until
 from tests.vm.test_deploy import vm

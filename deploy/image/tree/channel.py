@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from pyinfra.api.util import get_file_io
 
+from deploy.controller.files import sync
 from deploy.errors import BoardllamaError
-from deploy.files import sync
 from deploy.image.tree.lines import Lines, TooMuch
 from deploy.image.tree.process import BLOCK, LONGEST, Sink, end_process, start_process, stream_command
 from deploy.image.tree.sandbox import Sandbox

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from deploy import cpu
 from deploy.errors import BoardllamaError
-from deploy.facts import BoardInfo
-from deploy.hosts.plugin import announce
+from deploy.hosts.connector_plugin import announce
+from deploy.hosts.facts import BoardInfo
+from deploy.hosts.remote import Talk, feed, talk
+from deploy.hosts.target import board_behind
 from deploy.image.tree.connector import TreeConnector
-from deploy.remote import Talk, feed, talk
-from deploy.target import board_behind
 
 
 @feed.register

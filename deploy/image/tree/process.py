@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from deploy.programs import Late
+from deploy.controller.programs import Late
 
 BLOCK = 1 << 18
 # Seconds that any one command may take, however busy it seems.

@@ -1,0 +1,1 @@
+"""Why a board does not serve: looked at from the controller, then by the board itself over SSH."""

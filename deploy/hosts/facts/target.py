@@ -1,0 +1,204 @@
+"""What is true of a target now. One round trip each; process() is pure."""
+
+import base64
+import io
+import json
+import shlex
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath
+
+from pyinfra.api import FactBase
+
+from deploy.onboard.places import RECORDS
+from deploy.onboard.server.health import Health
+
+
+def words(values: Iterable[str]) -> str:
+    """Quoted for a shell."""
+    return " ".join(shlex.quote(value) for value in values)
+
+
+def receipt_of(path: str) -> str:
+    """Where the proof of a stored file lies: its sha256 and the stat that it was proven under."""
+    place = PurePosixPath(path)
+    return str(place.with_name(f".{place.name}.receipt"))
+
+
+# inode, size, change time: a file that was written, replaced or moved since differs in one of them.
+IDENTITY = "%i %s %.9Z"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`sha256` is None when the file changed since it was proven, or never was."""
+
+    size: int
+    mode: str
+    owner: str
+    sha256: str | None
+
+
+class StoredFiles(FactBase[dict[str, Stored]]):
+    """The files in the folders of stores, by path, without reading them: {"/usr/…/llama-server": Stored(size=…, …)}."""
+
+    @staticmethod
+    def default() -> dict[str, Stored]:
+        return {}
+
+    def command(self, stores: tuple[str, ...]) -> str:
+        files = " ".join(f"{shlex.quote(store)}/*/*" for store in stores)
+        receipts = " ".join(f"{shlex.quote(store)}/*/.*.receipt" for store in stores)
+        return f"stat -c 'stat {IDENTITY}|%a %U:%G|%n' -- {files} 2>/dev/null; cat -- {receipts} 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> dict[str, Stored]:
+        receipts = {line.removeprefix("receipt ")[65:]: line[8:72] for line in output if line.startswith("receipt ")}
+        found = {}
+        for line in output:
+            if line.startswith("stat "):
+                identity, rights, path = line.removeprefix("stat ").split("|", 2)
+                mode, owner = rights.split(" ")
+                size = int(identity.split(" ")[1])
+                found[path] = Stored(size, mode, owner, receipts.get(f"{identity} {path}"))
+        return found
+
+
+def record_path(path: str | Path) -> str:
+    """Where the content of a small file's last deploy is kept."""
+    return f"{RECORDS}/{str(path).strip('/').replace('/', '_')}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A small file of the target."""
+
+    content: bytes
+    mode: int
+    owner: str
+
+
+class Texts(FactBase[dict[str, Text]]):
+    """Small files by path, whatever bytes they hold; one that is not there is left out."""
+
+    @staticmethod
+    def default() -> dict[str, Text]:
+        return {}
+
+    def command(self, paths: tuple[str, ...]) -> str:
+        names = words(path.lstrip("/") for path in paths)
+        return f"tar -C / --dereference --ignore-failed-read -cf - {names} 2>/dev/null | base64 -w 0"
+
+    def process(self, output: list[str]) -> dict[str, Text]:
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode("".join(output)))) as archive:
+            found = {}
+            for member in archive.getmembers():
+                file = archive.extractfile(member) if member.isfile() else None
+                if file:
+                    found[f"/{member.name}"] = Text(file.read(), member.mode, f"{member.uname}:{member.gname}")
+            return found
+
+
+class Links(FactBase[dict[str, str | None]]):
+    """Where symbolic links point; None for something else that stands in the way: {"/usr/bin/llama-cli": "/usr/…"}."""
+
+    @staticmethod
+    def default() -> dict[str, str | None]:
+        return {}
+
+    def command(self, paths: tuple[str, ...]) -> str:
+        return f"find {words(paths)} -maxdepth 0 -printf '%y|%p|%l\\n' 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> dict[str, str | None]:
+        rows = [line.split("|", 2) for line in output]
+        return {path: (target if kind == "l" else None) for kind, path, target in rows}
+
+
+class ReleaseFiles(FactBase[dict[str, str]]):
+    """A release on the target by file name, with hashes and link targets: {"config.json": "1f…", "llama-cli": "-> …"}.
+
+    "created" is the time in its manifest. Notes that the target itself made are left out.
+    """
+
+    @staticmethod
+    def default() -> dict[str, str]:
+        return {}
+
+    def command(self, folder: str) -> str:
+        return (
+            f"cd {shlex.quote(folder)} 2>/dev/null || exit 0;"
+            " find . -type f ! -path '*/__pycache__/*' ! -name rejected -exec sha256sum {} +;"
+            " find . -type l ! -name previous -printf '-> %l  %p\\n';"
+            ' sed -n \'s/^ "created": "\\(.*\\)",$/\\1  .\\/created/p\' manifest.json'
+        )
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        rows = [line.rpartition("  ./") for line in output]
+        return {name: value for value, _, name in rows}
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """`sha256`: of the whole key file; `mode` and `owner` as stat prints them: "640", "root:ollama"."""
+
+    sha256: str
+    mode: str
+    owner: str
+
+
+class KeyFile(FactBase[KeyInfo | None]):
+    """The API key file; None where it is not there, or holds no key, which would switch llama-server's check off."""
+
+    @staticmethod
+    def default() -> None:
+        return None
+
+    def command(self, path: str) -> str:
+        file = shlex.quote(path)
+        return (
+            f"grep -sv '^#' {file} | grep -q '[^[:space:]]' && stat -L -c '%a %U:%G' {file} && sha256sum {file}; true"
+        )
+
+    def process(self, output: list[str]) -> KeyInfo | None:
+        if len(output) != 2:
+            return None
+        mode, owner = output[0].split()
+        return KeyInfo(output[1].split()[0], mode, owner)
+
+
+@dataclass(frozen=True)
+class StatusInfo:
+    """`current`: id of the committed release. `linked`: every public name leads through it.
+
+    `fresh`: the server was started from what is installed now. `waiting`: the operator brings the model, and has not
+    yet. `strays`: what no release needs any more. `tokens_per_second`: what the gate measured when it let the current
+    release in, as long as the target remembers. `health`: None where nothing could be asked, and from the programs of
+    an older release, which do not say it.
+    """
+
+    current: str | None = None
+    tried: bool = False
+    active: bool = False
+    linked: bool = False
+    fresh: bool = False
+    waiting: bool = False
+    strays: tuple[str, ...] = ()
+    tokens_per_second: float | None = None
+    health: Health | None = None
+
+
+class Status(FactBase[StatusInfo]):
+    """What a release's own program says of the target; nothing where that program is not there yet."""
+
+    @staticmethod
+    def default() -> StatusInfo:
+        return StatusInfo()
+
+    def command(self, program: str) -> str:
+        return f"test ! -x {shlex.quote(program)} || {shlex.quote(program)} status"
+
+    def process(self, output: list[str]) -> StatusInfo:
+        told = json.loads("".join(output) or "{}")
+        known = {one.name: told[one.name] for one in fields(StatusInfo) if one.name in told}
+        health = Health.from_json(known["health"]) if known.get("health") else None
+        return StatusInfo(**{**known, "strays": tuple(known.get("strays", ())), "health": health})

@@ -1,0 +1,71 @@
+"""One deploy at a time on a target: held from a run's first change until the controller goes, however it goes."""
+
+import errno
+import getpass
+import os
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.errors import BoardllamaError
+from deploy.hosts.remote import HostStep, Remote
+from deploy.hosts.snapshot import forget
+from deploy.onboard.release import lease
+
+PROGRAM = Path(lease.__file__).read_text()
+HELD = "boardllama_lease"
+PERMISSION = os.strerror(errno.EACCES)
+
+
+class Busy(BoardllamaError):
+    """Another deploy is at work on the target."""
+
+
+class TargetStep(HostStep):
+    """A step that changes a target: the first one of a run takes the target's lock. What was known of it is no more."""
+
+    def __init__(self, function: Callable[[Remote], None]) -> None:
+        def alone(remote: Remote) -> None:
+            hold(remote)
+            try:
+                function(remote)
+            finally:
+                forget(remote.host)
+
+        super().__init__(alone)
+
+
+def hold(remote: Remote) -> None:
+    """Takes the lock unless this run has it. Raises Busy with the name of the one that has, or BoardllamaError."""
+    if beats := remote.host.connector_data.get(HELD):
+        if not beats.is_alive():
+            raise Busy("the connection that held this target's lock is gone: run again")
+        return
+    who = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+    talk = remote.talk(f"python3 -IS -c {shlex.quote(PROGRAM)} {shlex.quote(who)}")
+    while (line := talk.line()).startswith("wait "):
+        remote.say(line.removeprefix("wait "))
+    answer, _, rest = line.partition(" ")
+    if answer == "busy":
+        raise Busy(f"{rest} is deploying to this target: wait for it, then run again")
+    if answer != "held":
+        advice = (
+            ": a deploy needs root there; `_sudo`: True among the host's data gives it" if PERMISSION in rest else ""
+        )
+        raise BoardllamaError(f"the lock of this target cannot be taken ({rest or 'python3 gave no answer'}){advice}")
+    beats = threading.Thread(target=beat, args=(talk.send,), daemon=True)
+    beats.start()
+    remote.host.connector_data[HELD] = beats
+
+
+def beat(send: Callable[[bytes], None]) -> None:
+    """Gives signs of life until the connection ends."""
+    while True:
+        time.sleep(lease.BEAT)
+        try:
+            send(b"\n")
+        except OSError:
+            return

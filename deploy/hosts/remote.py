@@ -1,0 +1,248 @@
+"""One host, as a Python step of an operation sees it: run a command, feed a command with bytes, say something."""
+
+import subprocess
+import time
+from collections.abc import Callable, Generator, Iterable
+from functools import partial, singledispatch
+from typing import IO, Any, NamedTuple
+
+from paramiko import Channel, SSHException
+from pyinfra import host, logger
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.local import LocalConnector
+from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.util import make_unix_command_for_host
+
+from deploy.errors import BoardllamaError, NotThere
+from deploy.hosts.record import advised, record_of
+from deploy.hosts.ssh.connection import BoardConnector, Unreachable
+
+# Seconds in which a command takes no byte, or comes to no end after the last one, on a host that lives: to bring
+# gigabytes from memory to a slow card (10 MB/s) takes minutes. A host that does not live any more ends it itself.
+QUIET_SECONDS = 900.0
+HANGS = "a command went on for {:.0f} s without taking a byte or coming to its end: is its disk dying?"
+Arguments = Any
+# What the body of an operation yields: shell commands, and steps like HostStep.
+Commands = Generator[str | PyinfraCommand, None, None]
+
+
+class CommandFailed(BoardllamaError):
+    """A command on the host ended with another status than 0. The message holds what it wrote to stderr."""
+
+
+class Lost(BoardllamaError):
+    """The connection to the host is gone. The message says why."""
+
+    verdict = "lost"
+
+
+class Refused(BoardllamaError):
+    """What the host is told is not for it."""
+
+    verdict = "refused"
+
+
+class Remote:
+    """A host together with the privileges (sudo, …) of the operation that is running on it."""
+
+    def __init__(self, host: Host, arguments: Arguments) -> None:
+        self.host = host
+        self.arguments = {key: value for key, value in arguments.items() if value is not None}
+
+    def run(self, *bits: str | QuoteString) -> str:
+        """Standard output of the shell command. Raises CommandFailed, or Lost when the host went away meanwhile."""
+        succeeded, output = self.host.run_shell_command(StringCommand(*bits), **self.arguments)
+        if not succeeded:
+            if lost := why_lost(self.host):
+                raise Lost(lost)
+            raise CommandFailed(output.stderr.strip() or output.stdout.strip() or "no output")
+        return str(output.stdout)
+
+    def feed(self, source: Iterable[bytes], *bits: str | QuoteString) -> None:
+        """Runs the shell command with the bytes of `source` as its input. Raises CommandFailed, OSError."""
+        command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
+        status, errors = feed(self.host.connector, command.get_raw_value(), source)
+        if status != 0:
+            raise CommandFailed(errors.strip() or f"status {status}")
+
+    def talk(self, *bits: str | QuoteString) -> "Talk":
+        """Starts the shell command and leaves it running: a line from it, bytes to it, while this process lives."""
+        command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
+        return talk(self.host.connector, command.get_raw_value())
+
+    def reconnect(self) -> None:
+        """A new connection to a host that was lost, and goes on by itself. Raises Lost when it stays away."""
+        connector = self.host.connector
+        assert isinstance(connector, BoardConnector)  # others are never lost
+        try:
+            connector.return_to_it()
+        except Unreachable as error:
+            raise Lost(error.reason) from None
+
+    def shell_arguments(self) -> dict[str, Any]:
+        """What concerns the making of the command line; the rest concerns how pyinfra runs it."""
+        control = {"_get_pty", "_timeout", "_stdin", "_success_exit_codes"}
+        return {key: value for key, value in self.arguments.items() if key not in control}
+
+    def say(self, line: str) -> None:
+        """A line of progress, with the host's name before it."""
+        self.host.log(line)
+
+
+def why_lost(host: Host) -> str:
+    """Why there is no connection any more; empty while there is one, or where there is none to lose."""
+    return host.connector.lost if isinstance(host.connector, BoardConnector) else ""
+
+
+@singledispatch
+def feed(connector: BaseConnector, command: str, _source: Iterable[bytes]) -> tuple[int, str]:
+    """Exit status and stderr of `command` after it has read `source`, over one kind of connection."""
+    raise BoardllamaError(f"{type(connector).__name__} cannot carry files: use SSH or @local")
+
+
+@feed.register
+def _(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
+    process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin and process.stderr
+    try:
+        for chunk in source:
+            process.stdin.write(chunk)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # The command ended early: its status and its words follow.
+    try:
+        return process.wait(timeout=QUIET_SECONDS), process.stderr.read().decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise TimeoutError(HANGS.format(QUIET_SECONDS)) from None
+
+
+@feed.register
+def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
+    channel = open_channel(connector, command)
+    try:
+        for chunk in source:
+            channel.sendall(chunk)
+        channel.shutdown_write()
+    except TimeoutError:
+        raise TimeoutError(HANGS.format(QUIET_SECONDS)) from None
+    except OSError:
+        if not channel.exit_status_ready():
+            raise
+    errors = channel.makefile_stderr("rb").read().decode(errors="replace")
+    return channel.recv_exit_status(), errors
+
+
+def open_channel(connector: SSHConnector, command: str) -> Channel:
+    """The connection on which `command` has been started."""
+    assert connector.client
+    transport = connector.client.get_transport()
+    assert transport
+    channel = transport.open_session()
+    channel.settimeout(QUIET_SECONDS)
+    channel.exec_command(command)
+    return channel
+
+
+class Talk(NamedTuple):
+    """A command that runs on a host: `line` waits for its next line, without the newline, "" at its end; `send` writes
+    to it; `end` ends it.
+    """
+
+    line: Callable[[], str]
+    send: Callable[[bytes], object]
+    end: Callable[[], object]
+
+
+@singledispatch
+def talk(connector: BaseConnector, _command: str) -> Talk:
+    """Starts `command` over one kind of connection."""
+    raise BoardllamaError(f"{type(connector).__name__} cannot hold a command: use SSH or @local")
+
+
+@talk.register
+def _(connector: LocalConnector, command: str) -> Talk:
+    process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert process.stdin and process.stdout
+    return Talk(partial(next_line, process.stdout.readline), partial(write_all, process.stdin), partial(end, process))
+
+
+@talk.register
+def _(connector: SSHConnector, command: str) -> Talk:
+    channel = open_channel(connector, command)
+    return Talk(partial(next_line, channel.makefile("rb").readline), channel.sendall, channel.close)
+
+
+def next_line(read: Callable[[], bytes]) -> str:
+    """Without its newline."""
+    return read().decode(errors="replace").rstrip("\n")
+
+
+def write_all(pipe: IO[bytes], data: bytes) -> None:
+    """An unbuffered pipe may take less than it is given."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[pipe.write(rest) or 0 :]
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """A command that reads or writes ends without its pipes; one of another user, as sudo starts it, only so."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()
+    process.wait()
+
+
+class HostStep(PyinfraCommand):
+    """A Python function as one command of an operation. A BoardllamaError fails this host alone, with its one line."""
+
+    def __init__(self, function: Callable[[Remote], None]) -> None:
+        super().__init__()
+        self.function = function
+
+    def __repr__(self) -> str:
+        return f"HostStep({self.function})"
+
+    def execute(self, state: State, host: Host, connector_arguments: Arguments) -> bool:
+        """Runs the function. False fails the host."""
+        try:
+            self.function(Remote(host, connector_arguments))
+        except (BoardllamaError, OSError, EOFError, SSHException) as error:
+            lost = why_lost(host)
+            reason = advised(lost or str(error) or type(error).__name__)
+            record_of(host).fail(reason, Lost.verdict if lost else getattr(error, "verdict", "failed"))
+            host.log_styled(f"Error: {reason}", log_func=logger.error, fg="red")
+            return False
+        return True
+
+
+def refuse(why: str | Exception) -> HostStep:
+    """The command that fails this host with that message and leaves the others alone."""
+
+    message = str(why)
+    if not host.state.is_executing and not isinstance(why, NotThere):
+        record_of(host).expected = message
+        host.log_styled(f"would be refused: {message}", log_func=logger.warning, fg="yellow")
+
+    def refusal(_remote: Remote) -> None:
+        raise Refused(message)
+
+    return HostStep(refusal)
+
+
+def every(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
+    """A question that answers True at most once in `seconds`, first after that long."""
+    last = clock()
+
+    def due() -> bool:
+        nonlocal last
+        if clock() - last < seconds:
+            return False
+        last = clock()
+        return True
+
+    return due

@@ -1,0 +1,164 @@
+"""Brings large files to a target: resumed after a cut, proven by hash, and put in place in one step.
+
+On the target, beside the destination and so on its own file system: `.<name>.<sha256>.part` while it arrives, then a
+rename, then `.<name>.receipt`, which lets the next run trust the file without reading it.
+"""
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from deploy.errors import BoardllamaError
+from deploy.hosts.facts import Stored
+from deploy.hosts.facts.target import IDENTITY, receipt_of, words
+from deploy.hosts.lock import TargetStep
+from deploy.hosts.remote import Commands, Remote, Talk, every
+from deploy.hosts.snapshot import seen
+
+RECEIVER = Path(__file__).with_name("receive.sh")
+CHUNK = 1 << 18
+MEGABYTE = 1_000_000
+# Left free on the target's file system beyond what is brought, so that its journal and logs can go on.
+SPARE = 32 * MEGABYTE
+
+
+class StoreError(BoardllamaError):
+    """A file could not be brought to a target; what was there before is untouched."""
+
+
+@dataclass(frozen=True)
+class BigFile:
+    """A file of the controller and its place on the target. `sha256` is of the content, `size` in bytes."""
+
+    source: Path
+    dest: str
+    sha256: str
+    size: int
+    mode: str = "644"
+    owner: str = "root:root"
+
+    @property
+    def name(self) -> str:
+        """File name on the target."""
+        return PurePosixPath(self.dest).name
+
+    @property
+    def part(self) -> str:
+        """Where it arrives. The name holds the hash: a rest of another content is never continued."""
+        place = PurePosixPath(self.dest)
+        return str(place.with_name(f".{place.name}.{self.sha256[:16]}.part"))
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What receive.sh is told of it."""
+        return (self.dest, self.part, receipt_of(self.dest), self.sha256, str(self.size), self.mode, self.owner)
+
+    def is_at(self, stored: Stored | None) -> bool:
+        """True when the target's file is proven to be this one, with this mode and owner."""
+        return stored is not None and (stored.sha256, stored.mode, stored.owner) == (self.sha256, self.mode, self.owner)
+
+
+@operation()
+def big_files(files: tuple[BigFile, ...]) -> Commands:
+    """Makes the target hold `files`. Reads none of them when their receipts still hold."""
+    held = seen(host).stored
+    if wanting := [file for file in files if not file.is_at(held.get(file.dest))]:
+        yield TargetStep(partial(deliver, files=wanting))
+    else:
+        host.noop("every file is there, as its receipt says")
+
+
+def deliver(remote: Remote, files: Iterable[BigFile]) -> None:
+    """Brings files one after the other, in one conversation. Raises StoreError, OSError."""
+    told = words([IDENTITY, *(word for file in files for word in file.told)])
+    talk = remote.talk(f"sh -c {shlex.quote(RECEIVER.read_text())} receive {told}")
+    try:
+        for file in files:
+            Transfer(remote, talk, file).run()
+    finally:
+        talk.end()
+
+
+@dataclass
+class Transfer:
+    """One file, as the target asks for it. `offset`: where its bytes began the last time; `said`: what went wrong."""
+
+    remote: Remote
+    talk: Talk
+    file: BigFile
+    offset: int = 0
+    said: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Answers the target until the file is in its place. Raises StoreError, OSError."""
+        heard: dict[str, Callable[..., None]]
+        heard = {"room": self.give, "checking": self.check, "damaged": self.begin_again, "alive": lambda: None}
+        while (line := self.talk.line()) != "stored":
+            if not line:
+                raise StoreError(f"{self.file.dest}: {self.why()}")
+            word, *numbers = line.split(" ")
+            if word in heard:
+                heard[word](*numbers)
+            else:
+                self.said.append(line)
+
+    def why(self) -> str:
+        """What ended it."""
+        if self.said:
+            return f"the target could not write it: {'; '.join(self.said)}"
+        return "the connection ended; what has arrived stays there, and the next run goes on with it"
+
+    def give(self, arrived: str, free_kib: str) -> None:
+        """The bytes that are missing. Raises StoreError when there is no room for them."""
+        self.offset = int(arrived) if int(arrived) <= self.file.size else 0
+        missing, free = self.file.size - self.offset, 1024 * int(free_kib)
+        if missing + SPARE > free:
+            raise StoreError(
+                f"{self.file.dest}: {missing // MEGABYTE} MB to bring and {free // MEGABYTE} MB free on the "
+                f"target, of which {SPARE // MEGABYTE} must stay free; make room there"
+            )
+        if self.offset:
+            self.say(f"{self.offset // MEGABYTE} of {self.file.size // MEGABYTE} MB are there already")
+        for block in chain([f"{self.offset}\n".encode()], self.chunks()):
+            try:
+                self.talk.send(block)
+            except TimeoutError:
+                raise
+            except OSError:
+                return  # The target takes no more: why, it says now.
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes from `offset` on, with a line of progress every five seconds. Raises StoreError, OSError."""
+        due, sent, size = every(5), self.offset, self.file.size
+        with self.file.source.open("rb") as source:
+            source.seek(sent)
+            while chunk := source.read(min(CHUNK, size - sent)):
+                yield chunk
+                sent += len(chunk)
+                if due():
+                    self.say(f"{sent // MEGABYTE} of {size // MEGABYTE} MB, {100 * sent // size} %")
+        if sent < size:
+            raise StoreError(f"{self.file.source} holds {sent} bytes and should {size}: it changed; run again")
+
+    def check(self) -> None:
+        """It takes a while."""
+        self.say("checking")
+
+    def begin_again(self) -> None:
+        """What had arrived is gone. Raises StoreError when all of it had come in this run."""
+        if not self.offset:
+            file = self.file
+            raise StoreError(
+                f"{file.dest}: what arrived is not what {file.source} held (sha256 {file.sha256}); run again"
+            )
+        self.say("what an earlier run had brought was damaged; bringing all of it")
+
+    def say(self, line: str) -> None:
+        """With the file's name."""
+        self.remote.say(f"{self.file.name}: {line}")

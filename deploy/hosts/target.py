@@ -1,0 +1,77 @@
+"""What each host of this run is told and is: its settings, its board, and the build that both lead to."""
+
+from functools import singledispatch
+
+from pyinfra import inventory
+from pyinfra.api import DeployError
+from pyinfra.api.arguments import AllArguments
+from pyinfra.api.host import Host
+from pyinfra.connectors.base import BaseConnector
+
+from deploy import cpu
+from deploy.build.artifact import Build
+from deploy.errors import BoardllamaError
+from deploy.hosts.facts.board import BoardInfo, misfit
+from deploy.hosts.record import record_of
+from deploy.hosts.snapshot import seen
+from deploy.settings import Settings, settings_from
+
+
+def settings_of(host: Host) -> Settings:
+    """The host's settings, validated. Raises DeployError, one line naming the host and every problem."""
+    foreign = frozenset(host.connector_cls.data_meta) | frozenset(AllArguments.__annotations__)
+    try:
+        settings = settings_from(host.data.dict(), foreign)
+    except BoardllamaError as error:
+        raise DeployError(f"{host.name}: {error}") from None
+    record_of(host).model = settings.model_name or ""
+    return settings
+
+
+@singledispatch
+def board_behind(_connector: BaseConnector, found: BoardInfo) -> BoardInfo:
+    """What board there is at the other end of one kind of connection; what was found there, where it is running."""
+    return found
+
+
+def board_of(host: Host) -> BoardInfo:
+    """The host's board, asked once in a run: no deploy changes it."""
+    if "boardllama_board" not in host.connector_data:
+        try:
+            host.connector_data["boardllama_board"] = board_behind(host.connector, seen(host).board)
+        except BoardllamaError as error:
+            raise DeployError(f"{host.name}: {error}") from None
+    board: BoardInfo = host.connector_data["boardllama_board"]
+    record_of(host).cpu = cpu.called(board.part)
+    return board
+
+
+def refusal(host: Host, settings: Settings) -> str | None:
+    """Why this host's board cannot run what it is told to run; None when it can."""
+    board = board_of(host)
+    if why := misfit(board):
+        return why
+    if not board.filters_addresses and settings.server_clients:
+        return (
+            f"server_clients is {settings.server_clients!r}: the kernel of this board has no CONFIG_CGROUP_BPF or no "
+            "unified cgroups, so IPAddressAllow= does nothing and everyone would get in; set server_clients to '' and "
+            "let a firewall choose, or give the board another kernel"
+        )
+    return cpu.missing(settings.wanted_cpu or cpu.named("generic"), board.features, board.part)
+
+
+def build_for(host: Host, settings: Settings) -> Build | None:
+    """The build for this host's board; None for a board that is refused."""
+    if refusal(host, settings):
+        return None
+    board = board_of(host)
+    build = Build(settings.source, settings.wanted_cpu or cpu.best_for(board.features, board.part))
+    record_of(host).build = build.name
+    return build
+
+
+def builds_wanted() -> list[Build]:
+    """Every build that a reachable target of this run needs, each once."""
+    targets = [host for host in inventory.get_active_hosts() if "targets" in host.groups]
+    builds = [build_for(host, settings_of(host)) for host in targets]
+    return sorted({build.key: build for build in builds if build}.values(), key=lambda build: build.cpu.name)

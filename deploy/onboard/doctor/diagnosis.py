@@ -1,0 +1,162 @@
+"""What is good and what is not about a board, from facts alone; each bad line with the next thing to do. Pure."""
+
+from collections.abc import Callable
+
+from ..places import MODELS, UNIT
+from ..server.health import State
+from .facts import Facts
+from .lights import Line, Verdict, bad, good, mb, unknown
+from .surroundings import address, clock, heat, link, names, power, router, space
+
+NO_LIMIT = {"", "infinity"}
+# Said of a kernel on which MemoryMax= does nothing. It is how Raspberry Pi OS comes, so it is no fault.
+UNLIMITED = "no limit holds: this kernel runs without the memory cgroup (cgroup_enable=memory in cmdline.txt)"
+
+
+def diagnose(facts: Facts) -> tuple[Line, ...]:
+    """A line for each check, in the order in which a technician would look."""
+    return tuple(Line(name, *check(facts)) for name, check in CHECKS.items())
+
+
+def memory(facts: Facts) -> Verdict:
+    """The model against what the board has. Its file's size is the least that it takes."""
+    if facts.memory_total is None or facts.memory_available is None:
+        return unknown()
+    unit = facts.unit or {}
+    free = f"{mb(facts.memory_available)} free of {mb(facts.memory_total)}"
+    limit, has = facts.memory_total, f"{free}; {UNLIMITED}"
+    if facts.memory_limits is not False:
+        limit = facts.memory_total if unit.get("MemoryMax", "") in NO_LIMIT else int(unit["MemoryMax"])
+        has = f"{free}, the service may have {mb(limit)}"
+    smaller = "choose a smaller model or quantization, and deploy again"
+    if facts.out_of_memory or unit.get("Result") == "oom-kill":
+        return bad(f"the service was ended for want of memory; {has}", f"{smaller}; or a smaller context_size")
+    if facts.model_size and facts.model_size > limit:
+        return bad(f"{facts.model} alone has {mb(facts.model_size)}; {has}", smaller)
+    idle = unit.get("ActiveState") != "active"
+    if idle and facts.model_size and facts.model_size > facts.memory_available:
+        return bad(
+            f"{facts.model} has {mb(facts.model_size)}; {has}",
+            "something else takes the memory: `ps aux --sort=-rss | head`",
+        )
+    if facts.out_of_memory is None and unit.get("Result") == "signal" and unit.get("ExecMainStatus") == "9":
+        return unknown(
+            f"{has}; the service was killed: `sudo journalctl -k | grep -i 'killed process'` says whether for it"
+        )
+    text = f"{has}; the model has {mb(facts.model_size)}" if facts.model_size else has
+    return good(text) if facts.memory_limits is not False else unknown(text)
+
+
+def service(facts: Facts) -> Verdict:
+    """What the board is for."""
+    if facts.unit is None:
+        silent = bad("systemd does not answer", "start the board again; if it stays so, flash a new card")
+        return silent if facts.systemd else unknown()
+    if facts.unit.get("LoadState") == "not-found":
+        return bad("is not installed", "deploy to this board, or flash an image")
+    if facts.config_error:
+        return bad(
+            facts.config_error,
+            f"mend it (`boardllama check-config` says when it is right), then `systemctl restart {UNIT}`",
+        )
+    if facts.health is None:
+        return unknown(f"{facts.unit.get('ActiveState')}; more is known as root")
+    if facts.health.state is State.READY:
+        return good(f"answers; serves {facts.model or 'a model'}")
+    if facts.health.state is State.WAITING:
+        return bad(facts.health.detail, "plug the disk in and mount it: the service starts by itself then")
+    if facts.health.state is State.CROWDED:
+        return bad(
+            f"{facts.health.detail}; it serves those",
+            "end those clients, or let fewer in: server_clients of the inventory, an API key does not help",
+        )
+    if facts.health.state in (State.LOADING, State.STARTING):
+        return unknown(f"{facts.health.state.value}: look again in a minute")
+    if facts.health.state is State.WRONG:
+        return bad(facts.health.detail, f"`systemctl restart {UNIT}`; when that does not help `boardllama rollback`")
+    if facts.unit.get("ActiveState") == "inactive" and facts.unit.get("Result") == "success":
+        return stopped(facts)
+    if facts.out_of_memory:
+        return bad(f"{ended(facts.unit)}: the kernel ended it for want of memory", "see the line about memory")
+    return bad(
+        f"{ended(facts.unit)}: {' / '.join(facts.words)}" if facts.words else ended(facts.unit),
+        f"`journalctl -u {UNIT} -n 50`; then `systemctl restart {UNIT}`, or `boardllama rollback`",
+    )
+
+
+def ended(unit: dict[str, str]) -> str:
+    """As systemd saw it."""
+    return f"is {unit.get('ActiveState')} ({unit.get('Result')}, status {unit.get('ExecMainStatus')})"
+
+
+def stopped(facts: Facts) -> Verdict:
+    """By hand, or because there was nothing to start it with."""
+    if facts.model is None:
+        return bad("is stopped, and has no model", f"put a .gguf file into {MODELS}, then `systemctl start {UNIT}`")
+    return bad("is stopped", f"`systemctl start {UNIT}`")
+
+
+def release(facts: Facts) -> Verdict:
+    """Which one serves, and what became of the others."""
+    if not facts.releases:
+        return bad("there is none", "deploy to this board, or flash an image")
+    (name, state), *others = facts.releases
+    if facts.switching:
+        return unknown(f"{name}; another one is being judged: look again in a minute")
+    if state != "current":
+        return bad("none is committed", "deploy again: the last one was not good, or was interrupted")
+    for other, what in others:
+        if what.startswith("rejected"):
+            return bad(f"{name} serves; {other} was {what}", "deploy again when that is mended")
+        if what == "trial":
+            return bad(f"{other} is on trial, and nobody judges it", f"restart the board: it comes back as {name}")
+    return good(f"{name}, and {len(others)} to go back to")
+
+
+def ssh(facts: Facts) -> Verdict:
+    """The door for the technician."""
+    if facts.ssh is None:
+        return unknown()
+    return (
+        good("listens")
+        if facts.ssh
+        else bad("nothing listens on its port", "`systemctl status ssh`; a missing host key is made at the next start")
+    )
+
+
+def identity(facts: Facts) -> Verdict:
+    """boardllama.txt."""
+    if facts.identity is None:
+        return unknown("no boardllama.txt was applied here")
+    if not facts.identity:
+        return good("boardllama.txt is applied")
+    more = f" (and {len(facts.identity) - 1} more)" if len(facts.identity) > 1 else ""
+    return bad(
+        f"boardllama.txt, {facts.identity[0]}{more}", "mend it on the card in any computer, then start the board again"
+    )
+
+
+def units(facts: Facts) -> Verdict:
+    """Everything else that systemd runs."""
+    if facts.failed_units is None:
+        return unknown()
+    others = [unit for unit in facts.failed_units if unit != UNIT]
+    return bad(f"failed: {', '.join(others)}", f"`systemctl status {others[0]}`") if others else good("none has failed")
+
+
+CHECKS: dict[str, Callable[[Facts], Verdict]] = {
+    "link": link,
+    "address": address,
+    "router": router,
+    "names": names,
+    "clock": clock,
+    "power": power,
+    "heat": heat,
+    "space": space,
+    "memory": memory,
+    "service": service,
+    "release": release,
+    "ssh": ssh,
+    "card": identity,
+    "units": units,
+}

@@ -1,0 +1,246 @@
+"""What the doctor looks at: collected once, each part for itself, with a deadline. What cannot be known is None."""
+
+import json
+import os
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .. import places
+from ..commands import run
+from ..release.releases import current, table
+from ..release.switch import SYSTEMD
+from ..server.config import ConfigError, configuration, url_of
+from ..server.explain import is_out_of_memory
+from ..server.health import Health, State, look_at, unit_facts
+from ..server.launch import find_model
+from ..server.watch import LISTENING, sockets
+from .looks import each, in_time, known
+from .reach import answers_arp, answers_dns, gateway, interfaces
+from .sensors import board, memory_limits, temperature, throttled
+
+DEADLINE = 10.0
+UNIT_PROPERTIES = "LoadState,ActiveState,SubState,Result,ExecMainStatus,ExecMainPID,MemoryMax,MemoryCurrent,NRestarts"
+SIGKILL = "9"  # as systemd gives the status of a process that ended by it
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A real network card. `addresses` without their prefixes, link-local ones of IPv6 left out."""
+
+    name: str
+    wifi: bool
+    carrier: bool
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system, by a folder on it; sizes in bytes."""
+
+    folder: str
+    size: int
+    free: int
+    inodes: int
+    inodes_free: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A board at one moment; None: not known here. Memory and sizes in bytes, temperature in degrees Celsius.
+
+    `throttled`: the word of `vcgencmd get_throttled`. `identity`: what was wrong with boardllama.txt. `memory_limits`:
+    whether the kernel holds a service to its MemoryMax. `out_of_memory`: whether the kernel ended the service, which is
+    down, for want of memory.
+    """
+
+    host: str
+    board: str
+    root: bool  # whether it was asked as root
+    interfaces: tuple[Interface, ...] | None = None
+    gateway: str | None = None
+    gateway_answers: bool | None = None
+    dns: tuple[str, ...] = ()
+    dns_answers: bool | None = None
+    systemd: bool = False  # whether it runs this machine
+    unit: dict[str, str] | None = None
+    health: Health | None = None
+    config_error: str = ""
+    words: tuple[str, ...] = ()
+    memory_total: int | None = None
+    memory_available: int | None = None
+    memory_limits: bool | None = None
+    out_of_memory: bool | None = None
+    model: str | None = None
+    model_size: int | None = None
+    temperature: float | None = None
+    throttled: int | None = None
+    disks: tuple[Disk, ...] = ()
+    now: float = 0.0
+    created: float | None = None
+    synchronized: bool | None = None
+    releases: tuple[tuple[str, str], ...] = ()  # id, state; the current one first
+    switching: bool = False
+    ssh: bool | None = None
+    failed_units: tuple[str, ...] | None = None
+    identity: tuple[str, ...] | None = None
+
+
+def collect() -> Facts:
+    """Half a minute at most, where everything hangs."""
+    way, servers = known(gateway), known(name_servers) or ()
+    total, available = known(memory) or (None, None)
+    unit = known(lambda: unit_facts(UNIT_PROPERTIES, DEADLINE)) or None
+    seen, wrong = service(unit or {})
+    model, size = known(lambda: in_time(lambda: model_file(configuration()), DEADLINE)) or (None, None)
+    release = current()
+    return Facts(
+        host=os.uname().nodename,
+        board=board(),
+        root=os.geteuid() == 0,
+        interfaces=known(lambda: tuple(Interface(*card) for card in interfaces())),
+        gateway=way,
+        gateway_answers=known(lambda: answers_arp(way)) if way else None,
+        dns=servers,
+        dns_answers=any(answers_dns(server) for server in servers[:3]) if servers else None,
+        systemd=SYSTEMD.is_dir(),
+        unit=unit,
+        health=seen,
+        config_error=wrong,
+        words=() if seen and seen.state is State.READY else known(last_words) or (),
+        memory_total=total,
+        memory_available=available,
+        memory_limits=known(memory_limits),
+        out_of_memory=known(lambda: out_of_memory(unit or {})),
+        model=model,
+        model_size=size,
+        temperature=known(temperature),
+        throttled=known(throttled),
+        disks=tuple(disks()),
+        now=time.time(),
+        created=known(lambda: datetime.fromisoformat(release.manifest["created"]).timestamp()) if release else None,
+        synchronized=known(synchronized),
+        releases=tuple((row["id"], row["state"]) for row in known(table) or ()),
+        switching=known(lambda: is_active(places.SWITCH_UNIT)) or False,
+        ssh=known(ssh_listens),
+        failed_units=known(failed_units),
+        identity=known(lambda: tuple(json.loads(places.APPLIED.read_text())["problems"])),
+    )
+
+
+def last_words() -> tuple[str, ...]:
+    """The last two lines of the service since the board started, without what systemd says about it."""
+    ours = ("--boot", "--unit", places.UNIT, "--identifier", places.UNIT.removesuffix(".service"))
+    said = run("journalctl", *ours, "--lines", "2", "--output", "cat", "--no-pager", deadline=DEADLINE)
+    return tuple(line.strip() for line in said.splitlines() if line.strip())
+
+
+def service(unit: dict[str, str]) -> tuple[Health | None, str]:
+    """Its health, or what is wrong with its config.json."""
+    try:
+        return look_at(unit, url_of(configuration()["server"])), ""
+    except ConfigError as error:
+        return None, str(error)
+    except (OSError, ValueError):
+        return None, ""
+
+
+def out_of_memory(unit: dict[str, str]) -> bool:
+    """Whether the kernel ended the service for want of memory; systemd knows it from the memory cgroup alone.
+
+    Raises LookupError where the kernel's log is for root.
+    """
+    if (unit.get("Result"), unit.get("ExecMainStatus")) != ("signal", SIGKILL):
+        return unit.get("Result") == "oom-kill"
+    log = run("journalctl", "--boot", "--dmesg", "--output", "cat", "--no-pager", deadline=DEADLINE)
+    if not log.strip():
+        raise LookupError("no kernel log")
+    return is_out_of_memory(unit.get("ExecMainPID", ""), log)
+
+
+def model_file(config: dict[str, dict[str, Any]]) -> tuple[str, int]:
+    """Name and size of what the service would serve. Raises ConfigError, LookupError."""
+    release = current()
+    if release is None:
+        raise LookupError("no release")
+    model = find_model(config["models"], release)
+    return model.name, model.stat().st_size
+
+
+def memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
+    """MemTotal, MemAvailable; what is free or can be taken back where the kernel does not say the latter."""
+    rows = dict(line.partition(":")[::2] for line in meminfo.read_text().splitlines())
+    (total,), free = kilobytes(rows, "MemTotal"), kilobytes(rows, "MemFree", "Buffers", "Cached")
+    return total, next(iter(kilobytes(rows, "MemAvailable")), sum(free))
+
+
+def kilobytes(rows: dict[str, str], *names: str) -> list[int]:
+    """In bytes, of those rows that are there."""
+    return each(lambda name: int(rows[name].split()[0]) * 1024, names)
+
+
+def disks() -> list[Disk]:
+    """Of everything that boardllama writes to; two folders on one file system are one."""
+    found: dict[int, Disk] = {}
+    for number, one in each(disk, (Path("/"), places.MODELS, places.ROOT, Path("/run"))):
+        found.setdefault(number, one)
+    return list(found.values())
+
+
+def disk(folder: Path) -> tuple[int, Disk]:
+    """The file system that a folder is on, and its number. Raises OSError."""
+    said, where = in_time(lambda: (os.statvfs(folder), folder.stat()), DEADLINE)
+    sizes = (said.f_blocks * said.f_frsize, said.f_bavail * said.f_frsize, said.f_files, said.f_favail)
+    return where.st_dev, Disk(str(folder), *sizes, bool(said.f_flag & os.ST_RDONLY))
+
+
+def name_servers(etc: Path = Path("/etc/resolv.conf"), run: Path = Path("/run/systemd/resolve")) -> tuple[str, ...]:
+    """The real ones, behind systemd-resolved's own address."""
+    for file in (etc, run / "resolv.conf"):
+        with suppress(OSError):
+            found = re.findall(r"^nameserver\s+(\S+)", file.read_text(), re.MULTILINE)
+            if found and not found[0].startswith("127.0.0."):
+                return tuple(found)
+    return ()
+
+
+def synchronized() -> bool:
+    """Whether a time server has set the clock. Raises LookupError where none is asked."""
+    shown = run("timedatectl", "show", "--property=NTP,NTPSynchronized", deadline=DEADLINE).split()
+    if "NTP=no" in shown and "NTPSynchronized=no" in shown:
+        raise LookupError("no time server")
+    return "NTPSynchronized=yes" in shown
+
+
+def is_active(unit: str) -> bool:
+    """For systemd."""
+    return run("systemctl", "show", "--property=ActiveState", unit, deadline=DEADLINE).strip() in (
+        "ActiveState=active",
+        "ActiveState=activating",
+    )
+
+
+def listens(port: int, net: Path = Path("/proc/net")) -> bool:
+    """Whether something does on that TCP port. Raises OSError."""
+    return bool(sockets(port, LISTENING, str(net)))
+
+
+def ssh_listens() -> bool:
+    """Whether a port of the SSH server's own settings is open; of 22 where it does not say them. Raises OSError."""
+    # -G is new in OpenSSH 9.3; -T does the same for root, if the host keys are good.
+    said = each(lambda option: run("/usr/sbin/sshd", option, deadline=DEADLINE), ("-G", "-T"))
+    rows = [line.split() for line in "".join(said[:1]).splitlines()]
+    named = [row[1].rpartition(":")[2] for row in rows if len(row) == 2 and row[0] in ("port", "listenaddress")]
+    ports = {int(port) for port in named if port.isdigit()} or {22}
+    return any([listens(port) for port in ports])
+
+
+def failed_units() -> tuple[str, ...]:
+    """Their names."""
+    shown = run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager", deadline=DEADLINE)
+    return tuple(line.split()[0] for line in shown.splitlines() if line.strip())

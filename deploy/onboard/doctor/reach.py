@@ -1,0 +1,92 @@
+"""What a board reaches of its network: its cards and addresses, the router, name servers. No privileges needed."""
+
+import errno
+import json
+import os
+import socket
+import struct
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ..commands import run
+from .looks import each
+
+DEADLINE = 10.0
+# The kernel gives up a neighbour that it never heard of after three seconds, one that it knew after eight.
+NEIGHBOUR_SECONDS = 4.0
+KNOWN_SECONDS = 6.0
+DNS_SECONDS = 2.0
+DNS_PORT, WEB_PORT = 53, 80
+ANSWERED = {"REACHABLE", "PERMANENT", "NOARP"}
+ASKED = {"STALE", "DELAY", "PROBE"}
+
+
+def interfaces(sys: Path = Path("/sys/class/net")) -> list[tuple[str, bool, bool, tuple[str, ...]]]:
+    """Name, whether it is Wi-Fi, whether it has a link, its addresses; real cards alone."""
+    shown = json.loads(run("ip", "-json", "address", "show", deadline=DEADLINE))
+    found = []
+    for row in shown:
+        path = sys / row.get("ifname", "")
+        if row.get("ifname") and (path / "device").exists():
+            addresses = tuple(one["local"] for one in row.get("addr_info", ()) if not is_local(one))
+            found.append((path.name, (path / "wireless").exists(), "LOWER_UP" in row.get("flags", ()), addresses))
+    return found
+
+
+def is_local(address: dict[str, object]) -> bool:
+    """IPv6 gives every card an address of its own, which says nothing."""
+    return (address.get("scope") == "link" and address.get("family") == "inet6") or "local" not in address
+
+
+def gateway() -> str:
+    """The router's address. Raises LookupError without one."""
+    for found in each(default_routes, ("-4", "-6")):
+        for route in found:
+            if "gateway" in route:
+                return str(route["gateway"])
+    raise LookupError("no default route")
+
+
+def default_routes(family: str) -> list[dict[str, object]]:
+    """As `ip` tells. Raises OSError for a family that is switched off."""
+    return list(json.loads(run("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"))
+
+
+def answers_arp(address: str) -> bool:
+    """Whether the machine is there. It may refuse every connection: that it is found on the wire is enough."""
+    with suppress(TimeoutError):
+        for port in (WEB_PORT, DNS_PORT):
+            try:
+                with socket.create_connection((address, port), timeout=NEIGHBOUR_SECONDS):
+                    return True
+            except ConnectionRefusedError:
+                return True
+            except OSError as error:
+                # So answers a firewall, too.
+                if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+                    break
+                raise
+    end = time.monotonic() + KNOWN_SECONDS
+    while (states := neighbour(address)) & ASKED and time.monotonic() < end:
+        time.sleep(0.5)
+    return bool(states & ANSWERED)
+
+
+def neighbour(address: str) -> set[str]:
+    """What the kernel knows of a machine on the same wire."""
+    shown = json.loads(run("ip", "-json", "neighbour", "show", "to", address, deadline=DEADLINE) or "[]")
+    return {state for row in shown for state in row.get("state", ())}
+
+
+def answers_dns(server: str) -> bool:
+    """Whether it answers a question about the root, in any way."""
+    number = os.urandom(2)
+    question = number + struct.pack(">HHHHH", 0x0100, 1, 0, 0, 0) + b"\0" + struct.pack(">HH", 2, 1)  # NS, IN
+    with suppress(OSError):
+        family, kind, _, _, place = socket.getaddrinfo(server, DNS_PORT, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as asking:
+            asking.settimeout(DNS_SECONDS)
+            asking.sendto(question, place)
+            return asking.recv(512)[:2] == number
+    return False

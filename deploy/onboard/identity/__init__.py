@@ -1,0 +1,1 @@
+"""Who a board is: boardllama.txt, read and applied at boot."""

@@ -1,0 +1,225 @@
+"""boardllama.txt: what a technician tells one board, in a file that any system can edit. Read, checked, written; pure.
+
+The rules of single values are in identity_rules.py. How a line is written is in identity_lines.py.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from .lines import Entry, entry, named, quoted
+from .rules import NAMES, Rule, Wrong, conflicts
+
+FILE = "boardllama.txt"
+ERRORS = "boardllama-errors.txt"
+LABEL = "BOARDLLAMA"
+HEADING = """\
+# boardllama: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take the # away
+# before a name to use it. Read at every start of the board; what is wrong stands in boardllama-errors.txt beside it."""
+# What stands in the place of a secret: one that the board has taken over, and one that it could not use.
+APPLIED = '# {name}: applied, and kept on the board alone; a line "{name} = ..." changes it'
+REFUSED = '# {name}: wrong, and taken out; write a line "{name} = ..." again'
+MARK = re.compile(r"#\s*([a-z_]+): (applied|wrong)\b")
+
+
+class Problem(NamedTuple):
+    """A breach of a rule: the line's number from 1, or 0 for none."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}" if self.line else self.text
+
+
+class IdentityError(Exception):
+    """Something in the file cannot be used; `problems` has all of it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What one board is told; None leaves it as it is. `kept` names secrets that the board has taken over before.
+
+    `unclear`: the names of lines that could not be used, as they stand there; "" for a line without one.
+    """
+
+    entries: tuple[tuple[str, str], ...] = ()
+    kept: frozenset[str] = frozenset()
+    unclear: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def __repr__(self) -> str:
+        shown = ((name, "…" if NAMES[name].secret else value) for name, value in self.entries)
+        return f"Identity({', '.join(f'{name}={value!r}' for name, value in shown)})"
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a name that may repeat."""
+        return tuple(value for one, value in self.entries if one == name)
+
+    def first(self, name: str) -> str | None:
+        """The value of a name."""
+        return next(iter(self.all(name)), None)
+
+    def without(self, names: Collection[str]) -> "Identity":
+        """The same, but silent about these names."""
+        return replace(self, entries=tuple(entry for entry in self.entries if entry[0] not in names))
+
+    @property
+    def hostname(self) -> str | None:
+        """Small letters, digits, hyphens."""
+        return self.first("hostname")
+
+    @property
+    def ssh_keys(self) -> tuple[str, ...]:
+        """Public keys, as in authorized_keys."""
+        return self.all("ssh_key")
+
+    @property
+    def wifi_ssid(self) -> str | None:
+        """Name of the network."""
+        return self.first("wifi_ssid")
+
+    @property
+    def wifi_password(self) -> str | None:
+        """8 to 63 characters, 64 hexadecimal digits, or `none` for an open network."""
+        return self.first("wifi_password")
+
+    @property
+    def wifi_country(self) -> str | None:
+        """Two capital letters."""
+        return self.first("wifi_country")
+
+    @property
+    def address(self) -> str | None:
+        """`dhcp`, or address/prefix."""
+        return self.first("address")
+
+    @property
+    def gateway(self) -> str | None:
+        """An address of the same network."""
+        return self.first("gateway")
+
+    @property
+    def dns(self) -> tuple[str, ...]:
+        """Addresses."""
+        return self.all("dns")
+
+    @property
+    def api_key(self) -> str | None:
+        """The key itself, or `generate`."""
+        return self.first("api_key")
+
+    @property
+    def timezone(self) -> str | None:
+        """As in Europe/Berlin."""
+        return self.first("timezone")
+
+    def render(self) -> str:
+        """The file's text, with every name explained; `parse` gives the same identity back."""
+        return "\n".join([HEADING, *(line for name, rule in NAMES.items() for line in self._lines(name, rule)), ""])
+
+    def _lines(self, name: str, rule: Rule) -> Iterator[str]:
+        yield from ("", f"# {rule.about}")
+        if name in self.kept:
+            yield APPLIED.format(name=name)
+        values = self.all(name)
+        yield from (f"{name} = {quoted(value)}" for value in values)
+        if not values:
+            yield f"# {name} = {rule.example}"
+
+
+def parse(text: str) -> Identity:
+    """The identity in the file. Raises IdentityError with every problem."""
+    identity, problems = read(text)
+    if problems:
+        raise IdentityError(problems)
+    return identity
+
+
+def made_of(*values: tuple[str, str]) -> Identity:
+    """From names and values that come from elsewhere, such as options. Raises IdentityError with every problem."""
+    identity, problems = checked([Entry(0, name, value) for name, value in values])
+    if problems:
+        raise IdentityError(problems)
+    return identity
+
+
+def read(text: str) -> tuple[Identity, list[Problem]]:
+    """What is valid in the file, and what is not."""
+    if text.startswith("{\\rtf"):
+        return Identity(), [Problem(0, f"{FILE} is formatted text (RTF): save it as plain text")]
+    entries, problems, marks = [], [], dict[str, tuple[str, int]]()
+    unclear = set[str]()
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        line = line.strip()
+        if (found := MARK.match(line)) and is_secret(found[1]):
+            marks[found[1]] = found[2], number
+        if not line or line.startswith("#"):
+            continue
+        try:
+            entries.append(entry(number, line))
+        except Wrong as error:
+            problems.append(Problem(number, str(error)))
+            unclear.add(name if (name := named(line.partition("=")[0].strip())) in NAMES else "")
+    kept = frozenset(name for name, (mark, _) in marks.items() if mark == "applied")
+    said = {entry.name for entry in entries}
+    refused = {name: line for name, (_, line) in marks.items() if name not in kept | said}
+    identity, more = checked(entries, kept, {*refused, *unclear})
+    problems += [Problem(line, f"{name} was wrong and was taken out: write it again") for name, line in refused.items()]
+    return identity, sorted([*problems, *more])
+
+
+def checked(
+    entries: Iterable[Entry], kept: frozenset[str] = frozenset(), unclear: Iterable[str] = ()
+) -> tuple[Identity, list[Problem]]:
+    """The entries that obey their rules, alone and together, and what is wrong with the others; `unclear`: names that
+    are known to be wrong.
+    """
+    good: list[Entry] = []
+    problems, spoiled = list[Problem](), set(unclear)
+    for one in entries:
+        try:
+            good.append(one._replace(value=accepted(one, good)))
+        except Wrong as error:
+            problems.append(Problem(one.line, str(error)))
+            spoiled.add(one.name)
+    # Of two secrets nobody knows which one is meant, and what is used leaves the file.
+    good = [one for one in good if not (is_secret(one.name) and one.name in spoiled)]
+    lines = {one.name: one.line for one in good}
+    for name, partner, text in conflicts({one.name: one.value for one in good}, kept):
+        if partner not in spoiled:  # else the cause has been said
+            problems.append(Problem(lines[name], text))
+        spoiled.add(name)
+        good = [one for one in good if one.name != name]
+    return Identity(tuple((one.name, one.value) for one in good), kept, frozenset(spoiled)), problems
+
+
+def accepted(entry: Entry, before: Iterable[Entry]) -> str:
+    """The value as it will be used. Raises Wrong."""
+    rule = NAMES.get(entry.name)
+    if rule is None:
+        import difflib  # no boot without a mistake waits for it
+
+        near = difflib.get_close_matches(entry.name, NAMES, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(NAMES)}"
+        raise Wrong(f"{named(entry.name)!r} is unknown: {advice}")
+    if earlier := [one for one in before if one.name == entry.name and not rule.repeats]:
+        raise Wrong(f"{entry.name} is there a second time, first in line {earlier[0].line}: take one of them away")
+    if "\ufffd" in entry.value:
+        raise Wrong(f"{entry.name} holds bytes that are no UTF-8: save the file as UTF-8")
+    if not entry.value.replace("\t", " ").isprintable():
+        raise Wrong(f"{entry.name} holds signs that cannot be seen: write the line again")
+    try:
+        return rule.value(entry.value)
+    except Wrong as error:
+        seen = "" if rule.secret or not entry.value else f" is {entry.value[:60]!r}"
+        raise Wrong(f"{entry.name}{seen}: {error}") from None
+
+
+def is_secret(name: str) -> bool:
+    """Whether values of that name do not stay in the file."""
+    return name in NAMES and NAMES[name].secret

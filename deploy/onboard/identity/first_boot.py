@@ -1,0 +1,132 @@
+"""At boot, before the network: what makes this board itself. Its own SSH host key, name, API key, and boardllama.txt.
+
+Every step can be repeated, and each file appears whole; the note that says "applied" is written last. So a power cut
+at any moment means that the next boot does it again. A file that was applied is not applied again until it changes.
+"""
+
+import hashlib
+import json
+import pwd
+import shutil
+import socket
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from .. import places
+from ..commands import run
+from ..files import sync, write
+from .boardllama_txt import FILE, Identity, read
+from .consoles import show
+from .partition import IdentityPartition, mounted
+from .secret_lines import without_secrets
+from .steps import STEPS, applied, left_out, usable
+
+ACCOUNT = "board"
+
+
+def main() -> int:
+    """The exit status: 1 when something could not be done, and will be tried again at the next boot."""
+    try:
+        with mounted() as card:
+            return boot(card)
+    except OSError as error:
+        show(f"the partition with {FILE} cannot be used: {error}")
+        boot(None)
+        return 1
+
+
+def boot(card: IdentityPartition | None) -> int:
+    """Everything. The exit status."""
+    failed = attempts([("the SSH host key", host_key), ("the account", account)])
+    try:
+        text = card.text() if card else None
+    except (OSError, ValueError) as error:
+        text = None
+        failed.append(str(error))
+    if card is None or not text or not text.strip():  # an empty file is an accident, and takes nothing away
+        failed += apply(Identity(), whole=False)
+        show(f"no {FILE} was read: this board keeps what it has")
+        return tell(card, [], failed)
+    return obey(card, text, failed)
+
+
+def obey(card: IdentityPartition, text: str, failed: list[str]) -> int:
+    """Applies the file unless that has been done. Its secrets leave it when they have been taken over."""
+    before, others = applied(), card.misnamed()
+    if before.get("sha256") == hash_of(text) and not failed:
+        return tell(card, [*before["problems"], *others], failed)
+    identity, problems = read(text)
+    said = [*map(str, problems), *left_out(identity)]
+    identity = usable(identity)
+    clean = without_secrets(text, identity)
+    failed = [*failed, *apply(identity, whole=not said)]
+
+    def settle() -> None:
+        if clean != text:
+            card.replace(clean)
+        write(places.APPLIED, json.dumps({"sha256": hash_of(clean), "problems": said}).encode())
+
+    return tell(card, [*said, *others], failed or attempts([("the note that it is done", settle)]))
+
+
+def hash_of(text: str) -> str:
+    """By which a file is known that was obeyed."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def apply(identity: Identity, whole: bool) -> list[str]:
+    """What could not be done; each step is tried whatever became of the others."""
+    return attempts([(what, partial(step, identity, whole)) for what, step in STEPS])
+
+
+def attempts(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
+    """One sentence for each step that failed."""
+    failed = []
+    for what, step in steps:
+        try:
+            step()
+        except (OSError, LookupError, ValueError) as error:  # an account is missing; a file holds what it cannot
+            failed.append(f"{what} could not be set: {error}")
+    return failed
+
+
+def tell(card: IdentityPartition | None, problems: list[str], failed: list[str]) -> int:
+    """On the consoles, and on the card for whoever takes it out. The exit status."""
+    lines = []
+    if problems:
+        lines = [f"{FILE}, {problem}" if problem.startswith("line ") else problem for problem in problems]
+        lines += ["", f"Whatever else {FILE} says is in use. Mend these lines and start the board again."]
+    if failed:
+        lines += [*failed, "This is tried again at the next start."]
+    show("\n".join(["boardllama:", *lines] if lines else [f"this board is {socket.gethostname()}"]))
+    if card:
+        failed = [*failed, *attempts([("the note on the card", lambda: card.complain(lines))])]
+    return 1 if failed else 0
+
+
+def host_key() -> None:
+    """This board's own, made once. One kind is enough for every client since 2014, and is made in no time."""
+    if places.HOST_KEY.is_file():
+        return
+    aside = places.HOST_KEY.with_name(".new-host-key")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(mode=0o700, parents=True)
+    key, public = aside / "key", aside / "key.pub"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boardllama", "-f", str(key))
+    for file in (key, public):
+        sync(file)
+    public.replace(places.HOST_KEY.with_name(f"{places.HOST_KEY.name}.pub"))
+    sync(places.HOST_KEY.parent)
+    key.replace(places.HOST_KEY)
+    sync(places.HOST_KEY.parent)
+    aside.rmdir()
+    show(f"SSH host key: {run('ssh-keygen', '-l', '-f', str(places.HOST_KEY)).strip()}")
+
+
+def account() -> None:
+    """The one that technicians log in as. An image declares it; a tree in which that was not done has it made here."""
+    try:
+        pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        run("systemd-sysusers")
+        run("systemd-tmpfiles", "--create", "--prefix", f"/home/{ACCOUNT}")

@@ -1,0 +1,74 @@
+"""The lines of boardllama.txt, whatever editor wrote them: a name, a value, the quotation marks around it. Pure."""
+
+import codecs
+import re
+from typing import NamedTuple
+
+from .rules import NAMES, Wrong
+
+# Ends of lines that are no line feed: of old Macs, and of what was pasted from a page.
+LINE_ENDS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
+# Signs that some editors write for quotation marks. Within a value they are its own; around it, nobody means them.
+ODD_QUOTES = "'`\u00ab\u00b4\u00bb\u2018\u2019\u201a\u201c\u201d\u201e"
+
+
+class Entry(NamedTuple):
+    """A name with its value, and the line that it stands in, from 1; 0 when it comes from no file."""
+
+    line: int
+    name: str
+    value: str
+
+
+def decode(content: bytes) -> str:
+    """The text of a file as editors save it, with line feeds at its lines' ends.
+
+    Bytes that are no UTF-8 become U+FFFD, which no value may hold.
+    """
+    return LINE_ENDS.sub("\n", content.decode(encoding(content), errors="replace"))
+
+
+def encoding(content: bytes) -> str:
+    """UTF-8, or UTF-16: some editors write it without its mark. The first sign of the file is one of ASCII."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = content[:1] == b"\0", content[1:2] == b"\0"
+    return {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(zeros, "utf-8-sig")
+
+
+def entry(number: int, line: str) -> Entry:
+    """What a line says. Raises Wrong when it says nothing; the message has no more of it, as it may be a password."""
+    name, equals, value = (part.strip() for part in line.partition("="))
+    if not equals:
+        raise Wrong(f"{named(name) if named(name) in NAMES else 'what stands here'} has no =: write name = value")
+    if has_comment(value) and named(name) != "ssh_key":  # whose own comment may hold anything
+        raise Wrong(f'{named(name)}: a comment has a line of its own; what belongs to the value stands between " and "')
+    if is_oddly_quoted(value):
+        raise Wrong(f'{named(name)} stands between {value[0]} and {value[-1]}: take them away, or write " instead')
+    return Entry(number, name.lower(), unquoted(value))
+
+
+def named(name: str) -> str:
+    """The first word of what stands before the =. What follows it may be a password with a = of its own."""
+    return re.split(r"[^\w-]", name.lower(), maxsplit=1)[0][:40]
+
+
+def quoted(value: str) -> str:
+    """Quotation marks where blanks at an end, or signs of its own, would be lost or refused."""
+    plain = value == value.strip() == unquoted(value) and not is_oddly_quoted(value) and not has_comment(value)
+    return value if plain else f'"{value}"'
+
+
+def unquoted(value: str) -> str:
+    """Without the quotation marks around it."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def has_comment(value: str) -> bool:
+    """Whether someone may mean the end of it as a comment: people write `DE  # Germany`."""
+    return value == unquoted(value) and re.search(r"(^|\s)#", value) is not None
+
+
+def is_oddly_quoted(value: str) -> bool:
+    """Whether it stands between quotation marks that mean nothing here."""
+    return len(value) > 1 and value[0] in ODD_QUOTES and value[-1] in ODD_QUOTES

@@ -1,0 +1,59 @@
+"""What systemd-networkd and wpa_supplicant are told, from an identity; pure."""
+
+from .boardllama_txt import Identity
+from .rules import DHCP, OPEN, Wrong
+
+HEADING = "# Made at boot from boardllama.txt; edits are lost when that file changes."
+
+
+def networkd(identity: Identity) -> str | None:
+    """The text of a .network file; None where DHCP on every interface, the image's own default, is all that is said.
+
+    A fixed address is the Wi-Fi's when the board has one, else the cable's: two interfaces cannot share it.
+    """
+    address = None if identity.address == DHCP else identity.address
+    if not address and not identity.dns:
+        return None
+    match = ["Type=wlan"] if identity.wifi_ssid else ["Type=ether", "Kind=!*"]
+    lines = [HEADING, "[Match]", *match, "", "[Network]", f"Address={address}" if address else "DHCP=yes"]
+    lines += [f"Gateway={identity.gateway}"] if identity.gateway else []
+    lines += [f"DNS={server}" for server in identity.dns]
+    lines += ["MulticastDNS=yes", ""]
+    if not address:
+        # A server that DHCP names would be asked beside those that were chosen; a cable is faster than Wi-Fi.
+        metric = ["RouteMetric=2048"] if identity.wifi_ssid else []
+        lines += ["[DHCPv4]", "UseDNS=no", *metric, "", "[DHCPv6]", "UseDNS=no", ""]
+        lines += ["[IPv6AcceptRA]", "UseDNS=no", *metric, ""]
+    return "\n".join(lines)
+
+
+def supplicant(identity: Identity, before: str = "") -> str | None:
+    """The text of wpa_supplicant.conf(5); None without Wi-Fi. `before`: what it was, for a password that is kept.
+
+    Raises Wrong when the password of another network is kept.
+    """
+    if identity.wifi_ssid is None:
+        return None
+    # In hexadecimal digits any name is safe, quotation marks and all.
+    ssid = f"\tssid={identity.wifi_ssid.encode().hex()}"
+    lines = [HEADING, "ctrl_interface=/run/wpa_supplicant"]
+    lines += [f"country={identity.wifi_country}"] if identity.wifi_country else []
+    lines += ["network={", ssid, "\tscan_ssid=1"]
+    if identity.wifi_password:
+        lines += secret(identity.wifi_password)
+    elif ssid in before.splitlines():
+        lines += [line for line in before.splitlines() if line.startswith(("\tpsk=", "\tkey_mgmt=", "\tieee80211w="))]
+    else:
+        raise Wrong(f"wifi_ssid is {identity.wifi_ssid!r}, another network than before: write its wifi_password too")
+    return "\n".join([*lines, "}", ""])
+
+
+def secret(password: str) -> list[str]:
+    """A passphrase serves WPA2 and WPA3; the key itself, 64 digits, WPA2 alone. Quotation marks inside need no escape:
+    wpa_supplicant reads to the last one of the line.
+    """
+    if password == OPEN:
+        return ["\tkey_mgmt=NONE"]
+    if len(password) == 64:
+        return [f"\tpsk={password}", "\tkey_mgmt=WPA-PSK WPA-PSK-SHA256"]
+    return [f'\tpsk="{password}"', "\tkey_mgmt=WPA-PSK WPA-PSK-SHA256 SAE", "\tieee80211w=1"]

@@ -1,0 +1,164 @@
+"""The small FAT partition with boardllama.txt, which any system can edit. Mounted only while it is used.
+
+FAT has no journal, and renaming is no way to replace a file there: Linux writes the new name with no content first, and
+what belongs to it some time later. So a copy is written aside and flushed, then the file is overwritten in place, and
+whatever moment the power goes at, the next boot finds the file or the copy whole.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import places
+from ..commands import CommandFailed, run
+from ..files import sync
+from .boardllama_txt import ERRORS, FILE, LABEL
+from .lines import decode
+
+COPY = "boardllama.new"
+SETTLE_SECONDS = 15
+# A text of 12 lines; a file this big is another one by mistake.
+MOST_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class IdentityPartition:
+    """The mounted partition. `unlock` makes it writable."""
+
+    folder: Path
+    unlock: Callable[[], object] = lambda: None
+
+    def text(self) -> str | None:
+        """What boardllama.txt says; None without one. Raises OSError, ValueError when it is too big."""
+        self.mend()
+        file = self.folder / FILE
+        if not file.exists():
+            return None
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"{FILE} has more than {MOST_BYTES >> 10} KiB: that is no list of names and values")
+        return decode(content)
+
+    def misnamed(self) -> list[str]:
+        """Sentences about files that someone took for boardllama.txt: some systems hide the ends of names."""
+        names = sorted(path.name for path in self.folder.glob("[Bb]oardllama*.*") if not path.name.startswith("._"))
+        others = [name for name in names if name.lower() not in (FILE, ERRORS, COPY)]
+        return [f"{name} is not read: the name must be {FILE}" for name in others]
+
+    def replace(self, text: str) -> None:
+        """Makes boardllama.txt say `text`, written over what it said before: there were secrets in it."""
+        self.unlock()
+        content, copy = text.encode(), self.folder / COPY
+        copy.write_bytes(sealed(content, (self.folder / FILE).stat().st_size))
+        sync(copy)
+        sync(self.folder)
+        self.overwrite(content)
+        copy.unlink()
+        sync(self.folder)
+
+    def mend(self) -> None:
+        """Ends what a power cut interrupted. One of another size than before and after was edited since, and stays."""
+        file, copy = self.folder / FILE, self.folder / COPY
+        if not copy.exists():
+            return
+        self.unlock()
+        found = unsealed(copy.read_bytes())
+        if found and file.exists() and file.stat().st_size in (found[1], len(found[0])):
+            self.overwrite(found[0])
+        copy.unlink()
+        sync(self.folder)
+
+    def overwrite(self, content: bytes) -> None:
+        """Puts the content where the old one lies, and line feeds over the rest of that."""
+        handle = os.open(self.folder / FILE, os.O_RDWR)
+        try:
+            os.pwrite(handle, content.ljust(os.fstat(handle).st_size, b"\n"), 0)
+            os.fsync(handle)
+            os.ftruncate(handle, len(content))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def complain(self, lines: list[str]) -> None:
+        """Puts the lines into boardllama-errors.txt; without any, there is no such file."""
+        file, text = self.folder / ERRORS, "".join(f"{line}\n" for line in lines)
+        there = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        if there == text:
+            return
+        self.unlock()
+        if lines:
+            file.write_bytes(text.encode())
+            sync(file)
+        else:
+            file.unlink()
+        sync(self.folder)
+
+
+def sealed(content: bytes, size: int) -> bytes:
+    """A copy that can be told from half of one; `size` is that of the file that it is to replace."""
+    body = f"{size}\n".encode() + content
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def unsealed(copy: bytes) -> tuple[bytes, int] | None:
+    """What `sealed` was given; None for half of a copy."""
+    seal, _, body = copy.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != seal:
+        return None
+    size, _, content = body.partition(b"\n")
+    return content, int(size)
+
+
+@contextmanager
+def mounted() -> Iterator[IdentityPartition | None]:
+    """The partition of the disk that this board runs from; None when there is none. Raises OSError."""
+    device = find()
+    if device is None:
+        yield None
+        return
+    places.CARD.mkdir(parents=True, exist_ok=True)
+    where = str(places.CARD)
+    run("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec,umask=0077", str(device), where)
+    try:
+        yield IdentityPartition(places.CARD, lambda: run("mount", "-o", "remount,rw", where))
+    finally:
+        run("umount", where)
+
+
+def find() -> Path | None:
+    """Its device. One on another disk, such as a card in a reader, is none of this board's."""
+    # The disk is there: the root file system lies on it. Only its names may be on their way.
+    with suppress(CommandFailed):
+        run("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", deadline=2 * SETTLE_SECONDS)
+    device = Path("/dev/disk/by-label") / LABEL
+    if device.exists() and on_disk_of_root(device.stat().st_rdev):
+        return device
+    # Another board's card, in a reader, may have taken the name.
+    return next((device for device in neighbours_of_root() if label(device) == LABEL), None)
+
+
+def label(device: Path) -> str:
+    """Of a file system; empty without one."""
+    try:
+        return run("blkid", "--output", "value", "--match-tag", "LABEL", str(device)).strip()
+    except CommandFailed:
+        return ""
+
+
+def neighbours_of_root(sys: Path = Path("/sys/dev/block")) -> list[Path]:
+    """The partitions of the disk of the root file system; none where it is a disk of its own."""
+    device = Path("/").stat().st_dev
+    root = (sys / f"{os.major(device)}:{os.minor(device)}").resolve()
+    if not (root / "partition").exists():
+        return []
+    return [Path("/dev") / part.name for part in sorted(root.parent.iterdir()) if (part / "partition").exists()]
+
+
+def on_disk_of_root(device: int, sys: Path = Path("/sys/dev/block")) -> bool:
+    """Whether a partition lies on the disk of the root file system; so it seems where that has no disk of its own."""
+    root, partition = (sys / f"{os.major(one)}:{os.minor(one)}" for one in (Path("/").stat().st_dev, device))
+    return not (root / "partition").exists() or root.resolve().parent == partition.resolve().parent

@@ -1,0 +1,31 @@
+"""Secrets leave boardllama.txt when the board has read them; a line says what became of each. Pure."""
+
+from .boardllama_txt import APPLIED, REFUSED, Identity, accepted, is_secret
+from .lines import Entry, unquoted
+from .rules import Wrong
+
+
+def without_secrets(text: str, identity: Identity) -> str:
+    """The same text, where each line with a secret says instead what became of it. `identity`: what was read from it.
+
+    One that is right and waits for the mending of another line stays: it is nowhere else.
+    """
+    lines = []
+    for line in text.split("\n"):
+        name, equals, value = line.partition("=")
+        name = name.strip().lstrip("\ufeff").lower()
+        if equals and is_secret(name) and (mark := fate(identity, name, unquoted(value.strip()))):
+            line = mark.format(name=name) + ("\r" if line.endswith("\r") else "")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def fate(identity: Identity, name: str, value: str) -> str | None:
+    """What stands in the place of a secret; None for one that stays."""
+    if identity.first(name) is not None:
+        return APPLIED
+    try:
+        accepted(Entry(0, name, value), ())
+    except Wrong:
+        return REFUSED
+    return None

@@ -1,0 +1,1 @@
+"""Releases on the target: what there is, the switch to another, and the gate that judges it."""

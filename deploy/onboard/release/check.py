@@ -1,0 +1,64 @@
+"""What is checked of a release before it may be tried: nothing that is served has changed yet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import places
+from ..commands import end_of
+from ..files import sha256_of, write
+from ..server.config import configuration
+from ..server.launch import SERVER, command, is_waiting
+from .releases import Release
+
+DEADLINE = 120
+VERIFIED = Path("/run/boardllama") / places.UNIT
+
+
+class CheckError(Exception):
+    """The release must not be tried. The message says why."""
+
+
+def check(release: Release) -> None:
+    """Hashes, config, unit, and what the binary says to its arguments. Raises CheckError, ConfigError, OSError."""
+    for name, sha256 in hashes(release):
+        path = release.folder / name
+        if not path.is_file() or sha256_of(path) != sha256:
+            # What a worn card changed keeps its receipt: without it the next deploy reads the file, and brings it.
+            path.resolve().with_name(f".{path.name}.receipt").unlink(missing_ok=True)
+            raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
+    if is_waiting(release):
+        return
+    _, *arguments = command(configuration(release.folder / places.CONFIG.name), release)
+    # Its own name, and the paths of the trial: those of the commit do not lead to it yet.
+    write(VERIFIED, release.trial_unit().encode())
+    said_yes("systemd-analyze", "verify", "--man=no", str(VERIFIED), about=places.UNIT)
+    # Arguments are read in their order: a server that does not know one of them says so before it comes to the last.
+    said_yes(str(release.folder / SERVER.name), *arguments, "--version")
+
+
+def hashes(release: Release) -> Iterator[tuple[str, str]]:
+    """Name and sha256 of everything but what an operator may edit."""
+    for name, file in release.manifest["build"]["files"].items():
+        yield name, file["sha256"]
+    if model := release.manifest["model"]:
+        yield model["name"], model["sha256"]
+    yield from release.manifest["programs"].items()
+
+
+def said_yes(*words: str, about: str = "") -> None:
+    """Runs a command that must succeed, or else say nothing `about` this. Raises CheckError with its words."""
+    try:
+        done = end_of(*words, deadline=DEADLINE)
+    except FileNotFoundError:
+        if not Path(words[0]).exists():
+            raise
+        raise CheckError(
+            f"{words[0]} is there, but not the loader that starts it (/lib/ld-linux-aarch64.so.1): this system is no "
+            "64-bit (arm64) Debian or Ubuntu; install one"
+        ) from None
+    if done is None:
+        raise CheckError(f"{words[0]} did not end within {DEADLINE} s")
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
+        if ours := [line for line in said if about in line]:
+            raise CheckError(f"{Path(words[0]).name} refuses it: {ours[0]}")

@@ -1,0 +1,65 @@
+"""Begins a switch in a unit of its own, which outlives whoever asked for it, and reports what it says."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import places
+from ..server.health import Unhealthy
+from .releases import Release
+from .switch import Outcome
+
+
+def begin(release: Release) -> None:
+    """Starts the switch. Raises Unhealthy when systemd does not."""
+    busy = subprocess.run(["systemctl", "is-active", "--quiet", places.SWITCH_UNIT], check=False)
+    if busy.returncode == 0:
+        raise Unhealthy("a switch is under way here: wait for it")
+    places.VERDICT.unlink(missing_ok=True)
+    done = subprocess.run(unit_command(release), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unhealthy(f"the switch cannot be started: {done.stderr.strip()}")
+
+
+def unit_command(release: Release) -> list[str]:
+    """One unit name: there is never a second switch. One that is killed begins again; a verdict ends it."""
+    options = [
+        "--property=Restart=on-abnormal",
+        "--property=OOMScoreAdjust=-900",
+        "--description=Switch to a release of boardllama",
+    ]
+    program = [str(release.folder / "boardllama"), "perform", release.id]
+    return ["systemd-run", "--quiet", "--collect", f"--unit={places.SWITCH_UNIT}", *options, *program]
+
+
+@dataclass
+class Listener:
+    """Repeats what a switch has written to its verdict file, each line once."""
+
+    say: Callable[[str], None]
+    said: int = 0
+
+    def hear(self, text: str) -> dict[str, Any] | None:
+        """Says what is new in the file's text. The verdict once it has an outcome."""
+        verdict: dict[str, Any] = json.loads(text or '{"lines": []}')
+        for line in verdict["lines"][self.said :]:
+            self.say(line)
+        self.said = len(verdict["lines"])
+        return verdict if "outcome" in verdict else None
+
+
+def follow(say: Callable[[str], None]) -> bool:
+    """Says what the switch says until its verdict. True when that is good."""
+    listener = Listener(say)
+    while True:
+        alive = subprocess.run(["systemctl", "is-active", places.SWITCH_UNIT], capture_output=True, check=False)
+        if verdict := listener.hear(places.VERDICT.read_text() if places.VERDICT.exists() else ""):
+            outcome = Outcome[verdict["outcome"]]
+            say(f"{outcome.value} {verdict['reason']}".strip())
+            return outcome.is_good
+        if alive.returncode:
+            raise Unhealthy(f"the switch ended without a verdict: journalctl -u {places.SWITCH_UNIT}")
+        time.sleep(0.5)

@@ -1,0 +1,91 @@
+"""The gate: a release is good when its server starts, is healthy, and answers a fixed prompt fast enough."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .. import places
+from ..server.config import configuration, url_of
+from ..server.health import State, Unhealthy, ask, awaited, down, look, unit_facts
+from .releases import Release, running
+
+PROMPT = "The quick brown fox"
+TOKENS = 16
+# A server without a floor may be as slow as a small board with a large model; one that hangs is not waited for.
+ANSWER_DEADLINE = 300.0
+Say = Callable[[str], None]
+
+
+def restart(say: Say) -> None:
+    """Returns when systemd has seen the server ready; the unit's TimeoutStartSec is the deadline. Raises Unhealthy."""
+    systemctl("daemon-reload")
+    subprocess.run(["systemctl", "reset-failed", places.UNIT], capture_output=True, check=False)
+    began = told = time.monotonic()
+    starting = subprocess.Popen(
+        ["systemctl", "restart", places.UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while starting.poll() is None:
+        time.sleep(0.05)
+        if time.monotonic() - told > 5:
+            told = time.monotonic()
+            say(f"starting the server, {told - began:.0f} s so far")
+    _, said = starting.communicate()
+    if starting.returncode:
+        # What systemd did not even try, as with a unit that is masked, it says itself.
+        refused = said.strip().splitlines()[0] if said.startswith("Failed to") else ""
+        raise Unhealthy(f"the server did not start: {refused or down(unit_facts())}")
+
+
+def judge(release: Release, say: Say) -> float:
+    """Restarts the server and judges it by its tokens: how many a second. Raises Unhealthy with the reason."""
+    restart(say)
+    if reason := awaited():
+        raise Unhealthy(f"the server is {reason}")
+    if running() != release.id:
+        raise Unhealthy(
+            f"systemd started release {running()} and not {release.id}: another unit or a drop-in stands in its place, "
+            f"`systemctl cat {places.UNIT}` shows it"
+        )
+    url = url_of(configuration(release.place(places.CONFIG))["server"])
+    health = look(url)
+    if health.state is not State.READY:
+        raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
+    rate = speed(url, float(release.manifest["policy"]["min_tokens_per_second"]))
+    say(f"it answers, {rate:.1f} tokens/s")
+    return rate
+
+
+def speed(url: str, floor: float) -> float:
+    """Tokens of the answer over the seconds of the whole request, prompt included. Raises Unhealthy below the floor."""
+    question = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0.0, "ignore_eos": True}
+    deadline = min(ANSWER_DEADLINE, 10 + 3 * TOKENS / floor) if floor else ANSWER_DEADLINE
+    began = time.monotonic()
+    status, body = ask(url, "/v1/completions", question, deadline)
+    seconds = time.monotonic() - began
+    text, tokens = answer_of(body)
+    if status != 200:
+        raise Unhealthy(f"a completion was answered with {status or 'nothing'}: {str(body)[:200]}")
+    if not text.strip():
+        raise Unhealthy(f"a completion came back without text: {str(body)[:200]}")
+    if tokens / seconds < floor:
+        raise Unhealthy(
+            f"{tokens} tokens took {seconds:.1f} s, {tokens / seconds:.2f} tokens/s: "
+            f"min_tokens_per_second is {floor:g}; lower it, or choose a smaller model or quantization"
+        )
+    return tokens / seconds
+
+
+def answer_of(body: Any) -> tuple[str, int]:
+    """Text and number of tokens of a completion; empty for what is none."""
+    try:
+        return str(body["choices"][0]["text"]), int(body["usage"]["completion_tokens"])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return "", 0
+
+
+def systemctl(*words: str) -> None:
+    """Runs systemctl. Raises Unhealthy with what it said."""
+    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unhealthy(f"systemctl {' '.join(words)}: {done.stderr.strip()}")

@@ -1,0 +1,240 @@
+"""The switch to a release, on the target and by the target alone: check, try, judge, commit; or go back.
+
+Whoever asked for it may go away meanwhile. A trial shows only in /run, so a board that loses power comes back with the
+release that was committed last.
+"""
+
+import json
+import os
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from .. import places
+from ..files import link, write
+from ..server.config import ConfigError
+from ..server.health import Unhealthy, last_words
+from ..server.launch import is_waiting
+from .check import CheckError, check
+from .edits import adopt, redo_edits, remember, undo_edits
+from .gate import judge, systemctl
+from .releases import Release, current, everyone, lineage, prune
+
+JOURNAL_LINES = 12
+SYSTEMD = Path("/run/systemd/system")  # there when systemd runs: sd_booted(3)
+
+
+class Outcome(Enum):
+    """How a switch ended."""
+
+    COMMITTED = "committed"
+    SERVING = "serving"  # it was current already, and was restarted
+    WAITING = "waiting for a model"
+    REFUSED = "refused"
+    FAILING = "failing"  # it was current already, and is not healthy
+    BACK = "taken back"
+    STRANDED = "taken back, and what was before is not healthy either"
+
+    @property
+    def is_good(self) -> bool:
+        """True when the target now has the release that was asked for."""
+        return self in (Outcome.COMMITTED, Outcome.SERVING, Outcome.WAITING)
+
+
+class Verdict:
+    """What a switch has to say so far; kept in /run for whoever asks."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        self.lines: list[str] = []
+        self.write()
+
+    def say(self, line: str) -> None:
+        """A step."""
+        print(line, flush=True)
+        self.lines.append(line)
+        self.write()
+
+    def end(self, outcome: Outcome, reason: str = "", rate: float | None = None) -> Outcome:
+        """The last word. `rate`: tokens per second of a server that passed."""
+        print(outcome.value, reason, flush=True)
+        self.write(outcome=outcome.name, reason=reason, tokens_per_second=rate and round(rate, 2))
+        return outcome
+
+    def write(self, **end: Any) -> None:
+        """Replaces the file in one step."""
+        with suppress(OSError):  # of a full /run: the target comes first
+            write(places.VERDICT, json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode())
+
+
+def last_rate(release: Release) -> float | None:
+    """Tokens per second that the last switch measured, when it was to this release; /run forgets it at a boot."""
+    try:
+        verdict = json.loads(places.VERDICT.read_text())
+    except (OSError, ValueError):
+        return None
+    return verdict.get("tokens_per_second") if verdict.get("release") == release.id else None
+
+
+def switch(release: Release) -> Outcome:
+    """Makes the release the current one if it deserves it."""
+    verdict = Verdict(release)
+    verdict.say("checking the release")
+    try:
+        check(release)
+    except (CheckError, ConfigError, OSError) as error:
+        return verdict.end(Outcome.REFUSED, str(error))
+    except (ValueError, KeyError) as error:
+        return verdict.end(Outcome.REFUSED, f"{release.folder}/manifest.json is damaged ({error!r}): deploy again")
+    if is_waiting(release):
+        return await_model(release, verdict)
+    if release.is_current:
+        return again(release, verdict)
+    return trial(release, verdict)
+
+
+def await_model(release: Release, verdict: Verdict) -> Outcome:
+    """Nothing can be tried before the operator has brought the model."""
+    try:
+        commit(release)
+    except OSError as error:  # of a full disk, say
+        return verdict.end(Outcome.REFUSED, str(error))
+    tidy(release)
+    return verdict.end(Outcome.WAITING)
+
+
+def again(release: Release, verdict: Verdict) -> Outcome:
+    """Restarts the current release, as it was committed. There is nothing to go back to: it was good then."""
+    places.TRIAL.unlink(missing_ok=True)
+    try:
+        publish(release)
+        replace_files(release)
+        rate = judge(release, verdict.say)
+    except Exception as error:  # whatever it is, whoever asked is told
+        return verdict.end(Outcome.FAILING, with_journal(error))
+    with suppress(OSError):
+        prune(keep(release))
+        remember(release)
+    return verdict.end(Outcome.SERVING, rate=rate)
+
+
+def trial(release: Release, verdict: Verdict) -> Outcome:
+    """Restarts the server as this release, judges it, and commits it or goes back."""
+    before = current()
+    verdict.say(f"trying {release.id}" + (f" in place of {before.id}" if before else ""))
+    try:
+        adopt()
+        write(places.TRIAL, release.trial_unit().encode())
+        rate = judge(release, verdict.say)
+        commit(release)
+    except Exception as error:  # whatever it is: the release before comes back
+        reason = with_journal(error)
+        with suppress(OSError):  # of a full disk, say: that it was rejected is told anyhow
+            write(release.note, f"{str(error)[:200]}\n".encode())
+        return back(before, release, reason, verdict)
+    tidy(release)
+    return verdict.end(Outcome.COMMITTED, rate=rate)
+
+
+def back(before: Release | None, release: Release, reason: str, verdict: Verdict) -> Outcome:
+    """The release that served before serves again."""
+    places.TRIAL.unlink(missing_ok=True)
+    if before is None:
+        with suppress(Unhealthy):  # what stood there before the first release may not start, as it did not before
+            systemctl("daemon-reload")
+            systemctl("restart" if places.PUBLIC_UNIT.exists() else "stop", places.UNIT)
+        return verdict.end(Outcome.BACK, f"{reason}; no release was served before, and none is now")
+    verdict.say(f"{release.id} is not good, going back to {before.id}")
+    try:
+        undone = as_edited_or_judged(before, verdict)
+    except Exception as error:
+        return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error)}")
+    with suppress(OSError):
+        prune(keep(before), spared=release)
+    return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again{undone}")
+
+
+def as_edited_or_judged(release: Release, verdict: Verdict) -> str:
+    """Restarts the release that was served: as it is, or else without what was edited since it was judged good.
+
+    An edit shows only at a restart, which may be this one. Returns what a user must be told; raises what judge does.
+    """
+    try:
+        judge(release, verdict.say)
+    except Exception:
+        if not (undone := undo_edits(release)):
+            raise
+        verdict.say(f"{release.id} does not serve with what was edited in it: as it was when it was committed")
+        try:
+            judge(release, verdict.say)
+        except Exception:  # it was not the edit
+            redo_edits(undone)
+            raise
+        kept = ", ".join(str(aside) for _, aside in undone)
+        return f" as it was committed; what was edited since does not serve, and is kept in {kept}"
+    return ""
+
+
+def commit(release: Release) -> None:
+    """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
+    before, earlier = current(), release.previous
+    remember(release)
+    publish(release)
+    if before and before != release:
+        link(release.folder / "previous", Path("..") / before.id)
+    os.sync()
+    link(places.CURRENT, release.folder.relative_to(places.ROOT))
+    if earlier and before != release:
+        close_line(release, earlier)
+
+
+def close_line(release: Release, earlier: Release) -> None:
+    """A release that is committed again leaves its old place in the line, where `earlier` followed on it.
+
+    Only after its commit: until then it is what may be gone back to.
+    """
+    with suppress(OSError):
+        for later in lineage():
+            if later.previous == release:
+                link(later.folder / "previous", Path("..") / earlier.id)
+
+
+def tidy(release: Release) -> None:
+    """What may come after the commit, or never: whatever fails here, the release is committed and serves."""
+    with suppress(OSError, Unhealthy):
+        if release.previous is None:
+            replace_files(release)
+        for other in everyone():
+            other.note.unlink(missing_ok=True)
+        places.TRIAL.unlink(missing_ok=True)
+        if SYSTEMD.is_dir():
+            systemctl("daemon-reload")
+        prune(keep(release))
+
+
+def publish(release: Release) -> None:
+    """Makes every public name lead through `current`. A file that someone put in the place of one stays."""
+    for path, target in release.public_names().items():
+        leads_there = path.is_symlink() and path.readlink() == target
+        if not leads_there and (path.is_symlink() or not path.exists()):
+            link(path, target)
+
+
+def replace_files(release: Release) -> None:
+    """Files in the place of a public name make room, and are kept beside it; what counts in them is in the release."""
+    for path, target in release.public_names().items():
+        if not path.is_symlink():
+            path.replace(path.with_name(f"{path.name}.before-boardllama"))
+            link(path, target)
+
+
+def with_journal(error: Exception) -> str:
+    """The reason, and the last lines of the server that gave it."""
+    said = last_words(JOURNAL_LINES)
+    return f"{error}\n" + "\n".join(f"  | {line}" for line in said) if said else str(error)
+
+
+def keep(release: Release) -> int:
+    """How many releases the target keeps."""
+    return int(release.manifest["policy"]["releases_kept"])

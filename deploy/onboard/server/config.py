@@ -1,0 +1,226 @@
+"""config.json: the table of what llama-server may be told, and the rules that its values obey."""
+
+import ipaddress
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import places
+
+LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "trace": 4, "debug": 5}
+LOG_FORMATS = {"text": "--no-log-jsonl", "json": "--log-jsonl"}
+# Bytes, as Linux has it (limits.h): of a whole path, and between two of its slashes.
+PATH_MAX, NAME_MAX = 4095, 255
+Config = dict[str, dict[str, Any]]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. The message says what was seen, where, and what to do."""
+
+
+class Rule(NamedTuple):
+    """What a value must be: `text` completes the sentence "must be …"."""
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+class Key(NamedTuple):
+    """One key of config.json: its default, its rule, and the llama-server arguments that it becomes."""
+
+    default: Any
+    rule: Rule
+    arguments: Callable[[Any], list[str]]
+
+
+def whole(low: int, high: int, note: str = "") -> Rule:
+    """A whole number from `low` to `high`; JSON's true and false are not numbers here."""
+    return Rule(f"a whole number from {low} to {high}{note}", lambda v: type(v) is int and low <= v <= high)
+
+
+def number(low: float, high: float) -> Rule:
+    """A number from `low` to `high`."""
+    return Rule(f"a number from {low:g} to {high:g}", lambda v: type(v) in (int, float) and low <= v <= high)
+
+
+def one_of(names: Any) -> Rule:
+    """One of the given words."""
+    return Rule("one of " + ", ".join(names), lambda v: isinstance(v, str) and v in names)
+
+
+def is_address(value: Any) -> bool:
+    """True for an IPv4 or IPv6 address in text form, and for localhost."""
+    try:
+        # A zone (fe80::1%eth0) may hold any text, and systemd's IPAddressAllow= takes none.
+        zoned = not isinstance(value, str) or "%" in value
+        return value == "localhost" or bool(ipaddress.ip_address("" if zoned else value))
+    except ValueError:
+        return False
+
+
+def is_file_name(value: Any) -> bool:
+    """True for the name of a GGUF file inside the models folder, and for null."""
+    plain = isinstance(value, str) and value.endswith(".gguf") and "/" not in value and is_path(value)
+    return value is None or (plain and not value.startswith("."))  # a rest of a transfer begins with a dot
+
+
+def is_path(text: str) -> bool:
+    """Whether a file may have this path, and a line can show it."""
+    if not text.isprintable():
+        return False
+    return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))
+
+
+def flag(name: str) -> Callable[[Any], list[str]]:
+    """The value as the argument of `name`."""
+    return lambda value: [name, str(value)]
+
+
+def elsewhere(_value: Any) -> list[str]:
+    """For a key that `command` reads together with others."""
+    return []
+
+
+ADDRESS = Rule("an IP address or localhost", is_address)
+FOLDER = Rule("an absolute folder", lambda v: isinstance(v, str) and v.startswith("/") and is_path(v))
+MODEL = Rule(
+    "the name of a .gguf file in models.path, without a dot in front, or null for the only one there", is_file_name
+)
+YES_NO = Rule("true or false", lambda v: isinstance(v, bool))
+NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0)
+
+KEYS: dict[str, dict[str, Key]] = {
+    "server": {
+        "host": Key("127.0.0.1", ADDRESS, flag("--host")),
+        "port": Key(11434, whole(1, 65535), flag("--port")),
+        "timeout": Key(300, whole(1, 86400, " seconds"), flag("--timeout")),
+        "allow_unauthenticated": Key(False, YES_NO, elsewhere),
+    },
+    "models": {
+        "path": Key(str(places.MODELS), FOLDER, elsewhere),
+        "default_model": Key(None, MODEL, elsewhere),
+        "default_context_size": Key(2048, whole(0, 1 << 24, " tokens (0: the model's own)"), flag("--ctx-size")),
+        "default_threads": Key(0, whole(0, 1024, " (0: one per fast core)"), elsewhere),
+        "default_batch_threads": Key(0, whole(0, 1024, " (0: as many as default_threads)"), elsewhere),
+    },
+    "inference": {
+        "gpu_layers": Key(0, NO_GPU, elsewhere),
+        "repack": Key(True, YES_NO, lambda v: ["--repack" if v else "--no-repack"]),
+        "batch_size": Key(512, whole(1, 1 << 16, " tokens"), flag("--batch-size")),
+        "temperature": Key(0.8, number(0, 10), flag("--temp")),
+        "top_p": Key(0.9, number(0, 1), flag("--top-p")),
+        "top_k": Key(40, whole(0, 1 << 20, " (0: all)"), flag("--top-k")),
+        "repeat_penalty": Key(1.1, number(0, 10), flag("--repeat-penalty")),
+    },
+    "logging": {
+        "level": Key("info", one_of(LOG_LEVELS), lambda v: ["--log-verbosity", str(LOG_LEVELS[v])]),
+        "format": Key("text", one_of(LOG_FORMATS), lambda v: [LOG_FORMATS[v]]),
+    },
+}
+
+
+def read(path: Path) -> Any:
+    """The parsed file. Raises ConfigError with line and column where it is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{path}: line {error.lineno}, column {error.colno}: {error.msg}; JSON has no comments and no "
+            f"trailing comma"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+
+
+def problems(config: Any, keyed: bool) -> list[str]:
+    """Every breach of the table, one sentence each; empty when llama-server can be started with `config`.
+
+    `keyed` says whether the target has an API key.
+    """
+    if not isinstance(config, dict):
+        return [f"the file holds {json.dumps(config)}: must be an object with {', '.join(KEYS)}"]
+    found = []
+    for section, values in config.items():
+        if section not in KEYS:
+            found.append(unknown(section, list(KEYS)))
+        elif not isinstance(values, dict):
+            found.append(f"{section} is {json.dumps(values)}: must be an object with {', '.join(KEYS[section])}")
+        else:
+            found += [breach for key, value in values.items() for breach in breaches(section, key, value)]
+    return found or exposure(with_defaults(config)["server"], keyed)
+
+
+def breaches(section: str, key: str, value: Any) -> list[str]:
+    """What is wrong with one key, as zero or one sentence."""
+    if key not in KEYS[section]:
+        return [unknown(f"{section}.{key}", [f"{section}.{name}" for name in KEYS[section]])]
+    rule = KEYS[section][key].rule
+    return [] if rule.holds(value) else [f"{section}.{key} is {told(value)}: must be {rule.text}"]
+
+
+def told(value: Any) -> str:
+    """The value as JSON, short enough for a line."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
+
+
+def unknown(name: str, valid: list[str]) -> str:
+    """The sentence for a key that is not in the table, with the nearest one that is."""
+    import difflib  # every start of the service would wait for it
+
+    near = difflib.get_close_matches(name, valid, n=1)
+    return f"{name} is unknown: " + (f"did you mean {near[0]}?" if near else f"must be one of {', '.join(valid)}")
+
+
+def is_local(host: str) -> bool:
+    """True for an address that only this machine reaches."""
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback
+
+
+def exposure(server: dict[str, Any], keyed: bool) -> list[str]:
+    """Refuses an open door: an address beyond loopback needs a key or the word that none is wanted."""
+    if is_local(server["host"]) or server["allow_unauthenticated"] or keyed:
+        return []
+    return [
+        f"server.host is {server['host']}: beyond loopback an API key is needed in {places.API_KEY} "
+        f"(or server.allow_unauthenticated true, which lets anyone on the network in)"
+    ]
+
+
+def first_key() -> str | None:
+    """The first key of the key file. One without any would switch llama-server's check off silently."""
+    try:
+        lines = places.API_KEY.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    return next((line for line in lines if line.strip() and not line.startswith("#")), None)
+
+
+def with_defaults(config: Config) -> Config:
+    """Every key of the table: from `config`, or its default."""
+    return {
+        section: {name: config.get(section, {}).get(name, key.default) for name, key in keys.items()}
+        for section, keys in KEYS.items()
+    }
+
+
+def configuration(path: Path | None = None) -> Config:
+    """The file's settings with defaults. Raises ConfigError naming every problem."""
+    path = path or places.CONFIG
+    config = read(path)
+    found = problems(config, keyed=first_key() is not None)
+    if found:
+        raise ConfigError(f"{path}: " + "; ".join(found))
+    return with_defaults(config)
+
+
+def reach(host: str) -> str:
+    """The address that reaches a server which listens on `host`, seen from the target itself."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def url_of(server: dict[str, Any]) -> str:
+    """Where the server answers, seen from the target itself."""
+    host = reach(server["host"])
+    return f"http://[{host}]:{server['port']}" if ":" in host else f"http://{host}:{server['port']}"

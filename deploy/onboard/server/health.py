@@ -1,0 +1,190 @@
+"""Is the server healthy, and if not, why? One judgement for the gate, the deploy and the suite that judges boards."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+from .. import places
+from ..commands import end_of
+from .config import first_key
+from .crowd import crowd
+
+POLL_SECONDS = 0.5
+PROPERTIES = "ActiveState,SubState,Result,ExecMainStatus"
+SYSTEM_DEADLINE = 60.0  # seconds for systemctl and journalctl
+
+
+class Unhealthy(Exception):
+    """The server is not healthy and waiting longer will not help, or the deadline has passed."""
+
+
+class State(Enum):
+    """What the server is doing."""
+
+    READY = "ready"
+    LOADING = "loading the model"
+    STARTING = "starting"
+    WRONG = "answering, but not as it should"
+    CROWDED = "behind a crowd of clients"
+    WAITING = "waiting for a disk"
+    EXITED = "not running"
+
+
+@dataclass(frozen=True)
+class Health:
+    """One look at the server. `detail` is the reason when the state is not READY."""
+
+    state: State
+    detail: str = ""
+
+    def to_json(self) -> str:
+        """One line, for `from_json`."""
+        return json.dumps({**asdict(self), "state": self.state.name})
+
+    @staticmethod
+    def from_json(line: str) -> "Health":
+        """What `to_json` wrote. Raises ValueError."""
+        value = json.loads(line)
+        return Health(State[value["state"]], value["detail"])
+
+
+def look(url: str) -> Health:
+    """One look at the unit and at what answers at `url`."""
+    return look_at(unit_facts(), url)
+
+
+def look_at(facts: dict[str, str], url: str) -> Health:
+    """The same, of a unit of which systemd has been asked."""
+    if facts.get("ActiveState") not in ("active", "activating"):
+        return Health(State.EXITED, gone(facts))
+    if reason := awaited():
+        return Health(State.WAITING, reason)
+    if facts.get("ActiveState") == "active":
+        return excused(judge(*ask(url, "/health"), lambda: ask(url, "/props")), urlsplit(url).port or 0)
+    if facts.get("SubState", "").startswith("auto-restart"):
+        return Health(State.EXITED, gone(facts))
+    status, _ = ask(url, "/health")
+    return Health(State.LOADING if status == 503 else State.STARTING, "systemd has not seen it ready yet")
+
+
+def awaited() -> str:
+    """What the launcher says of the disk that it waits for; empty when it does not wait, or nobody else may know."""
+    try:
+        return places.AWAITED.read_text()
+    except OSError:
+        return ""
+
+
+def excused(health: Health, port: int) -> Health:
+    """A server that nobody reaches is not sick when a crowd is there first."""
+    there = crowd(port) if health.state is State.STARTING else ""
+    return Health(State.CROWDED, there) if there else health
+
+
+def unit_facts(properties: str = PROPERTIES, deadline: float = SYSTEM_DEADLINE) -> dict[str, str]:
+    """What systemd knows of the unit; nothing when it does not answer in time."""
+    shown = said_by("systemctl", "show", "--property", properties, places.UNIT, deadline=deadline)
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def gone(facts: dict[str, str]) -> str:
+    """Why the process is not there, with its own last words."""
+    return f"{down(facts)}; its last lines: {' / '.join(last_words(4)) or 'none'}"
+
+
+def down(facts: dict[str, str]) -> str:
+    """What systemd says of a unit that does not run."""
+    status = f"{facts.get('ActiveState', 'unknown')} ({facts.get('SubState', '')}), {facts.get('Result', '')}"
+    return f"{places.UNIT} is {status}, status {facts.get('ExecMainStatus', '?')}"
+
+
+def last_words(count: int) -> list[str]:
+    """The unit's last lines in the journal."""
+    said = said_by("journalctl", "--unit", places.UNIT, "--lines", str(count), "--output", "cat", "--no-pager")
+    return [line.strip() for line in said.splitlines() if line.strip()]
+
+
+def said_by(*words: str, deadline: float = SYSTEM_DEADLINE) -> str:
+    """Standard output, whatever the exit status; nothing of a program that does not end, as on a card that is dying."""
+    done = end_of(*words, deadline=deadline)
+    return done.stdout if done else ""
+
+
+def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10) -> tuple[int, Any]:
+    """HTTP status and parsed body of a GET, or of a POST of `body`; status 0 and the reason when nothing answers.
+
+    The deadline in seconds holds for each wait, and for all of them together: an answer may trickle for ever.
+    """
+    end = time.monotonic() + deadline
+    place = urlsplit(url)
+    key = first_key()
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=deadline)
+    try:
+        connection.request("POST" if body else "GET", path, json.dumps(body) if body else None, headers)
+        answer = connection.getresponse()
+        text = b"".join(pieces(answer, end)).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, f"{type(error).__name__}: {error}"
+    finally:
+        connection.close()
+    try:
+        return answer.status, json.loads(text or "null")
+    except ValueError:
+        return answer.status, text
+
+
+def pieces(answer: http.client.HTTPResponse, end: float) -> Iterator[bytes]:
+    """The body as it comes. Raises TimeoutError when there is more of it at `end` (time.monotonic)."""
+    while piece := answer.read1(1 << 16):
+        yield piece
+        if time.monotonic() > end:
+            raise TimeoutError("the answer does not end")
+
+
+def judge(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -> Health:
+    """The judgement on what /health answered; `props` is asked when that was good."""
+    if status == 200 and body == {"status": "ok"}:
+        return judge_props(*props())
+    if status == 503:
+        return Health(State.LOADING, "/health answers 503")
+    if status == 0:
+        return Health(State.STARTING, f"nothing answers: {body}")
+    return Health(State.WRONG, f"/health answers {status} {str(body)[:200]}")
+
+
+def judge_props(status: int, props: Any) -> Health:
+    """A server without a model answers /health like one that has one: it is a router, and /props tells."""
+    if status == 0:
+        return Health(State.STARTING, f"nothing answers /props: {props}")
+    if status != 200 or not isinstance(props, dict):
+        return Health(State.WRONG, f"/props answers {status}: {str(props)[:200]}")
+    if props.get("role") == "router" or not props.get("model_path"):
+        return Health(State.WRONG, "it serves no model: llama-server runs as a router")
+    return Health(State.READY)
+
+
+def wait(
+    see: Callable[[], Health],
+    deadline: float,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Returns when `see` finds it ready. Raises Unhealthy with the reason, after `deadline` s at the latest."""
+    began = said = clock()
+    while (health := see()).state is not State.READY:
+        now = clock()
+        if health.state in (State.EXITED, State.WRONG, State.WAITING):
+            raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
+        if now - began > deadline:
+            raise Unhealthy(f"the server is still {health.state.value} after {deadline:.0f} s: {health.detail}")
+        if now - said >= 5:
+            say(f"{health.state.value}, {now - began:.0f} s so far")
+            said = now
+        sleep(POLL_SECONDS)

@@ -1,0 +1,233 @@
+"""Becomes llama-server, as config.json says, with a watcher beside it that ends it when it hangs."""
+
+import errno
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Set
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from .. import places
+from ..release.releases import Release, own
+from . import bounds
+from .attempts import count_attempt
+from .config import KEYS, Config, ConfigError, configuration, first_key, is_local, reach
+from .cores import CPUS, fast_cores, physical_cores
+from .mounts import await_disk
+
+# One for each connection that LimitNOFILE= of the unit lets in. By itself llama-server has eight, and makes another
+# when it sees none idle. Of clients that come all at once it sees that too late, and whoever comes next waits for one
+# of them to end: twenty with half a request each would keep the watcher from /health, and so have the server ended.
+HTTP_THREADS = 64
+# Always on, whatever the config says. --offline keeps a server that is told of a model by name from fetching it; and no
+# web page from elsewhere may call the server through the browser of someone who reaches it.
+FIXED = [*bounds.FLAGS, "--metrics", "--offline", "--cors-origins", "localhost", "--threads-http", str(HTTP_THREADS)]
+SERVER = places.PUBLIC_BIN / "llama-server"
+# sysexits.h: a person has to mend the configuration. The unit does not restart on it.
+EX_CONFIG = 78
+# The same: it is to be tried again. So the unit's next start asks systemd again to mount the disk that is not there.
+EX_TEMPFAIL = 75
+
+
+def usable_models(folder: Path, release: Release) -> dict[str, Path]:
+    """Files by name: the model that the release brings, from the release itself, and whatever an operator put there.
+
+    A name that leads through `current` belongs to the release that is current: with another one it is gone.
+    """
+    found = {path.name: path for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.is_file()}
+    theirs = {name: path for name, path in found.items() if not leads_through_current(path)}
+    ours = {release.model: release.folder / release.model} if release.model and folder == places.MODELS else {}
+    return {**theirs, **ours}
+
+
+def leads_through_current(path: Path) -> bool:
+    """True for a public name, which a release made."""
+    return path.is_symlink() and path.readlink().parent == places.CURRENT
+
+
+def find_model(models: dict[str, Any], release: Release) -> Path:
+    """The GGUF file to serve. Raises ConfigError when there is none, or several and no choice, or it does not serve."""
+    folder, chosen = Path(models["path"]), models["default_model"]
+    there = usable_models(folder, release)
+    names = ", ".join(sorted(name if name.isprintable() else ascii(name) for name in there))
+    if chosen is None and len(there) != 1:
+        advice = "put one there and restart"
+        if there:
+            advice = f"set models.default_model in {places.CONFIG} to the one to serve"
+        raise ConfigError(f"{folder} holds {len(there) or 'no'} *.gguf ({names or 'nothing'}): {advice}")
+    if chosen is not None and chosen not in there:
+        raise ConfigError(f"models.default_model is {chosen}: {folder} holds {names or 'none'}")
+    path = there[chosen] if chosen else next(iter(there.values()))
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except PermissionError:
+        raise ConfigError(f"{path} cannot be read by the service's account: `chmod a+r` it") from None
+    if magic != b"GGUF":
+        raise ConfigError(f"{path} is no GGUF file: it begins with {magic!r}; fetch it again")
+    if path.parent != release.folder:  # what a release brings was judged before it came, and starts without the rules
+        from ..gguf.chat_models import judge
+
+        judge(path, release.pin)
+    return path
+
+
+def alias_of(name: str) -> str:
+    """The model's name in the API: its file's. llama-server would make two names of one with a comma."""
+    return name.replace(",", "_")
+
+
+def ways(models: dict[str, Any], release: Release) -> list[Path]:
+    """The models folder, and what is to be read in it, each of which may be a link to another disk."""
+    folder, chosen = Path(models["path"]), models["default_model"]
+    brought = [release.folder / release.model] if release.model and folder == places.MODELS else []
+    if chosen:
+        return [folder, *(brought if chosen == release.model and brought else [folder / chosen])]
+    return [folder, *brought, *folder.glob("*.gguf")]
+
+
+def is_waiting(release: Release) -> bool:
+    """True for a release whose model the operator brings, and has not brought yet."""
+    return release.model is None and not usable_models(places.MODELS, release)
+
+
+class Work(NamedTuple):
+    """How llama-server shares its work out: threads for tokens and for prompts, and the cores that they may use."""
+
+    threads: int
+    batch_threads: int
+    cores: Set[int]
+
+
+def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Path = CPUS) -> Work:
+    """As `models` of config.json says; where it says 0, one thread for each of the fast cores.
+
+    Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs/benchmarks.md). Whoever asks
+    for more threads than there are fast cores gets all cores for them. allowed: what this process may use, as for
+    sched_getaffinity(2).
+    """
+    allowed = os.sched_getaffinity(0) if allowed is None else allowed
+    fast = fast_cores(cpus, allowed)
+    most = physical_cores(cpus, fast)
+    threads = models["default_threads"] or most
+    batch_threads = models["default_batch_threads"] or threads
+    return Work(threads, batch_threads, fast if max(threads, batch_threads) <= most else allowed)
+
+
+def command(config: Config, release: Release) -> list[str]:
+    """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
+    model = find_model(config["models"], release)
+    # What a release brings is started from the release, never by a public name: what was judged is what runs.
+    arguments = [str(SERVER), "--model", str(model.resolve()), "--alias", alias_of(model.name)]
+    work = share_out(config["models"])
+    arguments += ["--threads", str(work.threads), "--threads-batch", str(work.batch_threads)]
+    for section, keys in KEYS.items():
+        for name, key in keys.items():
+            arguments += key.arguments(config[section][name])
+    if first_key():
+        arguments += ["--api-key-file", str(places.API_KEY)]
+    return arguments + FIXED
+
+
+def check_port(server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Says who is wrong when the port is taken; llama-server itself would only say that it could not bind.
+
+    An address that is not there yet, as before DHCP has answered, is waited for: the unit has the deadline.
+    """
+    told = False
+    family, kind, protocol, _, address = socket.getaddrinfo(server["host"], server["port"], type=socket.SOCK_STREAM)[0]
+    while True:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                return probe.bind(address)
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
+                    ports = "ports below 1024 are root's: take another"
+                    advice = ports if error.errno == errno.EACCES else "`ss -ltnp` shows who does"
+                    raise ConfigError(
+                        f"cannot listen on server.host {server['host']}, server.port {server['port']}: "
+                        f"{error.strerror}; {advice}"
+                    ) from None
+        if not told:
+            print(f"ollama-cpp-server: waiting for the address {server['host']}: no interface has it", file=sys.stderr)
+            told = True
+        sleep(1)
+
+
+def record(release: Release, model: Path) -> str:
+    """Which files this server is started from, so that a deploy can tell whether they are still the ones there.
+
+    The release, then one line each: inode, size, change time, name; `absent` for one that may appear. Editable files
+    stand under their public names. Equality is all that is asked of them, so no clock need be right.
+    """
+    used = {path: release.place(path) for path in (places.CONFIG, places.PUBLIC_UNIT)}
+    used |= {path: path for path in (release.folder / SERVER.name, model, places.API_KEY)}
+    return f"release {release.id}\n" + "".join(f"{identity(path)} {name}\n" for name, path in used.items())
+
+
+def is_fresh() -> bool:
+    """True when the running server was started from exactly the files that now have the public names."""
+    try:
+        _address, _release, *lines = places.STARTED.read_text().splitlines()
+    except (OSError, ValueError):
+        return False
+    return all(line == f"{identity(path := Path(line.split(' ', 3)[3]))} {path}" for line in lines)
+
+
+def identity(path: Path) -> str:
+    """What a file that was written, replaced or moved since does not keep."""
+    if not path.exists():
+        return "absent 0 0"
+    stat = path.stat()
+    seconds, nanoseconds = divmod(stat.st_ctime_ns, 10**9)
+    return f"{stat.st_ino} {stat.st_size} {seconds}.{nanoseconds:09d}"
+
+
+def leave_word(folder: Path, models: dict[str, Any]) -> None:
+    """For the unit's other programs, which also look while a disk is waited for."""
+    # The sandbox has no sched_setaffinity: the unit reads this, and holds the server to it.
+    (folder / "cores").write_text(",".join(map(str, sorted(share_out(models).cores))))
+    (folder / "process").write_text(str(os.getpid()))
+    (folder / "hung").unlink(missing_ok=True)
+
+
+def start(release: Release) -> NoReturn:
+    """Becomes llama-server. Raises ConfigError and OSError when it cannot be started."""
+    config = configuration(release.place(places.CONFIG))
+    models = config["models"]
+    if "RUNTIME_DIRECTORY" in os.environ:
+        leave_word(Path(os.environ["RUNTIME_DIRECTORY"]), models)
+    if not await_disk(lambda: ways(models, release), lambda: find_model(models, release)):
+        sys.exit(EX_TEMPFAIL)
+    arguments, server = command(config, release), config["server"]
+    check_port(server)
+    if not is_local(server["host"]):
+        print(f"ollama-cpp-server: on {server['host']}; IPAddressAllow= of the unit says who gets in", file=sys.stderr)
+    if "RUNTIME_DIRECTORY" in os.environ:
+        folder = Path(os.environ["RUNTIME_DIRECTORY"])
+        count_attempt(folder)
+        aside = folder / "started.new"
+        aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, Path(arguments[2]))}")
+        aside.replace(folder / places.STARTED.name)
+        server_process = str(os.getpid())
+        if os.fork() == 0:
+            watcher = str(release.folder / "onboard" / "server" / "watch.py")
+            os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch", server_process])
+    # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent", **bounds.ENVIRONMENT}
+    os.execve(release.folder / SERVER.name, arguments, environment)
+
+
+def main() -> int:
+    """Becomes llama-server, or returns the exit status: EX_CONFIG when a person has to mend something."""
+    try:
+        start(own())
+    except ConfigError as error:
+        print(f"ollama-cpp-server: {error}", file=sys.stderr)
+        return EX_CONFIG
+    except OSError as error:
+        print(f"ollama-cpp-server: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,112 @@
+"""Settings that are text: what each must be, also while another setting keeps it from being used.
+
+Those that become config.json have their rules in deploy/onboard/server/config.py.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from packaging.version import VERSION_PATTERN
+
+from deploy.errors import BoardllamaError, shown
+from deploy.onboard.server.config import Rule, is_path
+
+# A file gets names made from its own beside it, on both sides: longer ones, of at most NAME_MAX bytes.
+LONGEST_MODEL_NAME = 200
+LONGEST_LIST = 4000  # characters of server_clients: one line of the unit
+
+HOST_PART = r"[!-&(-.0-~]"  # printable ASCII that is no quotation mark, no blank, no slash
+REST = r"[!#-&(-~]*"
+URL = rf"https?://{HOST_PART}+(/{REST})?|file:///{REST}"
+GIT_URL = rf"{URL}|ssh://{HOST_PART}+/{REST}|git@{HOST_PART}+:{REST}|/{REST}"
+COMMIT = r"[0-9a-f]{40}"
+SHA256 = r"[0-9a-f]{64}"
+OWNER = r"\b[A-Za-z0-9_.-]{1,96}\b"
+REPO = rf"(?!.*(?:--|\.\.)){OWNER}/{OWNER}(?<!\.git)"
+REPO_FILE = r"(?!(?:.*/)?[A-Za-z]:)(?!.*/[-./])[^-./\\\0-\x1f\x7f][^\\\0-\x1f\x7f]*\.gguf"
+
+
+def matches(pattern: str, flags: int = 0) -> Callable[[str], bool]:
+    """The whole text."""
+    return lambda text: bool(re.fullmatch(pattern, text, flags))
+
+
+def is_short_path(text: str) -> bool:
+    """A path whose last name leaves room for the names that are made from it."""
+    return is_path(text) and len(PurePosixPath(text).name.encode()) <= LONGEST_MODEL_NAME
+
+
+def can_be_written(text: str) -> bool:
+    """A file of this computer, in a folder that is there."""
+    if not is_path(text):
+        return False
+    try:
+        path = Path(text).expanduser()
+        replaced = path.is_file() or not os.path.lexists(path)  # a device, or a pipe, would be a file from then on
+        return replaced and path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    except (OSError, RuntimeError):  # nobody has that home
+        return False
+
+
+ADDRESS = Rule("an http(s) or file address without spaces or quotes", matches(URL))
+HASH = Rule("64 hexadecimal digits in lower case", matches(SHA256))
+FULL_COMMIT = Rule("a full commit of 40 hexadecimal digits: branches and tags move", matches(COMMIT))
+REPOSITORY = Rule("an http(s), ssh, file or git@ address, or a path, without spaces or quotes", matches(GIT_URL))
+VERSION = Rule("a version as 0.3.36 is (PEP 440)", matches(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE))
+MODEL_PATH = Rule(f"a path of printable characters, the file's name at most {LONGEST_MODEL_NAME} bytes", is_short_path)
+
+REPORT = Rule("a file in a folder of this computer that is there and can be written to", can_be_written)
+
+RULES: dict[str, Rule] = {
+    "llama_commit": FULL_COMMIT,
+    "llama_pypi_version": VERSION,
+    "llama_pypi_url": ADDRESS,
+    "llama_pypi_sha256": HASH,
+    "llama_git_url": REPOSITORY,
+    "llama_archive_url": ADDRESS,
+    "llama_archive_sha256": HASH,
+    "llama_path": Rule("a path of printable characters", is_path),
+    "model_repo": Rule("OWNER/NAME, without -- or .. or .git at the end, as hubs name them", matches(REPO)),
+    "model_file": Rule(
+        f"a .gguf path inside the repository, its name at most {LONGEST_MODEL_NAME} bytes",
+        lambda text: is_short_path(text) and bool(re.fullmatch(REPO_FILE, text)),
+    ),
+    "model_revision": FULL_COMMIT,
+    "model_sha256": HASH,
+    "model_path": MODEL_PATH,
+    "report_json": REPORT,
+    "report_junit": REPORT,
+}
+
+
+def breaches(settings: Mapping[str, object]) -> Iterator[str]:
+    """What is wrong with them, a sentence each. Empty ones are not set; whoever needs one asks for it."""
+    for name, rule in RULES.items():
+        value = str(settings[name])
+        if value and not rule.holds(value):
+            yield f"{name} is {shown(value)}: must be {rule.text}"
+
+
+def check_networks(text: str) -> None:
+    """Raises BoardllamaError for server_clients that are no networks."""
+    if len(text) > LONGEST_LIST:
+        raise BoardllamaError(f"server_clients is {shown(text)}: must be {LONGEST_LIST} characters at most")
+    for network in text.split():
+        try:
+            ipaddress.ip_network(network if "%" not in network else "")
+        except ValueError:
+            raise BoardllamaError(
+                f"server_clients holds {shown(network)}: must be an address, or a network such as "
+                f"{nearest_network(network)}, with spaces between them"
+            ) from None
+
+
+def nearest_network(text: str) -> str:
+    """The network that an address with a prefix lies in; an example for anything else."""
+    try:
+        return str(ipaddress.ip_network(text, strict=False)) if "%" not in text else "fd00::/8"
+    except ValueError:
+        return "192.168.1.0/24"

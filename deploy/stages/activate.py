@@ -1,0 +1,202 @@
+"""Activate: the target switches to its release by itself, under the gate; here it is asked to, and listened to."""
+
+import json
+import shlex
+from functools import partial
+from typing import Any
+
+from pyinfra import host, inventory
+from pyinfra.api import FactBase, operation
+
+from deploy.build.artifact import Build
+from deploy.errors import BoardllamaError
+from deploy.hosts.facts import StatusInfo
+from deploy.hosts.lock import TargetStep
+from deploy.hosts.record import Record, record_of
+from deploy.hosts.release import Release
+from deploy.hosts.remote import CommandFailed, Commands, Lost, Remote, refuse, why_lost
+from deploy.hosts.snapshot import PROGRAM, release_seen, seen
+from deploy.hosts.stage_decorator import stage
+from deploy.hosts.target import board_of
+from deploy.onboard.places import SWITCH_UNIT, VERDICT
+from deploy.onboard.release.follow import Listener
+from deploy.onboard.release.releases import as_table
+from deploy.onboard.release.switch import Outcome
+from deploy.settings import Settings
+from deploy.stages.service import prepared
+
+# A line every two seconds at most, and the last one with the verdict: what systemd says of the switch, and all that the
+# switch itself has said. It is asked for first, so that of a switch that is over the words are the last ones.
+REPORTS = (
+    f"while :; do for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
+    f" alive=$(systemctl is-active {SWITCH_UNIT}); said=$(cat {VERDICT} 2>/dev/null);"
+    " printf '%s %s\\n' $alive \"$said\";"
+    ' case "$alive $said" in inactive*|failed*|*\'"outcome"\'*) exit ;; esac; done'
+)
+# How often a target may go away during its switch, which it goes on with by itself.
+RETURNS = 5
+PASSED = "boardllama_passed"
+
+
+class NotServed(BoardllamaError):
+    """The target does not serve the release that it was to serve; what it does instead is in the message."""
+
+    verdict = "rejected"
+
+
+@stage("Activate")
+def activate(settings: Settings, build: Build | None) -> None:
+    """Has the target try, judge and commit its release: first the canaries, then, when they all passed, the others."""
+    if build is None:
+        return
+    first = canaries(settings)
+    if host.name in first:
+        switch_to(name="Switch the canary to its release")
+    else:
+        switch_to(name="Switch to the release", after=first)
+
+
+def canaries(settings: Settings) -> tuple[str, ...]:
+    """Names of the first targets of the inventory, as many as `canary` says, that can be reached."""
+    reachable = inventory.get_active_hosts()
+    targets = [one.name for one in inventory.get_group("targets") if one in reachable]
+    return tuple(targets[: settings.canary])
+
+
+@operation()
+def switch_to(after: tuple[str, ...] = ()) -> Commands:
+    """No change when exactly this release runs. Refused while one of the hosts in `after` has not passed."""
+    missing = [name for name in after if not inventory.get_host(name).connector_data.get(PASSED)]
+    if missing and host.state.is_executing:
+        yield refuse(f"the canary {', '.join(missing)} did not pass: this host keeps the release that it has")
+        return
+    release = prepared(host)
+    if release is None:
+        host.noop("there is no release for it")
+        return
+    status = release_seen(host, release.id).status
+    note(record_of(host), status)
+    host.connector_data[PASSED] = serves(status, release)
+    if not serves(status, release):
+        yield TargetStep(partial(switch if board_of(host).systemd else commit, release=release))
+    elif status.strays:
+        yield TargetStep(partial(prune, release=release))
+
+
+def note(record: Record, status: StatusInfo) -> None:
+    """What runs there now, for the table at the end."""
+    record.found(status.current)
+    record.tokens_per_second = status.tokens_per_second
+
+
+def serves(status: StatusInfo, release: Release) -> bool:
+    """True when the release is committed and is what runs, or waits for the model that an operator brings."""
+    committed = status.current == release.id and not status.tried and status.linked
+    return committed and (status.waiting or not board_of(host).systemd or (status.active and status.fresh))
+
+
+def switch(remote: Remote, release: Release) -> None:
+    """Has the target switch, and repeats what it says until its verdict. Raises NotServed, CommandFailed, Lost."""
+    follow(remote, f"{release.program} switch {release.id}")
+    remote.host.connector_data[PASSED] = True
+
+
+def follow(remote: Remote, begin: str) -> None:
+    """Begins a switch with that command, and listens for as long as the target lives. Raises as `switch` does."""
+    refused = "printf 'refused %s\\n' \"$(printf %s \"$said\" | tr '\\n' ' ')\""
+    command, listener = f"said=$({begin} 2>&1) || {{ {refused}; exit; }}; echo begun; {REPORTS}", Listener(remote.say)
+    for _ in range(RETURNS):
+        if verdict := listen(remote, command, listener):
+            return judge(record_of(remote.host), Outcome[verdict["outcome"]], verdict)
+        remote.say(f"{why_lost(remote.host)}; it goes on by itself, connecting again")
+        remote.reconnect()
+        command = REPORTS
+    raise Lost(f"it went away {RETURNS} times during its switch, which it goes on with by itself: run again")
+
+
+def listen(remote: Remote, command: str, listener: Listener) -> dict[str, Any] | None:
+    """The verdict, as it comes over one connection; None when that breaks. Raises NotServed, CommandFailed, Lost."""
+    talk, heard = remote.talk(command), command == REPORTS
+    try:
+        while line := talk.line():
+            alive, _, text = line.partition(" ")
+            if alive == "refused":
+                raise CommandFailed(text.strip() or "no output")
+            heard = True
+            if alive != "begun" and (verdict := listener.hear(text)):
+                return verdict
+            if alive in ("inactive", "failed"):
+                break
+    finally:
+        talk.end()
+    if not why_lost(remote.host):
+        raise NotServed(f"the switch ended without a verdict: see journalctl -u {SWITCH_UNIT} there, and run again")
+    if not heard:
+        raise Lost(why_lost(remote.host))
+    return None
+
+
+def judge(record: Record, outcome: Outcome, verdict: Any) -> None:
+    """Raises NotServed with the reason unless the target serves what it was asked to."""
+    if not outcome.is_good:
+        raise NotServed(f"release {verdict['release']} is {outcome.value}: {verdict['reason']}")
+    record.verdict = outcome.value if outcome is Outcome.WAITING else ""
+    record.tokens_per_second = verdict.get("tokens_per_second")
+    record.serves(verdict["release"])
+
+
+def commit(remote: Remote, release: Release) -> None:
+    """In a root tree nothing runs that could be judged: the first boot will."""
+    remote.run(f"{release.program} commit {release.id}")
+    remote.host.connector_data[PASSED] = True
+
+
+def prune(remote: Remote, release: Release) -> None:
+    """Frees what no release needs: the rest of a deploy that was cut, or of a release that was rejected."""
+    for line in remote.run(f"{release.program} prune").splitlines():
+        remote.say(line)
+
+
+def rollback(to: str = "") -> None:
+    """`pyinfra -y INVENTORY deploy.stages.activate.rollback [to=ID]`: to the release before, or to that one."""
+    if "targets" in host.groups:
+        go_back(name="Go back to the release before" if not to else f"Go to release {to}", to=to)
+        record_of(host).prepared = True
+
+
+@operation()
+def go_back(to: str) -> Commands:
+    """Under the same gate as a deploy. No change when the release that is named runs."""
+    status = seen(host).status
+    note(record_of(host), status)
+    if to and status.current == to and status.linked and status.active and status.fresh and not status.tried:
+        host.noop(f"{to} is what runs")
+    else:
+        yield TargetStep(partial(switch_back, to=to))
+
+
+def switch_back(remote: Remote, to: str) -> None:
+    """Raises NotServed, or CommandFailed when there is no such release."""
+    follow(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
+
+
+class ReleaseTable(FactBase[list[dict[str, str]]]):
+    """Rows of `boardllama releases`: [{"id": …, "when": …, "build": …, "model": …, "state": "current"}]."""
+
+    @staticmethod
+    def default() -> list[dict[str, str]]:
+        return []
+
+    def command(self) -> str:
+        return f"test ! -x {PROGRAM} || {PROGRAM} releases --json"
+
+    def process(self, output: list[str]) -> list[dict[str, str]]:
+        return list(json.loads("".join(output) or "[]"))
+
+
+def releases() -> None:
+    """`pyinfra INVENTORY deploy.stages.activate.releases`: a line for each release of each target, on stdout."""
+    if "targets" in host.groups:
+        rows = host.get_fact(ReleaseTable)
+        lines = as_table([{"host": host.name, **row} for row in rows]) if rows else [f"{host.name}  has no release yet"]
+        print("\n".join(lines), flush=True)

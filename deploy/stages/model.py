@@ -1,0 +1,155 @@
+"""The model: fetched once to the controller, checked there, brought to every target that serves it."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from deploy.build.artifact import Build
+from deploy.controller.files import sha256_of
+from deploy.cpu import Cpu
+from deploy.errors import BoardllamaError, NotThere, shown
+from deploy.hosts.facts import BoardInfo
+from deploy.hosts.release import stored_model
+from deploy.hosts.remote import Commands, HostStep, Remote, refuse
+from deploy.hosts.stage_decorator import stage
+from deploy.hosts.store import BigFile, big_files
+from deploy.hosts.target import board_of
+from deploy.models import architectures, fit, smoke
+from deploy.models.fit import Memory
+from deploy.models.gguf_header import read_header
+from deploy.models.gguf_info import facts_of, read
+from deploy.models.memory import Serving, repacks
+from deploy.models.receipt import has_receipt
+from deploy.models.say import to_stderr
+from deploy.paths import cache_dir, user_path
+from deploy.settings import ModelKind, Settings
+
+# Per cent of a board's memory that the unit may have (MemoryMax); shares, so that one image fits every size.
+MEMORY_SHARE = 85
+
+
+@stage("Model")
+def install(settings: Settings, build: Build | None) -> None:
+    """Brings the model of the settings; without one, whatever lies in the models folder is served."""
+    if settings.model is None or build is None:
+        return
+    fetch(name="Fetch the model to the controller", settings=settings)
+    store_model(name="Bring the model", settings=settings, cpu=build.cpu)
+
+
+def local_file(settings: Settings, remote: Remote | None = None) -> Path:
+    """The model on the controller; fetched, with progress through `remote`, when it is not there yet."""
+    if settings.model is ModelKind.PATH:
+        return own_file(settings.model_path)
+    if settings.model is ModelKind.SMOKE:
+        return smoke.smoke_model()
+    assert settings.hub_model
+    from deploy.models import hub  # its HTTP client takes a quarter of a second, and few runs fetch
+
+    return hub.fetch(settings.hub_model, progress=remote.say if remote else to_stderr)
+
+
+def own_file(text: str) -> Path:
+    """model_path. Raises BoardllamaError for what is not there, a folder, or what gives bytes for ever; OSError."""
+    path = user_path("model_path", text)
+    if not path.is_file():
+        raise BoardllamaError(f"model_path is {shown(text)}: must be a .gguf file on this computer that is there")
+    return path
+
+
+def model_of(settings: Settings) -> BigFile | None:
+    """The model, its hash and its place on the target. Raises OSError when a file of the controller is not there."""
+    pin = settings.hub_model
+    if settings.model is None:
+        return None
+    assert settings.model_name
+    if pin:
+        return stored_model(pin.path, settings.model_name, pin.sha256, pin.size)
+    path = local_file(settings)
+    return stored_model(path, settings.model_name, sha256_once(path), path.stat().st_size)
+
+
+def is_here(settings: Settings) -> bool:
+    """True when no network is needed to have the model on the controller."""
+    pin = settings.hub_model
+    return pin is None or has_receipt(pin.path, pin.sha256, pin.size)
+
+
+def sha256_once(path: Path) -> str:
+    """The file's hash; read only when the file is not the one that was hashed before."""
+    stat = path.stat()
+    identity = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
+    known = cache_dir() / "sha256" / identity
+    if not known.exists():
+        known.parent.mkdir(parents=True, exist_ok=True)
+        new = known.with_suffix(f".{os.getpid()}")
+        new.write_text(sha256_of(path))
+        new.replace(known)
+    return known.read_text()
+
+
+def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, str]:
+    """The settings with which the model fits the board's memory, and what a user must be told about it.
+
+    Raises BoardllamaError when it does not fit. Nothing is known of a model that the operator brings, and of one that
+    is not here yet.
+    """
+    model = model_of(settings)
+    if model is None or not board.memory or not model.source.exists():
+        return settings, ""
+    repack = settings.repack and repacks(cpu)
+    serving = Serving(context_size=settings.context_size, repack=repack, batch_size=settings.batch_size)
+    memory = Memory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
+    verdict = fit.check(read(model.source), model.name, serving, memory)
+    return settings.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
+
+
+def check(settings: Settings, path: Path) -> None:
+    """Raises BoardllamaError for a file that our llama-server would not chat with, or that is not all of a model, or
+    whose context is too small.
+    """
+    header = read_header(path)
+    architectures.check(header, path.name, pin=settings.source.pin)
+    info = facts_of(header, path)
+    if settings.context_size > info.context_length:
+        raise BoardllamaError(
+            f"context_size is {settings.context_size}: {path.name} was trained for {info.context_length} tokens at "
+            f"most; set context_size to {info.context_length} or less (0: the model's own)"
+        )
+
+
+@operation()
+def fetch(settings: Settings) -> Commands:
+    """No change when the controller has the model. Several targets fetch it once: the others wait for the first."""
+    if not is_here(settings):
+        yield HostStep(partial(fetch_now, settings=settings))
+        return
+    try:
+        check(settings, local_file(settings))
+    except (BoardllamaError, OSError) as error:
+        yield refuse(str(error))
+
+
+def fetch_now(remote: Remote, settings: Settings) -> None:
+    """Fetches and checks."""
+    check(settings, local_file(settings, remote))
+
+
+@operation()
+def store_model(settings: Settings, cpu: Cpu) -> Commands:
+    """Brings the model to the target's models folder; one that does not fit the board's memory stays here."""
+    if not is_here(settings):
+        host.noop("not fetched yet")
+        yield refuse(NotThere("the model is not on the controller"))
+        return
+    try:
+        fitted(settings, cpu, board_of(host))
+        model = model_of(settings)
+    except (BoardllamaError, OSError) as error:
+        yield refuse(str(error))
+        return
+    assert model
+    yield from big_files._inner((model,))

@@ -1,0 +1,43 @@
+"""Verify: the deploy ends when the server answers, and fails with the reason when it does not."""
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from deploy.errors import BoardllamaError
+from deploy.hosts.record import record_of
+from deploy.hosts.remote import Commands, HostStep, Remote
+from deploy.hosts.snapshot import PROGRAM, seen
+from deploy.hosts.stage_decorator import stage
+from deploy.hosts.target import board_of
+from deploy.onboard.server.health import Health, State, Unhealthy, wait
+from deploy.settings import Settings
+
+HEALTH = f"{PROGRAM} health --json"
+# As long as any start may take (health_deadline): the unit ends one that takes longer, its watcher a server that hangs.
+DEADLINE = 3600.0
+
+
+@stage("Verify")
+def healthy(settings: Settings) -> None:
+    """Waits until the server is healthy, or fails the host with the reason."""
+    if board_of(host).systemd:
+        await_health(name="Wait until the server is healthy", models_dir=settings.models_dir)
+    record_of(host).prepared = True
+
+
+@operation()
+def await_health(models_dir: str) -> Commands:
+    """No change when the server is healthy already, or when it was deployed without a model and has none yet."""
+    status = seen(host).status
+    if status.waiting:
+        host.noop(f"no model yet: put a .gguf file into {models_dir} and restart the service")
+    elif status.health is None or status.health.state is not State.READY:
+        yield HostStep(wait_on_target)
+
+
+def wait_on_target(remote: Remote) -> None:
+    """Asks the target until it is decided. Raises BoardllamaError."""
+    try:
+        wait(lambda: Health.from_json(remote.run(HEALTH)), DEADLINE, remote.say)
+    except Unhealthy as error:
+        raise BoardllamaError(str(error)) from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from deploy.errors import BoardllamaError, shown
+from deploy.onboard.spelling import nearest_name
 
 # Words of the 'Features' line of /proc/cpuinfo.
 _V8_0 = frozenset({"fp", "asimd"})
@@ -140,7 +140,7 @@ def named(name: str) -> Cpu:
     """The Cpu of that name. Raises BoardllamaError with the nearest valid name and all of them."""
     if name in CPUS:
         return CPUS[name]
-    near = difflib.get_close_matches(name, CPUS, n=1, cutoff=0)[0]
+    near = nearest_name(name, CPUS, always=True)
     raise BoardllamaError(f"unknown cpu {shown(name)}: did you mean {near!r}? Valid: {', '.join(CPUS)}, or auto")
 
 

@@ -4,7 +4,6 @@ The rules of what llama-server may be told live in deploy/onboard/server/config.
 every start; settings are valid when the config.json made from them passes there.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from deploy.models import smoke
 from deploy.models.hub_model import HubModel
 from deploy.onboard import places
 from deploy.onboard.server import config
+from deploy.onboard.spelling import nearest_name
 
 GENERATE = "generate"
 
@@ -226,10 +226,9 @@ def sentence(problem: Any) -> str:
     """One pydantic error in the house's words: the setting, the rule, the way out."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        return f"unknown setting {name if name.isidentifier() else shown(name)}" + (
-            f": did you mean {near[0]}?" if near else ""
-        )
+        near = nearest_name(name, Settings.model_fields)
+        advice = f"did you mean {near}?" if near else "docs/settings.md lists them all"
+        return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
     if problem["type"] == "missing":
         return f"setting {name} is missing: inventory/group_data/all.py has its default"
     message = str(problem["msg"]).removeprefix("Value error, ")

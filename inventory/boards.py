@@ -1,6 +1,7 @@
 """Two kinds of boards over SSH: copy this file and name your own. `pyinfra inventory/boards.py deploy.py`
 
 Group data: inventory/group_data/all.py holds every default, <group>.py beside it what a kind of board needs.
+The group of a kind of board is its BOARD of `make image`: what is written there holds for the image too.
 """
 
 builders = ["@local"]

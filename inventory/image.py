@@ -1,6 +1,6 @@
 """The root tree of an image: a board's system before it has ever run, in a folder of the controller.
 
-`BOARDLLAMA_TREE=PATH [BOARDLLAMA_BOARD=rpi4] [BOARDLLAMA_MODEL=none] pyinfra inventory/image.py deploy.py`
+`BOARDLLAMA_TREE=PATH [BOARDLLAMA_BOARD=raspberry_pi_4] [BOARDLLAMA_MODEL=none] pyinfra inventory/image.py deploy.py`
 """
 
 import os
@@ -22,16 +22,6 @@ except BoardllamaError as error:
 
 builders = ["@local"]
 # The build machine's own CPU and memory say nothing about the board's.
-targets = [
-    (
-        _name,
-        {
-            "board_cpu": _board.cpu,
-            "board_memory": _board.memory,
-            "cpu": _board.cpu,
-            **_boards.model_data(_board, _model),
-        },
-    )
-]
+targets = [(_name, {"board_cpu": _board.cpu, "board_memory": _board.memory, **_boards.model_data(_model)})]
 # The board's own group: group_data/<board>.py holds for its image as for itself.
 globals()[_board.name] = [_name]

@@ -20,7 +20,6 @@ targets = [
             "ssh_user": "root",
             "ssh_key": str(_vm.ssh_key),
             "ssh_known_hosts_file": str(_vm.known_hosts),
-            "model": "smoke",
         },
     )
 ]

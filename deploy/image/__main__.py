@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.image.assembly import make_image
-from deploy.image.boards import BOARDS, BoardProfile, board_named, model_data
+from deploy.image.boards import BOARDS, board_named, model_data
 from deploy.image.outputs import Outputs
 from deploy.models import architectures
 from deploy.models.gguf_header import read_header
@@ -21,7 +21,7 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 def image_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m deploy.image", description="Makes a board's disk image.")
-    parser.add_argument("board", help=", ".join(BOARDS))
+    parser.add_argument("board", help=", ".join(board.short_name for board in BOARDS.values()))
     parser.add_argument("--model", default="", help="smoke, hub, none, or a .gguf file (default: the inventory's)")
     parser.add_argument(
         "--size", type=size_in_bytes, help="of the whole disk, such as 4G (default: as small as it can be)"
@@ -43,7 +43,7 @@ def main(words: list[str]) -> int:
     """Makes one image and prints PASS. Returns the exit status. Raises BoardllamaError."""
     options = image_arguments().parse_args(words)
     board, started = board_named(options.board), time.monotonic()
-    check_model(board, options.model)
+    check_model(options.model)
     made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
     judged = "it booted" if board.has_emulator and not options.no_boot else "its content was checked"
     print_files(made)
@@ -51,9 +51,9 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def check_model(board: BoardProfile, wanted: str) -> None:
+def check_model(wanted: str) -> None:
     """Raises BoardllamaError for a model file that no board would serve, before minutes of work."""
-    if file := model_data(board, wanted).get("model_path"):
+    if file := model_data(wanted).get("model_path"):
         architectures.check(read_header(Path(file)), Path(file).name)
 
 

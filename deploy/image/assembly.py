@@ -106,7 +106,7 @@ def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str
 
 def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImage) -> Outputs:
     """Writes and signs every file that goes to dist/, in the workspace's folder `out`."""
-    out = Outputs(workspace.folder / "out", board.name)
+    out = Outputs(workspace.folder / "out", board.short_name)
     out.folder.mkdir()
     with workspace.doing("map"):
         mapped = bmap.map_image(made.disk)
@@ -114,14 +114,14 @@ def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImag
         outputs.compress_image(made.disk, out.image)
     outputs.write_dated(out.path_of(".bmap"), mapped.render_xml().encode())
     known = workspace.folder / "input/sbom"
-    outputs.write_dated(out.path_of(".spdx.json"), make_sbom(workspace, known, board.name, made.release))
+    outputs.write_dated(out.path_of(".spdx.json"), make_sbom(workspace, known, board.short_name, made.release))
     more = {
         "packages": outputs.installed_packages((known / STATUS).read_text()),
         "pins": made.release["pins"],
         "release": made.release["id"],
     }
     files = [outputs.file_entry(path) for path in out.described_files]
-    manifest = outputs.render_manifest(board.name, files, made.layout, mapped, made.blobs, more)
+    manifest = outputs.render_manifest(board.short_name, files, made.layout, mapped, made.blobs, more)
     outputs.write_dated(out.manifest, manifest)
     sums = outputs.checksum_lines([*files, outputs.file_entry(out.manifest)])
     outputs.write_dated(out.path_of(".sha256"), sums.encode())

@@ -1,10 +1,10 @@
 """The kinds of board, and what the image of each consists of."""
 
-import difflib
 from dataclasses import dataclass
 from enum import Enum
 
 from deploy.errors import BoardllamaError, shown
+from deploy.onboard.spelling import nearest_name
 from deploy.paths import user_path
 
 MIB = 2**20
@@ -38,13 +38,12 @@ class Blob:
 
 @dataclass(frozen=True)
 class BoardProfile:
-    """A kind of board.
+    """A kind of board. `name`: its group in inventories, whose group data hold for its image; `alias`: a shorter name.
 
     `cpu`: a name of deploy/cpu.py. `memory`: bytes that Linux finds on the smallest board of this kind, where a model
     must fit. `files`: the folder of root/ whose files are in the tree when kernel and initrd are made. `initrd`: true
     where the kernel has no driver of the card built in. `needs`: patterns, each of which must match a file of the boot
-    partition. `blobs` lie before `first`, the first partition's offset in bytes. `model`: the one in the image unless
-    `make image` is told otherwise.
+    partition. `blobs` lie before `first`, the first partition's offset in bytes.
     """
 
     name: str
@@ -60,7 +59,12 @@ class BoardProfile:
     emulator: Emulator
     blobs: tuple[Blob, ...] = ()
     first: int = MIB
-    model: str = "hub"
+    alias: str = ""
+
+    @property
+    def short_name(self) -> str:
+        """What people type, and what the files in dist/ are called."""
+        return self.alias or self.name
 
     @property
     def has_emulator(self) -> bool:
@@ -73,7 +77,8 @@ U_BOOT = "usr/lib/u-boot/rockpro64-rk3399"
 def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> BoardProfile:
     """All Raspberry Pis start alike, but for `needs`: what the GPU of this one loads."""
     return BoardProfile(
-        name=f"rpi{number}",
+        name=f"raspberry_pi_{number}",
+        alias=f"rpi{number}",
         title=f"Raspberry Pi {number}",
         cpu=cpu,
         memory=904 * MIB,
@@ -100,7 +105,6 @@ _TABLE = (
         table=Table.GPT,
         needs=("EFI/BOOT/BOOTAA64.EFI", "loader/loader.conf", "loader/entries/boardllama.conf", "vmlinuz"),
         emulator=Emulator.EFI,
-        model="smoke",
     ),
     raspberry_pi("4", "cortex-a72", Emulator.NONE, "start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb"),
     raspberry_pi("3", "cortex-a53", Emulator.RASPI3, "bootcode.bin", "start.elf", "fixup.dat", "bcm2837-rpi-3-b.dtb"),
@@ -121,25 +125,27 @@ _TABLE = (
     ),
 )
 BOARDS = {board.name: board for board in _TABLE}
+_NAMES = {name: board for board in _TABLE for name in (board.name, board.short_name)}
 
 
 def board_named(name: str) -> BoardProfile:
-    """The board of that name. Raises BoardllamaError with the nearest valid name and all of them."""
-    if name in BOARDS:
-        return BOARDS[name]
-    near = difflib.get_close_matches(name, BOARDS, n=1, cutoff=0)[0]
-    raise BoardllamaError(f"BOARD is {name!r}: did you mean {near!r}? Valid: {', '.join(BOARDS)}")
+    """The board of that name or short name. Raises BoardllamaError with the nearest valid name and all of them."""
+    if name in _NAMES:
+        return _NAMES[name]
+    near = nearest_name(name, _NAMES, always=True)
+    raise BoardllamaError(f"BOARD is {shown(name)}: did you mean {near!r}? Valid: {', '.join(_NAMES)}")
 
 
-def model_data(board: BoardProfile, wanted: str) -> dict[str, str | None]:
-    """The settings for `wanted`, the MODEL of `make image`: smoke, hub, none, or a file; empty: the board's own.
+def model_data(wanted: str) -> dict[str, str | None]:
+    """The settings for `wanted`, the MODEL of `make image`: smoke, hub, none, or a file; empty: as group data say.
 
     Raises BoardllamaError.
     """
-    model = wanted or board.model
-    if model in ("smoke", "hub", "none"):
-        return {"model": None if model == "none" else model}
-    path = user_path("MODEL", model)
+    if not wanted:
+        return {}
+    if wanted in ("smoke", "hub", "none"):
+        return {"model": None if wanted == "none" else wanted}
+    path = user_path("MODEL", wanted)
     if not path.is_file():
-        raise BoardllamaError(f"MODEL is {shown(model)}: it must be smoke, hub, none, or a .gguf file that is there")
+        raise BoardllamaError(f"MODEL is {shown(wanted)}: it must be smoke, hub, none, or a .gguf file that is there")
     return {"model": "path", "model_path": str(path.absolute())}

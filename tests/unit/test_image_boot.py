@@ -167,19 +167,19 @@ def test_a_model_that_no_board_would_serve_ends_make_image_at_once(tmp_path: Pat
     file = tmp_path / "bge.gguf"
     file.write_bytes(gguf(chat("bert")))
     with pytest.raises(BoardllamaError, match=r"^bge\.gguf is an embedding model \(bert\)"):
-        check_model(board_named("rpi4"), str(file))
+        check_model(str(file))
     file.write_bytes(gguf(chat()))
-    check_model(board_named("rpi4"), str(file))
-    check_model(board_named("rpi4"), "hub")
+    check_model(str(file))
+    check_model("hub")
 
 
 def test_the_model_of_an_image(tmp_path: Path) -> None:
-    """A name, a file, or what the board gets by itself."""
+    """A name, a file, or what group data say."""
     file = tmp_path / "m.gguf"
     file.touch()
-    assert boards.model_data(board_named("qemu"), "") == {"model": "smoke"}
-    assert boards.model_data(board_named("rpi4"), "") == {"model": "hub"}
-    assert boards.model_data(board_named("rpi4"), "none") == {"model": None}
-    assert boards.model_data(board_named("rpi4"), str(file)) == {"model": "path", "model_path": str(file)}
+    assert boards.model_data("") == {}
+    assert boards.model_data("hub") == {"model": "hub"}
+    assert boards.model_data("none") == {"model": None}
+    assert boards.model_data(str(file)) == {"model": "path", "model_path": str(file)}
     with pytest.raises(BoardllamaError, match=r"MODEL is 'tiny': it must be smoke, hub, none, or a \.gguf file"):
-        boards.model_data(board_named("rpi4"), "tiny")
+        boards.model_data("tiny")

@@ -29,8 +29,16 @@ LOADERS = (
 
 
 def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
-    with pytest.raises(BoardllamaError, match=r"BOARD is 'rpi5': did you mean 'rpi[34]'"):
+    with pytest.raises(BoardllamaError, match=r"BOARD is 'rpi5': did you mean 'rpi[34]'.* raspberry_pi_4, rpi4, "):
         board_named("rpi5")
+    with pytest.raises(BoardllamaError, match="did you mean 'raspberry_pi_4'"):
+        board_named("raspbery-pi-4")
+
+
+@EVERY
+def test_a_short_name_means_the_same_board_and_names_its_files(board: BoardProfile, tmp_path: Path) -> None:
+    assert board_named(board.name) is board_named(board.short_name) is board
+    assert len({each.short_name for each in BOARDS.values()}) == len(BOARDS)
 
 
 def test_a_model_that_is_not_there_is_told_before_anything_is_made(

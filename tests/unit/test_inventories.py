@@ -2,11 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from deploy import cpu
 from deploy.hosts.facts.combined import MARK
+from deploy.image.boards import BOARDS, BoardProfile
 from deploy.paths import REPO
 from deploy.settings import settings_from
 from tests.unit.boards import hasty_config
@@ -37,6 +43,34 @@ def test_the_worked_example_has_two_kinds_of_boards_with_valid_settings() -> Non
         data = {key: value for key, value in hosts[name]["data"].items() if not key.startswith("ssh_")}
         cpus.add(settings_from(data).cpu)
     assert cpus == {"cortex-a76", "cortex-a72"}
+
+
+def image_data(inventory: Path, tree: Path, board: str, **told: str) -> dict[str, Any]:
+    """What the inventory of images tells the root tree of that board."""
+    done = pyinfra(
+        str(inventory), "debug-inventory", "--json", BOARDLLAMA_TREE=str(tree), BOARDLLAMA_BOARD=board, **told
+    )
+    hosts = {host["name"]: host for host in json.loads(done.stdout)}
+    data: dict[str, Any] = hosts[f"@tree{tree}"]["data"]
+    return data
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+def test_group_data_of_a_kind_of_board_reach_its_image(board: BoardProfile, tmp_path: Path) -> None:
+    """Those that come with the repository, and those that a fleet's owner writes; MODEL of `make image` wins."""
+    told = image_data(REPO / "inventory" / "image.py", tmp_path, board.short_name)
+    assert told["model"] == ("smoke" if board.name == "qemu" else "hub")
+    hardware = cpu.named(told["board_cpu"])
+    best = cpu.best_for(hardware.features, cpu.part_of(hardware)).name
+    assert (best if told["cpu"] == "auto" else told["cpu"]) == board.cpu
+
+    shutil.copytree(REPO / "inventory", tmp_path / "inventory")
+    group_data = tmp_path / "inventory" / "group_data" / f"{board.name}.py"
+    group_data.write_text('top_k = 7\nmodel = None\ncpu = "generic"\n')
+    inventory = tmp_path / "inventory" / "image.py"
+    told = image_data(inventory, tmp_path, board.name)
+    assert (told["top_k"], told["model"], told["cpu"]) == (7, None, "generic")
+    assert image_data(inventory, tmp_path, board.name, BOARDLLAMA_MODEL="hub")["model"] == "hub"
 
 
 def test_a_vm_that_is_not_up_is_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which models the pinned llama.cpp loads: an architecture is a name in a GGUF file and a graph in llama.cpp's code."""
 
 from ..server.config import told
+from ..spelling import nearest_name
 
 PIN = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"  # the llama.cpp in the source distribution of llama-cpp-python 0.3.36
 
@@ -30,10 +31,8 @@ def unknown(architecture: str) -> str | None:
         return None
     if not architecture:
         return "does not say its architecture (general.architecture): convert the model again"
-    import difflib  # every start of the service would wait for it
-
-    near = difflib.get_close_matches(architecture, ARCHITECTURES, n=1)
-    hint = f" (the nearest that it knows is {near[0]})" if near else ""
+    near = nearest_name(architecture, ARCHITECTURES)
+    hint = f" (the nearest that it knows is {near})" if near else ""
     return (
         f"has the architecture {told(architecture)}: this llama.cpp knows {len(ARCHITECTURES)} others{hint}; "
         f"take a model of a known one, or set llama_source to a llama.cpp that knows it"

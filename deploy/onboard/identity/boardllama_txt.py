@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from ..spelling import nearest_name
 from .lines import Entry, entry, named, quoted
 from .rules import NAMES, Rule, Wrong, conflicts
 
@@ -202,10 +203,8 @@ def accepted(entry: Entry, before: Iterable[Entry]) -> str:
     """The value as it will be used. Raises Wrong."""
     rule = NAMES.get(entry.name)
     if rule is None:
-        import difflib  # no boot without a mistake waits for it
-
-        near = difflib.get_close_matches(entry.name, NAMES, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"must be one of {', '.join(NAMES)}"
+        near = nearest_name(entry.name, NAMES)
+        advice = f"did you mean {near}?" if near else f"must be one of {', '.join(NAMES)}"
         raise Wrong(f"{named(entry.name)!r} is unknown: {advice}")
     if earlier := [one for one in before if one.name == entry.name and not rule.repeats]:
         raise Wrong(f"{entry.name} is there a second time, first in line {earlier[0].line}: take one of them away")

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from ..spelling import nearest_name
+
 KEY_TYPES = (
     "ssh-ed25519",
     "ssh-rsa",
@@ -159,12 +161,9 @@ def timezone(value: str) -> str:
             raise ValueError(value)
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        import difflib
-
         known = zoneinfo.available_timezones()
         if known or not re.fullmatch(r"[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}", value):
-            near = difflib.get_close_matches(value, known, n=1) or ["Europe/Berlin"]
-            raise Wrong(f"must be a name like {near[0]}") from None
+            raise Wrong(f"must be a name like {nearest_name(value, known) or 'Europe/Berlin'}") from None
     return value
 
 

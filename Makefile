@@ -9,11 +9,12 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults soak check lint \
+.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults soak docs check lint \
     types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@boards=$$(python3 -m deploy.image.boards 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/images.md lists them"
 
 up: vm ## Main job: VM, build, deploy, verify, first answer
 	$(PYINFRA) -y inventory/qemu.py deploy.py
@@ -41,8 +42,7 @@ doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, o
 	@$(PYTHON) -m deploy.doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
 
 image: setup ## Make BOARD's disk image (MODEL=, SIZE=), boot it, sign it: dist/
-	@test -n "$(BOARD)" || { echo "say which board: make image BOARD=qemu|rpi4|rpi3|rockpro64" >&2; exit 1; }
-	$(PYTHON) -m deploy.image $(BOARD) $(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(SIZE),--size $(call quoted,$(SIZE)))
+	$(PYTHON) -m deploy.image $(if $(BOARD),$(call quoted,$(BOARD))) $(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(SIZE),--size $(call quoted,$(SIZE)))
 
 down: ## Stop the VM; nothing is left running
 	@if test -e $(VENV)/ready; then $(VM) down; fi
@@ -74,6 +74,9 @@ faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/fau
 
 soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): memory stays within its estimate
 	$(PYTHON) -m tests.vm.soak $(or $(MINUTES),60) $(or $(SHAPE),gemma3)
+
+docs: $(VENV)/ready ## Write the tables of docs/ again that are made from the code
+	$(PYTHON) -m deploy.reference
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
 

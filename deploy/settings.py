@@ -5,7 +5,6 @@ every start; settings are valid when the config.json made from them passes there
 """
 
 import json
-import re
 from collections.abc import Mapping
 from enum import Enum
 from functools import cached_property
@@ -61,7 +60,7 @@ class Settings(BaseModel):
     model_file: str
     model_revision: str
     model_sha256: str
-    model_size: int
+    model_size: int = Field(gt=0)
     model_path: str
 
     server_host: str
@@ -105,10 +104,8 @@ class Settings(BaseModel):
             setting_rules.check_networks(self.server_clients)
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
-        key = self.api_key.get_secret_value() if self.api_key else GENERATE
-        # RFC 6750 allows these in a bearer token; none of them means anything to curl's or llama-server's key file.
-        if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,1024}", key):
-            raise ValueError("api_key: must be 8 or more letters, digits or any of . _ ~ + / = -, 1024 at most")
+        if not setting_rules.API_KEY.holds(self.api_key.get_secret_value() if self.api_key else GENERATE):
+            raise ValueError(f"api_key: must be {setting_rules.API_KEY.text}")
         return self
 
     @model_validator(mode="after")
@@ -121,19 +118,8 @@ class Settings(BaseModel):
     @staticmethod
     def _as_settings(line: str) -> str:
         """Speaks of settings where the launcher speaks of keys of config.json."""
-        names = {
-            "models.path": "models_dir",
-            "models.default_model": "model file",
-            "models.default_context_size": "context_size",
-            "models.default_threads": "threads",
-            "models.default_batch_threads": "batch_threads",
-            "server.allow_unauthenticated": "allow_unauthenticated",
-            "logging.level": "log_level",
-            "logging.format": "log_format",
-        }
-        for key, name in names.items():
+        for key, name in config_settings().items():
             line = line.replace(key, name)
-        line = line.replace("server.", "server_").replace("inference.", "")
         return line.replace(f"in {places.API_KEY}", '(setting api_key: your own, or "generate" for one per device)')
 
     @property
@@ -208,6 +194,22 @@ class Settings(BaseModel):
     def wanted_cpu(self) -> Cpu | None:
         """The CPU to build for; None chooses the best one that the board can run."""
         return None if self.cpu == "auto" else cpu.named(self.cpu)
+
+
+def config_settings() -> dict[str, str]:
+    """The keys of config.json, as section.key, and the setting that each is made from, or what the setting decides."""
+    differs = {
+        "models.path": "models_dir",
+        "models.default_model": "model file",
+        "server.allow_unauthenticated": "allow_unauthenticated",
+    }
+    prefixes = {"server": "server_", "logging": "log_"}
+    found = {
+        f"{section}.{key}": prefixes.get(section, "") + key.removeprefix("default_")
+        for section, keys in config.KEYS.items()
+        for key in keys
+    }
+    return found | differs
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:

@@ -126,11 +126,16 @@ _FIELDS = {
 }
 
 
+def source_kinds() -> str:
+    """The values of llama_source, as a message lists them."""
+    return ", ".join(_FIELDS)
+
+
 def source_of(settings: Mapping[str, Any]) -> Source:
     """The source that the flat settings choose. Raises BoardllamaError that names the setting and its rule."""
     kind = settings["llama_source"]
     if kind not in _FIELDS:
-        raise BoardllamaError(f"llama_source is {shown(kind)}: must be one of {', '.join(_FIELDS)}")
+        raise BoardllamaError(f"llama_source is {shown(kind)}: must be one of {source_kinds()}")
     names = _FIELDS[kind]
     values = {field: settings[name] for field, name in names.items()}
     if kind == "path":

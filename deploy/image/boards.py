@@ -21,7 +21,10 @@ class Table(Enum):
 
 
 class Emulator(Enum):
-    """QEMU's machine that starts the image as the board does. NONE: the image is judged by its content alone."""
+    """QEMU's machine that starts the image as the board does. NONE: the image is judged by its content alone.
+
+    QEMU's `raspi4b` does not reach user space, and it has no RockPro64.
+    """
 
     EFI = "virt"
     RASPI3 = "raspi3b"
@@ -40,14 +43,16 @@ class Blob:
 class BoardProfile:
     """A kind of board. `name`: its group in inventories, whose group data hold for its image; `alias`: a shorter name.
 
-    `cpu`: a name of deploy/cpu.py. `memory`: bytes that Linux finds on the smallest board of this kind, where a model
-    must fit. `files`: the folder of root/ whose files are in the tree when kernel and initrd are made. `initrd`: true
-    where the kernel has no driver of the card built in. `needs`: patterns, each of which must match a file of the boot
-    partition. `blobs` lie before `first`, the first partition's offset in bytes.
+    `starts_by`: the programs that start Linux, for docs/images.md. `cpu`: a name of deploy/cpu.py. `memory`: bytes that
+    Linux finds on the smallest board of this kind, where a model must fit. `files`: the folder of root/ whose files are
+    in the tree when kernel and initrd are made. `initrd`: true where the kernel has no driver of the card built in.
+    `needs`: patterns, each of which must match a file of the boot partition. `blobs` lie before `first`, the first
+    partition's offset in bytes.
     """
 
     name: str
     title: str
+    starts_by: str
     cpu: str
     memory: int
     kernel: str
@@ -80,6 +85,7 @@ def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> Boar
         name=f"raspberry_pi_{number}",
         alias=f"rpi{number}",
         title=f"Raspberry Pi {number}",
+        starts_by="firmware of raspi-firmware",
         cpu=cpu,
         memory=904 * MIB,
         kernel="linux-image-arm64",
@@ -96,6 +102,7 @@ _TABLE = (
     BoardProfile(
         name="qemu",
         title="QEMU arm64 machine with EFI",
+        starts_by="EFI, systemd-boot",
         cpu="cortex-a76",
         memory=2000 * MIB,
         kernel="linux-image-cloud-arm64",
@@ -111,6 +118,7 @@ _TABLE = (
     BoardProfile(
         name="rockpro64",
         title="RockPro64",
+        starts_by="U-Boot of u-boot-rockchip, extlinux.conf",
         cpu="cortex-a72",
         memory=1900 * MIB,
         kernel="linux-image-arm64",
@@ -133,7 +141,8 @@ def board_named(name: str) -> BoardProfile:
     if name in _NAMES:
         return _NAMES[name]
     near = nearest_name(name, _NAMES, always=True)
-    raise BoardllamaError(f"BOARD is {shown(name)}: did you mean {near!r}? Valid: {', '.join(_NAMES)}")
+    seen = f"BOARD is {shown(name)}: did you mean {near!r}?" if name else "say which board: make image BOARD=NAME."
+    raise BoardllamaError(f"{seen} Valid: {', '.join(_NAMES)}")
 
 
 def model_data(wanted: str) -> dict[str, str | None]:
@@ -149,3 +158,13 @@ def model_data(wanted: str) -> dict[str, str | None]:
     if not path.is_file():
         raise BoardllamaError(f"MODEL is {shown(wanted)}: it must be smoke, hub, none, or a .gguf file that is there")
     return {"model": "path", "model_path": str(path.absolute())}
+
+
+def boards_line() -> str:
+    """All names and short names in one line, for `make help`."""
+    names = (board.name + f" ({board.alias})" * bool(board.alias) for board in _TABLE)
+    return f"BOARD: {', '.join(names)}"
+
+
+if __name__ == "__main__":
+    print(boards_line())

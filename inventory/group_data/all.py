@@ -1,70 +1,109 @@
-"""Every pin with its sha256 and every default. A flat list: what a host may be told is described in deploy/settings.py.
+"""Every pin with its sha256 and every default. A board's own file beside this one holds only what differs;
+`--data key=value` on the command line wins over both.
 
-A board's own file beside this one holds only what differs; `--data key=value` on the command line wins over both.
+The comment above a setting says what the setting does: docs/settings.md is made from these comments (`make docs`).
+A comment with a blank line below it heads a group, and its second sentence says when the group's settings take effect.
 """
 
-# llama.cpp: what is built. `llama_source` chooses one of pypi, git, archive, path; the pins of the others are not read.
-llama_source = "pypi"
-llama_commit = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
-# The source distribution of llama-cpp-python carries llama.cpp at that commit.
-llama_pypi_version = "0.3.36"
-llama_pypi_url = "https://files.pythonhosted.org/packages/ec/e9/e7de2b0463ea3ffbf0ede6cb21b58c1258a8f6521aae45ca773a59fe7cf3/llama_cpp_python-0.3.36.tar.gz"
-llama_pypi_sha256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
-llama_git_url = "https://github.com/ggml-org/llama.cpp.git"
-llama_archive_url = ""
-llama_archive_sha256 = ""
-llama_path = ""
+# The build of llama-server. At the next deploy, which compiles again.
 
-# The CPU to build for: a name of deploy/cpu.py, or auto for the best one that the board can run.
+# Where the source comes from. The pins of the other kinds are not read.
+llama_source = "pypi"
+# The commit of llama.cpp, for pypi and git. The source distribution carries llama.cpp at that commit.
+llama_commit = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
+# The version of llama-cpp-python.
+llama_pypi_version = "0.3.36"
+# The address of its source distribution.
+llama_pypi_url = "https://files.pythonhosted.org/packages/ec/e9/e7de2b0463ea3ffbf0ede6cb21b58c1258a8f6521aae45ca773a59fe7cf3/llama_cpp_python-0.3.36.tar.gz"
+# The sha256 of that file.
+llama_pypi_sha256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+# The repository, for git.
+llama_git_url = "https://github.com/ggml-org/llama.cpp.git"
+# The address of a .tar, .tar.gz, .tar.bz2 or .tar.xz file that holds llama.cpp, for archive.
+llama_archive_url = ""
+# The sha256 of that file.
+llama_archive_sha256 = ""
+# A folder of the controller that holds llama.cpp, for path.
+llama_path = ""
+# The CPU to build for; auto chooses the best build that the board can run.
 cpu = "auto"
 
-# The model: hub, path (a local .gguf file), smoke (a tiny one made here, for tests), or None (the operator brings one).
-# docs/models.md: which ones are served, and what hubs, proxies and certificates need.
+# The model. At the next deploy, in a new release.
+
+# Where the model comes from: a hub, a local file, or a tiny model made here for tests. None: the operator brings one.
+# docs/models.md says which models are served, and what hubs, proxies and certificates need.
 model = "hub"
+# The repository on the hub.
 model_repo = "TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF"
+# The file in that repository.
 model_file = "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
+# The commit of that repository.
 model_revision = "52e7645ba7c309695bec7ac98f4f005b139cf465"
+# The sha256 of the file.
 model_sha256 = "9fecc3b3cd76bba89d504f29b616eedf7da85b96540e490ca5824d3f7d2776a0"
+# The size of the file in bytes.
 model_size = 668788096
+# A .gguf file of the controller, for path.
 model_path = ""
 
-# The server: becomes /etc/ollama-cpp/config.json. Beyond loopback it needs an API key ("generate": one made on the
-# device) or allow_unauthenticated.
+# The server. At the next deploy, in a new release.
+
+# The address to listen on. Beyond loopback the server needs an API key, or allow_unauthenticated.
 server_host = "127.0.0.1"
+# The port to listen on.
 server_port = 11434
+# Seconds that a connection may stand still before it is closed.
 server_timeout = 300
 # Networks whose machines may reach the server, such as "192.168.1.0/24 fd00::/8"; others do not even get a connection.
 # "": anyone when server_host is beyond loopback, nobody when it is not.
 server_clients = ""
-allow_unauthenticated = False
-api_key = None
+# Tokens of a conversation, prompt and answer together.
 context_size = 2048
-# Threads for tokens and for prompts. 0: one per core, of the fast cores alone where a board has fast and slow ones; a
-# number above theirs gets all cores.
+# Threads for tokens. 0: one per core, of the fast cores alone where a board has fast and slow ones; a number above
+# theirs gets all cores.
 threads = 0
+# Threads for prompts. 0: as many as for tokens.
 batch_threads = 0
+# Layers of the model that a GPU computes.
 gpu_layers = 0
 # Keep a second copy of the weights, rearranged for speed, where the CPU gains by it and the memory has room for it.
 repack = True
+# Tokens of a prompt that are computed together.
 batch_size = 512
+# How freely tokens are chosen; 0 always takes the likeliest.
 temperature = 0.8
+# Choose among the likeliest tokens that have this probability together.
 top_p = 0.9
+# Choose among this many of the likeliest tokens.
 top_k = 40
+# What the likelihood of a token that was there before is divided by.
 repeat_penalty = 1.1
+# How much the server writes into the journal.
 log_level = "info"
+# What a line of the journal is: text, or a JSON object.
 log_format = "text"
+
+# Who may use the server. At the next deploy; a new key is no part of a release.
+
+# Let anyone who reaches the server use it without an API key.
+allow_unauthenticated = False
+# The key that every request must carry. "generate": each device makes a key of its own. None: no key.
+api_key = None
+
+# A run. In the next run.
 
 # What happens to a file that was edited on the target: keep (and say so), or overwrite.
 config_conflict = "keep"
-# Seconds that the server may take from its start until it is healthy; 0: one minute, and what a slow card needs to
+# Seconds that the server may take from its start until it is healthy. 0: one minute, and what a slow card needs to
 # read the model.
 health_deadline = 0
-# What a new release must reach, or the one before comes back. 0: any speed.
+# Tokens per second that a new release must reach, or the one before comes back. 0: any speed.
 min_tokens_per_second = 0
 # How many committed releases a target keeps, with their models; the one before the current one is always among them.
 releases_kept = 2
 # How many targets of a run get a new release first. The others get it when these have passed the gate.
 canary = 0
-# Files of the controller in which a run leaves the table of its end: as JSON, as JUnit XML. "": none.
+# A file of the controller in which a run leaves the table of its end as JSON. "": none.
 report_json = ""
+# A file of the controller in which a run leaves the table of its end as JUnit XML. "": none.
 report_junit = ""

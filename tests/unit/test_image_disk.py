@@ -21,11 +21,6 @@ from deploy.image.disk import (
 )
 
 EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
-LOADERS = (
-    "qemu/boot/firmware/loader/entries/boardllama.conf",
-    "rpi/etc/default/raspi-firmware",
-    "rockpro64/boot/firmware/extlinux/extlinux.conf",
-)
 
 
 def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
@@ -33,6 +28,8 @@ def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
         board_named("rpi5")
     with pytest.raises(BoardllamaError, match="did you mean 'raspberry_pi_4'"):
         board_named("raspbery-pi-4")
+    with pytest.raises(BoardllamaError, match=r"^say which board: make image BOARD=NAME\. Valid: qemu, "):
+        main([])
 
 
 @EVERY
@@ -99,9 +96,11 @@ def test_genimage_is_told_fixed_ids_alone(board: BoardProfile) -> None:
     assert [found and found[1] for found in ids] == list(PARTITION_UUIDS.values())
 
 
-@pytest.mark.parametrize("name", LOADERS)
-def test_every_loader_names_the_root_partition_of_the_image(name: str) -> None:
-    assert f"PARTUUID={PARTITION_UUIDS['root']}" in (board_root.HERE / name).read_text()
+@EVERY
+def test_the_loader_of_every_board_names_the_root_partition_of_the_image(board: BoardProfile) -> None:
+    files = [path for path in (board_root.HERE / board.files).rglob("*") if path.is_file()]
+    named = [uuid for path in files for uuid in re.findall(r"(?:root|ROOTPART)=PARTUUID=([\w-]+)", path.read_text())]
+    assert named == [PARTITION_UUIDS["root"]]
 
 
 def test_fstab_names_the_partitions_of_the_image() -> None:

@@ -1,0 +1,1 @@
+"""What docs/ say of the code's own tables, written by the code."""

@@ -1,0 +1,78 @@
+"""docs/settings.md: a row for each setting, from its comment in all.py and the rule that its value is checked by."""
+
+from enum import Enum
+from itertools import groupby
+from typing import Any, get_args
+
+from annotated_types import Ge, Gt, Le
+from pydantic.fields import FieldInfo
+
+from deploy.build.source import source_kinds
+from deploy.cpu import CPUS
+from deploy.onboard.server import config
+from deploy.reference.default_comments import Explained, explained_settings
+from deploy.reference.tables import markdown_table
+from deploy.setting_rules import API_KEY, RULES
+from deploy.settings import Settings, config_settings
+
+
+def settings_tables() -> str:
+    """A table for each group of inventory/group_data/all.py. Raises BoardllamaError for a setting without a comment."""
+    head = ("setting", "must be", "default", "what it does", "takes effect")
+    return "\n".join(
+        f"### {group}\n\n{markdown_table(head, map(setting_row, settings))}"
+        for group, settings in groupby(explained_settings(), lambda setting: setting.group)
+    )
+
+
+def setting_row(setting: Explained) -> list[str]:
+    default = '""' if setting.default == "" else repr(setting.default).replace("'", '"')
+    return [f"`{setting.name}`", rule_text(setting.name), f"`{default}`", setting.text, effect_of(setting)]
+
+
+def effect_of(setting: Explained) -> str:
+    """When a change of the setting is seen on the target; some can also be changed there."""
+    keys = [key for key, name in config_settings().items() if name == setting.name]
+    edited = f"; as `{keys[0]}` of config.json there: at the next start" if keys else ""
+    return f"{setting.effect[0].lower()}{setting.effect[1:]}{edited}"
+
+
+def rule_text(name: str) -> str:
+    """What a value of the setting must be, as the message says that refuses another."""
+    if name in RULES:
+        return RULES[name].text
+    if name in IN_WORDS:
+        return IN_WORDS[name]
+    for section, keys in config.KEYS.items():
+        for key, entry in keys.items():
+            if config_settings()[f"{section}.{key}"] == name:
+                return entry.rule.text
+    return type_text(Settings.model_fields[name])
+
+
+# Settings whose rule is a table, or a function of several lines.
+IN_WORDS = {
+    "cpu": f"auto or one of {', '.join(CPUS)}",
+    "llama_source": f"one of {source_kinds()}",
+    "api_key": f"{API_KEY.text}; or None",
+    "server_clients": "IP addresses or networks, with spaces between them",
+}
+
+
+def type_text(field: FieldInfo) -> str:
+    """What pydantic checks of a number or of a choice."""
+    bounds: dict[type, Any] = {type(bound): bound for bound in field.metadata}
+    kind = "a whole number" if field.annotation is int else "a number"
+    if Gt in bounds:
+        return f"{kind} over {bounds[Gt].gt}"
+    if Ge in bounds:
+        low = bounds[Ge].ge
+        return f"{kind} from {low} to {bounds[Le].le}" if Le in bounds else f"{kind}, {low} or more"
+    return ", ".join(choice for part in get_args(field.annotation) for choice in choices_of(part))
+
+
+def choices_of(part: Any) -> list[str]:
+    """The values of one member of a union, as an inventory writes them."""
+    if isinstance(part, type) and issubclass(part, Enum):
+        return [str(member.value) for member in part]
+    return ["None"] if part is type(None) else [str(part)]

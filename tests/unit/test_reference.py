@@ -1,0 +1,85 @@
+"""What docs/ and `make help` say of the tables of the code is what the tables say."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.build.source import source_kinds
+from deploy.cpu import CPUS
+from deploy.errors import BoardllamaError
+from deploy.image.boards import BOARDS
+from deploy.paths import REPO
+from deploy.reference.default_comments import comments_above, explained_settings
+from deploy.reference.pages import pages, with_parts
+from deploy.reference.settings_table import rule_text, settings_tables
+from deploy.reference.tables import boards_table, cpus_table
+from deploy.settings import Settings
+from tests.unit.test_settings import refused
+
+
+def test_the_pages_are_what_the_code_writes() -> None:
+    """`make docs` writes them again."""
+    for page, text in pages().items():
+        assert page.read_text() == text, f"{page} differs: make docs"
+
+
+def test_every_board_cpu_and_setting_has_its_row() -> None:
+    assert [line.split("`")[1] for line in boards_table().splitlines()[2:]] == list(BOARDS)
+    assert [line.split("`")[1] for line in cpus_table().splitlines()[2:]] == list(CPUS)
+    rows = [line.split("`")[1] for line in settings_tables().splitlines() if line.startswith("| `")]
+    assert sorted(rows) == sorted(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("server_port", 0), ("llama_source", "x"), ("model_repo", "x"), ("api_key", "x"), ("log_level", "x")],
+)
+def test_a_row_has_the_words_in_which_a_wrong_value_is_refused(name: str, value: object) -> None:
+    assert rule_text(name).removesuffix("; or None") in refused(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model", "hub, path, smoke, None"),
+        ("config_conflict", "keep, overwrite"),
+        ("model_size", "a whole number over 0"),
+        ("canary", "a whole number, 0 or more"),
+        ("min_tokens_per_second", "a number from 0 to 10000"),
+        ("llama_source", f"one of {source_kinds()}"),
+    ],
+)
+def test_a_rule_of_pydantic_is_said_in_words(name: str, said: str) -> None:
+    assert rule_text(name) == said
+
+
+def test_a_comment_belongs_to_the_name_below_it() -> None:
+    source = '"""Head."""\n\n# A group. At once.\n\n# Says this\n# and that.\na_b = 1\nplain = ""\n'
+    assert list(comments_above(source)) == [("A group. At once.", ""), ("Says this and that.", "a_b"), ("", "plain")]
+
+
+def test_every_setting_says_what_it_does_and_when_it_takes_effect() -> None:
+    for setting in explained_settings():
+        assert setting.text.endswith(".") and setting.group and setting.effect, setting.name
+
+
+def test_a_page_without_its_marks_is_one_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n")
+    with pytest.raises(BoardllamaError, match=r"page\.md: <!-- boards: .* must be there once: write both comments"):
+        with_parts(page, {"boards": boards_table})
+
+
+def test_help_lists_the_boards_and_is_there_before_python_is(tmp_path: Path) -> None:
+    for name in ("make", "sh", "sed", "awk"):
+        (tmp_path / name).symlink_to(Path("/usr/bin") / name)
+    said = {path: make_help(path) for path in (f"{tmp_path}", "/usr/bin:/bin")}
+    assert said[f"{tmp_path}"].endswith("  BOARD: docs/images.md lists them\n")
+    assert all(name in said["/usr/bin:/bin"].splitlines()[-1] for name in BOARDS)
+
+
+def make_help(programs: str) -> str:
+    """What `make help` prints with the programs of those folders."""
+    line = ["/usr/bin/make", "--no-print-directory", "help"]
+    return subprocess.run(line, cwd=REPO, env={"PATH": programs}, capture_output=True, text=True, check=True).stdout

@@ -20,4 +20,4 @@ if "targets" in host.groups:
     model.install(settings, build)
     service.configure(settings, build)
     activate.activate(settings, build)
-    verify.healthy(settings)
+    verify.healthy()

@@ -20,8 +20,8 @@ from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
 from deploy.models.hub_model import HubModel
-from deploy.onboard import places
 from deploy.onboard.server import config
+from deploy.onboard.service import SERVICES, Service
 from deploy.onboard.spelling import nearest_name
 
 GENERATE = "generate"
@@ -92,9 +92,10 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _obeys_the_launcher(self) -> "Settings":
-        found = config.problems(json.loads(self.config_json), keyed=self.api_key is not None)
-        if found:
-            raise ValueError("; ".join(self._as_settings(line) for line in found))
+        for service in SERVICES:
+            found = config.problems(json.loads(self.config_json(service)), service, keyed=self.api_key is not None)
+            if found:
+                raise ValueError("; ".join(self._as_settings(service, line) for line in found))
         return self
 
     @model_validator(mode="after")
@@ -116,16 +117,11 @@ class Settings(BaseModel):
         return self
 
     @staticmethod
-    def _as_settings(line: str) -> str:
+    def _as_settings(service: Service, line: str) -> str:
         """Speaks of settings where the launcher speaks of keys of config.json."""
         for key, name in config_settings().items():
             line = line.replace(key, name)
-        return line.replace(f"in {places.API_KEY}", '(setting api_key: your own, or "generate" for one per device)')
-
-    @property
-    def models_dir(self) -> str:
-        """Folder of the models on the target."""
-        return str(places.MODELS)
+        return line.replace(f"in {service.api_key}", '(setting api_key: your own, or "generate" for one per device)')
 
     @property
     def model_name(self) -> str | None:
@@ -150,12 +146,11 @@ class Settings(BaseModel):
             return {"repo": self.model_repo, "revision": self.model_revision, "file": self.model_file}
         return self.model.value if self.model else None
 
-    @property
-    def config_json(self) -> str:
-        """The text of /etc/ollama-cpp/config.json."""
-        return render("config.json", models_dir=self.models_dir, model_name=self.model_name, **self.model_dump())
+    def config_json(self, service: Service) -> str:
+        """The text of the service's config.json."""
+        return render("config.json", models_dir=str(service.models), model_name=self.model_name, **self.model_dump())
 
-    def edited(self, config_json: bytes) -> "Settings | None":
+    def edited(self, config_json: bytes, service: Service) -> "Settings | None":
         """The same, with what an operator's config.json says that decides the need of memory.
 
         None for one that is wrong, which the target will say, and for one that serves another model.
@@ -164,10 +159,10 @@ class Settings(BaseModel):
             told = json.loads(config_json)
         except ValueError:
             return None
-        if config.problems(told, keyed=True):
+        if config.problems(told, service, keyed=True):
             return None
-        told = config.with_defaults(told)
-        if (told["models"]["path"], told["models"]["default_model"]) != (self.models_dir, self.model_name):
+        told = config.with_defaults(told, service)
+        if (told["models"]["path"], told["models"]["default_model"]) != (str(service.models), self.model_name):
             return None
         said = {"repack": told["inference"]["repack"], "batch_size": told["inference"]["batch_size"]}
         return self.model_copy(update={**said, "context_size": told["models"]["default_context_size"]})

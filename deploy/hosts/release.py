@@ -8,41 +8,78 @@ import tarfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deploy.build.artifact import MANIFEST, Build, Manifest
+from deploy.hosts.release_manifest import BuildEntry, Contents, ModelEntry, Policy, ReleaseManifest, ServiceEntry
 from deploy.hosts.store import BigFile
-from deploy.onboard.places import BUILDS, CONFIG, MODEL_STORE, PRISTINE, PUBLIC_UNIT, RELEASES
+from deploy.onboard.places import PLACES, PRISTINE, Places
+from deploy.onboard.service import Service
 from deploy.paths import REPO
 
 ONBOARD = REPO / "deploy" / "onboard"
 
 
 @dataclass(frozen=True)
-class Release:
-    """`wanted`: what the deploy rendered, by public name; `kept`: an operator's edits, which win over it.
+class Served:
+    """A service as a release has it.
 
-    `pins` say where build and model come from, `policy` is what the gate asks (onboard/release/gate.py).
+    `wanted`: its config and its unit as the deploy rendered them, by public name; `kept`: an operator's edits of
+    them, which win.
     """
 
-    build: Build
-    artifact: Manifest
+    service: Service
     model: BigFile | None
     wanted: dict[Path, bytes]
     kept: dict[Path, bytes]
+
+    def text(self, path: Path) -> bytes:
+        """An editable file as it is in this release."""
+        return self.kept.get(path, self.wanted[path])
+
+    def within(self, name: str) -> str:
+        """Where one of its files lies in the release."""
+        return str(PurePosixPath(self.service.folder) / name)
+
+    @property
+    def entry(self) -> ServiceEntry:
+        """For the manifest."""
+        model = self.model
+        return ServiceEntry(
+            service=self.service,
+            model=ModelEntry(name=model.name, sha256=model.sha256, size=model.size) if model else None,
+            config=sha256(self.text(self.service.config)),
+            unit=sha256(self.text(self.service.public_unit(PLACES))),
+        )
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """By their names in the release: its files as they are, and as they were deployed."""
+        edited = {self.within(path.name): self.text(path) for path in self.wanted}
+        return edited | {f"{PRISTINE}/{self.within(path.name)}": text for path, text in self.wanted.items()}
+
+
+@dataclass(frozen=True)
+class Release:
+    """`pins` say where build and models come from, `policy` is what the gate asks (onboard/release/gate.py)."""
+
+    build: Build
+    artifact: Manifest
+    served: tuple[Served, ...]
     pins: dict[str, Any]
-    policy: dict[str, float]
+    policy: Policy
+    places: Places = PLACES
 
     @cached_property
     def id(self) -> str:
         """A digest of all of it but the time: the same wishes are the same release. Never a number to any parser."""
-        return "r" + sha256(json.dumps(self.made_of, sort_keys=True).encode())[:11]
+        return "r" + sha256(json.dumps(self.contents.model_dump(mode="json"), sort_keys=True).encode())[:11]
 
     @property
     def folder(self) -> str:
         """Its place on the target."""
-        return f"{RELEASES}/{self.id}"
+        return f"{self.places.releases}/{self.id}"
 
     @property
     def program(self) -> str:
@@ -50,45 +87,38 @@ class Release:
         return f"{self.folder}/boardllama"
 
     @cached_property
-    def made_of(self) -> dict[str, Any]:
+    def contents(self) -> Contents:
         """What is in it, by hash."""
-        model = self.model
-        return {
-            "build": {
-                "name": Path(build_folder(self.build, self.artifact)).name,
-                "build_info": self.artifact.build_info,
-                "files": {name: file.model_dump() for name, file in self.artifact.files.items()},
-            },
-            "model": {"name": model.name, "sha256": model.sha256, "size": model.size} if model else None,
-            "config": sha256(self.text(CONFIG)),
-            "unit": sha256(self.text(PUBLIC_UNIT)),
-            "programs": {name: sha256(content) for name, content in programs().items()},
-            "pins": self.pins,
-            "policy": self.policy,
-        }
-
-    def text(self, path: Path) -> bytes:
-        """An editable file as it is in this release."""
-        return self.kept.get(path, self.wanted[path])
+        return Contents(
+            build=BuildEntry(
+                name=Path(build_folder(self.build, self.artifact)).name,
+                build_info=self.artifact.build_info,
+                files=self.artifact.files,
+            ),
+            services=[served.entry for served in self.served],
+            model=self.served[0].entry.model,
+            programs={name: sha256(content) for name, content in programs().items()},
+            pins=self.pins,
+            policy=self.policy,
+        )
 
     def manifest(self, created: str) -> bytes:
         """manifest.json; `created` is a time in ISO 8601, UTC."""
-        return f"{json.dumps({'id': self.id, 'created': created, **self.made_of}, indent=1)}\n".encode()
+        manifest = ReleaseManifest(id=self.id, created=created, **dict(self.contents))
+        return f"{manifest.model_dump_json(indent=1)}\n".encode()
 
     def files(self, created: str) -> dict[str, bytes]:
         """Its files by name."""
-        pristine = {f"{PRISTINE}/{path.name}": text for path, text in self.wanted.items()}
-        edited = {path.name: self.text(path) for path in self.wanted}
-        return {"manifest.json": self.manifest(created), **edited, **pristine, **programs()}
+        texts = {name: text for served in self.served for name, text in served.files.items()}
+        return {"manifest.json": self.manifest(created), **texts, **programs()}
 
     def links(self) -> dict[str, str]:
         """Its links by name: into the stores, which releases share."""
         folder = build_folder(self.build, self.artifact)
-        return {name: f"{folder}/{name}" for name in self.artifact.files} | (
-            {self.model.name: self.model.dest} if self.model else {}
-        )
+        models = {served.within(model.name): model.dest for served in self.served if (model := served.model)}
+        return {name: f"{folder}/{name}" for name in self.artifact.files} | models
 
-    def contents(self, created: str) -> dict[str, str]:
+    def held(self, created: str) -> dict[str, str]:
         """What ReleaseFiles finds when the release is there whole."""
         hashes = {name: sha256(content) for name, content in self.files(created).items()}
         return hashes | {name: f"-> {target}" for name, target in self.links().items()}
@@ -135,7 +165,7 @@ def programs() -> dict[str, bytes]:
 def build_folder(build: Build, artifact: Manifest) -> str:
     """Where the binaries lie on the target: by their content, so nothing that runs is ever overwritten."""
     content = json.dumps({name: file.sha256 for name, file in artifact.files.items()}, sort_keys=True)
-    return f"{BUILDS}/{build.cpu.name}-{sha256(content.encode())[:12]}"
+    return f"{PLACES.builds}/{build.cpu.name}-{sha256(content.encode())[:12]}"
 
 
 def build_files(build: Build, artifact: Manifest) -> tuple[BigFile, ...]:
@@ -148,6 +178,6 @@ def build_files(build: Build, artifact: Manifest) -> tuple[BigFile, ...]:
     return (*files, BigFile(build.artifact / MANIFEST, f"{folder}/{MANIFEST}", sha256(about), len(about)))
 
 
-def stored_model(source: Path, name: str, sha256: str, size: int) -> BigFile:
+def stored_model(service: Service, source: Path, name: str, sha256: str, size: int) -> BigFile:
     """A model and its place on the target."""
-    return BigFile(source, f"{MODEL_STORE}/{sha256[:16]}/{name}", sha256, size)
+    return BigFile(source, f"{service.model_store}/{sha256[:16]}/{name}", sha256, size)

@@ -25,36 +25,31 @@ from deploy.hosts.facts import (
 from deploy.hosts.facts.combined import Questions, apart, together
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.record import record_of
-from deploy.onboard.places import (
-    API_KEY,
-    BUILDS,
-    CONFIG,
-    CURRENT,
-    KEY_ENABLED,
-    KEY_UNIT,
-    MODEL_STORE,
-    PRISTINE,
-    PROGRAMS,
-    PUBLIC_BIN,
-    PUBLIC_UNIT,
-    RELEASES,
-    SYSUSERS,
-    TMPFILES,
+from deploy.onboard.places import PLACES, PRISTINE, PROGRAMS
+from deploy.onboard.service import SERVICES, Service
+
+PROGRAM = f"{PLACES.current}/boardllama"
+LINKS = (
+    *(f"{PLACES.public_bin}/{name}" for name in PROGRAMS),
+    *(str(service.key_enabled(PLACES)) for service in SERVICES),
 )
-
-PROGRAM = f"{CURRENT}/boardllama"
-LINKS = (*(f"{PUBLIC_BIN}/{name}" for name in PROGRAMS), str(KEY_ENABLED))
-DECLARED, EDITABLE = (SYSUSERS, TMPFILES, KEY_UNIT), (CONFIG, PUBLIC_UNIT)
+DECLARED = (PLACES.sysusers, PLACES.tmpfiles, *(service.public_key_unit(PLACES) for service in SERVICES))
+STORES = tuple(map(str, dict.fromkeys((PLACES.builds, *(service.model_store for service in SERVICES)))))
 
 
-def pristine_of(path: Path) -> str:
-    """Where the committed release keeps an editable file as it was deployed."""
-    return f"{CURRENT}/{PRISTINE}/{path.name}"
+def pristine_of(service: Service, path: Path) -> str:
+    """Where the committed release keeps an editable file of a service as it was deployed."""
+    return str(PLACES.current / PRISTINE / service.folder / path.name)
+
+
+def editable_of(service: Service) -> dict[str, str]:
+    """Its files that an operator may edit, and where each is as it was deployed."""
+    return {str(path): pristine_of(service, path) for path in (service.config, service.public_unit(PLACES))}
 
 
 TEXTS = (
     *(text for path in DECLARED for text in (str(path), record_path(path))),
-    *(text for path in EDITABLE for text in (str(path), pristine_of(path))),
+    *(text for service in SERVICES for pair in editable_of(service).items() for text in pair),
 )
 
 
@@ -87,13 +82,13 @@ class ReleaseOnTarget(FactBase[ReleaseThere]):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`current`: the committed release. `texts`: of the paths that were asked for."""
+    """`current`: the committed release. `texts`: of the paths that were asked for. `keys` by the services' names."""
 
     board: BoardInfo = field(default_factory=BoardInfo)
     links: dict[str, str | None] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
     texts: dict[str, Text] = field(default_factory=dict)
-    key: KeyInfo | None = None
+    keys: dict[str, KeyInfo | None] = field(default_factory=dict)
     current: ReleaseThere = field(default_factory=ReleaseThere)
 
     @property
@@ -107,10 +102,10 @@ def of_target(texts: tuple[str, ...]) -> Questions:
     return {
         "board": (Board(), {}),
         "links": (Links(), {"paths": LINKS}),
-        "stored": (StoredFiles(), {"stores": (str(BUILDS), str(MODEL_STORE))}),
+        "stored": (StoredFiles(), {"stores": STORES}),
         "texts": (Texts(), {"paths": texts}),
-        "key": (KeyFile(), {"path": str(API_KEY)}),
-        **of_release(str(CURRENT)),
+        **{f"key {service.name}": (KeyFile(), {"path": str(service.api_key)}) for service in SERVICES},
+        **of_release(str(PLACES.current)),
     }
 
 
@@ -127,7 +122,8 @@ class Everything(FactBase[Snapshot]):
     def process(self, output: list[str]) -> Snapshot:
         answers = apart(of_target(()), output)
         current = ReleaseThere(answers.pop("files"), answers.pop("status"))
-        return Snapshot(current=current, **answers)
+        keys = {service.name: answers.pop(f"key {service.name}") for service in SERVICES}
+        return Snapshot(current=current, keys=keys, **answers)
 
 
 # What someone does on a target while others of the run get their gigabytes is seen after so many seconds.
@@ -186,7 +182,7 @@ def release_seen(host: Host, id: str) -> ReleaseThere:
     if snapshot and snapshot.status.current == id:
         return snapshot.current
     if id not in memory.releases:
-        memory.releases[id] = host.get_fact(ReleaseOnTarget, folder=f"{RELEASES}/{id}")
+        memory.releases[id] = host.get_fact(ReleaseOnTarget, folder=f"{PLACES.releases}/{id}")
     return memory.releases[id]
 
 

@@ -25,7 +25,7 @@ from deploy.image.leaks import Traces, refuse_leaks
 from deploy.image.outputs import Outputs
 from deploy.image.sbom import make_sbom
 from deploy.onboard.identity import boardllama_txt
-from deploy.onboard.places import CURRENT, RELEASES
+from deploy.onboard.places import PLACES
 
 STATUS, OS_RELEASE = "./var/lib/dpkg/status", "./usr/lib/os-release"
 
@@ -98,8 +98,8 @@ def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str
             blob.path: unpacked_tree.copy_out(tar, f"./{blob.path}", into / f"blob{place}")
             for place, blob in enumerate(board.blobs)
         }
-        current = Path(tar.getmember(f".{CURRENT}").linkname).name
-        release = tar.extractfile(f".{RELEASES}/{current}/manifest.json")
+        current = Path(tar.getmember(f".{PLACES.current}").linkname).name
+        release = tar.extractfile(f".{PLACES.releases}/{current}/manifest.json")
         assert release
         return json.loads(release.read()), sizes
 

@@ -16,8 +16,8 @@ from deploy.image.board_machine import BoardMachine, with_firmware
 from deploy.image.disk import DiskLayout
 from deploy.models.smoke import smoke_model
 from deploy.onboard.identity import boardllama_txt
-from deploy.onboard.places import MODELS, UNIT
 from deploy.onboard.server.health import Health, Unhealthy, wait
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power
 from deploy.vm.guest import run_in_guest
@@ -118,8 +118,8 @@ def bring_model(machine: BoardMachine) -> None:
     if not json.loads(run_in_guest(machine, "boardllama status"))["waiting"]:
         return
     model = smoke_model()
-    place = shlex.quote(str(MODELS / model.name))
-    command = f"sudo -n sh -ec {shlex.quote(f'cat > {place}; chmod 644 {place}; systemctl restart {UNIT}')}"
+    place = shlex.quote(str(OLLAMA.models / model.name))
+    command = f"sudo -n sh -ec {shlex.quote(f'cat > {place}; chmod 644 {place}; systemctl restart {OLLAMA.unit}')}"
     line = ("ssh", "-F", str(machine.ssh_config), machine.name, command)
     output(*line, given=model.read_bytes(), deadline=HEALTH_DEADLINE, name="bringing a model")
 

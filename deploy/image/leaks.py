@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.errors import BoardllamaError
+from deploy.onboard.service import SERVICES
 from deploy.paths import REPO, cache_dir
 
 # A larger file is searched in pieces that overlap by so much, so that nothing hides at a border.
@@ -40,12 +41,13 @@ class LeakRule:
     empty: bool = False
 
 
+KEYS = tuple(f"{str(service.api_key).lstrip('/')}*" for service in SERVICES)
 RULES = (
     LeakRule("an SSH host key, which the first boot makes", ("etc/ssh/ssh_host_*",), empty=True),
     LeakRule("somebody's key", ("*/.ssh/*",), empty=True),
     LeakRule("the id of one machine", ("etc/machine-id", "var/lib/dbus/machine-id")),
     LeakRule("a random seed", ("var/lib/systemd/random-seed", "boot/*random-seed", "var/lib/urandom/*")),
-    LeakRule("an API key, which the first boot makes", ("etc/ollama-cpp/api-key*",), empty=True),
+    LeakRule("an API key, which the first boot makes", KEYS, empty=True),
     LeakRule("somebody's login", ("*/.netrc", "*/.git-credentials", "etc/apt/auth.conf*", "*/huggingface/token")),
     LeakRule("a history", ("*/.*_history", "*/.lesshst", "*/.viminfo", "*/.wget-hsts"), empty=True),
     LeakRule("a package list or cache", ("var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/ldconfig/*")),

@@ -18,7 +18,7 @@ from deploy.hosts.remote import CommandFailed, Commands, Lost, Remote, refuse, w
 from deploy.hosts.snapshot import PROGRAM, release_seen, seen
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
-from deploy.onboard.places import SWITCH_UNIT, VERDICT
+from deploy.onboard.places import PLACES, SWITCH_UNIT
 from deploy.onboard.release.follow import Listener
 from deploy.onboard.release.releases import as_table
 from deploy.onboard.release.switch import Outcome
@@ -28,8 +28,8 @@ from deploy.stages.service import prepared
 # A line every two seconds at most, and the last one with the verdict: what systemd says of the switch, and all that the
 # switch itself has said. It is asked for first, so that of a switch that is over the words are the last ones.
 REPORTS = (
-    f"while :; do for _ in 1 2 3 4 5; do grep -qs outcome {VERDICT} && break; sleep 0.4; done;"
-    f" alive=$(systemctl is-active {SWITCH_UNIT}); said=$(cat {VERDICT} 2>/dev/null);"
+    f"while :; do for _ in 1 2 3 4 5; do grep -qs outcome {PLACES.verdict} && break; sleep 0.4; done;"
+    f" alive=$(systemctl is-active {SWITCH_UNIT}); said=$(cat {PLACES.verdict} 2>/dev/null);"
     " printf '%s %s\\n' $alive \"$said\";"
     ' case "$alive $said" in inactive*|failed*|*\'"outcome"\'*) exit ;; esac; done'
 )

@@ -13,36 +13,41 @@ from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote, refuse
 from deploy.hosts.snapshot import seen
 from deploy.hosts.text_files import TextFile, text_files
-from deploy.onboard.places import API_KEY, KEY_ENABLED, KEY_UNIT, UNIT
+from deploy.onboard.places import PLACES
+from deploy.onboard.service import OLLAMA, Service
 from deploy.settings import GENERATE
 
-ACCOUNT = "ollama"
-OWNER, MODE = f"root:{ACCOUNT}", "640"
+MODE = "640"
+
+
+def owner_of(service: Service) -> str:
+    """User and group of the key: the service reads it, and does not write it."""
+    return f"root:{service.account}"
 
 
 @operation()
-def api_key(key: SecretStr) -> Commands:
+def api_key(service: Service, key: SecretStr) -> Commands:
     """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
     secret = key.get_secret_value()
     digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
-    there = seen(host).key
+    there = seen(host).keys.get(service.name)
     if not there or (secret != GENERATE and there.sha256 != digest):
-        yield TargetStep(partial(write_key, secret=secret))
-    elif (there.mode, there.owner) != (MODE, OWNER):
-        yield TargetStep(lock_away)
+        yield TargetStep(partial(write_key, service=service, secret=secret))
+    elif (there.mode, there.owner) != (MODE, owner_of(service)):
+        yield TargetStep(partial(lock_away, service=service))
 
 
-def write_key(remote: Remote, secret: str) -> None:
+def write_key(remote: Remote, service: Service, secret: str) -> None:
     """Writes the given key, or makes one on the device when the word is `generate`."""
     if secret == GENERATE:
-        remote.run(keep(random_key("/dev/urandom")))
+        remote.run(keep(service, random_key("/dev/urandom")))
     else:
-        remote.feed([f"{secret}\n".encode()], keep("cat"))
+        remote.feed([f"{secret}\n".encode()], keep(service, "cat"))
 
 
-def lock_away(remote: Remote) -> None:
+def lock_away(remote: Remote, service: Service) -> None:
     """The service alone may read the key that is there."""
-    remote.run(f"chown {OWNER} {API_KEY} && chmod {MODE} {API_KEY}")
+    remote.run(f"chown {owner_of(service)} {service.api_key} && chmod {MODE} {service.api_key}")
 
 
 def random_key(source: str) -> str:
@@ -50,17 +55,17 @@ def random_key(source: str) -> str:
     return f"head -c 24 {source} | base64"
 
 
-def keep(printed: str) -> str:
+def keep(service: Service, printed: str) -> str:
     """The shell command that makes what another one prints the key."""
-    path = shlex.quote(str(API_KEY))
+    path = shlex.quote(str(service.api_key))
     return (
-        f"set -e; umask 077; {printed} > {path}.new; chown {OWNER} {path}.new; chmod {MODE} {path}.new;"
+        f"set -e; umask 077; {printed} > {path}.new; chown {owner_of(service)} {path}.new; chmod {MODE} {path}.new;"
         f" sync {path}.new; mv -T {path}.new {path}"
     )
 
 
 @operation()
-def key_of_first_start(key: SecretStr) -> Commands:
+def key_of_first_start(service: Service, key: SecretStr) -> Commands:
     """For a root tree: no key lies in an image, which many cards are made from."""
     if key.get_secret_value() != GENERATE:
         yield refuse(
@@ -69,16 +74,18 @@ def key_of_first_start(key: SecretStr) -> Commands:
         )
         return
     # The name that pyinfra gives to an operation inside of another one.
-    yield from text_files._inner((TextFile(str(KEY_UNIT), key_unit()),))
-    if seen(host).links.get(str(KEY_ENABLED)) != str(KEY_UNIT):
-        yield TargetStep(enable)
+    unit = str(service.public_key_unit(PLACES))
+    yield from text_files._inner((TextFile(unit, key_unit(service)),))
+    if seen(host).links.get(str(service.key_enabled(PLACES))) != unit:
+        yield TargetStep(partial(enable, service=service))
 
 
-def key_unit() -> str:
+def key_unit(service: Service) -> str:
     """The unit. Early in a first boot /dev/urandom may repeat itself; /dev/random waits until it does not."""
-    return render(KEY_UNIT.name, path=API_KEY, unit=UNIT, command=keep(random_key("/dev/random")))
+    command = keep(service, random_key("/dev/random"))
+    return render(OLLAMA.key_unit, path=service.api_key, unit=service.unit, command=command)
 
 
-def enable(remote: Remote) -> None:
+def enable(remote: Remote, service: Service) -> None:
     """In the files alone: nothing is started."""
-    remote.run(f"systemctl enable {KEY_UNIT.name}")
+    remote.run(f"systemctl enable {service.key_unit}")

@@ -13,7 +13,7 @@ from deploy.hosts.snapshot import seen
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import big_files
 from deploy.hosts.target import board_of
-from deploy.onboard.places import PROGRAMS, ROOT
+from deploy.onboard.places import PLACES, PROGRAMS
 
 
 @stage("Install llama.cpp")
@@ -40,9 +40,9 @@ def check_target(refused: str | None) -> Commands:
     """Refuses before anything is copied: a board that cannot run the build, or someone else's llama-server."""
     if refused:
         yield refuse(refused)
-    paths = [f"/usr/bin/{name}" for name in PROGRAMS]
+    paths = [f"{PLACES.public_bin}/{name}" for name in PROGRAMS]
     held = seen(host).links
-    foreign = [path for path in paths if path in held and not (held[path] or "").startswith(f"{ROOT}/")]
+    foreign = [path for path in paths if path in held and not (held[path] or "").startswith(f"{PLACES.root}/")]
     if foreign:
         yield HostStep(lambda remote: refuse_foreign(remote, foreign[0]))
 

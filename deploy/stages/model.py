@@ -24,6 +24,7 @@ from deploy.models.gguf_info import facts_of, read
 from deploy.models.memory import Serving, repacks
 from deploy.models.receipt import has_receipt
 from deploy.models.say import to_stderr
+from deploy.onboard.service import SERVICES, Service
 from deploy.paths import cache_dir, user_path
 from deploy.settings import ModelKind, Settings
 
@@ -60,16 +61,23 @@ def own_file(text: str) -> Path:
     return path
 
 
-def model_of(settings: Settings) -> BigFile | None:
+def model_file(settings: Settings) -> Path | None:
+    """The model on the controller, or where it is to be; None without a model. Raises OSError when one is not there."""
+    if settings.model is None:
+        return None
+    return settings.hub_model.path if settings.hub_model else local_file(settings)
+
+
+def model_of(settings: Settings, service: Service) -> BigFile | None:
     """The model, its hash and its place on the target. Raises OSError when a file of the controller is not there."""
     pin = settings.hub_model
     if settings.model is None:
         return None
     assert settings.model_name
     if pin:
-        return stored_model(pin.path, settings.model_name, pin.sha256, pin.size)
+        return stored_model(service, pin.path, settings.model_name, pin.sha256, pin.size)
     path = local_file(settings)
-    return stored_model(path, settings.model_name, sha256_once(path), path.stat().st_size)
+    return stored_model(service, path, settings.model_name, sha256_once(path), path.stat().st_size)
 
 
 def is_here(settings: Settings) -> bool:
@@ -97,13 +105,13 @@ def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, st
     Raises BoardllamaError when it does not fit. Nothing is known of a model that the operator brings, and of one that
     is not here yet.
     """
-    model = model_of(settings)
-    if model is None or not board.memory or not model.source.exists():
+    file = model_file(settings)
+    if file is None or not board.memory or not file.exists():
         return settings, ""
     repack = settings.repack and repacks(cpu)
     serving = Serving(context_size=settings.context_size, repack=repack, batch_size=settings.batch_size)
     memory = Memory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
-    verdict = fit.check(read(model.source), model.name, serving, memory)
+    verdict = fit.check(read(file), settings.model_name or file.name, serving, memory)
     return settings.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
 
 
@@ -147,9 +155,8 @@ def store_model(settings: Settings, cpu: Cpu) -> Commands:
         return
     try:
         fitted(settings, cpu, board_of(host))
-        model = model_of(settings)
+        models = [model for service in SERVICES if (model := model_of(settings, service))]
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
         return
-    assert model
-    yield from big_files._inner((model,))
+    yield from big_files._inner(tuple(models))

@@ -12,20 +12,21 @@ from deploy.controller.templates import render
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.hosts.lock import TargetStep
-from deploy.hosts.release import Release, clock
+from deploy.hosts.release import Release, Served, clock
+from deploy.hosts.release_manifest import Policy
 from deploy.hosts.remote import Commands, Remote, refuse
-from deploy.hosts.snapshot import pristine_of, release_seen, seen
+from deploy.hosts.snapshot import editable_of, release_seen, seen
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile
 from deploy.hosts.target import board_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
-from deploy.onboard.places import CONFIG, CURRENT, PUBLIC_UNIT, RELEASES, SYSUSERS, TMPFILES, UNIT
+from deploy.onboard.places import PLACES
 from deploy.onboard.server.mounts import mount_unit
+from deploy.onboard.service import OLLAMA, SERVICES, Service
 from deploy.settings import Settings
-from deploy.stages.key import ACCOUNT, api_key, key_of_first_start
+from deploy.stages.key import api_key, key_of_first_start
 from deploy.stages.model import MEMORY_SHARE, fitted, model_of
 
-STATE_DIR = "/var/lib/ollama"
 # A start takes what a small board needs for anything, and the time to read the model from the slowest card that the SD
 # Association still gives a speed class: Class 10 writes 10 MB/s at least.
 START_SECONDS, SLOWEST_CARD = 60, 10_000_000
@@ -39,36 +40,43 @@ def configure(settings: Settings, build: Build | None) -> None:
     text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if build:
         prepare(name="Prepare the release", settings=settings, build=build)
-    if settings.api_key and board_of(host).systemd:
-        api_key(name="Write the API key", key=settings.api_key)
-    elif settings.api_key:
-        key_of_first_start(name="Have the first start make the API key", key=settings.api_key)
+    for service in host.loop(SERVICES if settings.api_key else ()):
+        assert settings.api_key
+        if board_of(host).systemd:
+            api_key(name="Write the API key", service=service, key=settings.api_key)
+        else:
+            key_of_first_start(name="Have the first start make the API key", service=service, key=settings.api_key)
 
 
 def system_files(settings: Settings) -> tuple[TextFile, ...]:
     """The account and the folders, declared to systemd, which makes them now and whenever they are missing."""
-    account = render("sysusers.conf", account=ACCOUNT, state_dir=STATE_DIR)
-    folders = render("tmpfiles.conf", config_dir=CONFIG.parent, state_dir=STATE_DIR, models_dir=settings.models_dir)
+    accounts = {service.account: service.state for service in SERVICES}
+    folders = [path for service in SERVICES for path in (service.config.parent, service.state, service.models)]
     return (
-        TextFile(str(SYSUSERS), account, before="systemd-sysusers"),
-        TextFile(str(TMPFILES), folders, before="systemd-tmpfiles --create"),
+        TextFile(str(PLACES.sysusers), render("sysusers.conf", accounts=accounts), before="systemd-sysusers"),
+        TextFile(
+            str(PLACES.tmpfiles),
+            render("tmpfiles.conf", folders=list(dict.fromkeys(folders))),
+            before="systemd-tmpfiles --create",
+        ),
     )
 
 
-def wanted_files(settings: Settings, model: BigFile | None) -> dict[Path, bytes]:
-    """The editable files as this deploy would have them."""
+def wanted_files(settings: Settings, service: Service, model: BigFile | None) -> dict[Path, bytes]:
+    """The service's editable files as this deploy would have them."""
     reading = model.size // SLOWEST_CARD if model else UNKNOWN_MODEL_SECONDS
     deadline = settings.health_deadline or START_SECONDS + reading
     unit = render(
-        UNIT,
-        release=CURRENT,
+        OLLAMA.unit,  # the template of every service's unit
+        release=PLACES.current,
+        service=service,
         llama_commit=settings.llama_commit,
         start_deadline=deadline,
         clients=" ".join(settings.clients),
         memory_share=MEMORY_SHARE,
-        mounts=" ".join(mount_units(Path(settings.models_dir))),
+        mounts=" ".join(mount_units(service.models)),
     )
-    return {CONFIG: settings.config_json.encode(), PUBLIC_UNIT: unit.encode()}
+    return {service.config: settings.config_json(service).encode(), service.public_unit(PLACES): unit.encode()}
 
 
 def mount_units(folder: Path) -> list[str]:
@@ -81,26 +89,29 @@ def wanted_release(settings: Settings, build: Build) -> Release:
 
     Raises BoardllamaError when the build failed or the model does not fit, OSError when it is not on the controller.
     """
-    fitting, said = fitted(settings, build.cpu, board_of(host))
-    model = model_of(settings)
-    wanted = wanted_files(fitting, model)
-    kept = edits(wanted) if settings.config_conflict == "keep" else {}
-    if CONFIG in kept:
-        check_edited(settings.edited(kept[CONFIG]), build.cpu)
-    elif said:
-        host.log(said)
     return Release(
         build=build,
         artifact=require_artifact(build),
-        model=model,
-        wanted=wanted,
-        kept=kept,
+        served=tuple(served_by(settings, service, build.cpu) for service in SERVICES),
         pins={"llama.cpp": settings.source.identity(), "model": settings.model_pin},
-        policy={"min_tokens_per_second": settings.min_tokens_per_second, "releases_kept": settings.releases_kept},
+        policy=Policy(min_tokens_per_second=settings.min_tokens_per_second, releases_kept=settings.releases_kept),
     )
 
 
-def check_edited(edited: Settings | None, cpu: Cpu) -> None:
+def served_by(settings: Settings, service: Service, cpu: Cpu) -> Served:
+    """A service as these settings mean it. Raises as `wanted_release` does."""
+    fitting, said = fitted(settings, cpu, board_of(host))
+    model = model_of(settings, service)
+    wanted = wanted_files(fitting, service, model)
+    kept = edits(service, wanted) if settings.config_conflict == "keep" else {}
+    if service.config in kept:
+        check_edited(settings.edited(kept[service.config], service), service, cpu)
+    elif said:
+        host.log(said)
+    return Served(service, model, wanted, kept)
+
+
+def check_edited(edited: Settings | None, service: Service, cpu: Cpu) -> None:
     """Raises BoardllamaError when the board has no room for what an operator's config.json says."""
     if edited is None:
         return
@@ -108,20 +119,23 @@ def check_edited(edited: Settings | None, cpu: Cpu) -> None:
     try:
         fitting, said = fitted(edited, cpu, board_of(host))
     except BoardllamaError as error:
-        raise BoardllamaError(f"{CONFIG} was edited there: {error}, {overwrite}") from None
+        raise BoardllamaError(f"{service.config} was edited there: {error}, {overwrite}") from None
     if fitting.repack != edited.repack:
-        raise BoardllamaError(f"{CONFIG} was edited there: set inference.repack to false in it, {overwrite} ({said})")
+        raise BoardllamaError(
+            f"{service.config} was edited there: set inference.repack to false in it, {overwrite} ({said})"
+        )
 
 
-def edits(wanted: dict[Path, bytes]) -> dict[Path, bytes]:
-    """Files that an operator changed on the target since the last deploy; reported, or shown as a difference."""
-    held = seen(host, *map(str, wanted), *map(pristine_of, wanted)).texts
+def edits(service: Service, wanted: dict[Path, bytes]) -> dict[Path, bytes]:
+    """Files of a service that an operator changed on the target since the last deploy; reported, or shown as a diff."""
+    pristine = editable_of(service)
+    held = seen(host, *pristine, *pristine.values()).texts
     found = {}
     for path, text in wanted.items():
         file, there = TextFile(str(path), text.decode()), held.get(str(path))
-        record = held.get(pristine_of(path))
+        record = held.get(pristine[str(path)])
         # A unit from before the first release is not an edit of ours: it would start something else.
-        if there and is_edited(file, there, record) and (record or path == CONFIG):
+        if there and is_edited(file, there, record) and (record or path == service.config):
             found[path] = there.content
             report_edit(file, there)
         else:
@@ -141,7 +155,7 @@ def prepare(settings: Settings, build: Build) -> Commands:
     host.connector_data[PREPARED] = release
     there = release_seen(host, release.id).files
     created = there.get("created") or clock().isoformat(timespec="seconds")
-    if not release.contents(created).items() <= there.items():
+    if not release.held(created).items() <= there.items():
         yield TargetStep(partial(write_release, release=release, created=created))
 
 
@@ -153,11 +167,12 @@ def prepared(host: Host) -> Release | None:
 
 def write_release(remote: Remote, release: Release, created: str) -> None:
     """Brings its files beside their place; the folder then appears whole, or is mended file by file."""
-    new, folder = f"{RELEASES}/.{release.id}.new", release.folder
+    releases, folder = release.places.releases, release.folder
+    new = f"{releases}/.{release.id}.new"
     remote.feed(
         [release.archive(created)],
-        f"set -e; umask 022; mkdir -p {RELEASES}; rm -rf {new}; mkdir {new}; tar -x -C {new}; sync -f {new};"
+        f"set -e; umask 022; mkdir -p {releases}; rm -rf {new}; mkdir {new}; tar -x -C {new}; sync -f {new};"
         f" if test -d {folder}; then cd {new}; find . -mindepth 1 -type d -exec mkdir -p {folder}/{{}} ';';"
         f" find . ! -type d -exec mv -fT {{}} {folder}/{{}} ';'; cd /; rm -r {new}; else mv -T {new} {folder}; fi;"
-        f" sync -f {RELEASES}",
+        f" sync -f {releases}",
     )

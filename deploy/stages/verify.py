@@ -10,7 +10,7 @@ from deploy.hosts.snapshot import PROGRAM, seen
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
 from deploy.onboard.server.health import Health, State, Unhealthy, wait
-from deploy.settings import Settings
+from deploy.onboard.service import SERVICES
 
 HEALTH = f"{PROGRAM} health --json"
 # As long as any start may take (health_deadline): the unit ends one that takes longer, its watcher a server that hangs.
@@ -18,19 +18,20 @@ DEADLINE = 3600.0
 
 
 @stage("Verify")
-def healthy(settings: Settings) -> None:
+def healthy() -> None:
     """Waits until the server is healthy, or fails the host with the reason."""
     if board_of(host).systemd:
-        await_health(name="Wait until the server is healthy", models_dir=settings.models_dir)
+        folders = " or ".join(str(service.models) for service in SERVICES)
+        await_health(name="Wait until the server is healthy", models=folders)
     record_of(host).prepared = True
 
 
 @operation()
-def await_health(models_dir: str) -> Commands:
+def await_health(models: str) -> Commands:
     """No change when the server is healthy already, or when it was deployed without a model and has none yet."""
     status = seen(host).status
     if status.waiting:
-        host.noop(f"no model yet: put a .gguf file into {models_dir} and restart the service")
+        host.noop(f"no model yet: put a .gguf file into {models} and restart the service")
     elif status.health is None or status.health.state is not State.READY:
         yield HostStep(wait_on_target)
 

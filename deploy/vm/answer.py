@@ -6,6 +6,7 @@ import sys
 import requests
 
 from deploy.errors import BoardllamaError
+from deploy.onboard.service import OLLAMA
 from deploy.vm.machine import Machine
 
 PROMPT = "The quick brown fox"
@@ -46,7 +47,7 @@ def main() -> int:
         print(f"boardllama: {error}", file=sys.stderr)
         return 1
     print(f"""
-The server answers at {machine.api_url} (on the VM itself: http://localhost:11434)
+The server answers at {machine.api_url} (on the VM itself: http://localhost:{OLLAMA.port})
 
   {PROMPT}{text}
 
@@ -55,7 +56,7 @@ The server answers at {machine.api_url} (on the VM itself: http://localhost:1143
 Next:
   curl {machine.api_url}/v1/completions -H 'Content-Type: application/json' -d '{{"prompt": "Hello", "max_tokens": 16}}'
   make verify                          every check of the board suite against this VM
-  make ssh                             then: systemctl status ollama-cpp-server
+  make ssh                             then: systemctl status {OLLAMA.name}
   open {machine.api_url}/ in a browser for the web UI, docs/api.md for every call
   your own boards: edit inventory/boards.py, then .venv/bin/pyinfra inventory/boards.py deploy.py
   make down""")

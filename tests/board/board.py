@@ -7,13 +7,13 @@ from typing import Any
 
 from testinfra.host import Host
 
-from deploy.onboard.places import API_KEY, CONFIG, UNIT
 from deploy.onboard.server.health import Health, wait
+from deploy.onboard.service import OLLAMA, Service
 
 DEADLINE = 120
 # Shell command for the left side of `| curl --config -`: the API key goes from its file into curl's standard input,
 # never into an argument list, which anyone may read. Prints nothing when there is no key.
-KEY_AS_HEADER = f"sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {API_KEY} 2>/dev/null | head -n 1"
+KEY_AS_HEADER = "sed -n 's/^[^#].*/header = \"Authorization: Bearer &\"/p' {} 2>/dev/null | head -n 1"
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Answer:
 
 
 class Board:
-    """A target of the inventory."""
+    """A target of the inventory, and the service on it that is asked."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, host: Host, service: Service = OLLAMA) -> None:
+        self.host, self.service = host, service
 
     def run(self, command: str) -> str:
         """Standard output of a command that must succeed."""
@@ -45,7 +45,7 @@ class Board:
     @property
     def config(self) -> dict[str, Any]:
         """What config.json says now."""
-        return dict(json.loads(self.run(f"cat {CONFIG}")))
+        return dict(json.loads(self.run(f"cat {self.service.config}")))
 
     @property
     def url(self) -> str:
@@ -57,7 +57,7 @@ class Board:
     @property
     def process(self) -> int:
         """The main process of the service."""
-        return int(self.run(f"systemctl show --property MainPID --value {UNIT}"))
+        return int(self.run(f"systemctl show --property MainPID --value {self.service.unit}"))
 
     @property
     def arguments(self) -> list[str]:
@@ -67,20 +67,20 @@ class Board:
     @property
     def health(self) -> Health:
         """The judgement of the deploy's own gate."""
-        return Health.from_json(self.run("boardllama health --json"))
+        return Health.from_json(self.run(f"boardllama health --json --service {self.service.unit}"))
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Answer:
         """GET, or POST when there is a body; with the board's key when it has one."""
         data = f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}" if body is not None else ""
         form = "-w '\\n%{http_code} %{content_type}'"
         curl = f"curl -sS --compressed -m {DEADLINE} --config - {form} {data} {self.url}{path}"
-        text, _, status = self.run(f"{KEY_AS_HEADER} | {curl}").rpartition("\n")
+        text, _, status = self.run(f"{KEY_AS_HEADER.format(self.service.api_key)} | {curl}").rpartition("\n")
         code, _, kind = status.partition(" ")
         return Answer(int(code), kind, text)
 
     def restart(self) -> None:
         """Restarts the service and waits until it answers."""
-        self.run(f"systemctl restart {UNIT}")
+        self.run(f"systemctl restart {self.service.unit}")
         self.await_health()
 
     def await_health(self) -> None:

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from deploy.onboard.service import SERVICES, Service
 from deploy.paths import REPO
 from tests.board.board import Board
 from tests.targets import connect, targets
@@ -14,15 +15,16 @@ VM = "the VM of the tests"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One round of the suite for each target."""
+    """One round of the suite for each target, and on it for each service that a deploy has it serve."""
     if "target" in metafunc.fixturenames:
         inventory = metafunc.config.getoption("--inventory")
         names = list(targets(inventory)) if inventory else [VM]
         metafunc.parametrize("target", names, scope="session")
+        metafunc.parametrize("service", SERVICES, ids=[service.name for service in SERVICES], scope="session")
 
 
 @pytest.fixture(scope="session")
-def board(target: str, request: pytest.FixtureRequest) -> Iterator[Board]:
+def board(target: str, service: Service, request: pytest.FixtureRequest) -> Iterator[Board]:
     """The target, connected."""
     inventory: Path | None = request.config.getoption("--inventory")
     if inventory is None:
@@ -31,4 +33,4 @@ def board(target: str, request: pytest.FixtureRequest) -> Iterator[Board]:
         (target,) = targets(inventory)
     # /tmp: the path of ssh's control socket may have no more than 107 bytes.
     with TemporaryDirectory(prefix="bl-", dir="/tmp") as folder:
-        yield Board(connect(target, targets(inventory)[target], Path(folder)))
+        yield Board(connect(target, targets(inventory)[target], Path(folder)), service)

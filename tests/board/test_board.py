@@ -4,14 +4,13 @@ import json
 
 import pytest
 
-from deploy.onboard.places import CONFIG, UNIT
 from deploy.onboard.server.health import Health, State
 from tests.board.board import Board
 
 
 def test_the_service_is_active_and_enabled(board: Board) -> None:
-    assert board.host.service(UNIT).is_running
-    assert board.host.service(UNIT).is_enabled
+    assert board.host.service(board.service.unit).is_running
+    assert board.host.service(board.service.unit).is_enabled
 
 
 def test_the_running_process_is_the_installed_binary(board: Board) -> None:
@@ -19,7 +18,7 @@ def test_the_running_process_is_the_installed_binary(board: Board) -> None:
 
 
 def test_it_runs_as_ollama_not_as_root(board: Board) -> None:
-    assert board.run(f"stat -c %U:%G /proc/{board.process}") == "ollama:ollama"
+    assert board.run(f"stat -c %U:%G /proc/{board.process}") == f"{board.service.account}:{board.service.account}"
 
 
 def test_it_listens_where_it_is_told_and_nowhere_else(board: Board) -> None:
@@ -35,7 +34,7 @@ def test_the_gate_of_the_deploy_finds_it_healthy(board: Board) -> None:
 
 def test_the_sandbox_is_tight(board: Board) -> None:
     """0.9 on loopback; one that others may reach scores 0.1 or 0.2 more. A bare unit scores 9.6."""
-    last = board.run(f"systemd-analyze security --no-pager {UNIT}").splitlines()[-1]
+    last = board.run(f"systemd-analyze security --no-pager {board.service.unit}").splitlines()[-1]
     exposure = float(last.split(": ")[1].split()[0])
     assert exposure <= (1.0 if board.config["server"]["host"] in ("127.0.0.1", "::1", "localhost") else 1.2)
 
@@ -115,11 +114,12 @@ def test_llama_cli_answers(board: Board) -> None:
 def test_editing_the_threads_and_restarting_changes_them(board: Board) -> None:
     before = board.arguments[board.arguments.index("--threads") + 1]
     wanted = "1" if before != "1" else "2"
-    board.run(f"cp -a {CONFIG} {CONFIG}.before")  # a link stays one
+    config = board.service.config
+    board.run(f"cp -a {config} {config}.before")  # a link stays one
     try:
-        board.run(f'sed -i \'s/"default_threads": *[0-9]*/"default_threads": {wanted}/\' {CONFIG}')
+        board.run(f'sed -i \'s/"default_threads": *[0-9]*/"default_threads": {wanted}/\' {config}')
         board.restart()
         assert board.arguments[board.arguments.index("--threads") + 1] == wanted
     finally:
-        board.run(f"mv {CONFIG}.before {CONFIG}")
+        board.run(f"mv {config}.before {config}")
         board.restart()

@@ -11,7 +11,7 @@ import requests
 from deploy.build.proof import emulator
 from deploy.cpu import named
 from deploy.models.smoke import write_smoke_model
-from deploy.onboard.server import watch
+from deploy.onboard import watch
 from deploy.onboard.server.launch import FIXED
 from tests.build.builds import CPU, Make
 from tests.unit.boards import closed

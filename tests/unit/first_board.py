@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.identity import consoles, first_boot, steps
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE
 from deploy.onboard.identity.partition import IdentityPartition
+from deploy.onboard.places import PLACES, below
+from deploy.onboard.service import OLLAMA
 
 __all__ = ["Board", "PowerCut", "board"]
 
@@ -26,6 +27,7 @@ class Board:
 
     def __init__(self, root: Path) -> None:
         self.root, self.card = root, IdentityPartition(root / "card")
+        self.places, self.service = below(root, PLACES), below(root, OLLAMA)
         self.card.folder.mkdir()
         self.kernel_name = ""
         self.cut: int | None = None
@@ -39,7 +41,7 @@ class Board:
         """The exit status."""
         self.cut, self.writes = cut, 0
         try:
-            return first_boot.boot(self.card)
+            return first_boot.boot(self.card, self.places)
         finally:
             self.cut = None
 
@@ -75,13 +77,11 @@ class Board:
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     """As it was flashed: no key, no name. Its programs are real but those that need root."""
-    for name, place in vars(places).items():
-        if isinstance(place, Path) and name.isupper():
-            monkeypatch.setattr(places, name, tmp_path / str(place).lstrip("/"))
     monkeypatch.setattr(consoles, "ACTIVE", tmp_path / "consoles")
     made = Board(tmp_path)
     (tmp_path / "etc").mkdir()
-    places.HOSTNAME.write_text("boardllama\n")
+    made.places.hostname.write_text("boardllama\n")
+    monkeypatch.setattr(steps, "services_of", lambda release: (made.service,))
     monkeypatch.setattr(socket, "sethostname", lambda name: setattr(made, "kernel_name", name))
     monkeypatch.setattr(first_boot, "account", lambda: None)
     monkeypatch.setattr(steps, "default_name", lambda: "boardllama-1a2b3c")

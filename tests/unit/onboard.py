@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from deploy.onboard import places
-from deploy.onboard.release import releases, switch
+from deploy.onboard.places import PLACES, PROGRAMS, below
+from deploy.onboard.release import pruning, switch
 from deploy.onboard.release.releases import Release, current
 from deploy.onboard.server import launch
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.server.health import Unhealthy
+from deploy.onboard.service import OLLAMA, Service
 
-__all__ = ["Target", "argument", "command", "config", "consistent", "models", "target"]
+__all__ = ["Target", "argument", "command", "config", "consistent", "models", "operators", "target"]
 
 
 @pytest.fixture
@@ -28,14 +30,19 @@ def models(tmp_path: Path) -> Path:
 
 def config(models: Path, **sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """A complete configuration that serves from `models`."""
-    return with_defaults({"models": {"path": str(models)}} | sections)
+    return with_defaults({"models": {"path": str(models)}} | sections, OLLAMA)
 
 
-def command(wanted: dict[str, dict[str, Any]]) -> list[str]:
-    """The argument vector, for a release whose model the operator brings."""
+def operators(service: Service = OLLAMA) -> Release:
+    """A release whose model the operator brings."""
     release = Release(Path("/nonexistent"))
-    release.__dict__["manifest"] = {"model": None}
-    return launch.command(wanted, release)
+    release.__dict__.update(manifest={}, served={service: {"model": None}})
+    return release
+
+
+def command(wanted: dict[str, dict[str, Any]], service: Service = OLLAMA) -> list[str]:
+    """The argument vector, for a release whose model the operator brings."""
+    return launch.command(wanted, operators(service), service)
 
 
 def argument(command: list[str], flag: str) -> str:
@@ -50,11 +57,26 @@ class Target:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.places, self.service = below(root, PLACES), below(root, OLLAMA)
         self.bad: set[str] = set()
         self.fatal = "\0"
         self.judged: list[str] = []
         for name in ("usr/bin", "usr/lib/systemd/system", "run/systemd/system", "var/lib/ollama/models", "etc"):
             (root / name).mkdir(parents=True)
+
+    @property
+    def trial(self) -> Path:
+        """Where the unit of a release under trial stands."""
+        return self.service.trial_unit(self.places)
+
+    @property
+    def public_unit(self) -> Path:
+        """The unit's public name."""
+        return self.service.public_unit(self.places)
+
+    def release(self, name: str) -> Release:
+        """The release of that id."""
+        return Release(self.places.releases / name, self.places)
 
     def add(
         self,
@@ -63,32 +85,45 @@ class Target:
         content: bytes = b"GGUF",
         keep: int = 2,
         server: bytes | None = None,
+        services: tuple[Service, ...] = (),
     ) -> Release:
         """Prepares a release as a deploy does. Its programs hold its name, but for a `server` that can be run."""
-        folder = places.RELEASES / name
+        folder = self.places.releases / name
         folder.mkdir(parents=True)
-        programs = {one: name.encode() for one in places.PROGRAMS} | ({"llama-server": server} if server else {})
-        build = self.store(places.BUILDS / f"build-{name}", programs)
-        links = {one: build / one for one in places.PROGRAMS}
-        if model:
-            store = places.MODEL_STORE / hashlib.sha256(content).hexdigest()[:16]
-            links[model] = self.store(store, {model: content}) / model
-        for one, place in links.items():
-            (folder / one).symlink_to(place)
-        models = {"path": str(places.MODELS), "default_model": model}
+        programs = {one: name.encode() for one in PROGRAMS} | ({"llama-server": server} if server else {})
+        build = self.store(self.places.builds / f"build-{name}", programs)
+        for one in PROGRAMS:
+            (folder / one).symlink_to(build / one)
         (folder / "boardllama").write_text(f"programs of {name}")
-        (folder / "config.json").write_text(json.dumps({"models": models}))
-        (folder / places.UNIT).write_text(f"# {name}\nExecStart={places.CURRENT}/boardllama launch\n")
-        (folder / "manifest.json").write_text(json.dumps(self.manifest(name, folder, model, keep)))
-        return Release(folder)
+        entries = [self.serve(folder, service, model, content) for service in services or (self.service,)]
+        (folder / "manifest.json").write_text(json.dumps(self.manifest(name, folder, entries, keep)))
+        return self.release(name)
 
-    def manifest(self, name: str, folder: Path, model: str | None, keep: int) -> dict[str, Any]:
-        """As deploy/hosts/release.py writes it."""
-        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    def serve(self, folder: Path, service: Service, model: str | None, content: bytes) -> dict[str, Any]:
+        """Puts a service into a release. Returns its entry of the manifest."""
+        own = folder / service.folder
+        own.mkdir(exist_ok=True)
+        if model:
+            store = service.model_store / hashlib.sha256(content).hexdigest()[:16]
+            (own / model).symlink_to(self.store(store, {model: content}) / model)
+        models = {"path": str(service.models), "default_model": model}
+        (own / "config.json").write_text(json.dumps({"models": models}))
+        (own / service.unit).write_text(f"# {folder.name}\nExecStart={self.places.current}/boardllama launch\n")
         return {
+            "service": TypeAdapter(Service).dump_python(service, mode="json"),
+            "model": {"name": model, "sha256": hashlib.sha256(content).hexdigest()} if model else None,
+        }
+
+    def manifest(self, name: str, folder: Path, services: list[dict[str, Any]], keep: int) -> dict[str, Any]:
+        """As deploy/hosts/release_manifest.py has it."""
+        hashes = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()
+        }
+        return {
+            "version": 2,
             "created": "2026-01-01T00:00:00+00:00",
-            "build": {"name": f"build-{name}", "files": {one: {"sha256": hashes[one]} for one in places.PROGRAMS}},
-            "model": {"name": model, "sha256": hashes[model]} if model else None,
+            "build": {"name": f"build-{name}", "files": {one: {"sha256": hashes[one]} for one in PROGRAMS}},
+            "services": services,
             "programs": {"boardllama": hashes["boardllama"]},
             "policy": {"min_tokens_per_second": 0, "releases_kept": keep},
         }
@@ -101,41 +136,41 @@ class Target:
             (folder / name).chmod(0o755)
         return folder
 
-    def served(self) -> Release:
+    def served(self, service: Service | None = None) -> Release:
         """What systemd would start now: it reads the unit of /run before the one of /usr/lib."""
-        unit = places.TRIAL if places.TRIAL.exists() else places.PUBLIC_UNIT
-        return Release(Path(unit.read_text().split("ExecStart=")[1].split("/boardllama ")[0]).resolve())
+        service = service or self.service
+        trial, public = service.trial_unit(self.places), service.public_unit(self.places)
+        unit = (trial if trial.exists() else public).read_text()
+        return self.release(Path(unit.split("ExecStart=")[1].split("/boardllama ")[0]).resolve().name)
 
     def judge(self, release: Release, _say: object) -> None:
         """Stands for the gate, which needs systemd: it must be asked about the release that would be started."""
         self.judged.append(release.id)
-        assert self.served() == release
-        if release.id in self.bad or self.fatal in release.place(places.CONFIG).read_text():
+        assert all(self.served(service) == release for service in release.services)
+        texts = [release.config(service).read_text() for service in release.services]
+        if release.id in self.bad or any(self.fatal in text for text in texts):
             raise Unhealthy("it answers 503")
 
 
 @pytest.fixture
 def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     """A target without any release."""
-    for name, place in vars(places).items():
-        if isinstance(place, Path) and name.isupper():
-            monkeypatch.setattr(places, name, tmp_path / str(place).lstrip("/"))
     made = Target(tmp_path)
     monkeypatch.setattr(switch, "check", lambda release: None)
     monkeypatch.setattr(switch, "judge", made.judge)
     monkeypatch.setattr(switch, "systemctl", lambda *words: None)
-    monkeypatch.setattr(switch, "last_words", lambda count: ["its last line"])
+    monkeypatch.setattr(switch, "last_words", lambda service, count: ["its last line"])
     return made
 
 
 def consistent(target: Target) -> str:
     """The release that all public names lead to; fails when they lead to two."""
-    release = current()
+    release = current(target.places)
     assert release
     for path in release.public_names():
         assert path.resolve().exists(), path
         inside = path.resolve().is_relative_to(release.folder)
-        stored = path.resolve().parent in releases.stored(release)
+        stored = path.resolve().parent in pruning.stored(release)
         assert inside or stored, path
-    assert target.served() == release
+    assert all(target.served(service) == release for service in release.services)
     return str(release.id)

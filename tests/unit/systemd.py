@@ -1,10 +1,8 @@
 """In the place of systemd's programs on a target in a folder: they start what it would, and note the call."""
 
-from pathlib import Path
-
 import pytest
 
-from deploy.onboard import places
+from tests.unit.onboard import Target
 
 __all__ = ["OVERRIDE", "Systemd", "systemd"]
 
@@ -35,14 +33,16 @@ JOURNALCTL = "#!/bin/sh\necho its last line\n"
 class Systemd:
     """Its unit is `active`. `refusal`: what a restart fails with."""
 
-    def __init__(self, root: Path) -> None:
-        self.folder, self.override = root / "systemd", root / OVERRIDE / places.UNIT
-        for folder in (self.folder, self.override.parent, places.STARTED.parent):
+    def __init__(self, target: Target) -> None:
+        self.folder, self.override = target.root / "systemd", target.root / OVERRIDE / target.service.unit
+        for folder in (self.folder, self.override.parent, target.service.runtime):
             folder.mkdir(parents=True, exist_ok=True)
-        units = f"{self.override} {places.TRIAL} {places.PUBLIC_UNIT}"
+        units = f"{self.override} {target.trial} {target.public_unit}"
         texts = {"systemctl": SYSTEMCTL, "systemd-run": SYSTEMD_RUN, "journalctl": JOURNALCTL}
         for name, text in texts.items():
-            (self.folder / name).write_text(text.format(folder=self.folder, units=units, started=places.STARTED))
+            (self.folder / name).write_text(
+                text.format(folder=self.folder, units=units, started=target.service.started)
+            )
             (self.folder / name).chmod(0o755)
         self.is_in("active")
 
@@ -75,8 +75,8 @@ class Systemd:
 
 
 @pytest.fixture
-def systemd(target: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+def systemd(target: Target, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     """The one of the target."""
-    made = Systemd(tmp_path)
+    made = Systemd(target)
     monkeypatch.setenv("PATH", f"{made.folder}:/usr/bin:/bin")
     return made

@@ -10,11 +10,13 @@ import pytest
 from deploy.hosts.facts import BoardInfo
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of
-from deploy.onboard.places import VERDICT
+from deploy.onboard.places import PLACES
 from deploy.stages import activate
 from deploy.stages.service import PREPARED
 from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here, serving
 from tests.unit.test_settings import told
+
+VERDICT = PLACES.verdict
 
 __all__ = ["lock_here", "programs_here"]
 

@@ -7,14 +7,15 @@ import subprocess
 
 import pytest
 
-from deploy.onboard import places
-from deploy.onboard.places import API_KEY, CONFIG
 from deploy.onboard.server import launch
 from deploy.onboard.server.config import KEYS, ConfigError, configuration
+from deploy.onboard.service import OLLAMA
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, target
 from tests.unit.test_settings import told
 from tests.vm.guide import EXPECTED, FILE, HUB, MODELS, PAGE, PROBLEMS, REPOSITORY, blocks, table
+
+API_KEY, CONFIG = OLLAMA.api_key, OLLAMA.config
 
 __all__ = ["target"]
 
@@ -66,9 +67,11 @@ class Served:
 
     def __init__(self, target: Target) -> None:
         self.release, self.root = target.add("r1", model=None), target.root
-        places.CONFIG.parent.mkdir(parents=True)
-        places.CONFIG.write_text(told(model=None, threads=2).config_json)
-        (places.MODELS / FILE).write_bytes(gguf(chat()))
+        self.service = target.service
+        config = told(model=None, threads=2).config_json(self.service)
+        self.service.config.parent.mkdir(parents=True)
+        self.service.config.write_text(config)
+        (self.service.models / FILE).write_bytes(gguf(chat()))
 
     def here(self, text: str) -> str:
         """A command or a message of the page, with the folder's paths."""
@@ -79,9 +82,9 @@ class Served:
     def said(self) -> str:
         """Why the launcher does not start the server."""
         with pytest.raises(ConfigError) as caught:
-            config = configuration()
-            launch.command(config, self.release)
-            launch.check_port(config["server"])
+            config = configuration(self.service)
+            launch.command(config, self.release, self.service)
+            launch.check_port(self.service, config["server"])
         return str(caught.value)
 
 
@@ -100,5 +103,6 @@ def test_the_launcher_says_what_is_wrong(served: Served, spoil: str) -> None:
 def test_the_launcher_says_that_the_port_is_taken(served: Served) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        places.CONFIG.write_text(places.CONFIG.read_text().replace("11434", port))
+        config = served.service.config
+        config.write_text(config.read_text().replace("11434", port))
         assert served.said() == PROBLEMS["true"].replace("11434", port)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.commands import CommandFailed, run
 from deploy.onboard.doctor import facts, looks, reach
+from deploy.onboard.places import PLACES, below
+from deploy.onboard.service import OLLAMA
 
 ADDRESSES = [
     {"ifname": "lo", "flags": ["LOOPBACK", "UP", "LOWER_UP"], "addr_info": [{"family": "inet", "local": "127.0.0.1"}]},
@@ -159,12 +160,12 @@ def test_a_folder_that_cannot_be_looked_at_hides_no_disk(monkeypatch: pytest.Mon
     stat = os.statvfs
 
     def stale(folder: Path) -> os.statvfs_result:
-        if folder == places.MODELS:
+        if folder == OLLAMA.models:
             raise OSError(errno.ESTALE, "Stale file handle")
         return stat(folder)
 
     monkeypatch.setattr(os, "statvfs", stale)
-    assert facts.disks()[0].folder == "/"
+    assert facts.disks((Path("/"), OLLAMA.models))[0].folder == "/"
 
 
 @pytest.mark.parametrize(("state", "listens"), [("0A", True), ("01", False)])
@@ -204,10 +205,8 @@ def test_the_ssh_server_may_listen_elsewhere(monkeypatch: pytest.MonkeyPatch, se
     assert facts.ssh_listens() is there
 
 
-def test_one_file_system_is_one_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MODELS", "ROOT"):
-        monkeypatch.setattr(places, name, tmp_path)
-    found = facts.disks()
+def test_one_file_system_is_one_disk(tmp_path: Path) -> None:
+    found = facts.disks((Path("/"), tmp_path, tmp_path, Path("/run")))
     assert found[0].folder == "/" and found[0].size >= found[0].free > 0
     assert len({disk.folder for disk in found}) == len(found) <= 3
 
@@ -222,11 +221,10 @@ def test_a_machine_that_tells_nothing_is_looked_at_all_the_same(
 
     for module in (facts, reach):
         monkeypatch.setattr(module, "run", nothing)
-    for name in ("CURRENT", "RELEASES", "CONFIG", "API_KEY", "APPLIED"):
-        monkeypatch.setattr(places, name, tmp_path / "none")
     monkeypatch.setattr(facts, "name_servers", lambda: ())
-    found = facts.collect()
-    assert (found.unit, found.interfaces, found.releases, found.identity) == (None, None, (), None)
+    found = facts.collect(below(tmp_path, PLACES))
+    assert (found.interfaces, found.releases, found.identity) == (None, (), None)
+    assert [(service.unit, service.model) for service in found.services] == [(None, None)]
     assert found.host == os.uname().nodename
 
 

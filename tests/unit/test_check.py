@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.release import check
 from deploy.onboard.release.check import CheckError, said_yes
 from deploy.onboard.release.releases import Release
@@ -37,7 +36,6 @@ def test_a_program_without_its_loader_is_told_from_one_that_is_missing(tmp_path:
 @pytest.fixture
 def offered(target: Target, monkeypatch: pytest.MonkeyPatch) -> Release:
     """A release whose server notes what it is asked, and a systemd-analyze that notes what it is to verify."""
-    monkeypatch.setattr(check, "VERIFIED", target.root / "run/boardllama" / places.UNIT)
     server = f'#!/bin/sh\necho "$@" >{target.root}/asked\n'
     release = target.add("r1", server=server.encode())
     analyze = f'test "$1 $2" = "verify --man=no" && cp "$3" {target.root}/verified'
@@ -56,7 +54,7 @@ def refusal(release: Release) -> str:
 
 def test_a_whole_release_is_asked_of_systemd_and_of_its_own_server(offered: Release, target: Target) -> None:
     check.check(offered)
-    assert (target.root / "verified").read_text() == offered.trial_unit()
+    assert (target.root / "verified").read_text() == offered.trial_unit(target.service)
     asked = (target.root / "asked").read_text().split()
     assert asked[:2] == ["--model", str((offered.folder / "m.gguf").resolve())]
     assert asked[-1] == "--version" and "--metrics" in asked
@@ -88,9 +86,9 @@ def test_a_server_that_does_not_know_an_argument_refuses_its_release(offered: Re
 
 def test_a_unit_that_systemd_refuses_refuses_its_release(offered: Release, target: Target) -> None:
     """What it says of the machine's other units does not matter."""
-    said = f"echo other.service: bad >&2; echo {places.UNIT}:1: Missing =. >&2; exit 1"
+    said = f"echo other.service: bad >&2; echo {target.service.unit}:1: Missing =. >&2; exit 1"
     program(target.root / "programs" / "systemd-analyze", said)
-    assert refusal(offered) == f"systemd-analyze refuses it: {places.UNIT}:1: Missing =."
+    assert refusal(offered) == f"systemd-analyze refuses it: {target.service.unit}:1: Missing =."
     program(target.root / "programs" / "systemd-analyze", "echo other.service: bad >&2; exit 1")
     check.check(offered)
 

@@ -17,6 +17,7 @@ from deploy.hosts.release import Release, build_files
 from deploy.hosts.store import BigFile
 from deploy.hosts.text_files import TextFile
 from deploy.onboard.server.health import Health, State
+from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 from deploy.stages import service
 from deploy.stages.model import model_of
@@ -66,12 +67,12 @@ def texts(files: Iterable[TextFile]) -> str:
 
 def answers(settings: Settings, release: Release) -> list[str]:
     """What a board says that serves the release."""
-    model = model_of(settings)
+    model = model_of(settings, OLLAMA)
     assert model
     health = Health(State.READY).to_json()
     status = {"current": release.id, "active": True, "linked": True, "fresh": True, "health": health}
     files = [*build_files(release.build, require_artifact(release.build)), model]
-    there = release.contents(WHEN) | {"created": WHEN}
+    there = release.held(WHEN) | {"created": WHEN}
     return [
         f"{MARK}board",
         *PI_5.splitlines(),

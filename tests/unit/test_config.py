@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.server import config as rules
+from deploy.onboard.service import OLLAMA
 from tests.unit.onboard import argument, command, config, models
 
 __all__ = ["models"]
 
 
 def test_the_defaults_obey_their_own_rules() -> None:
-    assert rules.problems(rules.with_defaults({}), keyed=False) == []
+    assert rules.problems(rules.with_defaults({}, OLLAMA), OLLAMA, keyed=False) == []
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_every_key_reaches_the_server(
 ) -> None:
     wanted = config(models)
     wanted[section][key] = value
-    assert rules.problems(wanted, keyed=False) == []
+    assert rules.problems(wanted, OLLAMA, keyed=False) == []
     assert argument(command(wanted), flag) == shown
 
 
@@ -90,24 +90,23 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
     ],
 )
 def test_a_wrong_key_is_refused_by_name(broken: Any, said: str) -> None:
-    (problem,) = rules.problems(broken, keyed=False)
+    (problem,) = rules.problems(broken, OLLAMA, keyed=False)
     assert said in problem
 
 
 def test_beyond_loopback_a_key_is_needed() -> None:
     outside = {"server": {"host": "0.0.0.0"}}
-    assert "API key is needed" in rules.problems(outside, keyed=False)[0]
-    assert rules.problems(outside, keyed=True) == []
-    assert rules.problems({"server": {"host": "0.0.0.0", "allow_unauthenticated": True}}, keyed=False) == []
+    assert "API key is needed" in rules.problems(outside, OLLAMA, keyed=False)[0]
+    assert rules.problems(outside, OLLAMA, keyed=True) == []
+    assert rules.problems({"server": {"host": "0.0.0.0", "allow_unauthenticated": True}}, OLLAMA, keyed=False) == []
 
 
-def test_a_key_file_without_a_key_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_file_without_a_key_counts_as_none(tmp_path: Path) -> None:
     """llama-server would take such a file and switch its check off."""
     key = tmp_path / "api-key"
-    monkeypatch.setattr(places, "API_KEY", key)
     for content, expected in (("", None), ("# none\n\n", None), ("# mine\nsecret\n", "secret")):
         key.write_text(content)
-        assert rules.first_key() == expected
+        assert rules.first_key(key) == expected
 
 
 def test_broken_json_is_reported_with_line_and_column(tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ def test_broken_json_is_reported_with_line_and_column(tmp_path: Path) -> None:
 def test_a_fragment_leaves_the_rest_at_its_defaults(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text('{"models": {"default_threads": 4}}')
-    wanted = rules.configuration(file)
+    wanted = rules.configuration(OLLAMA, file)
     assert wanted["models"]["default_threads"] == 4
     assert wanted["server"]["port"] == 11434
 

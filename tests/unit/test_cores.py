@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.places import UNIT
 from deploy.onboard.server.cores import fast_cores, physical_cores
 from deploy.onboard.server.launch import share_out
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
+
+UNIT = OLLAMA.unit
 
 # Capacity and highest frequency of each core, in the order of their numbers; 0: the kernel does not say.
 Core = tuple[int, int]
@@ -124,11 +126,11 @@ def test_the_unit_holds_all_threads_to_the_cores_that_the_launcher_chose(tmp_pat
     *_, command = shlex.split(line.partition("=-+")[2])
     core = str(max(os.sched_getaffinity(0)))
     (tmp_path / "cores").write_text(core)
-    told = command.replace("$$", "$").replace("/run/ollama-cpp-server", str(tmp_path))
+    told, named = command.replace("$$", "$"), {"RUNTIME_DIRECTORY": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", THREADED], stdout=subprocess.PIPE) as server:
         try:
             assert server.stdout and server.stdout.readline()
-            subprocess.run(["sh", "-c", told], env=os.environ | {"MAINPID": str(server.pid)}, check=True)
+            subprocess.run(["sh", "-c", told], env=os.environ | named | {"MAINPID": str(server.pid)}, check=True)
             tasks = list(Path(f"/proc/{server.pid}/task").iterdir())
             allowed = {re.findall(r"Cpus_allowed_list:\t(.*)", (task / "status").read_text())[0] for task in tasks}
         finally:

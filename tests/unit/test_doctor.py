@@ -1,18 +1,27 @@
 """The doctor's judgement, from facts as boards gave them: every red line has a next step, none is red for nothing."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from deploy.onboard.doctor.diagnosis import CHECKS, diagnose
-from deploy.onboard.doctor.facts import Disk, Facts, Interface
+from deploy.onboard.doctor.facts import Disk, Facts, Interface, ServiceFacts
 from deploy.onboard.doctor.lights import Light, Line
 from deploy.onboard.doctor.screen import lines_of, screen, status, to_json
 from deploy.onboard.server.health import Health, State
+from deploy.onboard.service import OLLAMA
 
 NOW = 1_795_000_000.0
+SERVICE = ServiceFacts(
+    name=OLLAMA.unit,
+    models=str(OLLAMA.models),
+    unit={"LoadState": "loaded", "ActiveState": "active", "Result": "success", "MemoryMax": "3400000000"},
+    health=Health(State.READY),
+    model="tinyllama.gguf",
+    model_size=668_788_096,
+)
 WELL = Facts(
     host="kitchen",
     board="Raspberry Pi 4 Model B Rev 1.4",
@@ -22,12 +31,9 @@ WELL = Facts(
     gateway_answers=True,
     dns=("192.168.1.1",),
     dns_answers=True,
-    unit={"LoadState": "loaded", "ActiveState": "active", "Result": "success", "MemoryMax": "3400000000"},
-    health=Health(State.READY),
+    services=(SERVICE,),
     memory_total=4_000_000_000,
     memory_available=3_000_000_000,
-    model="tinyllama.gguf",
-    model_size=668_788_096,
     temperature=48.2,
     throttled=0,
     disks=(
@@ -42,10 +48,17 @@ WELL = Facts(
     failed_units=(),
     identity=(),
 )
-NOTHING = Facts(host="x", board="y", root=False)
+NOTHING = Facts(host="x", board="y", root=False, services=(ServiceFacts(OLLAMA.unit, str(OLLAMA.models)),))
 HALTED = {"LoadState": "loaded", "ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
 KILLED = {"LoadState": "loaded", "ActiveState": "failed", "Result": "signal", "ExecMainStatus": "9", "MemoryMax": "5"}
 STOPPED = {"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "1"}
+
+
+def changed(facts: Facts, **change: Any) -> Facts:
+    """The same board, of which something else is known; what is known of a service is its first one's."""
+    names = {field.name for field in fields(ServiceFacts)}
+    service = {name: change.pop(name) for name in names & set(change)}
+    return replace(facts, services=(replace(facts.services[0], **service), *facts.services[1:]), **change)
 
 
 FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -125,7 +138,7 @@ def test_what_is_not_known_is_grey_and_no_fault() -> None:
 def test_each_fault_is_one_red_line_with_its_next_step(
     name: str, change: dict[str, Any], said: str, advice: str
 ) -> None:
-    facts = replace(WELL, **change)
+    facts = changed(WELL, **change)
     red = {line.name: line for line in diagnose(facts) if line.light is Light.BAD}
     assert name in red
     assert said in red[name].text and advice in red[name].advice
@@ -147,25 +160,25 @@ def test_each_fault_is_one_red_line_with_its_next_step(
     ],
 )
 def test_what_may_be_so_is_not_red(name: str, change: dict[str, Any]) -> None:
-    assert lights(replace(WELL, **change))[name] is Light.UNKNOWN
+    assert lights(changed(WELL, **change))[name] is Light.UNKNOWN
 
 
 def test_where_no_limit_holds_the_doctor_says_so_and_does_not_count_with_it() -> None:
     """As Raspberry Pi OS starts: systemd knows a MemoryMax that the kernel does not."""
-    unlimited = replace(WELL, memory_limits=False, unit={**(WELL.unit or {}), "MemoryMax": "600000000"})
+    unlimited = changed(WELL, memory_limits=False, unit={**(SERVICE.unit or {}), "MemoryMax": "600000000"})
     (line,) = (line for line in diagnose(unlimited) if line.name == "memory")
     assert "no limit holds" in line.text and "600 MB" not in line.text and line.light is Light.UNKNOWN
 
 
 def test_out_of_memory_is_the_reason_that_both_lines_give() -> None:
-    killed = replace(WELL, unit=KILLED, health=Health(State.EXITED), out_of_memory=True, words=("killed by someone",))
+    killed = changed(WELL, unit=KILLED, health=Health(State.EXITED), out_of_memory=True, words=("killed by someone",))
     told = {line.name: line for line in diagnose(killed)}
     assert "the kernel ended it for want of memory" in told["service"].text
     assert "for want of memory" in told["memory"].text
 
 
 def test_no_red_line_is_without_advice_and_the_worst_board_fits_one_screen() -> None:
-    worst = replace(
+    worst = changed(
         WELL,
         interfaces=(Interface("end0", False, False),),
         gateway_answers=False,
@@ -198,6 +211,15 @@ def test_what_goes_over_the_wire_is_read_back() -> None:
     assert "\n" not in told
     assert lines_of(told) == ("kitchen, Raspberry Pi 4 Model B Rev 1.4", diagnose(WELL))
     assert json.loads(told)["facts"]["disks"][0]["folder"] == "/"
+
+
+def test_of_two_services_each_is_judged_and_named() -> None:
+    second = replace(SERVICE, name="second.service", unit=HALTED, health=Health(State.EXITED))
+    told = {line.name: line for line in diagnose(replace(WELL, services=(SERVICE, second)))}
+    assert told[f"service of {OLLAMA.unit}"].light is Light.GOOD
+    assert (told["service of second.service"].light, told["service of second.service"].advice) == (
+        Light.BAD, "`systemctl start second.service`",
+    )  # fmt: skip
 
 
 def test_every_check_is_tried_here() -> None:

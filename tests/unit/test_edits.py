@@ -6,9 +6,7 @@ import shutil
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.release import switch
-from deploy.onboard.release.releases import Release
 from deploy.onboard.release.switch import Outcome
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.test_switch import verdict
@@ -20,62 +18,62 @@ def test_an_operators_file_becomes_part_of_the_release_that_it_changed(target: T
     """As `sed -i` leaves it: a file in the place of the link."""
     first = target.add("r1")
     switch.switch(first)
-    places.CONFIG.unlink()
-    places.CONFIG.write_text("edited")
+    target.service.config.unlink()
+    target.service.config.write_text("edited")
     switch.switch(target.add("r2"))
     assert consistent(target) == "r2"
     switch.switch(first)
-    assert places.CONFIG.read_text() == "edited"
-    assert places.CONFIG.is_symlink()
+    assert target.service.config.read_text() == "edited"
+    assert target.service.config.is_symlink()
 
 
 def test_a_config_from_before_the_first_release_is_not_lost_to_a_bad_one(target: Target) -> None:
-    places.CONFIG.parent.mkdir(parents=True)
-    places.CONFIG.write_text("mine")
+    target.service.config.parent.mkdir(parents=True)
+    target.service.config.write_text("mine")
     target.bad = {"r1"}
     switch.switch(target.add("r1"))
-    assert places.CONFIG.read_text() == "mine"
+    assert target.service.config.read_text() == "mine"
 
 
 def test_the_current_release_asked_for_again_is_what_it_was_committed_as(target: Target) -> None:
     """An edit that is to be overwritten, when what the deploy wants is what was deployed last."""
     first = target.add("r1")
     switch.switch(first)
-    places.CONFIG.unlink()
-    places.CONFIG.write_text("edited")
+    target.service.config.unlink()
+    target.service.config.write_text("edited")
     assert switch.switch(first) is Outcome.SERVING
     assert consistent(target) == "r1"
-    assert places.CONFIG.with_name("config.json.before-boardllama").read_text() == "edited"
+    assert target.service.config.with_name("config.json.before-boardllama").read_text() == "edited"
 
 
 @pytest.mark.parametrize("model", ["m.gguf", None], ids=["served", "waiting for a model"])
 def test_files_from_before_the_first_release_are_kept_beside_it(target: Target, model: str | None) -> None:
-    places.PUBLIC_UNIT.write_text("theirs")
+    target.public_unit.write_text("theirs")
     assert switch.switch(target.add("r1", model)).is_good
     assert consistent(target) == "r1"
-    assert places.PUBLIC_UNIT.with_name(f"{places.UNIT}.before-boardllama").read_text() == "theirs"
+    assert target.public_unit.with_name(f"{target.service.unit}.before-boardllama").read_text() == "theirs"
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["in place", "as sed -i does it"])
 def test_an_edit_that_does_not_serve_takes_nothing_down(target: Target, replaced: bool) -> None:
     """It would have shown at the next start of the server; the deploy is one. The operator finds it beside the file."""
     switch.switch(target.add("r1"))
-    good = places.CONFIG.read_text()
+    good = target.service.config.read_text()
     if replaced:
-        places.CONFIG.unlink()
-    places.CONFIG.write_text("too much for this board")
+        target.service.config.unlink()
+    target.service.config.write_text("too much for this board")
     second = target.add("r2")
     (second.folder / "config.json").write_text("too much for this board")
     target.fatal = "too much"
     assert switch.switch(second) is Outcome.BACK
     assert consistent(target) == "r1"
-    assert places.CONFIG.read_text() == good
-    edited = places.CONFIG.with_name("config.json.edited")
+    assert target.service.config.read_text() == good
+    edited = target.service.config.with_name("config.json.edited")
     assert edited.read_text() == "too much for this board"
-    assert not places.PUBLIC_UNIT.with_name(f"{places.UNIT}.edited").exists(), "that was not edited"
+    assert not target.public_unit.with_name(f"{target.service.unit}.edited").exists(), "that was not edited"
     assert (
         f"r1 serves again as it was committed; what was edited since does not serve, and is kept in {edited}"
-        in (verdict()["reason"])
+        in (verdict(target)["reason"])
     )
 
 
@@ -83,67 +81,67 @@ def committed_by_an_older_deploy(target: Target, pristine: bytes | None = None) 
     """A release without the note of what was judged good, of which the deploy had this config. What serves."""
     first = target.add("r1")
     switch.switch(first)
-    good = places.CONFIG.read_bytes()
+    good = target.service.config.read_bytes()
     shutil.rmtree(first.folder / "judged")
     (first.folder / "pristine").mkdir()
     (first.folder / "pristine" / "config.json").write_bytes(pristine or good)
     manifest = json.loads((first.folder / "manifest.json").read_text())
-    manifest["config"] = hashlib.sha256(good).hexdigest()
+    manifest["services"][0]["config"] = hashlib.sha256(good).hexdigest()
     (first.folder / "manifest.json").write_text(json.dumps(manifest))
     return good
 
 
 def test_a_release_that_an_older_deploy_committed_is_saved_from_an_edit_too(target: Target) -> None:
     good = committed_by_an_older_deploy(target)
-    places.CONFIG.write_text("too much")
+    target.service.config.write_text("too much")
     target.bad, target.fatal = {"r2"}, "too much"
     assert switch.switch(target.add("r2")) is Outcome.BACK
-    assert places.CONFIG.read_bytes() == good
+    assert target.service.config.read_bytes() == good
 
 
 def test_what_was_never_judged_is_not_put_in_the_place_of_an_edit(target: Target) -> None:
     """That release served an operator's own file: what the deploy would have had may not serve here."""
     committed_by_an_older_deploy(target, pristine=b"never served")
-    places.CONFIG.write_text("too much")
+    target.service.config.write_text("too much")
     target.bad, target.fatal = {"r2"}, "too much"
     assert switch.switch(target.add("r2")) is Outcome.STRANDED
-    assert places.CONFIG.read_text() == "too much"
+    assert target.service.config.read_text() == "too much"
 
 
 def test_an_edit_that_is_not_the_cause_stays(target: Target) -> None:
     switch.switch(target.add("r1"))
-    places.CONFIG.write_text("an edit")
+    target.service.config.write_text("an edit")
     target.bad = {"r1", "r2"}
     assert switch.switch(target.add("r2")) is Outcome.STRANDED
-    assert places.CONFIG.read_text() == "an edit"
-    assert not places.CONFIG.with_name("config.json.edited").exists()
+    assert target.service.config.read_text() == "an edit"
+    assert not target.service.config.with_name("config.json.edited").exists()
 
 
 def test_an_earlier_edit_that_was_kept_is_not_lost_to_the_next(target: Target) -> None:
     switch.switch(target.add("r1"))
     target.bad, target.fatal = {"r2"}, "too much"
     for number in (1, 2):
-        places.CONFIG.write_text(f"too much, {number}")
-        assert switch.switch(Release(places.RELEASES / "r2") if number == 2 else target.add("r2")) is Outcome.BACK
-    assert places.CONFIG.with_name("config.json.edited").read_text() == "too much, 1"
-    assert places.CONFIG.with_name("config.json.edited1").read_text() == "too much, 2"
+        target.service.config.write_text(f"too much, {number}")
+        assert switch.switch(target.release("r2") if number == 2 else target.add("r2")) is Outcome.BACK
+    assert target.service.config.with_name("config.json.edited").read_text() == "too much, 1"
+    assert target.service.config.with_name("config.json.edited1").read_text() == "too much, 2"
 
 
 def test_an_edit_that_serves_is_not_undone(target: Target) -> None:
     switch.switch(target.add("r1"))
-    places.CONFIG.write_text("an edit")
+    target.service.config.write_text("an edit")
     target.bad = {"r2"}
     switch.switch(target.add("r2"))
-    assert places.CONFIG.read_text() == "an edit"
+    assert target.service.config.read_text() == "an edit"
 
 
 def test_an_edit_that_was_judged_good_is_what_is_gone_back_to(target: Target) -> None:
     """By the switch that its operator asked for: not the file that was deployed, but the one that served."""
     first = target.add("r1")
     switch.switch(first)
-    places.CONFIG.write_text("a good edit")
+    target.service.config.write_text("a good edit")
     assert switch.switch(first) is Outcome.SERVING
-    places.CONFIG.write_text("too much for this board")
+    target.service.config.write_text("too much for this board")
     target.bad, target.fatal = {"r2"}, "too much"
     assert switch.switch(target.add("r2")) is Outcome.BACK
-    assert places.CONFIG.read_text() == "a good edit"
+    assert target.service.config.read_text() == "a good edit"

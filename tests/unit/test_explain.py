@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.server import explain as module
-from deploy.onboard.server.explain import (
+from deploy.onboard import explain as module
+from deploy.onboard.explain import (
     KERNEL,
     KILLERS,
     NOBODY_KNOWS,
@@ -20,10 +20,15 @@ from deploy.onboard.server.explain import (
 )
 
 
+def explained(environment: dict[str, str]) -> str | None:
+    """Of a service whose folder below /run systemd names."""
+    return explain(environment | {"RUNTIME_DIRECTORY": "/run/some-server"})
+
+
 @pytest.mark.parametrize(
     ("result", "status", "said"),
     [
-        ("exit-code", "78", "the configuration is wrong"),
+        ("exit-code", "78", "the configuration is wrong, as said above: mend it, then `systemctl restart some-s"),
         ("exit-code", "75", "the disk of its model is not there"),
         ("signal", "BUS", "the disk of its model is gone, or broken"),
         ("core-dump", "BUS", "the disk of its model is gone, or broken"),
@@ -36,11 +41,11 @@ from deploy.onboard.server.explain import (
     ],
 )
 def test_every_end_has_a_sentence(result: str, status: str, said: str) -> None:
-    assert said in str(explain({"SERVICE_RESULT": result, "EXIT_STATUS": status}))
+    assert said in str(explained({"SERVICE_RESULT": result, "EXIT_STATUS": status}))
 
 
 def test_an_end_that_was_wanted_needs_none() -> None:
-    assert explain({"SERVICE_RESULT": "success", "EXIT_STATUS": "0"}) is None
+    assert explained({"SERVICE_RESULT": "success", "EXIT_STATUS": "0"}) is None
 
 
 # As Linux 4.14, 5.10, 6.6 and 6.12 write it, without a memory cgroup and with one.
@@ -62,30 +67,30 @@ def test_want_of_memory_is_known_from_the_kernel_s_log_by_the_number_of_the_proc
 def test_each_killer_is_told_from_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process, hung = tmp_path / "process", tmp_path / "hung"
     monkeypatch.setattr(module, "kernel_log", lambda: OUT_OF_MEMORY[1])
-    assert killer(str(process), str(hung)) == NOBODY_KNOWS, "which process it was"
+    assert killer(str(tmp_path)) == NOBODY_KNOWS, "which process it was"
     process.write_text("612")
-    assert killer(str(process), str(hung)) == KERNEL
+    assert killer(str(tmp_path)) == KERNEL
     process.write_text("61")
-    assert killer(str(process), str(hung)) == SOMEONE, "the kernel ended another one"
+    assert killer(str(tmp_path)) == SOMEONE, "the kernel ended another one"
     monkeypatch.setattr(module, "kernel_log", str)
-    assert killer(str(process), str(hung)) == NOBODY_KNOWS, "the log was emptied, or may not be read"
+    assert killer(str(tmp_path)) == NOBODY_KNOWS, "the log was emptied, or may not be read"
     hung.touch()
-    assert killer(str(process), str(hung)) == WATCHER
+    assert killer(str(tmp_path)) == WATCHER
 
 
 @pytest.mark.parametrize("who", [WATCHER, KERNEL, SOMEONE, NOBODY_KNOWS])
 def test_only_of_a_sigkill_the_killer_is_looked_for(monkeypatch: pytest.MonkeyPatch, who: str) -> None:
     looked: list[str] = []
 
-    def killer() -> str:
+    def killer(_folder: str) -> str:
         looked.append(who)
         return who
 
     monkeypatch.setattr(module, "killer", killer)
-    explain({"SERVICE_RESULT": "core-dump", "EXIT_STATUS": "SEGV"})
-    explain({"SERVICE_RESULT": "oom-kill", "EXIT_STATUS": "KILL"})
+    explained({"SERVICE_RESULT": "core-dump", "EXIT_STATUS": "SEGV"})
+    explained({"SERVICE_RESULT": "oom-kill", "EXIT_STATUS": "KILL"})
     assert looked == []
-    assert KILLERS[who] in str(explain({"SERVICE_RESULT": "signal", "EXIT_STATUS": "KILL"}))
+    assert KILLERS[who] in str(explained({"SERVICE_RESULT": "signal", "EXIT_STATUS": "KILL"}))
 
 
 def test_the_kernel_s_log_is_what_dmesg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,13 +103,13 @@ def test_the_kernel_s_log_is_what_dmesg_says(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PATH", str(tmp_path))
     process = tmp_path / "process"
     process.write_text("612")
-    assert killer(str(process), str(tmp_path / "hung")) == NOBODY_KNOWS, "a board without dmesg"
+    assert killer(str(tmp_path)) == NOBODY_KNOWS, "a board without dmesg"
 
 
 def test_it_loads_nothing_that_a_restart_would_wait_for() -> None:
     """A board whose memory is out, or whose Python has no compiled files, takes tens of seconds for subprocess."""
-    ask = "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); import explain; explain.killer(); "
-    ask += "print(*set(sys.modules) - before)"
+    ask = "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); import explain; "
+    ask += "explain.killer('/none'); print(*set(sys.modules) - before)"
     words = [sys.executable, "-IS", "-c", ask, str(Path(module.__file__).parent)]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     assert not {"subprocess", "pathlib", "re"} & set(loaded), loaded

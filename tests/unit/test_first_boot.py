@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.commands import CommandFailed
 from deploy.onboard.identity import consoles
 from deploy.onboard.identity.boardllama_txt import FILE, Identity
@@ -35,24 +34,28 @@ timezone = UTC
 def test_a_board_becomes_what_its_file_says(board: Board) -> None:
     board.insert(TEXT)
     assert board.boot() == 0
-    assert (places.HOSTNAME.read_text(), board.kernel_name) == ("kitchen\n", "kitchen")
-    assert "127.0.1.1\tkitchen" in places.HOSTS.read_text()
-    assert places.AUTHORIZED_KEYS.read_text() == f"{KEY}\n"
-    assert "Address=192.168.1.20/24\nGateway=192.168.1.1\nDNS=192.168.1.1\n" in places.NETWORK.read_text()
-    assert places.API_KEY.read_text() == "sk-0123456789\n"
-    assert places.LOCALTIME.readlink() == Path("/usr/share/zoneinfo/UTC")
-    assert f"ssid={b'Home'.hex()}" in places.WIFI.read_text() and '"correct horse"' in places.WIFI.read_text()
+    assert (board.places.hostname.read_text(), board.kernel_name) == ("kitchen\n", "kitchen")
+    assert "127.0.1.1\tkitchen" in board.places.hosts.read_text()
+    assert board.places.authorized_keys.read_text() == f"{KEY}\n"
+    assert "Address=192.168.1.20/24\nGateway=192.168.1.1\nDNS=192.168.1.1\n" in board.places.network.read_text()
+    assert board.service.api_key.read_text() == "sk-0123456789\n"
+    assert board.places.localtime.readlink() == Path("/usr/share/zoneinfo/UTC")
+    assert (
+        f"ssid={b'Home'.hex()}" in board.places.wifi.read_text() and '"correct horse"' in board.places.wifi.read_text()
+    )
     assert board.errors == ""
-    for path, mode in ((places.WIFI, 0o600), (places.API_KEY, 0o640), (places.HOST_KEY, 0o600)):
+    for path, mode in ((board.places.wifi, 0o600), (board.service.api_key, 0o640), (board.places.host_key, 0o600)):
         assert path.stat().st_mode & 0o777 == mode, path
 
 
 def test_a_hosts_file_in_any_encoding_keeps_its_lines_and_stops_nothing(board: Board) -> None:
-    places.HOSTS.write_bytes(b"127.0.0.1\tlocalhost\n# K\xfcche\n")
+    board.places.hosts.write_bytes(b"127.0.0.1\tlocalhost\n# K\xfcche\n")
     board.insert(f"hostname = kitchen\nssh_key = {KEY}\n")
     assert board.boot() == 0
-    assert b"# K\xfcche\n" in places.HOSTS.read_bytes() and b"127.0.1.1\tkitchen" in places.HOSTS.read_bytes()
-    assert places.AUTHORIZED_KEYS.read_text() == f"{KEY}\n"
+    assert (
+        b"# K\xfcche\n" in board.places.hosts.read_bytes() and b"127.0.1.1\tkitchen" in board.places.hosts.read_bytes()
+    )
+    assert board.places.authorized_keys.read_text() == f"{KEY}\n"
 
 
 def test_what_is_wrong_is_on_the_screen_and_on_the_serial_pins(
@@ -81,7 +84,7 @@ def test_secrets_leave_the_card_and_everything_else_stays(board: Board) -> None:
 def test_a_second_boot_changes_nothing(board: Board) -> None:
     board.insert(TEXT)
     board.boot()
-    places.HOSTNAME.write_text("mine\n")  # an edit on the board holds until the file changes
+    board.places.hostname.write_text("mine\n")  # an edit on the board holds until the file changes
     before = board.state()
     assert board.boot() == 0
     assert (board.state(), board.writes) == (before, 0)
@@ -90,14 +93,14 @@ def test_a_second_boot_changes_nothing(board: Board) -> None:
 def test_a_changed_file_is_applied_and_what_it_no_longer_says_is_gone(board: Board) -> None:
     board.insert(TEXT)
     board.boot()
-    key = places.HOST_KEY.read_bytes()
+    key = board.places.host_key.read_bytes()
     board.insert(f"hostname = hall\nssh_key = {RSA}\n")
     assert board.boot() == 0
-    assert places.HOSTNAME.read_text() == "hall\n"
-    assert places.AUTHORIZED_KEYS.read_text() == f"{RSA}\n"
-    assert not places.NETWORK.exists() and not places.WIFI.exists()
-    assert places.API_KEY.read_text() == "sk-0123456789\n", "a server is never opened by a missing line"
-    assert places.HOST_KEY.read_bytes() == key
+    assert board.places.hostname.read_text() == "hall\n"
+    assert board.places.authorized_keys.read_text() == f"{RSA}\n"
+    assert not board.places.network.exists() and not board.places.wifi.exists()
+    assert board.service.api_key.read_text() == "sk-0123456789\n", "a server is never opened by a missing line"
+    assert board.places.host_key.read_bytes() == key
 
 
 def test_the_kept_password_goes_with_its_network_alone(board: Board) -> None:
@@ -105,11 +108,11 @@ def test_the_kept_password_goes_with_its_network_alone(board: Board) -> None:
     board.boot()
     board.insert(board.file.replace("wifi_country = DE", "wifi_country = FR"))
     assert board.boot() == 0
-    assert "country=FR" in places.WIFI.read_text() and '"correct horse"' in places.WIFI.read_text()
+    assert "country=FR" in board.places.wifi.read_text() and '"correct horse"' in board.places.wifi.read_text()
     board.insert(board.file.replace("wifi_ssid = Home", "wifi_ssid = Office"))
     assert board.boot() == 0
     assert "another network than before: write its wifi_password too" in board.errors
-    assert b"Home".hex() in places.WIFI.read_text(), "what worked stays"
+    assert b"Home".hex() in board.places.wifi.read_text(), "what worked stays"
 
 
 @pytest.mark.parametrize("content", [None, b"\0" * (MOST_BYTES + 1)])
@@ -117,13 +120,13 @@ def test_a_board_without_a_file_that_can_be_read_has_a_name_and_a_key(board: Boa
     if content:
         board.insert(content)
     assert board.boot() == (1 if content else 0)
-    assert places.HOSTNAME.read_text() == "boardllama-1a2b3c\n"
-    assert places.HOST_KEY.is_file()
+    assert board.places.hostname.read_text() == "boardllama-1a2b3c\n"
+    assert board.places.host_key.is_file()
     assert ("KiB" in board.errors) == bool(content)
-    places.AUTHORIZED_KEYS.parent.mkdir(parents=True)
-    places.AUTHORIZED_KEYS.write_text("there")
+    board.places.authorized_keys.parent.mkdir(parents=True)
+    board.places.authorized_keys.write_text("there")
     board.boot()
-    assert places.AUTHORIZED_KEYS.read_text() == "there"
+    assert board.places.authorized_keys.read_text() == "there"
 
 
 @pytest.mark.parametrize(
@@ -137,38 +140,38 @@ def test_a_board_without_a_file_that_can_be_read_has_a_name_and_a_key(board: Boa
     ],
 )
 def test_a_key_is_made_where_one_is_wanted(board: Board, text: str, config: Any, made: bool) -> None:
-    places.CONFIG.parent.mkdir(parents=True)
-    places.CONFIG.write_text(json.dumps(config))
+    board.service.config.parent.mkdir(parents=True)
+    board.service.config.write_text(json.dumps(config))
     board.insert(text)
     assert board.boot() == 0
-    assert places.API_KEY.exists() == made
+    assert board.service.api_key.exists() == made
     if made:
-        key = places.API_KEY.read_text()
+        key = board.service.api_key.read_text()
         assert len(key) == 33
         board.insert(f"{text}\n# changed")
         board.boot()
-        assert places.API_KEY.read_text() == key, "generate means one for the life of the board"
+        assert board.service.api_key.read_text() == key, "generate means one for the life of the board"
 
 
 def test_an_empty_key_file_of_an_image_is_filled(board: Board) -> None:
-    places.API_KEY.parent.mkdir(parents=True)
-    places.API_KEY.write_text("")
+    board.service.api_key.parent.mkdir(parents=True)
+    board.service.api_key.write_text("")
     board.insert("")
     board.boot()
-    assert len(places.API_KEY.read_text()) == 33
+    assert len(board.service.api_key.read_text()) == 33
 
 
 def test_what_cannot_be_written_is_said_keeps_its_secret_on_the_card_and_is_tried_again(board: Board) -> None:
-    places.WIFI.parent.mkdir(parents=True)
-    places.WIFI.with_name(f".{places.WIFI.name}.new").mkdir()  # in the way
+    board.places.wifi.parent.mkdir(parents=True)
+    board.places.wifi.with_name(f".{board.places.wifi.name}.new").mkdir()  # in the way
     board.insert(TEXT)
     assert board.boot() == 1
     assert "the network could not be set" in board.errors
-    assert places.HOSTNAME.read_text() == "kitchen\n"
+    assert board.places.hostname.read_text() == "kitchen\n"
     assert "correct horse" in board.file
-    places.WIFI.with_name(f".{places.WIFI.name}.new").rmdir()
+    board.places.wifi.with_name(f".{board.places.wifi.name}.new").rmdir()
     assert board.boot() == 0
-    assert "correct horse" in places.WIFI.read_text() and board.errors == ""
+    assert "correct horse" in board.places.wifi.read_text() and board.errors == ""
 
 
 def test_the_empty_file_of_an_image_is_no_error(board: Board) -> None:
@@ -180,7 +183,7 @@ def test_the_empty_file_of_an_image_is_no_error(board: Board) -> None:
 def test_the_server_would_be_given_the_key(board: Board) -> None:
     board.insert("api_key = sk-0123456789")
     board.boot()
-    assert config.first_key() == "sk-0123456789"
+    assert config.first_key(board.service.api_key) == "sk-0123456789"
 
 
 def test_a_missing_account_is_said_and_the_rest_is_done(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +194,7 @@ def test_a_missing_account_is_said_and_the_rest_is_done(board: Board, monkeypatc
     board.insert("api_key = sk-0123456789\ntimezone = UTC\n")
     assert board.boot() == 1
     assert "the API key could not be set: no such group: 'ollama'" in board.errors
-    assert places.TIMEZONE.read_text() == "UTC\n"
+    assert board.places.timezone.read_text() == "UTC\n"
     assert "sk-0123456789" in board.file, "it is tried again at the next start"
 
 
@@ -206,9 +209,9 @@ def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
     board.insert(TEXT)
     board.card = IdentityPartition(board.card.folder, locked)
     assert board.boot() == 1
-    assert places.HOSTNAME.read_text() == "kitchen\n"
+    assert board.places.hostname.read_text() == "kitchen\n"
     assert "mount: write-protected" in capsys.readouterr().out
-    assert not places.APPLIED.exists(), "the secret is still there: the next boot tries again"
+    assert not board.places.applied.exists(), "the secret is still there: the next boot tries again"
 
 
 def test_a_file_whose_name_has_a_hidden_end_is_pointed_out_until_it_is_gone(board: Board) -> None:

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from deploy.onboard import places
 from tests.unit.first_board import Board, board
 from tests.unit.test_boardllama_txt import KEY, RSA
 from tests.unit.test_first_boot import TEXT
@@ -19,8 +18,8 @@ def test_bad_lines_are_said_on_the_card_and_the_rest_is_applied(
     assert board.boot() == 0
     assert "boardllama.txt, line 2: hostname is 'my kitchen'" in board.errors
     assert "line 8: 'gatway' is unknown: did you mean gateway?" in board.errors
-    assert places.HOSTNAME.read_text() == "boardllama-1a2b3c\n"
-    assert "Address=192.168.1.20/24" in places.NETWORK.read_text()
+    assert board.places.hostname.read_text() == "boardllama-1a2b3c\n"
+    assert "Address=192.168.1.20/24" in board.places.network.read_text()
     assert board.errors in capsys.readouterr().out
     board.boot()
     assert "gatway" in capsys.readouterr().out, "at every start, until it is mended"
@@ -34,9 +33,9 @@ def test_a_mistake_never_locks_out_or_cuts_off(board: Board) -> None:
     board.boot()
     board.insert(f"shh_key = {KEY}\nssh_key = {RSA}\nadress = 10.0.0.2/8\nwifi_sid = x\n")
     assert board.boot() == 0
-    assert places.AUTHORIZED_KEYS.read_text() == f"{KEY}\n{RSA}\n"
-    assert "192.168.1.20" in places.NETWORK.read_text()
-    assert places.WIFI.exists()
+    assert board.places.authorized_keys.read_text() == f"{KEY}\n{RSA}\n"
+    assert "192.168.1.20" in board.places.network.read_text()
+    assert board.places.wifi.exists()
 
 
 @pytest.mark.parametrize(
@@ -53,14 +52,14 @@ def test_a_mistake_never_locks_out_or_cuts_off(board: Board) -> None:
 def test_a_mistake_in_one_line_leaves_the_network_as_it_was(board: Board, right: str, wrong: str) -> None:
     board.insert(TEXT)
     board.boot()
-    before = places.NETWORK.read_text(), places.WIFI.read_text()
+    before = board.places.network.read_text(), board.places.wifi.read_text()
     board.insert(TEXT.replace(right, wrong))
     assert board.boot() == 0
     assert board.errors
-    assert (places.NETWORK.read_text(), places.WIFI.read_text()) == before
+    assert (board.places.network.read_text(), board.places.wifi.read_text()) == before
     board.insert(re.sub("# wifi_password: wrong.*", right, board.file.replace(wrong, right)))
     board.boot()
-    assert (places.NETWORK.read_text(), places.WIFI.read_text(), board.errors) == (*before, "")
+    assert (board.places.network.read_text(), board.places.wifi.read_text(), board.errors) == (*before, "")
 
 
 @pytest.mark.parametrize(
@@ -76,14 +75,14 @@ def test_a_new_password_beside_a_mistake_waits_on_the_card_until_that_is_mended(
 ) -> None:
     board.insert(TEXT)
     board.boot()
-    before = places.WIFI.read_text()
+    before = board.places.wifi.read_text()
     board.insert(TEXT.replace("correct horse", "battery staple").replace(right, wrong))
     board.boot()
-    assert places.WIFI.read_text() == before
+    assert board.places.wifi.read_text() == before
     assert "wifi_password = battery staple" in board.file
     board.insert(board.file.replace(wrong, right))
     assert board.boot() == 0
-    assert 'psk="battery staple"' in places.WIFI.read_text()
+    assert 'psk="battery staple"' in board.places.wifi.read_text()
     assert "battery" not in board.file
     assert board.errors == ""
 
@@ -94,8 +93,8 @@ def test_a_file_whose_lines_end_in_another_way_says_the_same(board: Board) -> No
     board.insert(TEXT.replace("kitchen", "cellar").replace("\n", "\r"))
     assert board.boot() == 0
     assert board.errors == ""
-    assert places.HOSTNAME.read_text() == "cellar\n"
-    assert places.AUTHORIZED_KEYS.read_text() and places.WIFI.exists() and places.NETWORK.exists()
+    assert board.places.hostname.read_text() == "cellar\n"
+    assert board.places.authorized_keys.read_text() and board.places.wifi.exists() and board.places.network.exists()
     assert "correct horse" not in board.file
 
 
@@ -113,13 +112,17 @@ def test_a_mistake_on_the_way_to_another_wifi_leaves_the_board_in_the_one_before
     """Its address is of no use in another network, nor another address in this one; and nobody is locked out."""
     board.insert(TEXT)
     board.boot()
-    before = places.NETWORK.read_text(), places.WIFI.read_text(), places.AUTHORIZED_KEYS.read_text()
+    before = board.places.network.read_text(), board.places.wifi.read_text(), board.places.authorized_keys.read_text()
     text = TEXT.replace("= Home", "= Work").replace("wifi_password = correct horse", password)
     text = text.replace("192.168.1.20/24", address).replace("192.168.1.1", "10.0.0.1").replace(f"ssh_key = {KEY}\n", "")
     board.insert(text)
     assert board.boot() == 0
     assert board.errors
-    assert (places.NETWORK.read_text(), places.WIFI.read_text(), places.AUTHORIZED_KEYS.read_text()) == before
+    assert (
+        board.places.network.read_text(),
+        board.places.wifi.read_text(),
+        board.places.authorized_keys.read_text(),
+    ) == before
 
 
 def test_a_mistake_elsewhere_keeps_no_new_address_out(board: Board) -> None:
@@ -128,4 +131,4 @@ def test_a_mistake_elsewhere_keeps_no_new_address_out(board: Board) -> None:
     board.insert(TEXT.replace("192.168.1.20", "192.168.1.21").replace("= UTC", "= Mars"))
     board.boot()
     assert "timezone" in board.errors
-    assert "192.168.1.21" in places.NETWORK.read_text()
+    assert "192.168.1.21" in board.places.network.read_text()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
+from deploy.onboard.places import SWITCH_UNIT
 from deploy.onboard.release import follow
 from deploy.onboard.server.health import Unhealthy
 from tests.unit.onboard import Target, target
@@ -14,31 +14,31 @@ from tests.unit.systemd import Systemd, systemd
 __all__ = ["systemd", "target"]
 
 
-def verdict(outcome: str | None, *lines: str, **more: Any) -> None:
+def verdict(target: Target, outcome: str | None, *lines: str, **more: Any) -> None:
     """What a switch has said; no outcome while it goes on."""
-    places.VERDICT.parent.mkdir(exist_ok=True)
+    target.places.verdict.parent.mkdir(exist_ok=True)
     end = {"outcome": outcome} if outcome else {}
-    places.VERDICT.write_text(json.dumps({"release": "r1", "lines": lines, "reason": "", **end, **more}))
+    target.places.verdict.write_text(json.dumps({"release": "r1", "lines": lines, "reason": "", **end, **more}))
 
 
 def test_a_switch_is_begun_in_one_unit_that_systemd_starts_again_when_it_is_killed(
     target: Target, systemd: Systemd
 ) -> None:
     """What an earlier switch has said is not taken for its verdict."""
-    verdict("COMMITTED")
+    verdict(target, "COMMITTED")
     release = target.add("r1")
     follow.begin(release)
     assert systemd.ran[-3:] == [str(release.folder / "boardllama"), "perform", "r1"]
-    assert {f"--unit={places.SWITCH_UNIT}", "--collect", "--property=Restart=on-abnormal"} <= set(systemd.ran)
-    assert not places.VERDICT.exists()
+    assert {f"--unit={SWITCH_UNIT}", "--collect", "--property=Restart=on-abnormal"} <= set(systemd.ran)
+    assert not target.places.verdict.exists()
 
 
 def test_there_is_never_a_second_switch(target: Target, systemd: Systemd) -> None:
     systemd.switches()
-    verdict(None, "trying r0")
+    verdict(target, None, "trying r0")
     with pytest.raises(Unhealthy, match="a switch is under way here: wait for it"):
         follow.begin(target.add("r1"))
-    assert places.VERDICT.exists(), "the one under way is heard to its end"
+    assert target.places.verdict.exists(), "the one under way is heard to its end"
 
 
 def test_a_switch_that_systemd_does_not_start_says_why(target: Target, systemd: Systemd) -> None:
@@ -55,15 +55,15 @@ def test_a_switch_is_heard_until_its_verdict(
     target: Target, systemd: Systemd, outcome: str, is_good: bool, last: str
 ) -> None:
     said: list[str] = []
-    verdict(outcome, "trying r1", reason="it answers 503" if outcome == "BACK" else "")
-    assert follow.follow(said.append) is is_good
+    verdict(target, outcome, "trying r1", reason="it answers 503" if outcome == "BACK" else "")
+    assert follow.follow(target.places, said.append) is is_good
     assert said == ["trying r1", last]
 
 
 def test_a_switch_that_ends_without_a_verdict_is_not_waited_for(
     target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict(None, "trying r1")
+    verdict(target, None, "trying r1")
     monkeypatch.setattr(follow, "time", None)  # whoever waits fails
-    with pytest.raises(Unhealthy, match=f"the switch ended without a verdict: journalctl -u {places.SWITCH_UNIT}"):
-        follow.follow(print)
+    with pytest.raises(Unhealthy, match=f"the switch ended without a verdict: journalctl -u {SWITCH_UNIT}"):
+        follow.follow(target.places, print)

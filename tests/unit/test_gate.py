@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.release import gate, switch
 from deploy.onboard.release.releases import Release, current
 from deploy.onboard.release.switch import Outcome
@@ -28,7 +27,7 @@ def offered(target: Target, ports: Ports, systemd: Systemd) -> Callable[..., Rel
         release = target.add(name)
         (release.folder / "config.json").write_text(json.dumps({"server": {"port": ports(manner)}}))
         release.manifest["policy"]["min_tokens_per_second"] = floor
-        places.TRIAL.write_text(release.trial_unit())
+        target.trial.write_text(release.trial_unit(target.service))
         return release
 
     return offer
@@ -42,13 +41,13 @@ def refusal(release: Release) -> str:
 
 
 def test_a_server_that_answers_with_text_is_let_in_with_its_speed(
-    offered: Callable[..., Release], systemd: Systemd
+    target: Target, offered: Callable[..., Release], systemd: Systemd
 ) -> None:
     said: list[str] = []
     rate = gate.judge(offered("well", floor=0.1), said.append)
     assert 0.1 < rate < 1000, "the server takes a millisecond for each word"
     assert said[-1] == f"it answers, {rate:.1f} tokens/s"
-    asked = [f"reset-failed {places.UNIT}", f"restart {places.UNIT}"]
+    asked = [f"reset-failed {target.service.unit}", f"restart {target.service.unit}"]
     assert systemd.asked[:3] == ["daemon-reload", *asked], "what is judged was read and started now"
 
 
@@ -67,7 +66,7 @@ def test_another_release_that_systemd_started_is_not_taken_for_this_one(
 ) -> None:
     """A unit in /etc stands before the one of the trial, and its server answers well."""
     other = target.add("r0")
-    systemd.override.write_text(other.trial_unit())
+    systemd.override.write_text(other.trial_unit(target.service))
     said = refusal(offered("well"))
     assert said.startswith("systemd started release r0 and not r1: another unit or a drop-in stands in its place")
 
@@ -80,9 +79,9 @@ def test_a_server_that_fails_at_its_first_question_is_not_let_in(offered: Callab
     assert refusal(offered("fails")).startswith("a completion was answered with 500: {'error': {")
 
 
-def test_a_server_that_waits_for_a_disk_is_not_let_in(offered: Callable[..., Release]) -> None:
+def test_a_server_that_waits_for_a_disk_is_not_let_in(target: Target, offered: Callable[..., Release]) -> None:
     release = offered("well")
-    places.AWAITED.write_text("waiting for the disk of /m: nothing is mounted on /m")
+    target.service.awaited.write_text("waiting for the disk of /m: nothing is mounted on /m")
     assert refusal(release) == "the server is waiting for the disk of /m: nothing is mounted on /m"
 
 
@@ -105,8 +104,8 @@ def test_a_switch_ends_with_the_release_that_the_gate_lets_in(
     assert switch.switch(offered("well")) is Outcome.COMMITTED
     assert switch.switch(offered("empty", name="r2")) is Outcome.BACK
     assert consistent(target) == "r1"
-    verdict = json.loads(places.VERDICT.read_text())
+    verdict = json.loads(target.places.verdict.read_text())
     assert "without text" in verdict["reason"] and "r1 serves again" in verdict["reason"]
     assert "r1 is" not in verdict["reason"]
-    now = current()
+    now = current(target.places)
     assert now and not now.is_tried

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
+from deploy.onboard.places import below
 from deploy.onboard.server.health import Health, State, Unhealthy, ask, excused, judge, look_at, wait
-from deploy.onboard.server.watch import CROWD
+from deploy.onboard.service import OLLAMA
+from deploy.onboard.watch import CROWD
 
 OK = {"status": "ok"}
 
@@ -111,12 +112,11 @@ def test_an_answer_that_trickles_for_ever_is_none() -> None:
 @pytest.mark.parametrize(
     "state", [{"ActiveState": "active"}, {"ActiveState": "activating", "SubState": "auto-restart"}]
 )
-def test_a_service_that_waits_for_a_disk_says_for_which(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: dict[str, str]
-) -> None:
-    monkeypatch.setattr(places, "AWAITED", tmp_path / "awaited")
-    places.AWAITED.write_text("waiting for the disk of /m: nothing is mounted on /m")
-    found = look_at(state, "http://127.0.0.1:9")
+def test_a_service_that_waits_for_a_disk_says_for_which(tmp_path: Path, state: dict[str, str]) -> None:
+    service = below(tmp_path, OLLAMA)
+    service.runtime.mkdir(parents=True)
+    service.awaited.write_text("waiting for the disk of /m: nothing is mounted on /m")
+    found = look_at(service, state, "http://127.0.0.1:9")
     assert found == Health(State.WAITING, "waiting for the disk of /m: nothing is mounted on /m")
     with pytest.raises(Unhealthy, match="nothing is mounted on /m"):
         wait(lambda: found, 60, print)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.cli import arguments
+from deploy.onboard.places import PLACES
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 
 FILES = REPO / "deploy" / "image" / "files"
@@ -29,22 +30,22 @@ def test_a_link_leads_to_a_file_of_the_image(link: Path) -> None:
 def test_the_first_boot_runs_a_verb_of_the_release_before_whatever_needs_it() -> None:
     first = unit("boardllama-first-boot.service")
     program, verb = first["ExecStart"].split()
-    assert program == first["ConditionPathExists"] == f"{places.CURRENT}/boardllama"
+    assert program == first["ConditionPathExists"] == f"{PLACES.current}/boardllama"
     assert arguments().parse_args([verb]).function
-    assert {"network-pre.target", "ssh.service", places.UNIT} <= set(first["Before"].split())
+    assert {"network-pre.target", "ssh.service", OLLAMA.unit} <= set(first["Before"].split())
 
 
 def test_the_keys_of_the_file_are_where_sshd_looks() -> None:
     said = (FILES / "etc/ssh/sshd_config.d/50-boardllama.conf").read_text()
-    assert str(places.AUTHORIZED_KEYS).replace("/board", "/%u") in said
-    assert f"HostKey {places.HOST_KEY}\n" in said
+    assert str(PLACES.authorized_keys).replace("/board", "/%u") in said
+    assert f"HostKey {PLACES.host_key}\n" in said
     assert "PasswordAuthentication no\n" in said and "KbdInteractiveAuthentication no\n" in said
 
 
 def test_the_wifi_of_the_file_is_what_the_unit_reads() -> None:
     wifi = unit("boardllama-wifi@.service")
-    assert wifi["ConditionPathExists"] == str(places.WIFI)
-    assert f"-c {places.WIFI} " in wifi["ExecStart"]
+    assert wifi["ConditionPathExists"] == str(PLACES.wifi)
+    assert f"-c {PLACES.wifi} " in wifi["ExecStart"]
 
 
 def test_every_package_has_a_reason() -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from deploy.hosts.facts import KeyFile, KeyInfo
 from deploy.hosts.snapshot import Snapshot
-from deploy.onboard import places
+from deploy.onboard.service import OLLAMA, Service
 from deploy.stages import key
 from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here
 from tests.unit.test_plan import PI_5, changes, plan
@@ -25,17 +26,21 @@ GIVEN = hashlib.sha256(b"sk-1\n").hexdigest()
 
 
 @pytest.fixture
-def api_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_here: Lock) -> Path:
+def api_key(tmp_path: Path, lock_here: Lock) -> Path:
     """The key's place. `seen` beside it: the command lines of the machine, and the file's mode, when it got its owner.
 
     A board has the account that this machine lacks.
     """
     path = tmp_path / "etc" / "api-key"
     path.parent.mkdir()
-    monkeypatch.setattr(key, "API_KEY", path)
     look = "cat /proc/[0-9]*/cmdline 2>/dev/null; stat -c ' mode %a' $2; echo owner $1"
     program(tmp_path / "programs" / "chown", f"{{ {look}; }} >{tmp_path}/seen")
     return path
+
+
+def kept(api_key: Path) -> Service:
+    """The service that has its key there."""
+    return replace(OLLAMA, api_key=api_key)
 
 
 def seen(api_key: Path) -> str:
@@ -57,10 +62,10 @@ def test_a_key_of_ones_own_is_refused_for_a_tree(tmp_path: Path) -> None:
 
 
 def test_the_unit_makes_a_key_only_where_there_is_none_and_before_the_server() -> None:
-    lines = key.key_unit().splitlines()
-    assert f"ConditionPathExists=!{places.API_KEY}" in lines
-    assert f"Before={places.UNIT}" in lines
-    assert f"RequiredBy={places.UNIT}" in lines
+    lines = key.key_unit(OLLAMA).splitlines()
+    assert f"ConditionPathExists=!{OLLAMA.api_key}" in lines
+    assert f"Before={OLLAMA.unit}" in lines
+    assert f"RequiredBy={OLLAMA.unit}" in lines
     (start,) = (line for line in lines if line.startswith("ExecStart="))
     assert start.count("'") == 2, "the shell gets one word"
     assert not set("%$\\") & set(start), "systemd would expand it"
@@ -70,7 +75,7 @@ def test_a_key_that_a_first_start_makes_is_another_one_on_each_board(api_key: Pa
     """What the unit of an image runs: 24 random bytes in base64, and nothing beside it."""
     made = []
     for _ in range(2):
-        subprocess.run(["sh", "-c", key.keep(key.random_key("/dev/random"))], check=True)
+        subprocess.run(["sh", "-c", key.keep(kept(api_key), key.random_key("/dev/random"))], check=True)
         made.append(api_key.read_text())
     assert [len(base64.b64decode(text)) for text in made] == [24, 24]
     assert made[0] != made[1]
@@ -97,7 +102,7 @@ def test_a_file_without_a_key_counts_as_none(tmp_path: Path, text: str, is_key: 
 def test_the_given_key_is_written_for_the_service_alone_and_shown_to_nobody(
     api_key: Path, there: KeyInfo | None
 ) -> None:
-    assert KnownHost(Snapshot(key=there)).does(key.api_key, SecretStr("sk-1"))
+    assert KnownHost(Snapshot(keys={OLLAMA.name: there})).does(key.api_key, kept(api_key), SecretStr("sk-1"))
     assert api_key.read_text() == "sk-1\n"
     assert api_key.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in api_key.parent.iterdir()] == ["api-key"]
@@ -106,14 +111,15 @@ def test_the_given_key_is_written_for_the_service_alone_and_shown_to_nobody(
 
 
 def test_a_key_is_made_on_a_board_that_has_none(api_key: Path) -> None:
-    assert KnownHost(Snapshot()).does(key.api_key, SecretStr("generate"))
+    assert KnownHost(Snapshot()).does(key.api_key, kept(api_key), SecretStr("generate"))
     assert len(base64.b64decode(api_key.read_text())) == 24
 
 
 def test_a_key_that_others_may_read_is_locked_away(api_key: Path) -> None:
     api_key.write_text("sk-1\n")
     api_key.chmod(0o644)
-    assert KnownHost(Snapshot(key=KeyInfo(GIVEN, "644", "root:ollama"))).does(key.api_key, SecretStr("sk-1"))
+    there = Snapshot(keys={OLLAMA.name: KeyInfo(GIVEN, "644", "root:ollama")})
+    assert KnownHost(there).does(key.api_key, kept(api_key), SecretStr("sk-1"))
     assert (api_key.read_text(), api_key.stat().st_mode & 0o777) == ("sk-1\n", 0o640)
     assert seen(api_key).endswith("owner root:ollama\n")
 
@@ -129,4 +135,4 @@ def test_a_key_that_others_may_read_is_locked_away(api_key: Path) -> None:
     ],
 )
 def test_a_key_that_is_right_stays(given: str, there: KeyInfo, changes: bool) -> None:
-    assert bool(KnownHost(Snapshot(key=there)).plans(key.api_key, SecretStr(given))) == changes
+    assert bool(KnownHost(Snapshot(keys={OLLAMA.name: there})).plans(key.api_key, OLLAMA, SecretStr(given))) == changes

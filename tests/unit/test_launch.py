@@ -7,22 +7,19 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.release import switch
-from deploy.onboard.release.releases import Release
 from deploy.onboard.server import bounds, launch
 from deploy.onboard.server.config import ConfigError
+from deploy.onboard.service import OLLAMA
 from tests.gguf_bytes import chat, gguf
-from tests.unit.onboard import Target, argument, command, config, models, target
+from tests.unit.onboard import Target, argument, command, config, models, operators, target
 
 __all__ = ["models", "target"]
 
 
 def find(wanted: dict[str, dict[str, Any]]) -> Path:
     """The model, for a release that brings none."""
-    release = Release(Path("/nonexistent"))
-    release.__dict__["manifest"] = {"model": None}
-    return launch.find_model(wanted["models"], release)
+    return launch.find_model(wanted["models"], operators(), OLLAMA)
 
 
 def test_the_only_model_is_served(models: Path) -> None:
@@ -65,12 +62,12 @@ def test_a_comma_does_not_make_two_names_of_one(models: Path) -> None:
 def test_what_an_operator_brings_is_judged_and_what_a_release_brings_was(target: Target) -> None:
     """An embedding model answers no completion."""
     content = gguf(chat("bert"))
-    (places.MODELS / "by hand.gguf").write_bytes(content)
+    (target.service.models / "by hand.gguf").write_bytes(content)
     brought = target.add("r1", content=content)
-    models = {"path": str(places.MODELS), "default_model": "m.gguf"}
-    assert launch.find_model(models, brought).name == "m.gguf"
+    models = {"path": str(target.service.models), "default_model": "m.gguf"}
+    assert launch.find_model(models, brought, target.service).name == "m.gguf"
     with pytest.raises(ConfigError, match=r"by hand\.gguf is an embedding model .*\(bert\)"):
-        launch.find_model(models | {"default_model": "by hand.gguf"}, brought)
+        launch.find_model(models | {"default_model": "by hand.gguf"}, brought, target.service)
 
 
 def test_a_file_that_the_account_may_not_read_is_said(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,22 +115,22 @@ def test_a_port_whose_last_connections_are_not_forgotten_yet_is_not_taken() -> N
         with socket.create_connection(("127.0.0.1", port)) as client:
             server.accept()[0].close()
             assert client.recv(1) == b""
-    launch.check_port({"host": "127.0.0.1", "port": port})
+    launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": port})
 
 
 def test_a_taken_port_is_said_to_be_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"server.port {port}: Address already in use"):
-            launch.check_port({"host": "127.0.0.1", "port": port})
-    launch.check_port({"host": "127.0.0.1", "port": port})
+            launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": port})
+    launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": port})
 
 
 def test_a_server_is_told_of_the_key_as_soon_as_there_is_one(models: Path, target: Target) -> None:
-    assert "--api-key-file" not in command(config(models))
-    places.API_KEY.parent.mkdir(parents=True, exist_ok=True)
-    places.API_KEY.write_text("# of the kitchen\nsk-1\n")
-    assert argument(command(config(models)), "--api-key-file") == str(places.API_KEY)
+    assert "--api-key-file" not in command(config(models), target.service)
+    target.service.api_key.parent.mkdir(parents=True, exist_ok=True)
+    target.service.api_key.write_text("# of the kitchen\nsk-1\n")
+    assert argument(command(config(models), target.service), "--api-key-file") == str(target.service.api_key)
 
 
 def test_an_address_that_is_not_there_yet_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,28 +141,28 @@ def test_an_address_that_is_not_there_yet_is_waited_for(capsys: pytest.CaptureFi
         raise Waited
 
     with pytest.raises(Waited):
-        launch.check_port({"host": "192.0.2.1", "port": 11434}, sleep)
+        launch.check_port(OLLAMA, {"host": "192.0.2.1", "port": 11434}, sleep)
     assert "waiting for the address 192.0.2.1" in capsys.readouterr().err
 
 
 def test_the_model_of_a_release_is_its_own_before_and_after_the_commit(target: Target) -> None:
     switch.switch(target.add("r1", content=b"GGUF one"))
     second = target.add("r2", content=b"GGUF two")
-    models = {"path": str(places.MODELS), "default_model": "m.gguf"}
-    assert launch.find_model(models, second).read_bytes() == b"GGUF two"
-    assert launch.find_model(models, Release(places.RELEASES / "r1")).read_bytes() == b"GGUF one"
-    (places.MODELS / "m.gguf").unlink()
-    (places.MODELS / "m.gguf").write_bytes(b"GGUF by hand")
-    assert launch.find_model(models, second).read_bytes() == b"GGUF two", "what was judged is what runs"
+    models = {"path": str(target.service.models), "default_model": "m.gguf"}
+    assert launch.find_model(models, second, target.service).read_bytes() == b"GGUF two"
+    assert launch.find_model(models, target.release("r1"), target.service).read_bytes() == b"GGUF one"
+    (target.service.models / "m.gguf").unlink()
+    (target.service.models / "m.gguf").write_bytes(b"GGUF by hand")
+    assert launch.find_model(models, second, target.service).read_bytes() == b"GGUF two", "what was judged is what runs"
 
 
 def test_a_config_that_names_the_model_of_the_release_before_is_refused_at_once(target: Target) -> None:
     """Kept from an operator's edit while the deploy brings another model: it would be gone after the commit."""
     switch.switch(target.add("r1", model="a.gguf"))
     second = target.add("r2", model="b.gguf", content=b"GGUF b")
-    models = {"path": str(places.MODELS), "default_model": "a.gguf"}
+    models = {"path": str(target.service.models), "default_model": "a.gguf"}
     with pytest.raises(ConfigError, match=r"default_model is a\.gguf: .* holds b\.gguf"):
-        launch.find_model(models, second)
+        launch.find_model(models, second, target.service)
 
 
 def test_a_port_that_is_roots_alone_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,4 +174,4 @@ def test_a_port_that_is_roots_alone_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(socket, "socket", Socket)
     with pytest.raises(ConfigError, match=r"server\.port 80: Permission denied; ports below 1024 are root's"):
-        launch.check_port({"host": "127.0.0.1", "port": 80})
+        launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": 80})

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import places
-from deploy.onboard.release.releases import current, strays
+from deploy.onboard.release.pruning import strays
+from deploy.onboard.release.releases import current
 from deploy.onboard.release.switch import commit, tidy
 from tests.unit.onboard import Target, target
 
 __all__ = ["target"]
 
 
-@pytest.mark.parametrize("name", ["ROOT", "MODELS"])
+@pytest.mark.parametrize("name", ["root", "models"])
 def test_a_folder_that_lies_on_another_disk_keeps_what_is_served(target: Target, tmp_path: Path, name: str) -> None:
-    moved: Path = getattr(places, name)
+    moved = target.places.root if name == "root" else target.service.models
     other = tmp_path / "other disk"
     if moved.exists():
         moved.rename(other)
@@ -25,7 +25,7 @@ def test_a_folder_that_lies_on_another_disk_keeps_what_is_served(target: Target,
     release = target.add("r00000000001")
     commit(release)
     tidy(release)
-    assert current() == release
-    assert strays(2) == []
+    assert current(target.places) == release
+    assert strays(target.places, 2) == []
     assert (release.folder / "m.gguf").read_bytes() == b"GGUF"
     assert (release.folder / "llama-server").exists()

@@ -7,10 +7,12 @@ import pytest
 from deploy.build.artifact import Build
 from deploy.cpu import named
 from deploy.hosts.snapshot import Snapshot
-from deploy.onboard.places import CURRENT, PROGRAMS, ROOT
+from deploy.onboard.places import PLACES, PROGRAMS
 from deploy.stages import llama
 from tests.unit.known_host import KnownHost, program, programs_here
 from tests.unit.test_plan import NOWHERE
+
+CURRENT, ROOT = PLACES.current, PLACES.root
 
 __all__ = ["programs_here"]
 

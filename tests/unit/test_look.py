@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import places
+from deploy.onboard.server.config import first_key
 from deploy.onboard.server.health import State, ask, look_at
 from deploy.vm.ports import free_ports
 from tests.unit.llama_server import Ports, ports, running
@@ -32,23 +32,24 @@ AGAIN = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "sig
     ],
 )
 def test_a_server_is_what_its_unit_and_its_answer_make_it(
-    ports: Ports, systemd: Systemd, facts: dict[str, str], manner: str, state: State
+    target: Target, ports: Ports, systemd: Systemd, facts: dict[str, str], manner: str, state: State
 ) -> None:
     """What answers while the unit is down is someone else's."""
     port = ports(manner) if manner else free_ports(1)[0]
-    assert look_at(facts, f"http://127.0.0.1:{port}").state is state
+    assert look_at(target.service, facts, f"http://127.0.0.1:{port}").state is state
 
 
-def test_a_server_that_ended_is_told_with_its_status_and_its_last_words(systemd: Systemd) -> None:
-    assert look_at(FAILED, "http://127.0.0.1:9").detail == (
-        f"{places.UNIT} is failed (failed), exit-code, status 78; its last lines: its last line"
+def test_a_server_that_ended_is_told_with_its_status_and_its_last_words(target: Target, systemd: Systemd) -> None:
+    assert look_at(target.service, FAILED, "http://127.0.0.1:9").detail == (
+        f"{target.service.unit} is failed (failed), exit-code, status 78; its last lines: its last line"
     )
 
 
 def test_a_server_that_asks_for_a_key_is_given_the_boards_own(target: Target, tmp_path: Path) -> None:
-    places.API_KEY.parent.mkdir(parents=True, exist_ok=True)
+    target.service.api_key.parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "servers").write_text("sk-1\n")
     with running(tmp_path, "well", "--api-key-file", str(tmp_path / "servers")) as port:
         for key, status in (("sk-1", 200), ("# none", 401), ("sk-2", 401)):
-            places.API_KEY.write_text(f"{key}\n")
-            assert ask(f"http://127.0.0.1:{port}", "/props")[0] == status
+            target.service.api_key.write_text(f"{key}\n")
+            own = first_key(target.service.api_key)
+            assert ask(f"http://127.0.0.1:{port}", "/props", key=own)[0] == status

@@ -16,6 +16,7 @@ from deploy.hosts.snapshot import Snapshot
 from deploy.models import fit
 from deploy.models.gguf_info import read
 from deploy.models.memory import Serving, estimate
+from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 from deploy.stages import model, service
 from tests.shapes import Shape, write
@@ -46,7 +47,7 @@ def room(settings: Settings, serving: Serving) -> KnownHost:
 
 def edited(settings: Settings, **sections: dict[str, Any]) -> bytes:
     """An operator's config.json."""
-    config = json.loads(settings.config_json)
+    config = json.loads(settings.config_json(OLLAMA))
     for section, changes in sections.items():
         config[section].update(changes)
     return json.dumps(config).encode()
@@ -100,27 +101,28 @@ def test_an_operators_edit_that_the_board_has_no_room_for_is_refused(settings: S
     """The server that runs was started before it."""
     large = edited(settings, models={"default_context_size": 4_000_000})
     with room(settings, Serving(2048, repack=True)).turn():
-        service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1})), CPU)
+        service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1}), OLLAMA), OLLAMA, CPU)
         with pytest.raises(
             BoardllamaError, match=r"config\.json was edited there: x\.gguf needs .*config_conflict=overwrite"
         ):
-            service.check_edited(settings.edited(large), CPU)
+            service.check_edited(settings.edited(large, OLLAMA), OLLAMA, CPU)
 
 
 def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(settings: Settings) -> None:
     """To say that it is served without, and not to do it, would be the end of the server."""
     with room(settings, Serving(2048, repack=False)).turn():
         with pytest.raises(BoardllamaError, match=r"set inference\.repack to false in it"):
-            service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1})), CPU)
-        service.check_edited(settings.edited(edited(settings, inference={"repack": False})), CPU)
+            warmer = edited(settings, inference={"temperature": 0.1})
+            service.check_edited(settings.edited(warmer, OLLAMA), OLLAMA, CPU)
+        service.check_edited(settings.edited(edited(settings, inference={"repack": False}), OLLAMA), OLLAMA, CPU)
 
 
 def test_an_operators_own_model_is_not_measured_by_the_size_of_ours(settings: Settings) -> None:
     other = edited(settings, models={"default_model": "mine.gguf", "default_context_size": 4_000_000})
-    assert settings.edited(other) is None
+    assert settings.edited(other, OLLAMA) is None
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"models": {"context": 1}}'])
 def test_an_edited_file_that_is_wrong_is_the_targets_to_refuse(settings: Settings, text: bytes) -> None:
-    assert settings.edited(text) is None
-    service.check_edited(None, CPU)
+    assert settings.edited(text, OLLAMA) is None
+    service.check_edited(None, OLLAMA, CPU)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import places
+from deploy.onboard.places import below
 from deploy.onboard.server import launch, mounts
 from deploy.onboard.server.config import ConfigError
 from deploy.onboard.server.mounts import await_disk, lacking, mount_unit, out_of_reach, unescaped
+from deploy.onboard.service import OLLAMA, Service
 from tests.unit.onboard import Target, target
 
 __all__ = ["target"]
@@ -117,13 +118,15 @@ def test_fstab_may_name_the_place_by_a_link(machine: Machine, tmp_path: Path) ->
 
 def test_the_store_of_the_models_may_lead_to_the_disk(machine: Machine, target: Target) -> None:
     release = target.add("r1")
-    models = {"path": str(places.MODELS), "default_model": "m.gguf"}
-    places.MODEL_STORE.rename(machine.usb / "store")
-    places.MODEL_STORE.symlink_to(machine.usb / "store")
-    assert next(filter(None, map(lacking, launch.ways(models, release))), None) is None
+    models = {"path": str(target.service.models), "default_model": "m.gguf"}
+    target.service.model_store.rename(machine.usb / "store")
+    target.service.model_store.symlink_to(machine.usb / "store")
+    assert next(filter(None, map(lacking, launch.ways(models, release, target.service))), None) is None
     machine.tell()
-    assert next(filter(None, map(lacking, launch.ways(models, release))), None) == machine.usb
-    assert lacking(launch.ways({**models, "default_model": "theirs.gguf"}, release)[0]) is None, "it is not needed"
+    assert next(filter(None, map(lacking, launch.ways(models, release, target.service))), None) == machine.usb
+    assert lacking(launch.ways({**models, "default_model": "theirs.gguf"}, release, target.service)[0]) is None, (
+        "it is not needed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,32 +168,38 @@ def test_a_folder_that_holds_no_model_is_not_waited_for(machine: Machine) -> Non
     def read() -> object:
         raise ConfigError("holds no *.gguf")
 
-    assert await_disk(lambda: [machine.usb], read)
+    assert await_disk(OLLAMA, lambda: [machine.usb], read)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """One whose runtime folder systemd has made."""
+    made = below(tmp_path, OLLAMA)
+    made.runtime.mkdir(parents=True)
+    return made
 
 
 def test_it_goes_on_when_the_disk_comes_and_says_once_what_it_waits_for(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    machine: Machine, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(places, "AWAITED", tmp_path / "awaited")
     machine.tell()
     seconds: list[str] = []
 
     def sleep(_: float) -> None:
-        seconds.append(places.AWAITED.read_text())
+        seconds.append(service.awaited.read_text())
         if len(seconds) == 3:
             machine.mount()
 
-    assert await_disk(lambda: [machine.usb], dict, sleep)
+    assert await_disk(service, lambda: [machine.usb], dict, sleep)
     reason = f"waiting for the disk of {machine.usb}: nothing is mounted on {machine.usb}"
     assert seconds == [reason] * 3
     assert capsys.readouterr().err == f"ollama-cpp-server: {reason}\n"
-    assert not places.AWAITED.exists()
+    assert not service.awaited.exists()
 
 
 def test_a_start_ends_after_a_while_so_that_the_next_one_has_systemd_mount_it(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    machine: Machine, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "AWAITED", tmp_path / "awaited")
     monkeypatch.setattr(mounts, "WAIT_SECONDS", -1.0)
     machine.tell()
-    assert not await_disk(lambda: [machine.usb], dict)
+    assert not await_disk(service, lambda: [machine.usb], dict)

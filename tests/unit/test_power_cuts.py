@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.identity import first_boot
 from deploy.onboard.identity.boardllama_txt import FILE
 from deploy.onboard.identity.partition import COPY, sealed
@@ -37,7 +36,7 @@ def test_a_power_cut_between_any_two_writes_is_mended_by_the_next_boot(
             shutil.rmtree(path)
         (tmp_path / "etc").mkdir()
         board.card.folder.mkdir()
-        places.HOSTNAME.write_text("boardllama\n")
+        board.places.hostname.write_text("boardllama\n")
         board.insert(text)
         with pytest.raises(PowerCut):
             board.boot(cut)
@@ -69,8 +68,8 @@ def test_an_empty_file_takes_nothing_away(board: Board) -> None:
     """It is what a card that was pulled out, or whose power went, may hold."""
     board.insert(TEXT)
     board.boot()
-    keys = places.AUTHORIZED_KEYS.read_text()
+    keys = board.places.authorized_keys.read_text()
     for nothing in ("", "\n \n"):
         board.insert(nothing)
         board.boot()
-        assert keys and places.AUTHORIZED_KEYS.read_text() == keys
+        assert keys and board.places.authorized_keys.read_text() == keys

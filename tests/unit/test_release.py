@@ -5,17 +5,22 @@ import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.build.artifact import Build, FileEntry, Manifest, Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import named
-from deploy.hosts.release import Release, build_folder, programs, stored_model
-from deploy.onboard import places
+from deploy.hosts.release import Release, Served, build_folder, programs, stored_model
+from deploy.hosts.release_manifest import Policy
+from deploy.onboard.places import PLACES, PROGRAMS, below
+from deploy.onboard.release.pruning import keep
 from deploy.onboard.release.releases import Release as OnTarget
-from deploy.onboard.release.switch import keep
+from deploy.onboard.service import OLLAMA, Service
+from tests.services import second_service
 
+SECOND = second_service(OLLAMA)
 NOON, LATER = "2026-11-22T12:00:00+00:00", "2026-11-22T13:00:00+00:00"
 
 
@@ -24,18 +29,30 @@ def release(tmp_path: Path) -> Release:
     """One with a model and nothing edited."""
     source = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
     build = Build(source, named("cortex-a76"))
-    files = {name: FileEntry(sha256="ab" * 32, size=10) for name in places.PROGRAMS}
+    files = {name: FileEntry(sha256="ab" * 32, size=10) for name in PROGRAMS}
     proof = Proof(glibc="2.28", instructions={}, version="1", ran_on="max")
     artifact = Manifest(name="cortex-a76-1", key="k", inputs={}, build_info="b0-1", files=files, proof=proof)
     return Release(
         build=build,
         artifact=artifact,
-        model=stored_model(tmp_path / "m.gguf", "m.gguf", "cd" * 32, 5),
-        wanted={places.CONFIG: b"{}", places.PUBLIC_UNIT: b"[Unit]"},
-        kept={},
+        served=(served(),),
         pins={"llama.cpp": "x"},
-        policy={"min_tokens_per_second": 0, "releases_kept": 3},
+        policy=Policy(min_tokens_per_second=0, releases_kept=3),
+        places=below(tmp_path, PLACES),
     )
+
+
+def served(service: Service = OLLAMA, **changes: Any) -> Served:
+    """A service with a model and nothing edited, but for `changes`."""
+    model = stored_model(service, Path("/x/m.gguf"), "m.gguf", "cd" * 32, 5)
+    return replace(
+        Served(service, model, {service.config: b"{}", service.public_unit(PLACES): b"[Unit]"}, {}), **changes
+    )
+
+
+def serving(release: Release, *services: Served) -> Release:
+    """The same release with other services."""
+    return replace(release, served=services)
 
 
 def test_the_same_wishes_are_the_same_release_at_any_time(release: Release) -> None:
@@ -50,23 +67,26 @@ def test_an_id_is_never_taken_for_a_number(release: Release) -> None:
 
 
 def test_whatever_is_served_differently_is_another_release(release: Release) -> None:
-    model = stored_model(Path("/x/m.gguf"), "m.gguf", "ef" * 32, 5)
+    wanted = served().wanted
     others = [
-        replace(release, model=model),
-        replace(release, wanted=release.wanted | {places.CONFIG: b"{ }"}),
-        replace(release, kept={places.CONFIG: b"mine"}),
-        replace(release, policy={"min_tokens_per_second": 1, "releases_kept": 3}),
+        serving(release, served(model=stored_model(OLLAMA, Path("/x/m.gguf"), "m.gguf", "ef" * 32, 5))),
+        serving(release, served(wanted=wanted | {OLLAMA.config: b"{ }"})),
+        serving(release, served(kept={OLLAMA.config: b"mine"})),
+        serving(release, served(replace(OLLAMA, folder="chat"))),
+        serving(release, served(), served(SECOND)),
+        replace(release, policy=Policy(min_tokens_per_second=1, releases_kept=3)),
     ]
-    assert len({one.id for one in (release, *others)}) == 5
+    assert len({one.id for one in (release, *others)}) == 7
 
 
 def test_what_is_only_wanted_and_not_served_changes_no_id(release: Release) -> None:
-    edited = replace(release, kept={places.CONFIG: b"mine"})
-    assert replace(edited, wanted=release.wanted | {places.CONFIG: b"newer"}).id == edited.id
+    edited = served(kept={OLLAMA.config: b"mine"})
+    newer = replace(edited, wanted=edited.wanted | {OLLAMA.config: b"newer"})
+    assert serving(release, newer).id == serving(release, edited).id
 
 
 def test_an_edit_is_in_the_release_and_what_was_deployed_beside_it(release: Release) -> None:
-    files = replace(release, kept={places.CONFIG: b"mine"}).files(NOON)
+    files = serving(release, served(kept={OLLAMA.config: b"mine"})).files(NOON)
     assert (files["config.json"], files["pristine/config.json"]) == (b"mine", b"{}")
 
 
@@ -78,11 +98,11 @@ def test_binaries_lie_under_their_content_whatever_they_are_called(release: Rele
 def test_the_archive_is_the_release_that_the_target_reads(release: Release, tmp_path: Path) -> None:
     folder = tmp_path / "releases" / release.id
     with tarfile.open(fileobj=io.BytesIO(release.archive(NOON))) as archive:
-        assert {member.name for member in archive} == set(release.contents(NOON))
+        assert {member.name for member in archive} == set(release.held(NOON))
         archive.extractall(folder, filter="tar")
     read = OnTarget(folder)
-    assert (read.id, read.model, keep(read)) == (release.id, "m.gguf", 3)
+    assert (read.id, read.services, read.model(OLLAMA), keep(read)) == (release.id, (OLLAMA,), "m.gguf", 3)
     assert read.manifest["created"] == NOON
     assert (folder / "boardllama").stat().st_mode & 0o111
-    assert {path.name for path in folder.iterdir() if path.is_symlink()} == {*places.PROGRAMS, "m.gguf"}
+    assert {path.name for path in folder.iterdir() if path.is_symlink()} == {*PROGRAMS, "m.gguf"}
     assert set(read.manifest["programs"]) == set(programs())

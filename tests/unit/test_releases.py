@@ -2,8 +2,7 @@
 
 import pytest
 
-from deploy.onboard import places
-from deploy.onboard.release import releases, switch
+from deploy.onboard.release import pruning, releases, switch
 from tests.unit.onboard import Target, target
 from tests.unit.test_switch import states
 
@@ -14,7 +13,7 @@ def test_two_models_of_one_name_do_not_touch_each_other(target: Target) -> None:
     first = target.add("r1", content=b"GGUF one")
     switch.switch(first)
     switch.switch(target.add("r2", content=b"GGUF two"))
-    public = places.MODELS / "m.gguf"
+    public = target.service.models / "m.gguf"
     assert public.read_bytes() == b"GGUF two"
     switch.switch(first)
     assert public.read_bytes() == b"GGUF one"
@@ -23,45 +22,45 @@ def test_two_models_of_one_name_do_not_touch_each_other(target: Target) -> None:
 def test_a_model_that_two_releases_share_is_stored_once_and_outlives_either(target: Target) -> None:
     for name in ("r1", "r2", "r3"):
         switch.switch(target.add(name))
-    assert len(list(places.MODEL_STORE.iterdir())) == 1
+    assert len(list(target.service.model_store.iterdir())) == 1
     switch.switch(target.add("r4", model="n.gguf", content=b"GGUF other"))
     switch.switch(target.add("r5", model="n.gguf", content=b"GGUF other"))
-    assert [path.name for path in places.MODELS.glob("*.gguf")] == ["n.gguf"]
-    assert len(list(places.MODEL_STORE.iterdir())) == 1
+    assert [path.name for path in target.service.models.glob("*.gguf")] == ["n.gguf"]
+    assert len(list(target.service.model_store.iterdir())) == 1
 
 
 def test_pruning_never_removes_what_runs(target: Target) -> None:
     switch.switch(target.add("r1"))
-    places.STARTED.parent.mkdir(parents=True)
-    places.STARTED.write_text("127.0.0.1 11434\nrelease r1\n")
+    target.service.started.parent.mkdir(parents=True)
+    target.service.started.write_text("127.0.0.1 11434\nrelease r1\n")
     for name in ("r2", "r3", "r4"):
         switch.switch(target.add(name))
-    assert set(states()) == {"r1", "r3", "r4"}
+    assert set(states(target)) == {"r1", "r3", "r4"}
 
 
 def test_a_release_under_trial_is_never_pruned_and_half_a_release_always(target: Target) -> None:
     switch.switch(target.add("r1"))
     second, third = target.add("r2"), target.add("r3")
-    half = places.RELEASES / ".r4.new"
+    half = target.places.releases / ".r4.new"
     half.mkdir()
-    places.TRIAL.write_text(second.trial_unit())
-    assert states() == {"r1": "current", "r2": "trial", "r3": "prepared"}
-    assert set(releases.prune(2)) == {third.folder, half, places.BUILDS / "build-r3"}
+    target.trial.write_text(second.trial_unit(target.service))
+    assert states(target) == {"r1": "current", "r2": "trial", "r3": "prepared"}
+    assert set(pruning.prune(target.places, 2)) == {third.folder, half, target.places.builds / "build-r3"}
     assert second.folder.exists() and (second.folder / "llama-server").exists()
 
 
 def test_a_release_is_found_by_what_only_its_name_begins_with(target: Target) -> None:
     for name in ("ra1", "ra2", "rb1"):
         target.add(name)
-    assert releases.find("rb").id == "rb1"
+    assert releases.find("rb", target.places).id == "rb1"
     for name in ("ra", "rc", ""):
         with pytest.raises(LookupError, match="there are ra1, ra2, rb1"):
-            releases.find(name)
+            releases.find(name, target.places)
 
 
 def test_a_model_that_an_operator_linked_from_elsewhere_is_not_ours_to_remove(target: Target) -> None:
     """Also while its disk is away."""
-    link = places.MODELS / "theirs.gguf"
+    link = target.service.models / "theirs.gguf"
     link.symlink_to("/mnt/away/theirs.gguf")
     switch.switch(target.add("r1"))
     switch.switch(target.add("r2", model="n.gguf", content=b"GGUF other"))
@@ -71,8 +70,8 @@ def test_a_model_that_an_operator_linked_from_elsewhere_is_not_ours_to_remove(ta
 @pytest.mark.parametrize("elsewhere", ["builds/build-r1", "releases/r0", "releases", "releases/r1/onboard"])
 def test_a_link_that_leads_elsewhere_names_no_release(target: Target, elsewhere: str) -> None:
     (target.add("r1").folder / "onboard").mkdir()
-    places.CURRENT.symlink_to("releases/r1")
-    assert releases.current() == releases.find("r1")
-    places.CURRENT.unlink()
-    places.CURRENT.symlink_to(elsewhere)
-    assert releases.current() is None
+    target.places.current.symlink_to("releases/r1")
+    assert releases.current(target.places) == releases.find("r1", target.places)
+    target.places.current.unlink()
+    target.places.current.symlink_to(elsewhere)
+    assert releases.current(target.places) is None

@@ -11,8 +11,10 @@ from pyinfra.connectors.local import LocalConnector
 from deploy.hosts import remote
 from deploy.hosts.record import record_of
 from deploy.hosts.remote import Talk
-from deploy.onboard.places import VERDICT
+from deploy.onboard.places import PLACES
 from deploy.stages import activate
+
+VERDICT = PLACES.verdict
 
 
 def test_a_command_that_does_not_end_after_its_bytes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

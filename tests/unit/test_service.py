@@ -6,18 +6,20 @@ import pytest
 
 from deploy.build.artifact import Build
 from deploy.cpu import named
-from deploy.hosts import release as releases
 from deploy.hosts.facts import ReleaseFiles, Text
 from deploy.hosts.release import Release
 from deploy.hosts.remote import Remote
 from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
 from deploy.hosts.store import BigFile
-from deploy.onboard.places import CONFIG, PUBLIC_UNIT
+from deploy.onboard.places import PLACES
+from deploy.onboard.service import OLLAMA
 from deploy.stages import service
 from tests.unit.known_host import KnownHost
 from tests.unit.test_plan import NOWHERE, prepare
 from tests.unit.test_release import NOON, release
 from tests.unit.test_settings import told
+
+CONFIG, PUBLIC_UNIT = OLLAMA.config, OLLAMA.public_unit(PLACES)
 
 __all__ = ["release"]
 
@@ -27,10 +29,10 @@ WANTED = {CONFIG: b'{"new": 1}', PUBLIC_UNIT: b"[Unit]\nDescription=new\n"}
 def edits(there: dict[Path, bytes], deployed: dict[Path, bytes]) -> dict[Path, bytes]:
     """What is taken over from a board that has these files, where a release wrote those."""
     held = {str(path): content for path, content in there.items()}
-    held |= {pristine_of(path): content for path, content in deployed.items()}
+    held |= {pristine_of(OLLAMA, path): content for path, content in deployed.items()}
     host = KnownHost(Snapshot(texts={path: Text(content, 0o644, "root:root") for path, content in held.items()}))
     with host.turn():
-        return service.edits(WANTED)
+        return service.edits(OLLAMA, WANTED)
 
 
 @pytest.mark.parametrize("path", WANTED, ids=lambda path: path.name)
@@ -53,7 +55,7 @@ def test_a_unit_from_before_the_first_release_is_no_edit_of_ours() -> None:
 def unit(model_size: int | None = None, **changes: object) -> dict[str, str]:
     """The lines of the unit for a model of so many bytes; None: the operator brings one."""
     model = None if model_size is None else BigFile(Path("m.gguf"), "/m.gguf", "ab" * 32, model_size)
-    text = service.wanted_files(told(model="smoke" if model else None, **changes), model)[PUBLIC_UNIT].decode()
+    text = service.wanted_files(told(model="smoke" if model else None, **changes), OLLAMA, model)[PUBLIC_UNIT].decode()
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
 
 
@@ -76,10 +78,8 @@ def test_only_the_named_networks_are_let_in() -> None:
 
 
 @pytest.fixture
-def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
-    """A board whose releases lie in `tmp_path`."""
-    for module in (releases, service):
-        monkeypatch.setattr(module, "RELEASES", tmp_path / "releases")
+def remote() -> Remote:
+    """A board whose releases lie where `release` says."""
     return KnownHost(Snapshot()).remote
 
 
@@ -91,7 +91,7 @@ def found(remote: Remote, release: Release) -> dict[str, str]:
 
 def test_a_release_comes_whole_and_nothing_else_with_it(remote: Remote, release: Release) -> None:
     service.write_release(remote, release, NOON)
-    assert found(remote, release) == release.contents(NOON) | {"created": NOON}
+    assert found(remote, release) == release.held(NOON) | {"created": NOON}
     assert [path.name for path in Path(release.folder).parent.iterdir()] == [release.id]
 
 
@@ -106,7 +106,7 @@ def test_a_damaged_release_is_mended_and_keeps_what_the_target_noted_in_it(remot
     rest.mkdir()
     (rest / "half").touch()
     service.write_release(remote, release, NOON)
-    assert found(remote, release) == release.contents(NOON) | {"created": NOON}
+    assert found(remote, release) == release.held(NOON) | {"created": NOON}
     assert (folder / "previous").readlink() == Path("../r0")
     assert not (folder / "half").exists() and not rest.exists()
 
@@ -123,7 +123,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 EDITED = Snapshot(
     texts={
         str(CONFIG): Text(b'{"server": {"port": 80}}', 0o644, "root:root"),
-        pristine_of(CONFIG): Text(b"{}", 0o644, "root:root"),
+        pristine_of(OLLAMA, CONFIG): Text(b"{}", 0o644, "root:root"),
     }
 )
 
@@ -133,7 +133,7 @@ def test_a_board_is_brought_what_it_lacks_of_its_release_and_nothing_when_all_is
     assert len(host.plans(service.prepare, settings, build)) == 1
     release = service.prepared(host.host)
     assert release
-    there = release.contents(NOON) | {"created": NOON, "judged": "a note of the target's own"}
+    there = release.held(NOON) | {"created": NOON, "judged": "a note of the target's own"}
     memory_of(host.host).releases[release.id] = ReleaseThere(files=there)
     assert host.plans(service.prepare, settings, build) == []
     for name in ("config.json", "onboard/release/gate.py", "manifest.json"):
@@ -146,7 +146,7 @@ def test_an_edit_wins_until_its_operator_says_otherwise(build: Build, conflict: 
     host = KnownHost(EDITED, "@fake/board")
     host.plans(service.prepare, told(model=None, config_conflict=conflict), build)
     release = service.prepared(host.host)
-    assert release and list(release.kept) == kept
+    assert release and [list(served.kept) for served in release.served] == [kept]
 
 
 def test_a_board_whose_build_is_gone_is_not_switched_to_what_was_prepared_before(build: Build) -> None:

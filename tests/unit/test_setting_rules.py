@@ -14,6 +14,7 @@ from deploy.build.compile import job_files
 from deploy.cpu import named
 from deploy.errors import BoardllamaError, shown, without_login
 from deploy.onboard.server import config
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO, cache_dir, user_path
 from deploy.setting_rules import RULES
 from deploy.settings import Settings, SettingsError
@@ -91,13 +92,13 @@ def test_a_hostile_text_is_one_line_or_nothing_but_a_value(name: str, tmp_path: 
 
 def harmless(settings: Settings, folder: Path) -> None:
     """The files that come of them have as many lines as those of the defaults, and a shell reads values alone."""
-    unit, plain = (wanted_files(each, None) for each in (settings, told(model=None)))
+    unit, plain = (wanted_files(each, OLLAMA, None) for each in (settings, told(model=None)))
     for path, text in unit.items():
         assert len(text.splitlines()) == len(plain[path].splitlines()), text
         assert not {"reboot", "rm -rf"} & set(
             shlex.split(text.decode(), comments=True) if path.suffix != ".json" else []
         )
-    assert config.problems(json.loads(settings.config_json), keyed=True) == []
+    assert config.problems(json.loads(settings.config_json(OLLAMA)), OLLAMA, keyed=True) == []
     if settings.llama_source != "path":
         told_shell = job_files(Build(settings.source, named("generic")))["job.sh"]
         if (folder / "job.sh").exists() and (folder / "job.sh").read_bytes() == told_shell:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard.server import config as rules
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from deploy.settings import Settings, SettingsError, settings_from
 
@@ -44,17 +45,17 @@ def test_every_setting_has_its_default_in_one_place() -> None:
 
 
 def test_config_json_has_the_shape_of_the_reference_and_the_launcher_takes_it() -> None:
-    config = json.loads(told(context_size=1024, threads=3).config_json)
+    config = json.loads(told(context_size=1024, threads=3).config_json(OLLAMA))
     assert {section: set(keys) for section, keys in rules.KEYS.items()} == {
         section: set(keys) for section, keys in config.items()
     }
     assert config["models"]["default_context_size"] == 1024
     assert config["models"]["default_threads"] == 3
-    assert rules.problems(config, keyed=False) == []
+    assert rules.problems(config, OLLAMA, keyed=False) == []
 
 
 def test_the_defaults_of_the_launcher_and_of_the_settings_agree() -> None:
-    assert json.loads(told(model=None).config_json) == rules.with_defaults({})
+    assert json.loads(told(model=None).config_json(OLLAMA)) == rules.with_defaults({}, OLLAMA)
 
 
 @pytest.mark.parametrize(
@@ -102,14 +103,14 @@ def test_what_belongs_to_pyinfra_is_not_ours_to_refuse() -> None:
 def test_a_key_is_never_shown() -> None:
     settings = told(api_key="very-secret-key", server_host="0.0.0.0")
     assert "very-secret" not in repr(settings)
-    assert "very-secret" not in settings.config_json
+    assert "very-secret" not in settings.config_json(OLLAMA)
     assert "very-secret" not in refused(api_key="very-secret key")
 
 
 @pytest.mark.parametrize("name", ["it's a model; rm -rf.gguf", 'two "quotes".gguf', "$(reboot).gguf"])
 def test_a_model_path_may_hold_what_a_shell_would_act_on(name: str) -> None:
     settings = told(model="path", model_path=f"/models/{name}")
-    assert json.loads(settings.config_json)["models"]["default_model"] == name
+    assert json.loads(settings.config_json(OLLAMA))["models"]["default_model"] == name
 
 
 def test_a_newline_in_a_model_path_is_refused() -> None:

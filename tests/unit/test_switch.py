@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.release import check, gate, releases, switch
 from deploy.onboard.release.check import CheckError
 from deploy.onboard.release.releases import Release, current, table
@@ -16,30 +15,30 @@ from tests.unit.systemd import Systemd, systemd
 __all__ = ["systemd", "target"]
 
 
-def verdict() -> Any:
+def verdict(target: Target) -> Any:
     """What whoever asked for the switch reads."""
-    return json.loads(places.VERDICT.read_text())
+    return json.loads(target.places.verdict.read_text())
 
 
-def states() -> dict[str, str]:
+def states(target: Target) -> dict[str, str]:
     """Id → state."""
-    return {row["id"]: row["state"] for row in table()}
+    return {row["id"]: row["state"] for row in table(target.places)}
 
 
 def test_the_first_release_is_committed(target: Target) -> None:
     assert switch.switch(target.add("r1")) is Outcome.COMMITTED
     assert consistent(target) == "r1"
-    assert states() == {"r1": "current"}
-    assert places.ENABLED.readlink() == places.PUBLIC_UNIT, "and serves after each boot"
-    assert places.DOCTOR.resolve() == (places.PUBLIC_BIN / "boardllama").resolve()
+    assert states(target) == {"r1": "current"}
+    assert target.service.enabled(target.places).readlink() == target.public_unit, "and serves after each boot"
+    assert target.places.doctor.resolve() == (target.places.public_bin / "boardllama").resolve()
 
 
 def test_a_good_release_takes_over_and_the_one_before_is_kept(target: Target) -> None:
     for name in ("r1", "r2", "r3"):
         assert switch.switch(target.add(name)) is Outcome.COMMITTED
     assert consistent(target) == "r3"
-    assert states() == {"r3": "current", "r2": "previous"}
-    assert {path.name for path in places.BUILDS.iterdir()} == {"build-r3", "build-r2"}
+    assert states(target) == {"r3": "current", "r2": "previous"}
+    assert {path.name for path in target.places.builds.iterdir()} == {"build-r3", "build-r2"}
 
 
 def test_a_bad_release_is_taken_back_and_both_facts_are_told(target: Target) -> None:
@@ -48,11 +47,11 @@ def test_a_bad_release_is_taken_back_and_both_facts_are_told(target: Target) -> 
     assert switch.switch(target.add("r2")) is Outcome.BACK
     assert consistent(target) == "r1"
     assert target.judged == ["r1", "r2", "r1"], "the one that came back is judged too"
-    said = verdict()["reason"]
+    said = verdict(target)["reason"]
     assert "it answers 503" in said
     assert "its last line" in said
     assert "r1 serves again" in said
-    assert states() == {"r1": "current", "r2": "rejected: it answers 503"}
+    assert states(target) == {"r1": "current", "r2": "rejected: it answers 503"}
 
 
 def test_a_rejected_release_may_be_tried_again(target: Target) -> None:
@@ -63,23 +62,23 @@ def test_a_rejected_release_may_be_tried_again(target: Target) -> None:
     target.bad = set()
     assert switch.switch(second) is Outcome.COMMITTED
     assert second.rejected is None
-    assert states() == {"r2": "current", "r1": "previous"}
+    assert states(target) == {"r2": "current", "r1": "previous"}
 
 
 def test_when_the_old_one_is_not_healthy_either_that_is_told(target: Target) -> None:
     switch.switch(target.add("r1"))
     target.bad = {"r1", "r2"}
     assert switch.switch(target.add("r2")) is Outcome.STRANDED
-    assert "r1: it answers 503" in verdict()["reason"]
+    assert "r1: it answers 503" in verdict(target)["reason"]
     assert target.judged == ["r1", "r2", "r1"], "nothing was edited that could be undone"
 
 
 def test_a_bad_first_release_leaves_nothing_served(target: Target) -> None:
     target.bad = {"r1"}
     assert switch.switch(target.add("r1")) is Outcome.BACK
-    assert verdict()["reason"].endswith("; no release was served before, and none is now")
-    assert current() is None
-    assert not places.TRIAL.exists()
+    assert verdict(target)["reason"].endswith("; no release was served before, and none is now")
+    assert current(target.places) is None
+    assert not target.trial.exists()
 
 
 def test_a_release_that_is_refused_is_never_tried(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +90,7 @@ def test_a_release_that_is_refused_is_never_tried(target: Target, monkeypatch: p
     monkeypatch.setattr(switch, "check", refuse)
     assert switch.switch(target.add("r2")) is Outcome.REFUSED
     assert target.judged == ["r1"]
-    assert verdict()["reason"] == "one byte differs"
+    assert verdict(target)["reason"] == "one byte differs"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,7 @@ def test_whatever_is_wrong_with_a_release_before_its_trial_refuses_it(
     second = target.add("r2")
     (second.folder / name).write_text(text)
     assert switch.switch(second) is Outcome.REFUSED
-    assert name in verdict()["reason"]
+    assert name in verdict(target)["reason"]
     assert consistent(target) == "r1"
 
 
@@ -117,14 +116,14 @@ def test_going_back_and_forth_keeps_both(target: Target) -> None:
     for release in (second, first, second, first):
         switch.switch(release)
         assert consistent(target) == release.id
-    assert states() == {"r1": "current", "r2": "previous"}
+    assert states(target) == {"r1": "current", "r2": "previous"}
 
 
 def test_a_rollback_shortens_no_history(target: Target) -> None:
     for name in ("r1", "r2", "r3"):
         switch.switch(target.add(name, keep=3))
-    switch.switch(Release(places.RELEASES / "r2"))
-    assert [release.id for release in releases.lineage()] == ["r2", "r3", "r1"]
+    switch.switch(target.release("r2"))
+    assert [release.id for release in releases.lineage(target.places)] == ["r2", "r3", "r1"]
 
 
 @pytest.mark.parametrize("failing", ["adopt", "commit"])
@@ -138,7 +137,7 @@ def test_a_disk_that_is_full_in_the_middle_ends_with_the_old_release(
 
     monkeypatch.setattr(switch, failing, full)
     assert switch.switch(target.add("r2")) is Outcome.BACK
-    assert "No space left" in verdict()["reason"]
+    assert "No space left" in verdict(target)["reason"]
     assert consistent(target) == "r1"
 
 
@@ -159,14 +158,14 @@ def test_a_disk_that_is_full_before_a_model_is_brought_is_told(target: Target, m
 
     monkeypatch.setattr(switch, "link", full)
     assert switch.switch(target.add("r1", model=None)) is Outcome.REFUSED
-    assert "No space left" in verdict()["reason"]
+    assert "No space left" in verdict(target)["reason"]
 
 
 def test_a_model_that_the_operator_brings_is_waited_for(target: Target) -> None:
     assert switch.switch(target.add("r1", model=None)) is Outcome.WAITING
     assert target.judged == []
-    (places.MODELS / "mine.gguf").write_bytes(b"GGUF")
-    assert switch.switch(Release(places.RELEASES / "r1")) is Outcome.SERVING
+    (target.service.models / "mine.gguf").write_bytes(b"GGUF")
+    assert switch.switch(target.release("r1")) is Outcome.SERVING
     assert target.judged == ["r1"]
 
 
@@ -174,11 +173,11 @@ def test_what_is_committed_again_still_follows_on_the_release_before_it(target: 
     """As each deploy does while the operator's model is waited for: to lead to itself would be the end of the line."""
     switch.switch(target.add("r1"))
     second = target.add("r2", model=None)
-    (places.MODELS / "m.gguf").unlink()
+    (target.service.models / "m.gguf").unlink()
     for _ in range(2):
         assert switch.switch(second) is Outcome.WAITING
-    assert [release.id for release in releases.lineage()] == ["r2", "r1"]
-    assert states() == {"r2": "current", "r1": "previous"}
+    assert [release.id for release in releases.lineage(target.places)] == ["r2", "r1"]
+    assert states(target) == {"r2": "current", "r1": "previous"}
 
 
 def test_a_server_that_stood_there_before_a_bad_first_release_runs_again(
@@ -188,11 +187,11 @@ def test_a_server_that_stood_there_before_a_bad_first_release_runs_again(
     target.bad = {"r1"}
     release = target.add("r1")
     assert switch.switch(release) is Outcome.BACK
-    assert systemd.asked[-1] == f"stop {places.UNIT}", "nothing stood there"
-    places.PUBLIC_UNIT.write_text("ExecStart=/opt/theirs/boardllama launch\n")
+    assert systemd.asked[-1] == f"stop {target.service.unit}", "nothing stood there"
+    target.public_unit.write_text("ExecStart=/opt/theirs/boardllama launch\n")
     assert switch.switch(release) is Outcome.BACK
-    assert systemd.asked[-2:] == ["daemon-reload", f"restart {places.UNIT}"]
-    assert systemd.loaded == places.PUBLIC_UNIT.read_text()
+    assert systemd.asked[-2:] == ["daemon-reload", f"restart {target.service.unit}"]
+    assert systemd.loaded == target.public_unit.read_text()
 
 
 def test_after_a_commit_systemd_knows_the_unit_that_a_boot_would_start(
@@ -200,18 +199,17 @@ def test_after_a_commit_systemd_knows_the_unit_that_a_boot_would_start(
 ) -> None:
     """The one of the trial would go on leading to its own release when `current` leads elsewhere."""
     monkeypatch.setattr(switch, "systemctl", gate.systemctl)
-    monkeypatch.setattr(switch, "SYSTEMD", places.TRIAL.parent)
     assert switch.switch(target.add("r1")) is Outcome.COMMITTED
-    assert systemd.loaded == places.PUBLIC_UNIT.read_text()
+    assert systemd.loaded == target.public_unit.read_text()
 
 
 def test_a_switch_that_was_cut_after_its_commit_is_ended_by_the_next(target: Target) -> None:
     release = target.add("r1")
     switch.switch(release)
-    places.TRIAL.write_text(release.trial_unit())
-    assert states() == {"r1": "current"}
+    target.trial.write_text(release.trial_unit(target.service))
+    assert states(target) == {"r1": "current"}
     assert switch.switch(release) is Outcome.SERVING
-    assert not places.TRIAL.exists()
+    assert not target.trial.exists()
     assert consistent(target) == "r1"
 
 
@@ -219,6 +217,6 @@ def test_the_speed_of_a_switch_is_that_of_its_release_alone(target: Target) -> N
     """Another one was asked for since, and refused."""
     first, second = target.add("r1"), target.add("r2")
     assert switch.last_rate(first) is None
-    places.VERDICT.parent.mkdir()
-    places.VERDICT.write_text(json.dumps({"release": "r2", "lines": [], "tokens_per_second": 9.5}))
+    target.places.verdict.parent.mkdir()
+    target.places.verdict.write_text(json.dumps({"release": "r2", "lines": [], "tokens_per_second": 9.5}))
     assert (switch.last_rate(first), switch.last_rate(second)) == (None, 9.5)

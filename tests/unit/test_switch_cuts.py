@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard import places
 from deploy.onboard.release import switch
-from deploy.onboard.release.releases import Release, current, lineage, strays
+from deploy.onboard.release.pruning import strays
+from deploy.onboard.release.releases import Release, current, lineage
 from tests.unit.onboard import Target, consistent, target
 
 __all__ = ["target"]
@@ -62,17 +62,17 @@ def test_after_a_cut_at_any_step_the_target_boots_into_one_whole_release(target:
     old = target.add("r1")
     switch.switch(old)
     new = target.add("r2", model="n.gguf", content=b"GGUF other")
-    places.CONFIG.unlink()
-    places.CONFIG.write_text((old.folder / "config.json").read_text())
+    target.service.config.unlink()
+    target.service.config.write_text((old.folder / "config.json").read_text())
     target.bad = {"r2"} if bad else set()
     seen = set()
     for _step, was_cut in every_cut(target, new):
-        release = current()
+        release = current(target.places)
         assert release
         seen.add(release.id)
         assert target.served() == release
-        assert (places.CONFIG.read_text() == (release.folder / "config.json").read_text()) or release.id == "r1"
-        assert (places.PUBLIC_BIN / "llama-server").read_text() == release.id
+        assert (target.service.config.read_text() == (release.folder / "config.json").read_text()) or release.id == "r1"
+        assert (target.places.public_bin / "llama-server").read_text() == release.id
         if was_cut and release.id == "r2":
             switch.switch(old)  # begin again from the old one
     assert seen == ({"r1"} if bad else {"r1", "r2"})
@@ -82,9 +82,9 @@ def test_after_a_cut_at_any_step_the_target_boots_into_one_whole_release(target:
 def test_a_cut_in_a_rollback_leaves_what_it_was_to_go_back_to(target: Target) -> None:
     for name in ("r1", "r2", "r3"):
         switch.switch(target.add(name, keep=3))
-    goal = Release(places.RELEASES / "r2")
+    goal = target.release("r2")
     for _step, was_cut in every_cut(target, goal):
-        assert {"r2", "r3"} <= {release.id for release in lineage()}
-        assert goal.folder not in strays(3)
-        if was_cut and current() == goal:
-            switch.switch(Release(places.RELEASES / "r3"))
+        assert {"r2", "r3"} <= {release.id for release in lineage(target.places)}
+        assert goal.folder not in strays(target.places, 3)
+        if was_cut and current(target.places) == goal:
+            switch.switch(target.release("r3"))

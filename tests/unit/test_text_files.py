@@ -18,11 +18,13 @@ WHO = f"{pwd.getpwuid(os.getuid()).pw_name}:{subprocess.check_output(['id', '-gn
 
 DEPLOY = """
 import sys
+from dataclasses import replace
+from pathlib import Path
 sys.path.insert(0, {repo!r})
 from pyinfra import host
 from deploy.hosts import facts, lock, text_files as operations
 lock.PROGRAM = lock.PROGRAM.replace("/run/boardllama", {records!r})
-facts.RECORDS = {records!r}
+facts.target.PLACES = replace(facts.target.PLACES, records=Path({records!r}))
 file = operations.TextFile({dest!r}, host.data.content + "\\n", owner={who!r})
 operations.text_files(name="Write", files=(file,), conflict=host.data.conflict)
 """

@@ -2,13 +2,12 @@
 
 import fcntl
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from deploy.onboard import cli, places
+from deploy.onboard import cli
 from deploy.onboard.release import lease, switch
 from deploy.onboard.release.releases import Release
 from deploy.vm.ports import free_ports
@@ -25,13 +24,12 @@ def say(target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, capsy
     """Runs a verb: its exit status, what it says, and its errors. `own`: the release whose program it is."""
     for module in (cli, lease):
         monkeypatch.setattr(module, "LOCK", target.root / "run/boardllama/lock")
-    places.VERDICT.parent.mkdir()
+    target.places.verdict.parent.mkdir()
 
     def run(*words: str, own: str = "r1") -> tuple[int, str, str]:
-        monkeypatch.setattr(cli, "own", lambda: Release(places.RELEASES / own))
-        monkeypatch.setattr(sys, "argv", ["boardllama", *words])
+        monkeypatch.setattr(cli, "own_release", lambda _places: target.release(own))
         capsys.readouterr()
-        status = cli.main()
+        status = cli.main(list(words), target.places)
         return status, *capsys.readouterr()
 
     return run
@@ -47,10 +45,10 @@ def serve(target: Target, name: str = "r1") -> Release:
     """A release that is committed, and from which the server was started; nothing answers at its port."""
     release = target.add(name)
     (port,) = free_ports(1)
-    models = {"path": str(places.MODELS)}
+    models = {"path": str(target.service.models)}
     (release.folder / "config.json").write_text(json.dumps({"server": {"port": port}, "models": models}))
     switch.switch(release)
-    places.STARTED.write_text(f"127.0.0.1 {port}\nrelease {name}\n")
+    target.service.started.write_text(f"127.0.0.1 {port}\nrelease {name}\n")
     return release
 
 
@@ -68,10 +66,10 @@ def test_a_deploy_is_told_what_is_not_as_it_should_be(
     target: Target, status: Callable[..., dict[str, Any]], systemd: Systemd
 ) -> None:
     serve(target)
-    places.CONFIG.unlink()
-    places.CONFIG.write_text(places.CURRENT.joinpath("config.json").read_text())
+    target.service.config.unlink()
+    target.service.config.write_text(target.places.current.joinpath("config.json").read_text())
     assert not status()["linked"], "an operator's file has the place of a public name"
-    places.TRIAL.write_text("any")
+    target.trial.write_text(target.release("r1").trial_unit(target.service))
     assert status()["tried"]
     systemd.is_in("failed")
     assert not status()["active"]
@@ -85,7 +83,7 @@ def test_a_release_that_is_prepared_is_no_stray_and_not_what_runs(
     rest = target.add("r3")
     told = status(own="r2")
     assert (told["current"], told["fresh"]) == ("r1", False)
-    assert set(told["strays"]) == {str(rest.folder), str(places.BUILDS / "build-r3")}
+    assert set(told["strays"]) == {str(rest.folder), str(target.places.builds / "build-r3")}
 
 
 @pytest.mark.parametrize(("bad", "ends"), [(False, 0), (True, 1)])
@@ -99,7 +97,7 @@ def test_the_unit_of_a_switch_fails_with_it(target: Target, say: Say, bad: bool,
 
 def test_a_tree_is_committed_as_a_whole(target: Target, say: Say) -> None:
     """What stood in the place of a public name before is kept beside it."""
-    places.PUBLIC_UNIT.write_text("theirs")
+    target.public_unit.write_text("theirs")
     target.add("r1")
     assert say("commit", "r1")[0] == 0
     assert consistent(target) == "r1"
@@ -134,7 +132,8 @@ def test_a_server_that_is_not_healthy_is_said_with_status_1_and_to_a_deploy_in_a
 
 
 def test_the_key_is_shown_where_there_is_one(target: Target, say: Say) -> None:
-    assert say("key") == (1, "", f"boardllama: {places.API_KEY} holds none: the server asks for none\n")
-    places.API_KEY.parent.mkdir(parents=True, exist_ok=True)
-    places.API_KEY.write_text("# of the kitchen\nsk-1\n")
+    serve(target)
+    assert say("key") == (1, "", f"boardllama: {target.service.api_key} holds none: the server asks for none\n")
+    target.service.api_key.parent.mkdir(parents=True, exist_ok=True)
+    target.service.api_key.write_text("# of the kitchen\nsk-1\n")
     assert say("key") == (0, "sk-1\n", "")

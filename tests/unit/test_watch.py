@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from deploy.onboard import places
+from deploy.onboard import watch
+from deploy.onboard.places import SWITCH_UNIT
 from deploy.onboard.release import lease
 from deploy.onboard.server import crowd as crowds
-from deploy.onboard.server import explain, launch, watch
+from deploy.onboard.server import launch
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from tests.unit.watched import CROWDED, Service, crowd
 
@@ -110,7 +112,7 @@ def test_the_first_answer_begins_a_new_count_of_starts(service: Service) -> None
 
 def test_a_crowd_is_smaller_than_what_the_unit_lets_in_and_each_of_those_has_a_thread() -> None:
     """A dozen of the files are the server's own."""
-    unit = (REPO / "templates" / f"{places.UNIT}.j2").read_text()
+    unit = (REPO / "templates" / f"{OLLAMA.unit}.j2").read_text()
     (files,) = (int(line.partition("=")[2]) for line in unit.splitlines() if line.startswith("LimitNOFILE="))
     assert 20 < watch.CROWD < files - 12
     assert files <= launch.HTTP_THREADS
@@ -162,9 +164,9 @@ def test_nothing_answers_where_nothing_was_started(tmp_path: Path, monkeypatch: 
 
 def test_programs_that_import_nothing_name_the_same_places() -> None:
     """The watcher and the lease are small because they load no other file of ours."""
-    assert (str(places.STARTED), str(places.AWAITED)) == (watch.STARTED, watch.AWAITED)
-    assert watch.HUNG == explain.HUNG
-    assert places.SWITCH_UNIT == lease.SWITCH
+    names = [watch.STARTED, watch.AWAITED]
+    assert [Path(name).name for name in names] == [OLLAMA.started.name, OLLAMA.awaited.name]
+    assert SWITCH_UNIT == lease.SWITCH
 
 
 def test_that_this_machine_cannot_ask_is_no_fault_of_the_server(

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deploy.onboard import places
-from deploy.onboard.server import watch
+from deploy.onboard import watch
 
 SERVER = """
 import http.server, os, subprocess, sys
@@ -61,7 +60,7 @@ class Service:
             folder / "watch.py",
         )
         self.status.write_text("200")
-        text = Path(watch.__file__).read_text().replace(str(places.STARTED.parent), str(folder))
+        text = Path(watch.__file__).read_text()
         program.write_text(
             text.replace("_SECONDS = 10.0", "_SECONDS = 1.0")
             .replace("= 30.0", "= 3.0")
@@ -69,11 +68,12 @@ class Service:
         )
         self.program = str(program)
         command = [sys.executable, "-c", server, str(self.started), self.program, str(self.status)]
-        self.process = subprocess.Popen(command)
+        self.environment = os.environ | {"RUNTIME_DIRECTORY": str(folder)}
+        self.process = subprocess.Popen(command, env=self.environment)
 
     def ready(self) -> subprocess.CompletedProcess[bytes]:
         """As ExecStartPost runs it."""
-        environment = os.environ | {"MAINPID": str(self.process.pid)}
+        environment = self.environment | {"MAINPID": str(self.process.pid)}
         return subprocess.run([sys.executable, "-IS", self.program, "ready"], env=environment, timeout=30, check=False)
 
     @property

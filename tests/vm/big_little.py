@@ -17,12 +17,14 @@ from tempfile import TemporaryDirectory
 
 from gguf import GGMLQuantizationType as Kind
 
-from deploy.onboard.places import CONFIG, UNIT
+from deploy.onboard.service import OLLAMA
 from deploy.vm.guest import run_in_guest
 from deploy.vm.lifecycle import start_machine, stop_machine
 from deploy.vm.machine import Hardware, Machine, machine_folder
 from tests.shapes import Shape, write
 from tests.vm.machine import INVENTORY, PYINFRA
+
+CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 
 # The fastest core's speed is 1024. As much of the host's time, in microseconds of PERIOD, has each virtual CPU.
 CAPACITIES = (400, 400, 1024, 1024)

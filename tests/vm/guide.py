@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.models import smoke
-from deploy.onboard.places import API_KEY, CONFIG, UNIT
 from deploy.onboard.server.health import Health, State
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from tests.board.board import Board
 from tests.gguf_bytes import chat, gguf
+
+API_KEY, CONFIG, UNIT = OLLAMA.api_key, OLLAMA.config, OLLAMA.unit
 
 PAGE = (REPO / "docs" / "api.md").read_text()
 MODELS = "/var/lib/ollama/models"

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from deploy.models import smoke
-from deploy.onboard.places import CONFIG, UNIT
 from deploy.onboard.server.health import Health, State
+from deploy.onboard.service import OLLAMA
 from tests.faults.cache_copy import copy_cache
 from tests.hub_server import Fault, HubServer
 from tests.vm.machine import Deploy, VirtualBoard
 from tests.vm.test_deploy import vm
+
+CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 
 __all__ = ["vm"]
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.onboard.places import CONFIG, UNIT
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from tests.vm.machine import VirtualBoard
 from tests.vm.test_deploy import vm
+
+CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 
 __all__ = ["vm"]
 

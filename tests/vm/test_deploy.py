@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.places import CONFIG, UNIT
+from deploy.onboard.service import OLLAMA
 from tests.vm.machine import Deploy, VirtualBoard
+
+CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 
 # Inode, size, change time of everything that a deploy may touch: any write shows.
 TOUCHED = (

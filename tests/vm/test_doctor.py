@@ -5,9 +5,11 @@ import subprocess
 
 import pytest
 
-from deploy.onboard.places import UNIT
+from deploy.onboard.service import OLLAMA
 from tests.vm.machine import VirtualBoard, make
 from tests.vm.test_deploy import vm
+
+UNIT = OLLAMA.unit
 
 __all__ = ["vm"]
 

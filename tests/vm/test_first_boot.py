@@ -9,15 +9,15 @@ import pytest
 
 from deploy.debian.tar_files import files_below, write_tar
 from deploy.hosts.release import packed, programs
-from deploy.onboard import places
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE, LABEL
+from deploy.onboard.places import PLACES
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Machine
 
 NAME = "first-boot"
-RELEASE = places.RELEASES / "r0"
+RELEASE = PLACES.releases / "r0"
 UNIT = "boardllama-first-boot.service"
 # The VM's disk has no partitions, so the card is a file there, made a disk before anything looks for it.
 CARD = """[Unit]
@@ -100,7 +100,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
         write_tar(folder / "files.tar", files_below(REPO / "deploy" / "image" / "files"))
         made.push((folder / "files.tar").read_bytes(), "tar -x -C /")
         made.push(packed(programs()), f"mkdir -p {RELEASE} && tar -x -C {RELEASE} && chmod 755 {RELEASE}/boardllama")
-        made.run(f"ln -s {RELEASE.relative_to(places.ROOT)} {places.CURRENT}")
+        made.run(f"ln -s {RELEASE.relative_to(PLACES.root)} {PLACES.current}")
         made.push(CARD.encode(), "cat > /etc/systemd/system/test-card.service; systemctl enable -q test-card.service")
         made.insert(TEXT.format(key=made.key.with_suffix(".pub").read_text().strip()))
         made.boot()
@@ -116,8 +116,8 @@ def test_the_board_is_who_its_card_says(board: Board) -> None:
         "/usr/share/zoneinfo/Europe/Berlin",
     ]
     assert board.run(f"systemctl is-active {UNIT}") == "active"
-    assert "DNS=10.0.2.3" in board.run(f"cat {places.NETWORK}")
-    assert board.run(f"stat -c %a {places.WIFI}") == "600"
+    assert "DNS=10.0.2.3" in board.run(f"cat {PLACES.network}")
+    assert board.run(f"stat -c %a {PLACES.wifi}") == "600"
 
 
 def test_the_technician_gets_in_and_is_administrator_and_root_does_not(board: Board) -> None:
@@ -141,7 +141,7 @@ def test_the_secret_left_the_card(board: Board) -> None:
     assert set(card) == {FILE}
     assert "correct horse" not in card[FILE] and "hostname = kitchen" in card[FILE]
     assert board.run("grep -c 'correct horse' /root/card.img || true") == "0"
-    assert "correct horse" in board.run(f"cat {places.WIFI}")
+    assert "correct horse" in board.run(f"cat {PLACES.wifi}")
 
 
 def test_a_changed_card_is_obeyed_at_the_next_start_and_its_mistakes_are_said(board: Board) -> None:

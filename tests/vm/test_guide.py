@@ -12,12 +12,14 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.models import smoke
-from deploy.onboard.places import API_KEY, CONFIG, UNIT
+from deploy.onboard.service import OLLAMA
 from deploy.vm.machine import Machine
 from tests.board.board import Board
 from tests.hub_server import HubServer
 from tests.vm.guide import EXPECTED, FILE, HUB, MODELS, PROBLEMS, REPOSITORY, await_failure, blocks, table
 from tests.vm.machine import VirtualBoard
+
+API_KEY, CONFIG, UNIT = OLLAMA.api_key, OLLAMA.config, OLLAMA.unit
 
 SHA256 = "9fecc3b3cd76bba89d504f29b616eedf7da85b96540e490ca5824d3f7d2776a0"
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.onboard.places import MODELS, UNIT
 from deploy.onboard.server.health import State
+from deploy.onboard.service import OLLAMA
 from tests.vm.machine import VirtualBoard
 from tests.vm.test_bad_input import serves, until
 from tests.vm.test_deploy import vm
 from tests.vm.test_service import HEALTHY
+
+MODELS, UNIT = OLLAMA.models, OLLAMA.unit
 
 __all__ = ["vm"]
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from deploy.models import smoke
-from deploy.onboard.places import CONFIG, UNIT
+from deploy.onboard.service import OLLAMA
 from tests.vm.machine import INVENTORY, VirtualBoard, make
 from tests.vm.test_deploy import top_k, vm
+
+CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 
 __all__ = ["vm"]
 

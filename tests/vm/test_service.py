@@ -2,12 +2,14 @@
 
 import pytest
 
-from deploy.onboard.places import CONFIG, UNIT
+from deploy.onboard.service import OLLAMA
 from tests.vm.machine import VirtualBoard
 from tests.vm.test_bad_input import serves, until
 from tests.vm.test_deploy import vm
 
 __all__ = ["vm"]
+
+CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 
 SHOW = "systemctl show --value -p"
 HEALTHY = until("curl -sf -m 2 http://127.0.0.1:11434/health >/dev/null")
@@ -56,6 +58,10 @@ def test_a_crash_loop_stops_and_status_says_why(vm: VirtualBoard) -> None:
 # A thousand connections, each with half a request, for a minute.
 CROWD = """
 import resource, socket, time
+
+from deploy.onboard.service import OLLAMA
+
+CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 held = [socket.socket() for _ in range(1000)]
 for one in held:

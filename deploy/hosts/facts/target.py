@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pyinfra.api import FactBase
 
-from deploy.onboard.places import RECORDS
+from deploy.onboard.places import PLACES
 from deploy.onboard.server.health import Health
 
 
@@ -66,7 +66,7 @@ class StoredFiles(FactBase[dict[str, Stored]]):
 
 def record_path(path: str | Path) -> str:
     """Where the content of a small file's last deploy is kept."""
-    return f"{RECORDS}/{str(path).strip('/').replace('/', '_')}"
+    return f"{PLACES.records}/{str(path).strip('/').replace('/', '_')}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class ReleaseFiles(FactBase[dict[str, str]]):
             f"cd {shlex.quote(folder)} 2>/dev/null || exit 0;"
             " find . -type f ! -path '*/__pycache__/*' ! -name rejected -exec sha256sum {} +;"
             " find . -type l ! -name previous -printf '-> %l  %p\\n';"
-            ' sed -n \'s/^ "created": "\\(.*\\)",$/\\1  .\\/created/p\' manifest.json'
+            ' sed -n \'s/^ "created": "\\(.*\\)",*$/\\1  .\\/created/p\' manifest.json'
         )
 
     def process(self, output: list[str]) -> dict[str, str]:

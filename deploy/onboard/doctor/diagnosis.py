@@ -1,12 +1,22 @@
 """What is good and what is not about a board, from facts alone; each bad line with the next thing to do. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from ..places import MODELS, UNIT
 from ..server.health import State
-from .facts import Facts
+from .facts import Facts, ServiceFacts
 from .lights import Line, Verdict, bad, good, mb, unknown
 from .surroundings import address, clock, heat, link, names, power, router, space
+
+Check = Callable[[Facts], Verdict]
+
+
+@dataclass(frozen=True)
+class ServiceCheck:
+    """Judges a service, by itself and on its board."""
+
+    judge: Callable[[Facts, ServiceFacts], Verdict]
+
 
 NO_LIMIT = {"", "infinity"}
 # Said of a kernel on which MemoryMax= does nothing. It is how Raspberry Pi OS comes, so it is no fault.
@@ -14,73 +24,84 @@ UNLIMITED = "no limit holds: this kernel runs without the memory cgroup (cgroup_
 
 
 def diagnose(facts: Facts) -> tuple[Line, ...]:
-    """A line for each check, in the order in which a technician would look."""
-    return tuple(Line(name, *check(facts)) for name, check in CHECKS.items())
+    """A line for each check, in the order in which a technician would look; of several services, for each of them."""
+    return tuple(line for name, check in CHECKS.items() for line in lines_of(name, check, facts))
 
 
-def memory(facts: Facts) -> Verdict:
+def lines_of(name: str, check: "Check | ServiceCheck", facts: Facts) -> Iterator[Line]:
+    """What a check says of the board, or of each of its services."""
+    if not isinstance(check, ServiceCheck):
+        yield Line(name, *check(facts))
+        return
+    for service in facts.services:
+        called = name if len(facts.services) == 1 else f"{name} of {service.name}"
+        yield Line(called, *check.judge(facts, service))
+
+
+def memory(facts: Facts, service: ServiceFacts) -> Verdict:
     """The model against what the board has. Its file's size is the least that it takes."""
     if facts.memory_total is None or facts.memory_available is None:
         return unknown()
-    unit = facts.unit or {}
+    unit = service.unit or {}
     free = f"{mb(facts.memory_available)} free of {mb(facts.memory_total)}"
     limit, has = facts.memory_total, f"{free}; {UNLIMITED}"
     if facts.memory_limits is not False:
         limit = facts.memory_total if unit.get("MemoryMax", "") in NO_LIMIT else int(unit["MemoryMax"])
         has = f"{free}, the service may have {mb(limit)}"
     smaller = "choose a smaller model or quantization, and deploy again"
-    if facts.out_of_memory or unit.get("Result") == "oom-kill":
+    if service.out_of_memory or unit.get("Result") == "oom-kill":
         return bad(f"the service was ended for want of memory; {has}", f"{smaller}; or a smaller context_size")
-    if facts.model_size and facts.model_size > limit:
-        return bad(f"{facts.model} alone has {mb(facts.model_size)}; {has}", smaller)
+    if service.model_size and service.model_size > limit:
+        return bad(f"{service.model} alone has {mb(service.model_size)}; {has}", smaller)
     idle = unit.get("ActiveState") != "active"
-    if idle and facts.model_size and facts.model_size > facts.memory_available:
+    if idle and service.model_size and service.model_size > facts.memory_available:
         return bad(
-            f"{facts.model} has {mb(facts.model_size)}; {has}",
+            f"{service.model} has {mb(service.model_size)}; {has}",
             "something else takes the memory: `ps aux --sort=-rss | head`",
         )
-    if facts.out_of_memory is None and unit.get("Result") == "signal" and unit.get("ExecMainStatus") == "9":
+    if service.out_of_memory is None and unit.get("Result") == "signal" and unit.get("ExecMainStatus") == "9":
         return unknown(
             f"{has}; the service was killed: `sudo journalctl -k | grep -i 'killed process'` says whether for it"
         )
-    text = f"{has}; the model has {mb(facts.model_size)}" if facts.model_size else has
+    text = f"{has}; the model has {mb(service.model_size)}" if service.model_size else has
     return good(text) if facts.memory_limits is not False else unknown(text)
 
 
-def service(facts: Facts) -> Verdict:
+def serving(facts: Facts, service: ServiceFacts) -> Verdict:
     """What the board is for."""
-    if facts.unit is None:
+    if service.unit is None:
         silent = bad("systemd does not answer", "start the board again; if it stays so, flash a new card")
         return silent if facts.systemd else unknown()
-    if facts.unit.get("LoadState") == "not-found":
+    if service.unit.get("LoadState") == "not-found":
         return bad("is not installed", "deploy to this board, or flash an image")
-    if facts.config_error:
+    if service.config_error:
         return bad(
-            facts.config_error,
-            f"mend it (`boardllama check-config` says when it is right), then `systemctl restart {UNIT}`",
+            service.config_error,
+            f"mend it (`boardllama check-config` says when it is right), then `systemctl restart {service.name}`",
         )
-    if facts.health is None:
-        return unknown(f"{facts.unit.get('ActiveState')}; more is known as root")
-    if facts.health.state is State.READY:
-        return good(f"answers; serves {facts.model or 'a model'}")
-    if facts.health.state is State.WAITING:
-        return bad(facts.health.detail, "plug the disk in and mount it: the service starts by itself then")
-    if facts.health.state is State.CROWDED:
+    if service.health is None:
+        return unknown(f"{service.unit.get('ActiveState')}; more is known as root")
+    if service.health.state is State.READY:
+        return good(f"answers; serves {service.model or 'a model'}")
+    if service.health.state is State.WAITING:
+        return bad(service.health.detail, "plug the disk in and mount it: the service starts by itself then")
+    if service.health.state is State.CROWDED:
         return bad(
-            f"{facts.health.detail}; it serves those",
+            f"{service.health.detail}; it serves those",
             "end those clients, or let fewer in: server_clients of the inventory, an API key does not help",
         )
-    if facts.health.state in (State.LOADING, State.STARTING):
-        return unknown(f"{facts.health.state.value}: look again in a minute")
-    if facts.health.state is State.WRONG:
-        return bad(facts.health.detail, f"`systemctl restart {UNIT}`; when that does not help `boardllama rollback`")
-    if facts.unit.get("ActiveState") == "inactive" and facts.unit.get("Result") == "success":
-        return stopped(facts)
-    if facts.out_of_memory:
-        return bad(f"{ended(facts.unit)}: the kernel ended it for want of memory", "see the line about memory")
+    if service.health.state in (State.LOADING, State.STARTING):
+        return unknown(f"{service.health.state.value}: look again in a minute")
+    if service.health.state is State.WRONG:
+        restart = f"`systemctl restart {service.name}`"
+        return bad(service.health.detail, f"{restart}; when that does not help `boardllama rollback`")
+    if service.unit.get("ActiveState") == "inactive" and service.unit.get("Result") == "success":
+        return stopped(service)
+    if service.out_of_memory:
+        return bad(f"{ended(service.unit)}: the kernel ended it for want of memory", "see the line about memory")
     return bad(
-        f"{ended(facts.unit)}: {' / '.join(facts.words)}" if facts.words else ended(facts.unit),
-        f"`journalctl -u {UNIT} -n 50`; then `systemctl restart {UNIT}`, or `boardllama rollback`",
+        f"{ended(service.unit)}: {' / '.join(service.words)}" if service.words else ended(service.unit),
+        f"`journalctl -u {service.name} -n 50`; then `systemctl restart {service.name}`, or `boardllama rollback`",
     )
 
 
@@ -89,11 +110,12 @@ def ended(unit: dict[str, str]) -> str:
     return f"is {unit.get('ActiveState')} ({unit.get('Result')}, status {unit.get('ExecMainStatus')})"
 
 
-def stopped(facts: Facts) -> Verdict:
+def stopped(service: ServiceFacts) -> Verdict:
     """By hand, or because there was nothing to start it with."""
-    if facts.model is None:
-        return bad("is stopped, and has no model", f"put a .gguf file into {MODELS}, then `systemctl start {UNIT}`")
-    return bad("is stopped", f"`systemctl start {UNIT}`")
+    start = f"`systemctl start {service.name}`"
+    if service.model is None:
+        return bad("is stopped, and has no model", f"put a .gguf file into {service.models}, then {start}")
+    return bad("is stopped", start)
 
 
 def release(facts: Facts) -> Verdict:
@@ -140,11 +162,11 @@ def units(facts: Facts) -> Verdict:
     """Everything else that systemd runs."""
     if facts.failed_units is None:
         return unknown()
-    others = [unit for unit in facts.failed_units if unit != UNIT]
+    others = [unit for unit in facts.failed_units if unit not in {service.name for service in facts.services}]
     return bad(f"failed: {', '.join(others)}", f"`systemctl status {others[0]}`") if others else good("none has failed")
 
 
-CHECKS: dict[str, Callable[[Facts], Verdict]] = {
+CHECKS: dict[str, Check | ServiceCheck] = {
     "link": link,
     "address": address,
     "router": router,
@@ -153,8 +175,8 @@ CHECKS: dict[str, Callable[[Facts], Verdict]] = {
     "power": power,
     "heat": heat,
     "space": space,
-    "memory": memory,
-    "service": service,
+    "memory": ServiceCheck(memory),
+    "service": ServiceCheck(serving),
     "release": release,
     "ssh": ssh,
     "card": identity,

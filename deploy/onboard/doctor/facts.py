@@ -4,21 +4,21 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from .. import places
 from ..commands import run
-from ..release.releases import current, table
-from ..release.switch import SYSTEMD
+from ..explain import is_out_of_memory
+from ..places import PLACES, SWITCH_UNIT, Places
+from ..release.releases import Release, current, services_of, table
 from ..server.config import ConfigError, configuration, url_of
-from ..server.explain import is_out_of_memory
 from ..server.health import Health, State, look_at, unit_facts
 from ..server.launch import find_model
-from ..server.watch import LISTENING, sockets
+from ..service import Service
+from ..watch import LISTENING, sockets
 from .looks import each, in_time, known
 from .reach import answers_arp, answers_dns, gateway, interfaces
 from .sensors import board, memory_limits, temperature, throttled
@@ -51,12 +51,30 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class ServiceFacts:
+    """A service at one moment; None: not known here. Sizes in bytes.
+
+    `name`: its unit's. `models`: its folder of models. `unit`: what systemd says of it, by property. `words`: its last
+    lines in the journal. `out_of_memory`: whether the kernel ended it, now that it is down, for want of memory.
+    """
+
+    name: str
+    models: str
+    unit: dict[str, str] | None = None
+    health: Health | None = None
+    config_error: str = ""
+    words: tuple[str, ...] = ()
+    out_of_memory: bool | None = None
+    model: str | None = None
+    model_size: int | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """A board at one moment; None: not known here. Memory and sizes in bytes, temperature in degrees Celsius.
 
     `throttled`: the word of `vcgencmd get_throttled`. `identity`: what was wrong with boardllama.txt. `memory_limits`:
-    whether the kernel holds a service to its MemoryMax. `out_of_memory`: whether the kernel ended the service, which is
-    down, for want of memory.
+    whether the kernel holds a service to its MemoryMax.
     """
 
     host: str
@@ -68,16 +86,10 @@ class Facts:
     dns: tuple[str, ...] = ()
     dns_answers: bool | None = None
     systemd: bool = False  # whether it runs this machine
-    unit: dict[str, str] | None = None
-    health: Health | None = None
-    config_error: str = ""
-    words: tuple[str, ...] = ()
+    services: tuple[ServiceFacts, ...] = ()
     memory_total: int | None = None
     memory_available: int | None = None
     memory_limits: bool | None = None
-    out_of_memory: bool | None = None
-    model: str | None = None
-    model_size: int | None = None
     temperature: float | None = None
     throttled: int | None = None
     disks: tuple[Disk, ...] = ()
@@ -91,14 +103,12 @@ class Facts:
     identity: tuple[str, ...] | None = None
 
 
-def collect() -> Facts:
+def collect(places: Places = PLACES) -> Facts:
     """Half a minute at most, where everything hangs."""
     way, servers = known(gateway), known(name_servers) or ()
     total, available = known(memory) or (None, None)
-    unit = known(lambda: unit_facts(UNIT_PROPERTIES, DEADLINE)) or None
-    seen, wrong = service(unit or {})
-    model, size = known(lambda: in_time(lambda: model_file(configuration()), DEADLINE)) or (None, None)
-    release = current()
+    release = current(places)
+    services = services_of(release)
     return Facts(
         host=os.uname().nodename,
         board=board(),
@@ -108,42 +118,54 @@ def collect() -> Facts:
         gateway_answers=known(lambda: answers_arp(way)) if way else None,
         dns=servers,
         dns_answers=any(answers_dns(server) for server in servers[:3]) if servers else None,
-        systemd=SYSTEMD.is_dir(),
-        unit=unit,
-        health=seen,
-        config_error=wrong,
-        words=() if seen and seen.state is State.READY else known(last_words) or (),
+        systemd=places.runtime_units.is_dir(),
+        services=tuple(look_at_service(service, release) for service in services),
         memory_total=total,
         memory_available=available,
         memory_limits=known(memory_limits),
-        out_of_memory=known(lambda: out_of_memory(unit or {})),
-        model=model,
-        model_size=size,
         temperature=known(temperature),
         throttled=known(throttled),
-        disks=tuple(disks()),
+        disks=tuple(disks((Path("/"), *(service.models for service in services), places.root, Path("/run")))),
         now=time.time(),
         created=known(lambda: datetime.fromisoformat(release.manifest["created"]).timestamp()) if release else None,
         synchronized=known(synchronized),
-        releases=tuple((row["id"], row["state"]) for row in known(table) or ()),
-        switching=known(lambda: is_active(places.SWITCH_UNIT)) or False,
+        releases=tuple((row["id"], row["state"]) for row in known(lambda: table(places)) or ()),
+        switching=known(lambda: is_active(SWITCH_UNIT)) or False,
         ssh=known(ssh_listens),
         failed_units=known(failed_units),
-        identity=known(lambda: tuple(json.loads(places.APPLIED.read_text())["problems"])),
+        identity=known(lambda: tuple(json.loads(places.applied.read_text())["problems"])),
     )
 
 
-def last_words() -> tuple[str, ...]:
+def look_at_service(service: Service, release: Release | None) -> ServiceFacts:
+    """All that is known of a service; `release`: the committed one."""
+    unit = known(lambda: unit_facts(service, UNIT_PROPERTIES, DEADLINE)) or None
+    health, wrong = health_of(service, unit or {})
+    model, size = known(lambda: in_time(lambda: model_served(service, release), DEADLINE)) or (None, None)
+    return ServiceFacts(
+        name=service.unit,
+        models=str(service.models),
+        unit=unit,
+        health=health,
+        config_error=wrong,
+        words=() if health and health.state is State.READY else known(lambda: last_words(service)) or (),
+        out_of_memory=known(lambda: out_of_memory(unit or {})),
+        model=model,
+        model_size=size,
+    )
+
+
+def last_words(service: Service) -> tuple[str, ...]:
     """The last two lines of the service since the board started, without what systemd says about it."""
-    ours = ("--boot", "--unit", places.UNIT, "--identifier", places.UNIT.removesuffix(".service"))
+    ours = ("--boot", "--unit", service.unit, "--identifier", service.name)
     said = run("journalctl", *ours, "--lines", "2", "--output", "cat", "--no-pager", deadline=DEADLINE)
     return tuple(line.strip() for line in said.splitlines() if line.strip())
 
 
-def service(unit: dict[str, str]) -> tuple[Health | None, str]:
-    """Its health, or what is wrong with its config.json."""
+def health_of(service: Service, unit: dict[str, str]) -> tuple[Health | None, str]:
+    """Its health, or what is wrong with its config."""
     try:
-        return look_at(unit, url_of(configuration()["server"])), ""
+        return look_at(service, unit, url_of(configuration(service)["server"])), ""
     except ConfigError as error:
         return None, str(error)
     except (OSError, ValueError):
@@ -163,12 +185,11 @@ def out_of_memory(unit: dict[str, str]) -> bool:
     return is_out_of_memory(unit.get("ExecMainPID", ""), log)
 
 
-def model_file(config: dict[str, dict[str, Any]]) -> tuple[str, int]:
+def model_served(service: Service, release: Release | None) -> tuple[str, int]:
     """Name and size of what the service would serve. Raises ConfigError, LookupError."""
-    release = current()
     if release is None:
         raise LookupError("no release")
-    model = find_model(config["models"], release)
+    model = find_model(configuration(service)["models"], release, service)
     return model.name, model.stat().st_size
 
 
@@ -184,10 +205,10 @@ def kilobytes(rows: dict[str, str], *names: str) -> list[int]:
     return each(lambda name: int(rows[name].split()[0]) * 1024, names)
 
 
-def disks() -> list[Disk]:
+def disks(folders: Iterable[Path]) -> list[Disk]:
     """Of everything that boardllama writes to; two folders on one file system are one."""
     found: dict[int, Disk] = {}
-    for number, one in each(disk, (Path("/"), places.MODELS, places.ROOT, Path("/run"))):
+    for number, one in each(disk, folders):
         found.setdefault(number, one)
     return list(found.values())
 

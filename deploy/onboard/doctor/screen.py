@@ -65,7 +65,9 @@ def painted(text: str, light: Light, colour: bool) -> str:
 
 def to_json(facts: Facts, lines: Iterable[Line]) -> str:
     """One line: {"host": …, "lines": [{"name", "light", "text", "advice"}], "facts": {…}}."""
-    told = asdict(facts) | {"health": facts.health.state.name if facts.health else None}
+    told = asdict(facts)
+    for row, service in zip(told["services"], facts.services, strict=True):
+        row["health"] = service.health.state.name if service.health else None
     return json.dumps({"host": facts.host, "board": facts.board, "lines": values(lines), "facts": told})
 
 

@@ -1,7 +1,7 @@
 """Which GGUF files llama-server chats with. The controller asks before it brings one, the launcher before it starts."""
 
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ..server.config import ConfigError, is_file_name, told
@@ -41,7 +41,7 @@ POOLING = {1: "mean", 2: "cls", 3: "last"}
 RANK = 4
 
 
-def judge(path: Path, pin: str) -> None:
+def judge(path: Path, pin: str, say: Callable[[str], object]) -> None:
     """Raises ConfigError for an operator's file that llama-server would not chat with, in the words of a deploy.
 
     One whose header cannot be read this far is llama-server's to judge: a reader's mistake must not stop a good start.
@@ -53,7 +53,7 @@ def judge(path: Path, pin: str) -> None:
     except Truncated as error:
         raise ConfigError(str(error)) from None
     except GgufError as error:
-        print(f"ollama-cpp-server: {error}", file=sys.stderr)
+        say(str(error))
         return
     if said := lone_part(header, path) or refusal(header, pin):
         raise ConfigError(f"{path} {said}")

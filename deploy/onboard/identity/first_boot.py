@@ -11,10 +11,11 @@ import shutil
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
-from .. import places
 from ..commands import run
 from ..files import sync, write
+from ..places import PLACES, Places
 from .boardllama_txt import FILE, Identity, read
 from .consoles import show
 from .partition import IdentityPartition, mounted
@@ -24,47 +25,47 @@ from .steps import STEPS, applied, left_out, usable
 ACCOUNT = "board"
 
 
-def main() -> int:
+def main(places: Places = PLACES) -> int:
     """The exit status: 1 when something could not be done, and will be tried again at the next boot."""
     try:
-        with mounted() as card:
-            return boot(card)
+        with mounted(places) as card:
+            return boot(card, places)
     except OSError as error:
         show(f"the partition with {FILE} cannot be used: {error}")
-        boot(None)
+        boot(None, places)
         return 1
 
 
-def boot(card: IdentityPartition | None) -> int:
+def boot(card: IdentityPartition | None, places: Places) -> int:
     """Everything. The exit status."""
-    failed = attempts([("the SSH host key", host_key), ("the account", account)])
+    failed = attempts([("the SSH host key", partial(host_key, places.host_key)), ("the account", account)])
     try:
         text = card.text() if card else None
     except (OSError, ValueError) as error:
         text = None
         failed.append(str(error))
     if card is None or not text or not text.strip():  # an empty file is an accident, and takes nothing away
-        failed += apply(Identity(), whole=False)
+        failed += apply(Identity(), False, places)
         show(f"no {FILE} was read: this board keeps what it has")
         return tell(card, [], failed)
-    return obey(card, text, failed)
+    return obey(card, text, failed, places)
 
 
-def obey(card: IdentityPartition, text: str, failed: list[str]) -> int:
+def obey(card: IdentityPartition, text: str, failed: list[str], places: Places) -> int:
     """Applies the file unless that has been done. Its secrets leave it when they have been taken over."""
-    before, others = applied(), card.misnamed()
+    before, others = applied(places), card.misnamed()
     if before.get("sha256") == hash_of(text) and not failed:
         return tell(card, [*before["problems"], *others], failed)
     identity, problems = read(text)
-    said = [*map(str, problems), *left_out(identity)]
-    identity = usable(identity)
+    said = [*map(str, problems), *left_out(identity, places)]
+    identity = usable(identity, places)
     clean = without_secrets(text, identity)
-    failed = [*failed, *apply(identity, whole=not said)]
+    failed = [*failed, *apply(identity, not said, places)]
 
     def settle() -> None:
         if clean != text:
             card.replace(clean)
-        write(places.APPLIED, json.dumps({"sha256": hash_of(clean), "problems": said}).encode())
+        write(places.applied, json.dumps({"sha256": hash_of(clean), "problems": said}).encode())
 
     return tell(card, [*said, *others], failed or attempts([("the note that it is done", settle)]))
 
@@ -74,9 +75,9 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def apply(identity: Identity, whole: bool) -> list[str]:
+def apply(identity: Identity, whole: bool, places: Places) -> list[str]:
     """What could not be done; each step is tried whatever became of the others."""
-    return attempts([(what, partial(step, identity, whole)) for what, step in STEPS])
+    return attempts([(what, partial(step, identity, whole, places)) for what, step in STEPS])
 
 
 def attempts(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
@@ -104,23 +105,23 @@ def tell(card: IdentityPartition | None, problems: list[str], failed: list[str])
     return 1 if failed else 0
 
 
-def host_key() -> None:
+def host_key(file: Path) -> None:
     """This board's own, made once. One kind is enough for every client since 2014, and is made in no time."""
-    if places.HOST_KEY.is_file():
+    if file.is_file():
         return
-    aside = places.HOST_KEY.with_name(".new-host-key")
+    aside = file.with_name(".new-host-key")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700, parents=True)
     key, public = aside / "key", aside / "key.pub"
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boardllama", "-f", str(key))
-    for file in (key, public):
-        sync(file)
-    public.replace(places.HOST_KEY.with_name(f"{places.HOST_KEY.name}.pub"))
-    sync(places.HOST_KEY.parent)
-    key.replace(places.HOST_KEY)
-    sync(places.HOST_KEY.parent)
+    sync(key)
+    sync(public)
+    public.replace(file.with_name(f"{file.name}.pub"))
+    sync(file.parent)
+    key.replace(file)
+    sync(file.parent)
     aside.rmdir()
-    show(f"SSH host key: {run('ssh-keygen', '-l', '-f', str(places.HOST_KEY)).strip()}")
+    show(f"SSH host key: {run('ssh-keygen', '-l', '-f', str(file)).strip()}")
 
 
 def account() -> None:

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import places
 from ..commands import CommandFailed, run
 from ..files import sync
+from ..places import Places
 from .boardllama_txt import ERRORS, FILE, LABEL
 from .lines import decode
 
@@ -114,17 +114,17 @@ def unsealed(copy: bytes) -> tuple[bytes, int] | None:
 
 
 @contextmanager
-def mounted() -> Iterator[IdentityPartition | None]:
+def mounted(places: Places) -> Iterator[IdentityPartition | None]:
     """The partition of the disk that this board runs from; None when there is none. Raises OSError."""
     device = find()
     if device is None:
         yield None
         return
-    places.CARD.mkdir(parents=True, exist_ok=True)
-    where = str(places.CARD)
+    places.card.mkdir(parents=True, exist_ok=True)
+    where = str(places.card)
     run("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec,umask=0077", str(device), where)
     try:
-        yield IdentityPartition(places.CARD, lambda: run("mount", "-o", "remount,rw", where))
+        yield IdentityPartition(places.card, lambda: run("mount", "-o", "remount,rw", where))
     finally:
         run("umount", where)
 

@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import places
 from ..commands import end_of
 from ..files import sha256_of, write
 from ..server.config import configuration
 from ..server.launch import SERVER, command, is_waiting
+from ..service import Service
 from .releases import Release
 
 DEADLINE = 120
-VERIFIED = Path("/run/boardllama") / places.UNIT
 
 
 class CheckError(Exception):
@@ -28,20 +27,29 @@ def check(release: Release) -> None:
             raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
     if is_waiting(release):
         return
-    _, *arguments = command(configuration(release.folder / places.CONFIG.name), release)
+    for service in release.services:
+        check_service(release, service)
+
+
+def check_service(release: Release, service: Service) -> None:
+    """Its config, its unit, and what the binary says to its arguments. Raises CheckError, ConfigError, OSError."""
+    config = configuration(service, release.folder_of(service) / service.config.name)
+    _, *arguments = command(config, release, service)
     # Its own name, and the paths of the trial: those of the commit do not lead to it yet.
-    write(VERIFIED, release.trial_unit().encode())
-    said_yes("systemd-analyze", "verify", "--man=no", str(VERIFIED), about=places.UNIT)
+    unit = release.places.verdict.parent / service.unit
+    write(unit, release.trial_unit(service).encode())
+    said_yes("systemd-analyze", "verify", "--man=no", str(unit), about=service.unit)
     # Arguments are read in their order: a server that does not know one of them says so before it comes to the last.
-    said_yes(str(release.folder / SERVER.name), *arguments, "--version")
+    said_yes(str(release.folder / SERVER), *arguments, "--version")
 
 
 def hashes(release: Release) -> Iterator[tuple[str, str]]:
     """Name and sha256 of everything but what an operator may edit."""
     for name, file in release.manifest["build"]["files"].items():
         yield name, file["sha256"]
-    if model := release.manifest["model"]:
-        yield model["name"], model["sha256"]
+    for service, entry in release.served.items():
+        if model := entry["model"]:
+            yield str(Path(service.folder) / model["name"]), model["sha256"]
     yield from release.manifest["programs"].items()
 
 

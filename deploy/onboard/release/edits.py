@@ -3,48 +3,65 @@
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
-from .. import places
 from ..files import link, sha256_of, write
+from ..places import PRISTINE, Places
+from ..service import Service
 from .releases import Release, current
 
 # Where a release keeps its editable files as they were when it was judged good.
 JUDGED = "judged"
 
 
-def editable(release: Release) -> list[tuple[Path, Path]]:
-    """The public name of each file that may be edited, and its place in the release."""
-    return [(path, release.folder / path.name) for path in (places.CONFIG, places.PUBLIC_UNIT)]
+class Editable(NamedTuple):
+    """A file that may be edited. `public`: its public name. `own`: its place in the release. `key`: its hash's name in
+    the manifest's entry of `service`.
+    """
+
+    service: Service
+    public: Path
+    own: Path
+    key: str
 
 
-def adopt() -> None:
+def editable(release: Release) -> list[Editable]:
+    """The config and the unit of each service."""
+    return [
+        Editable(service, public, release.folder_of(service) / public.name, key)
+        for service in release.services
+        for public, key in ((service.config, "config"), (service.public_unit(release.places), "unit"))
+    ]
+
+
+def adopt(places: Places) -> None:
     """A file that an operator put in the place of a public name becomes part of the release that it changed.
 
     What is served stays the same at every moment, and from here on one rename changes all of it.
     """
-    release = current()
-    for public, own in editable(release) if release else ():
-        if public.is_file() and not public.is_symlink():
-            write(own, public.read_bytes())
-            link(public, places.CURRENT / public.name)
+    release = current(places)
+    for file in editable(release) if release else ():
+        if file.public.is_file() and not file.public.is_symlink():
+            write(file.own, file.public.read_bytes())
+            link(file.public, places.current / file.service.folder / file.public.name)
 
 
 def remember(release: Release) -> None:
     """Notes the files as they are good."""
-    for _, own in editable(release):
-        write(release.folder / JUDGED / own.name, own.read_bytes())
+    for file in editable(release):
+        write(kept_aside(release, JUDGED, file), file.own.read_bytes())
 
 
 def undo_edits(release: Release) -> list[tuple[Path, Path]]:
     """Puts back what was committed. Returns the place of each edited file, and where it is kept, beside its name."""
     undone = []
-    for public, own in editable(release):
-        committed, now = as_committed(release, own.name), own.read_bytes() if own.exists() else b""
+    for file in editable(release):
+        committed, now = as_committed(release, file), file.own.read_bytes() if file.own.exists() else b""
         if committed is not None and committed != now:
-            aside = free_name(public)
+            aside = free_name(file.public)
             write(aside, now)
-            write(own, committed)
-            undone.append((own, aside))
+            write(file.own, committed)
+            undone.append((file.own, aside))
     return undone
 
 
@@ -55,16 +72,20 @@ def redo_edits(undone: Iterable[tuple[Path, Path]]) -> None:
         aside.unlink()
 
 
-def as_committed(release: Release, name: str) -> bytes | None:
+def kept_aside(release: Release, store: str, file: Editable) -> Path:
+    """Where the release keeps another state of an editable file."""
+    return release.folder / store / file.service.folder / file.public.name
+
+
+def as_committed(release: Release, file: Editable) -> bytes | None:
     """What a file was when the release was judged good; None where that is not known.
 
     Releases from before this was noted have it when no edit was in them: what was deployed is what the manifest names.
     """
-    judged, deployed = release.folder / JUDGED / name, release.folder / "pristine" / name
+    judged, deployed = (kept_aside(release, store, file) for store in (JUDGED, PRISTINE))
     if judged.exists():
         return judged.read_bytes()
-    key = "config" if name == places.CONFIG.name else "unit"
-    unedited = deployed.exists() and sha256_of(deployed) == release.manifest.get(key)
+    unedited = deployed.exists() and sha256_of(deployed) == release.served[file.service].get(file.key)
     return deployed.read_bytes() if unedited else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .. import places
+from ..places import SWITCH_UNIT, Places
 from ..server.health import Unhealthy
 from .releases import Release
 from .switch import Outcome
@@ -15,10 +15,10 @@ from .switch import Outcome
 
 def begin(release: Release) -> None:
     """Starts the switch. Raises Unhealthy when systemd does not."""
-    busy = subprocess.run(["systemctl", "is-active", "--quiet", places.SWITCH_UNIT], check=False)
+    busy = subprocess.run(["systemctl", "is-active", "--quiet", SWITCH_UNIT], check=False)
     if busy.returncode == 0:
         raise Unhealthy("a switch is under way here: wait for it")
-    places.VERDICT.unlink(missing_ok=True)
+    release.places.verdict.unlink(missing_ok=True)
     done = subprocess.run(unit_command(release), capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unhealthy(f"the switch cannot be started: {done.stderr.strip()}")
@@ -32,7 +32,7 @@ def unit_command(release: Release) -> list[str]:
         "--description=Switch to a release of boardllama",
     ]
     program = [str(release.folder / "boardllama"), "perform", release.id]
-    return ["systemd-run", "--quiet", "--collect", f"--unit={places.SWITCH_UNIT}", *options, *program]
+    return ["systemd-run", "--quiet", "--collect", f"--unit={SWITCH_UNIT}", *options, *program]
 
 
 @dataclass
@@ -51,15 +51,15 @@ class Listener:
         return verdict if "outcome" in verdict else None
 
 
-def follow(say: Callable[[str], None]) -> bool:
+def follow(places: Places, say: Callable[[str], None]) -> bool:
     """Says what the switch says until its verdict. True when that is good."""
     listener = Listener(say)
     while True:
-        alive = subprocess.run(["systemctl", "is-active", places.SWITCH_UNIT], capture_output=True, check=False)
-        if verdict := listener.hear(places.VERDICT.read_text() if places.VERDICT.exists() else ""):
+        alive = subprocess.run(["systemctl", "is-active", SWITCH_UNIT], capture_output=True, check=False)
+        if verdict := listener.hear(places.verdict.read_text() if places.verdict.exists() else ""):
             outcome = Outcome[verdict["outcome"]]
             say(f"{outcome.value} {verdict['reason']}".strip())
             return outcome.is_good
         if alive.returncode:
-            raise Unhealthy(f"the switch ended without a verdict: journalctl -u {places.SWITCH_UNIT}")
+            raise Unhealthy(f"the switch ended without a verdict: journalctl -u {SWITCH_UNIT}")
         time.sleep(0.5)

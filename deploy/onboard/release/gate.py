@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import places
-from ..server.config import configuration, url_of
+from ..server.config import configuration, first_key, url_of
 from ..server.health import State, Unhealthy, ask, awaited, down, look, unit_facts
+from ..service import Service
 from .releases import Release, running
 
 PROMPT = "The quick brown fox"
@@ -17,13 +17,20 @@ ANSWER_DEADLINE = 300.0
 Say = Callable[[str], None]
 
 
-def restart(say: Say) -> None:
+class ServiceUnhealthy(Unhealthy):
+    """The service of several that did not pass."""
+
+    def __init__(self, service: Service, reason: str) -> None:
+        super().__init__(reason)
+        self.service = service
+
+
+def restart(service: Service, say: Say) -> None:
     """Returns when systemd has seen the server ready; the unit's TimeoutStartSec is the deadline. Raises Unhealthy."""
-    systemctl("daemon-reload")
-    subprocess.run(["systemctl", "reset-failed", places.UNIT], capture_output=True, check=False)
+    subprocess.run(["systemctl", "reset-failed", service.unit], capture_output=True, check=False)
     began = told = time.monotonic()
     starting = subprocess.Popen(
-        ["systemctl", "restart", places.UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ["systemctl", "restart", service.unit], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     while starting.poll() is None:
         time.sleep(0.05)
@@ -34,34 +41,54 @@ def restart(say: Say) -> None:
     if starting.returncode:
         # What systemd did not even try, as with a unit that is masked, it says itself.
         refused = said.strip().splitlines()[0] if said.startswith("Failed to") else ""
-        raise Unhealthy(f"the server did not start: {refused or down(unit_facts())}")
+        raise Unhealthy(f"the server did not start: {refused or down(service, unit_facts(service))}")
 
 
 def judge(release: Release, say: Say) -> float:
-    """Restarts the server and judges it by its tokens: how many a second. Raises Unhealthy with the reason."""
-    restart(say)
-    if reason := awaited():
+    """Restarts the servers of a release and judges each by its tokens. Returns tokens per second of the slowest one.
+
+    Raises Unhealthy with the reason of the first that does not pass.
+    """
+    systemctl("daemon-reload")
+    if len(release.services) == 1:
+        return judge_service(release, release.services[0], say)
+    return min(judge_beside_others(release, service, say) for service in release.services)
+
+
+def judge_beside_others(release: Release, service: Service, say: Say) -> float:
+    """As `judge_service`, with the service's name before each line and each reason. Raises ServiceUnhealthy."""
+    try:
+        return judge_service(release, service, lambda line: say(f"{service.name}: {line}"))
+    except Unhealthy as error:
+        raise ServiceUnhealthy(service, f"{service.name}: {error}") from error
+
+
+def judge_service(release: Release, service: Service, say: Say) -> float:
+    """Restarts a server and asks it for tokens. Returns tokens per second. Raises Unhealthy with the reason."""
+    restart(service, say)
+    if reason := awaited(service):
         raise Unhealthy(f"the server is {reason}")
-    if running() != release.id:
+    if (found := running(service)) != release.id:
         raise Unhealthy(
-            f"systemd started release {running()} and not {release.id}: another unit or a drop-in stands in its place, "
-            f"`systemctl cat {places.UNIT}` shows it"
+            f"systemd started release {found} and not {release.id}: another unit or a drop-in stands in its place, "
+            f"`systemctl cat {service.unit}` shows it"
         )
-    url = url_of(configuration(release.place(places.CONFIG))["server"])
-    health = look(url)
+    url = url_of(configuration(service, release.config(service))["server"])
+    health = look(service, url)
     if health.state is not State.READY:
         raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
-    rate = speed(url, float(release.manifest["policy"]["min_tokens_per_second"]))
+    floor = float(release.manifest["policy"]["min_tokens_per_second"])
+    rate = speed(url, floor, first_key(service.api_key))
     say(f"it answers, {rate:.1f} tokens/s")
     return rate
 
 
-def speed(url: str, floor: float) -> float:
+def speed(url: str, floor: float, key: str | None) -> float:
     """Tokens of the answer over the seconds of the whole request, prompt included. Raises Unhealthy below the floor."""
     question = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0.0, "ignore_eos": True}
     deadline = min(ANSWER_DEADLINE, 10 + 3 * TOKENS / floor) if floor else ANSWER_DEADLINE
     began = time.monotonic()
-    status, body = ask(url, "/v1/completions", question, deadline)
+    status, body = ask(url, "/v1/completions", question, deadline, key)
     seconds = time.monotonic() - began
     text, tokens = answer_of(body)
     if status != 200:

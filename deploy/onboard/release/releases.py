@@ -1,26 +1,29 @@
 """Releases on the target: what each is made of, which one is committed, which may go.
 
-A release is a folder of its own: manifest.json, config.json, the unit, these programs, and links to the binaries and
-the model, which lie in stores by their content. `current` names the committed one. `previous` in a release names the
-one that it took over from.
+A release is a folder of its own: manifest.json, these programs, links to the binaries, and for each of its services
+config.json, the unit, and a link to the model. Binaries and models lie in stores by their content. `current` names the
+committed release. `previous` in a release names the one that it took over from.
 """
 
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .. import places
+from ..places import PLACES, PROGRAMS, Places
+from ..service import OLLAMA, SERVICES, Service
 
 
 @dataclass(frozen=True)
 class Release:
-    """One folder of RELEASES."""
+    """A folder of `places.releases`."""
 
     folder: Path
+    places: Places = PLACES
 
     @property
     def id(self) -> str:
@@ -32,11 +35,30 @@ class Release:
         """What it is made of. Raises OSError and ValueError."""
         return dict(json.loads((self.folder / "manifest.json").read_text()))
 
+    @cached_property
+    def served(self) -> dict[Service, dict[str, Any]]:
+        """Its services, each with its model and the hashes of config and unit. Raises OSError, ValueError, KeyError.
+
+        A manifest without a version is of a release that served OLLAMA alone, and says this of it at its top.
+        """
+        if "version" not in self.manifest:
+            return {OLLAMA: self.manifest}
+        return {Service.from_json(entry["service"]): entry for entry in self.manifest["services"]}
+
     @property
-    def model(self) -> str | None:
-        """File name of the model that it brings; None when the operator brings one."""
-        model = self.manifest["model"]
+    def services(self) -> tuple[Service, ...]:
+        """What it serves; it is judged as a whole."""
+        return tuple(self.served)
+
+    def model(self, service: Service) -> str | None:
+        """File name of the model that the release brings for a service; None when the operator brings one."""
+        model = self.served[service]["model"]
         return str(model["name"]) if model else None
+
+    @property
+    def models(self) -> str:
+        """The names of the models that it brings, for a table."""
+        return " ".join(name for service in self.services if (name := self.model(service))) or "-"
 
     @property
     def pin(self) -> str:
@@ -46,21 +68,23 @@ class Release:
     @property
     def is_current(self) -> bool:
         """True when it is the committed one."""
-        return current() == self
+        return current(self.places) == self
 
     @property
     def is_tried(self) -> bool:
-        """True while its unit stands in for the committed one's."""
-        return places.TRIAL.is_file() and f"{self.folder}/" in places.TRIAL.read_text()
+        """True while a unit of it stands in for the committed one's. Asks no manifest, which may be damaged."""
+        own = f"{self.folder}/".encode()
+        return any(own in unit.read_bytes() for unit in self.places.runtime_units.glob("*.service") if unit.is_file())
 
-    def trial_unit(self) -> str:
-        """Its unit, started from its own folder instead of the current release's."""
-        return (self.folder / places.UNIT).read_text().replace(f"{places.CURRENT}/", f"{self.folder}/")
+    def trial_unit(self, service: Service) -> str:
+        """The unit of a service, started from this release's own folder instead of the current release's."""
+        text = (self.folder_of(service) / service.unit).read_text()
+        return text.replace(f"{self.places.current}/", f"{self.folder}/")
 
     @property
     def previous(self) -> "Release | None":
         """The release that was current before this one."""
-        return named_by(self.folder / "previous")
+        return named_by(self.folder / "previous", self.places)
 
     @property
     def rejected(self) -> str | None:
@@ -72,73 +96,98 @@ class Release:
         """Where the reason of a rejection is kept."""
         return self.folder / "rejected"
 
-    def place(self, public: Path) -> Path:
+    def folder_of(self, service: Service) -> Path:
+        """Where a service's config, unit and model lie in this release."""
+        return self.folder / service.folder
+
+    def place(self, service: Service, public: Path) -> Path:
         """An editable file as this release means it: before its commit the one in its own folder."""
-        return public if self.is_current else self.folder / public.name
+        return public if self.is_current else self.folder_of(service) / public.name
+
+    def config(self, service: Service) -> Path:
+        """The config that a start of this release reads."""
+        return self.place(service, service.config)
 
     def public_names(self) -> dict[Path, Path]:
         """Every public name, and where it leads as long as this release is current."""
-        named = [places.PUBLIC_BIN / name for name in (*places.PROGRAMS, "boardllama")]
-        named += [places.CONFIG, places.PUBLIC_UNIT]
-        named += [places.MODELS / self.model] if self.model else []
-        others = {places.DOCTOR: places.CURRENT / "boardllama", places.ENABLED: places.PUBLIC_UNIT}
-        return {path: places.CURRENT / path.name for path in named} | others
+        places = self.places
+        programs = [places.public_bin / name for name in (*PROGRAMS, "boardllama")]
+        led = {path: places.current / path.name for path in programs}
+        for service in self.services:
+            unit = service.public_unit(places)
+            model = self.model(service)
+            named = [service.config, unit, *([service.models / model] if model else [])]
+            led |= {path: places.current / service.folder / path.name for path in named}
+            led[service.enabled(places)] = unit
+        return led | {places.doctor: places.current / "boardllama"}
 
 
-def own() -> Release:
+def own_release(places: Places = PLACES) -> Release:
     """The release that this program lies in."""
     folder = Path(__file__).resolve().parents[2]
-    return named_by(folder) or Release(folder)
+    return named_by(folder, places) or Release(folder, places)
 
 
-def current() -> Release | None:
+def current(places: Places) -> Release | None:
     """The committed release."""
-    return named_by(places.CURRENT)
+    return named_by(places.current, places)
 
 
-def named_by(link: Path) -> Release | None:
-    """The release that a link names, when it is there. RELEASES itself may lead to another disk."""
+def named_by(link: Path, places: Places) -> Release | None:
+    """The release that a link names, when it is there. The folder of releases itself may lead to another disk."""
     folder = Path(os.path.realpath(link))
-    there = folder.parent == Path(os.path.realpath(places.RELEASES)) and folder.is_dir()
-    return Release(places.RELEASES / folder.name) if there else None
+    there = folder.parent == Path(os.path.realpath(places.releases)) and folder.is_dir()
+    return Release(places.releases / folder.name, places) if there else None
 
 
-def everyone() -> list[Release]:
+def everyone(places: Places) -> list[Release]:
     """Every release that is there whole."""
-    folders = places.RELEASES.glob("*") if places.RELEASES.is_dir() else iter(())
-    return [Release(folder) for folder in sorted(folders) if not folder.name.startswith(".")]
+    folders = places.releases.glob("*") if places.releases.is_dir() else iter(())
+    return [Release(folder, places) for folder in sorted(folders) if not folder.name.startswith(".")]
 
 
-def find(name: str) -> Release:
+def find(name: str, places: Places) -> Release:
     """The release with that id or beginning of an id. Raises LookupError with what is there."""
-    found = [release for release in everyone() if release.id.startswith(name)]
+    found = [release for release in everyone(places) if release.id.startswith(name)]
     if len(found) != 1 or not name:
-        there = ", ".join(release.id for release in everyone()) or "none"
+        there = ", ".join(release.id for release in everyone(places)) or "none"
         raise LookupError(f"{name or 'an empty name'} names {len(found) or 'no'} release here: there are {there}")
     return found[0]
 
 
-def lineage() -> Iterator[Release]:
+def lineage(places: Places) -> Iterator[Release]:
     """The current release, the one before it, and so on."""
     seen: set[str] = set()
-    release = current()
+    release = current(places)
     while release and release.id not in seen:
         yield release
         seen.add(release.id)
         release = release.previous
 
 
-def running() -> str | None:
+def services_of(release: Release | None) -> tuple[Service, ...]:
+    """What a release serves; what any deploy has a target serve where there is none, or its manifest is damaged."""
+    with suppress(OSError, ValueError, KeyError):
+        return release.services if release else SERVICES
+    return SERVICES
+
+
+def services_here(places: Places) -> list[Service]:
+    """The services of every release on this target, each once."""
+    return list(dict.fromkeys(service for release in everyone(places) for service in services_of(release)))
+
+
+def running(service: Service) -> str | None:
     """Id of the release that the running server was started from."""
     try:
-        return places.STARTED.read_text().splitlines()[1].split()[1]
+        return service.started.read_text().splitlines()[1].split()[1]
     except (OSError, IndexError):
         return None
 
 
 def state(release: Release) -> str:
     """One word for a table, and the reason of a rejection."""
-    lines = [one.id for one in lineage()]
+    lines = [one.id for one in lineage(release.places)]
     if release.is_current:
         return "current"
     if release.is_tried:
@@ -148,14 +197,14 @@ def state(release: Release) -> str:
     return f"rejected: {release.rejected}" if release.rejected else "prepared"
 
 
-def table() -> list[dict[str, str]]:
+def table(places: Places) -> list[dict[str, str]]:
     """A row for each release: the current one, those before it, the others."""
-    order = [release.id for release in lineage()]
+    order = [release.id for release in lineage(places)]
     rows = []
-    for release in sorted(everyone(), key=lambda one: order.index(one.id) if one.id in order else len(order)):
+    for release in sorted(everyone(places), key=lambda one: order.index(one.id) if one.id in order else len(order)):
         try:
             made = release.manifest
-            about = {"when": made["created"], "build": made["build"]["name"], "model": release.model or "-"}
+            about = {"when": made["created"], "build": made["build"]["name"], "model": release.models}
         except (OSError, ValueError, KeyError):
             about = {"when": "", "build": "", "model": "its manifest cannot be read"}
         rows.append({"id": release.id, **about, "state": state(release)})
@@ -167,39 +216,3 @@ def as_table(rows: list[dict[str, str]]) -> list[str]:
     rows = [{name: name for name in rows[0]}, *rows]
     wide = {name: max(len(row[name]) for row in rows) for name in rows[0]}
     return ["  ".join(f"{value:{wide[name]}}" for name, value in row.items()).rstrip() for row in rows]
-
-
-def strays(keep: int, spared: Release | None = None) -> list[Path]:
-    """What nothing needs: releases beyond the `keep` last committed ones, and what only they had in the stores.
-
-    What runs, what is tried and `spared` stay, whatever their age.
-    """
-    kept = {release.id for _, release in zip(range(keep), lineage(), strict=False)} | {running()}
-    kept |= {release.id for release in everyone() if release.is_tried or release == spared}
-    needed = {part for release in everyone() if release.id in kept for part in stored(release)}
-    folders = [place for store in (places.BUILDS, places.MODEL_STORE) if store.is_dir() for place in store.iterdir()]
-    unfinished = list(places.RELEASES.glob(".*")) if places.RELEASES.is_dir() else []
-    return [
-        *(release.folder for release in everyone() if release.id not in kept),
-        *unfinished,
-        *(place for place in folders if Path(os.path.realpath(place)) not in needed),
-    ]
-
-
-def stored(release: Release) -> set[Path]:
-    """The folders of the stores that a release's links lead into."""
-    return {Path(os.path.realpath(path)).parent for path in release.folder.iterdir() if path.is_symlink()}
-
-
-def prune(keep: int, spared: Release | None = None) -> list[Path]:
-    """Removes what nothing needs. Returns what went."""
-    import shutil  # a tenth of a second at every start of the service, which needs none of it
-
-    gone = strays(keep, spared)
-    for path in gone:
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    # A public name of a model that the current release does not have leads nowhere.
-    for name in places.MODELS.glob("*.gguf"):
-        if name.is_symlink() and name.readlink().parent == places.CURRENT and not name.exists():
-            name.unlink()
-    return gone

@@ -11,18 +11,18 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from .. import places
 from ..files import link, write
 from ..server.config import ConfigError
 from ..server.health import Unhealthy, last_words
 from ..server.launch import is_waiting
+from ..service import Service
 from .check import CheckError, check
 from .edits import adopt, redo_edits, remember, undo_edits
-from .gate import judge, systemctl
-from .releases import Release, current, everyone, lineage, prune
+from .gate import ServiceUnhealthy, judge, systemctl
+from .pruning import keep, prune
+from .releases import Release, current, everyone, lineage, services_of
 
 JOURNAL_LINES = 12
-SYSTEMD = Path("/run/systemd/system")  # there when systemd runs: sd_booted(3)
 
 
 class Outcome(Enum):
@@ -65,13 +65,16 @@ class Verdict:
     def write(self, **end: Any) -> None:
         """Replaces the file in one step."""
         with suppress(OSError):  # of a full /run: the target comes first
-            write(places.VERDICT, json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode())
+            write(
+                self.release.places.verdict,
+                json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode(),
+            )
 
 
 def last_rate(release: Release) -> float | None:
     """Tokens per second that the last switch measured, when it was to this release; /run forgets it at a boot."""
     try:
-        verdict = json.loads(places.VERDICT.read_text())
+        verdict = json.loads(release.places.verdict.read_text())
     except (OSError, ValueError):
         return None
     return verdict.get("tokens_per_second") if verdict.get("release") == release.id else None
@@ -106,30 +109,32 @@ def await_model(release: Release, verdict: Verdict) -> Outcome:
 
 def again(release: Release, verdict: Verdict) -> Outcome:
     """Restarts the current release, as it was committed. There is nothing to go back to: it was good then."""
-    places.TRIAL.unlink(missing_ok=True)
+    drop_trial(release)
     try:
         publish(release)
         replace_files(release)
         rate = judge(release, verdict.say)
     except Exception as error:  # whatever it is, whoever asked is told
-        return verdict.end(Outcome.FAILING, with_journal(error))
+        return verdict.end(Outcome.FAILING, with_journal(error, release))
     with suppress(OSError):
-        prune(keep(release))
+        prune(release.places, keep(release))
         remember(release)
     return verdict.end(Outcome.SERVING, rate=rate)
 
 
 def trial(release: Release, verdict: Verdict) -> Outcome:
     """Restarts the server as this release, judges it, and commits it or goes back."""
-    before = current()
+    before = current(release.places)
     verdict.say(f"trying {release.id}" + (f" in place of {before.id}" if before else ""))
     try:
-        adopt()
-        write(places.TRIAL, release.trial_unit().encode())
+        adopt(release.places)
+        for service in release.services:
+            write(service.trial_unit(release.places), release.trial_unit(service).encode())
+        stop_others(before, release)
         rate = judge(release, verdict.say)
         commit(release)
     except Exception as error:  # whatever it is: the release before comes back
-        reason = with_journal(error)
+        reason = with_journal(error, release)
         with suppress(OSError):  # of a full disk, say: that it was rejected is told anyhow
             write(release.note, f"{str(error)[:200]}\n".encode())
         return back(before, release, reason, verdict)
@@ -139,19 +144,23 @@ def trial(release: Release, verdict: Verdict) -> Outcome:
 
 def back(before: Release | None, release: Release, reason: str, verdict: Verdict) -> Outcome:
     """The release that served before serves again."""
-    places.TRIAL.unlink(missing_ok=True)
+    drop_trial(release)
     if before is None:
         with suppress(Unhealthy):  # what stood there before the first release may not start, as it did not before
             systemctl("daemon-reload")
-            systemctl("restart" if places.PUBLIC_UNIT.exists() else "stop", places.UNIT)
+        for service in release.services:
+            with suppress(Unhealthy):
+                there = service.public_unit(release.places).exists()
+                systemctl("restart" if there else "stop", service.unit)
         return verdict.end(Outcome.BACK, f"{reason}; no release was served before, and none is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
+        stop_others(release, before)
         undone = as_edited_or_judged(before, verdict)
     except Exception as error:
-        return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error)}")
+        return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error, before)}")
     with suppress(OSError):
-        prune(keep(before), spared=release)
+        prune(before.places, keep(before), spared=release)
     return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again{undone}")
 
 
@@ -178,13 +187,13 @@ def as_edited_or_judged(release: Release, verdict: Verdict) -> str:
 
 def commit(release: Release) -> None:
     """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
-    before, earlier = current(), release.previous
+    before, earlier = current(release.places), release.previous
     remember(release)
     publish(release)
     if before and before != release:
         link(release.folder / "previous", Path("..") / before.id)
     os.sync()
-    link(places.CURRENT, release.folder.relative_to(places.ROOT))
+    link(release.places.current, release.folder.relative_to(release.places.root))
     if earlier and before != release:
         close_line(release, earlier)
 
@@ -195,7 +204,7 @@ def close_line(release: Release, earlier: Release) -> None:
     Only after its commit: until then it is what may be gone back to.
     """
     with suppress(OSError):
-        for later in lineage():
+        for later in lineage(release.places):
             if later.previous == release:
                 link(later.folder / "previous", Path("..") / earlier.id)
 
@@ -205,12 +214,13 @@ def tidy(release: Release) -> None:
     with suppress(OSError, Unhealthy):
         if release.previous is None:
             replace_files(release)
-        for other in everyone():
+        for other in everyone(release.places):
             other.note.unlink(missing_ok=True)
-        places.TRIAL.unlink(missing_ok=True)
-        if SYSTEMD.is_dir():
+        drop_trial(release)
+        withdraw_others(release)
+        if release.places.runtime_units.is_dir():
             systemctl("daemon-reload")
-        prune(keep(release))
+        prune(release.places, keep(release))
 
 
 def publish(release: Release) -> None:
@@ -229,12 +239,36 @@ def replace_files(release: Release) -> None:
             link(path, target)
 
 
-def with_journal(error: Exception) -> str:
-    """The reason, and the last lines of the server that gave it."""
-    said = last_words(JOURNAL_LINES)
+def drop_trial(release: Release) -> None:
+    """From the next `daemon-reload` on systemd reads the public units again."""
+    for service in release.services:
+        service.trial_unit(release.places).unlink(missing_ok=True)
+
+
+def stop_others(served: Release | None, release: Release) -> None:
+    """Ends what another release serves and this one does not: its memory and its port may be needed."""
+    for service in others(served, release):
+        with suppress(Unhealthy):
+            systemctl("stop", service.unit)
+
+
+def withdraw_others(release: Release) -> None:
+    """What only the release before serves ends, and loses its public names: nothing may start it at the next boot."""
+    if release.places.runtime_units.is_dir():
+        stop_others(release.previous, release)
+    for service in others(release.previous, release):
+        for path in (service.enabled(release.places), service.public_unit(release.places), service.config):
+            if path.is_symlink():
+                path.unlink()
+
+
+def others(served: Release | None, release: Release) -> list[Service]:
+    """The services of `served` that `release` does not have."""
+    return [service for service in services_of(served) if service not in release.services] if served else []
+
+
+def with_journal(error: Exception, release: Release) -> str:
+    """The reason, and the last lines of the servers that may have given it."""
+    services = (error.service,) if isinstance(error, ServiceUnhealthy) else release.services
+    said = [line for service in services for line in last_words(service, JOURNAL_LINES)]
     return f"{error}\n" + "\n".join(f"  | {line}" for line in said) if said else str(error)
-
-
-def keep(release: Release) -> int:
-    """How many releases the target keeps."""
-    return int(release.manifest["policy"]["releases_kept"])

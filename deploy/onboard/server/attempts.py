@@ -14,7 +14,9 @@ ATTEMPTS = 5
 
 
 def count_attempt(folder: Path, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Raises ConfigError when the last ATTEMPTS starts, one after the other, never got ready.
+    """Counts a start in the service's runtime folder, which has its name.
+
+    Raises ConfigError when the last ATTEMPTS starts, one after the other, never got ready.
 
     One that failed behind a crowd does not count: a server that may open no more files cannot open its model, and no
     client may keep it down for good.
@@ -24,7 +26,7 @@ def count_attempt(folder: Path, sleep: Callable[[float], None] = time.sleep) -> 
     """
     attempts, crowded = folder / "attempts", folder / "crowded"
     if crowded.exists():
-        print("ollama-cpp-server: a crowd of clients was there at the last start: waiting a little", file=sys.stderr)
+        print(f"{folder.name}: a crowd of clients was there at the last start: waiting a little", file=sys.stderr)
         crowded.unlink()
         sleep(CROWD_SECONDS)
         return
@@ -32,6 +34,6 @@ def count_attempt(folder: Path, sleep: Callable[[float], None] = time.sleep) -> 
     if before >= ATTEMPTS:
         raise ConfigError(
             f"{before} starts in a row did not get ready, their reasons are above: `systemctl restart "
-            f"ollama-cpp-server` tries again, `boardllama rollback` goes back to the release before"
+            f"{folder.name}` tries again, `boardllama rollback` goes back to the release before"
         )
     attempts.write_text(str(before + 1))

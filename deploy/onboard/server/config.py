@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import places
+from ..service import OLLAMA, Service
 
 LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "trace": 4, "debug": 5}
 LOG_FORMATS = {"text": "--no-log-jsonl", "json": "--log-jsonl"}
@@ -93,12 +93,12 @@ NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(
 KEYS: dict[str, dict[str, Key]] = {
     "server": {
         "host": Key("127.0.0.1", ADDRESS, flag("--host")),
-        "port": Key(11434, whole(1, 65535), flag("--port")),
+        "port": Key(OLLAMA.port, whole(1, 65535), flag("--port")),
         "timeout": Key(300, whole(1, 86400, " seconds"), flag("--timeout")),
         "allow_unauthenticated": Key(False, YES_NO, elsewhere),
     },
     "models": {
-        "path": Key(str(places.MODELS), FOLDER, elsewhere),
+        "path": Key(str(OLLAMA.models), FOLDER, elsewhere),
         "default_model": Key(None, MODEL, elsewhere),
         "default_context_size": Key(2048, whole(0, 1 << 24, " tokens (0: the model's own)"), flag("--ctx-size")),
         "default_threads": Key(0, whole(0, 1024, " (0: one per fast core)"), elsewhere),
@@ -133,10 +133,10 @@ def read(path: Path) -> Any:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
 
 
-def problems(config: Any, keyed: bool) -> list[str]:
-    """Every breach of the table, one sentence each; empty when llama-server can be started with `config`.
+def problems(config: Any, service: Service, keyed: bool) -> list[str]:
+    """Every breach of the table, one sentence each; empty when the service can be started with `config`.
 
-    `keyed` says whether the target has an API key.
+    `keyed` says whether it has an API key.
     """
     if not isinstance(config, dict):
         return [f"the file holds {json.dumps(config)}: must be an object with {', '.join(KEYS)}"]
@@ -148,7 +148,7 @@ def problems(config: Any, keyed: bool) -> list[str]:
             found.append(f"{section} is {json.dumps(values)}: must be an object with {', '.join(KEYS[section])}")
         else:
             found += [breach for key, value in values.items() for breach in breaches(section, key, value)]
-    return found or exposure(with_defaults(config)["server"], keyed)
+    return found or exposure(with_defaults(config, service)["server"], service, keyed)
 
 
 def breaches(section: str, key: str, value: Any) -> list[str]:
@@ -178,41 +178,47 @@ def is_local(host: str) -> bool:
     return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
-def exposure(server: dict[str, Any], keyed: bool) -> list[str]:
+def exposure(server: dict[str, Any], service: Service, keyed: bool) -> list[str]:
     """Refuses an open door: an address beyond loopback needs a key or the word that none is wanted."""
     if is_local(server["host"]) or server["allow_unauthenticated"] or keyed:
         return []
     return [
-        f"server.host is {server['host']}: beyond loopback an API key is needed in {places.API_KEY} "
+        f"server.host is {server['host']}: beyond loopback an API key is needed in {service.api_key} "
         f"(or server.allow_unauthenticated true, which lets anyone on the network in)"
     ]
 
 
-def first_key() -> str | None:
-    """The first key of the key file. One without any would switch llama-server's check off silently."""
+def first_key(file: Path) -> str | None:
+    """The first key of a key file. One without any would switch llama-server's check off silently."""
     try:
-        lines = places.API_KEY.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return None
     return next((line for line in lines if line.strip() and not line.startswith("#")), None)
 
 
-def with_defaults(config: Config) -> Config:
+def with_defaults(config: Config, service: Service) -> Config:
     """Every key of the table: from `config`, or its default."""
+    own = {("server", "port"): service.port, ("models", "path"): str(service.models)}
     return {
-        section: {name: config.get(section, {}).get(name, key.default) for name, key in keys.items()}
+        section: {
+            name: config.get(section, {}).get(name, own.get((section, name), key.default)) for name, key in keys.items()
+        }
         for section, keys in KEYS.items()
     }
 
 
-def configuration(path: Path | None = None) -> Config:
-    """The file's settings with defaults. Raises ConfigError naming every problem."""
-    path = path or places.CONFIG
+def configuration(service: Service, path: Path | None = None) -> Config:
+    """What a config says, with defaults: the service's own one unless `path` names another.
+
+    Raises ConfigError naming every problem.
+    """
+    path = path or service.config
     config = read(path)
-    found = problems(config, keyed=first_key() is not None)
+    found = problems(config, service, keyed=first_key(service.api_key) is not None)
     if found:
         raise ConfigError(f"{path}: " + "; ".join(found))
-    return with_defaults(config)
+    return with_defaults(config, service)
 
 
 def reach(host: str) -> str:

@@ -3,7 +3,7 @@
 import socket
 from collections import Counter
 
-from .watch import CONNECTED, CROWD, NET, sockets
+from ..watch import CONNECTED, CROWD, NET, sockets
 
 WORD = 8  # hexadecimal digits that the kernel writes of an address at a time, as this machine's memory has them
 

@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
-from .. import places
 from ..commands import end_of
+from ..service import Service
 from .config import first_key
 from .crowd import crowd
 
@@ -53,29 +53,31 @@ class Health:
         return Health(State[value["state"]], value["detail"])
 
 
-def look(url: str) -> Health:
+def look(service: Service, url: str) -> Health:
     """One look at the unit and at what answers at `url`."""
-    return look_at(unit_facts(), url)
+    return look_at(service, unit_facts(service), url)
 
 
-def look_at(facts: dict[str, str], url: str) -> Health:
+def look_at(service: Service, facts: dict[str, str], url: str) -> Health:
     """The same, of a unit of which systemd has been asked."""
     if facts.get("ActiveState") not in ("active", "activating"):
-        return Health(State.EXITED, gone(facts))
-    if reason := awaited():
+        return Health(State.EXITED, gone(service, facts))
+    if reason := awaited(service):
         return Health(State.WAITING, reason)
     if facts.get("ActiveState") == "active":
-        return excused(judge(*ask(url, "/health"), lambda: ask(url, "/props")), urlsplit(url).port or 0)
+        key = first_key(service.api_key)
+        health = judge(*ask(url, "/health", key=key), lambda: ask(url, "/props", key=key))
+        return excused(health, urlsplit(url).port or 0)
     if facts.get("SubState", "").startswith("auto-restart"):
-        return Health(State.EXITED, gone(facts))
+        return Health(State.EXITED, gone(service, facts))
     status, _ = ask(url, "/health")
     return Health(State.LOADING if status == 503 else State.STARTING, "systemd has not seen it ready yet")
 
 
-def awaited() -> str:
+def awaited(service: Service) -> str:
     """What the launcher says of the disk that it waits for; empty when it does not wait, or nobody else may know."""
     try:
-        return places.AWAITED.read_text()
+        return service.awaited.read_text()
     except OSError:
         return ""
 
@@ -86,26 +88,26 @@ def excused(health: Health, port: int) -> Health:
     return Health(State.CROWDED, there) if there else health
 
 
-def unit_facts(properties: str = PROPERTIES, deadline: float = SYSTEM_DEADLINE) -> dict[str, str]:
+def unit_facts(service: Service, properties: str = PROPERTIES, deadline: float = SYSTEM_DEADLINE) -> dict[str, str]:
     """What systemd knows of the unit; nothing when it does not answer in time."""
-    shown = said_by("systemctl", "show", "--property", properties, places.UNIT, deadline=deadline)
+    shown = said_by("systemctl", "show", "--property", properties, service.unit, deadline=deadline)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
-def gone(facts: dict[str, str]) -> str:
+def gone(service: Service, facts: dict[str, str]) -> str:
     """Why the process is not there, with its own last words."""
-    return f"{down(facts)}; its last lines: {' / '.join(last_words(4)) or 'none'}"
+    return f"{down(service, facts)}; its last lines: {' / '.join(last_words(service, 4)) or 'none'}"
 
 
-def down(facts: dict[str, str]) -> str:
+def down(service: Service, facts: dict[str, str]) -> str:
     """What systemd says of a unit that does not run."""
     status = f"{facts.get('ActiveState', 'unknown')} ({facts.get('SubState', '')}), {facts.get('Result', '')}"
-    return f"{places.UNIT} is {status}, status {facts.get('ExecMainStatus', '?')}"
+    return f"{service.unit} is {status}, status {facts.get('ExecMainStatus', '?')}"
 
 
-def last_words(count: int) -> list[str]:
+def last_words(service: Service, count: int) -> list[str]:
     """The unit's last lines in the journal."""
-    said = said_by("journalctl", "--unit", places.UNIT, "--lines", str(count), "--output", "cat", "--no-pager")
+    said = said_by("journalctl", "--unit", service.unit, "--lines", str(count), "--output", "cat", "--no-pager")
     return [line.strip() for line in said.splitlines() if line.strip()]
 
 
@@ -115,14 +117,15 @@ def said_by(*words: str, deadline: float = SYSTEM_DEADLINE) -> str:
     return done.stdout if done else ""
 
 
-def ask(url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10) -> tuple[int, Any]:
+def ask(
+    url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10, key: str | None = None
+) -> tuple[int, Any]:
     """HTTP status and parsed body of a GET, or of a POST of `body`; status 0 and the reason when nothing answers.
 
     The deadline in seconds holds for each wait, and for all of them together: an answer may trickle for ever.
     """
     end = time.monotonic() + deadline
     place = urlsplit(url)
-    key = first_key()
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=deadline)
     try:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from .. import places
-from ..release.releases import Release, own
+from ..release.releases import Release, own_release
+from ..service import Service
 from . import bounds
 from .attempts import count_attempt
 from .config import KEYS, Config, ConfigError, configuration, first_key, is_local, reach
@@ -24,38 +24,45 @@ HTTP_THREADS = 64
 # Always on, whatever the config says. --offline keeps a server that is told of a model by name from fetching it; and no
 # web page from elsewhere may call the server through the browser of someone who reaches it.
 FIXED = [*bounds.FLAGS, "--metrics", "--offline", "--cors-origins", "localhost", "--threads-http", str(HTTP_THREADS)]
-SERVER = places.PUBLIC_BIN / "llama-server"
+SERVER = "llama-server"
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78
 # The same: it is to be tried again. So the unit's next start asks systemd again to mount the disk that is not there.
 EX_TEMPFAIL = 75
 
 
-def usable_models(folder: Path, release: Release) -> dict[str, Path]:
+def service_started(release: Release) -> Service:
+    """The service of the release that systemd starts: its folder below /run says which. By hand: the first one."""
+    runtime = os.environ.get("RUNTIME_DIRECTORY")
+    return next((service for service in release.services if str(service.runtime) == runtime), release.services[0])
+
+
+def usable_models(folder: Path, release: Release, service: Service) -> dict[str, Path]:
     """Files by name: the model that the release brings, from the release itself, and whatever an operator put there.
 
     A name that leads through `current` belongs to the release that is current: with another one it is gone.
     """
     found = {path.name: path for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.is_file()}
-    theirs = {name: path for name, path in found.items() if not leads_through_current(path)}
-    ours = {release.model: release.folder / release.model} if release.model and folder == places.MODELS else {}
-    return {**theirs, **ours}
+    made = release.places.current / service.folder
+    theirs = {name: path for name, path in found.items() if not (path.is_symlink() and path.readlink().parent == made)}
+    return {**theirs, **{path.name: path for path in brought_models(folder, release, service)}}
 
 
-def leads_through_current(path: Path) -> bool:
-    """True for a public name, which a release made."""
-    return path.is_symlink() and path.readlink().parent == places.CURRENT
+def brought_models(folder: Path, release: Release, service: Service) -> list[Path]:
+    """The model that the release brings, in the release, when `folder` is where its public name lies."""
+    model = release.model(service)
+    return [release.folder_of(service) / model] if model and folder == service.models else []
 
 
-def find_model(models: dict[str, Any], release: Release) -> Path:
+def find_model(models: dict[str, Any], release: Release, service: Service) -> Path:
     """The GGUF file to serve. Raises ConfigError when there is none, or several and no choice, or it does not serve."""
     folder, chosen = Path(models["path"]), models["default_model"]
-    there = usable_models(folder, release)
+    there = usable_models(folder, release, service)
     names = ", ".join(sorted(name if name.isprintable() else ascii(name) for name in there))
     if chosen is None and len(there) != 1:
         advice = "put one there and restart"
         if there:
-            advice = f"set models.default_model in {places.CONFIG} to the one to serve"
+            advice = f"set models.default_model in {service.config} to the one to serve"
         raise ConfigError(f"{folder} holds {len(there) or 'no'} *.gguf ({names or 'nothing'}): {advice}")
     if chosen is not None and chosen not in there:
         raise ConfigError(f"models.default_model is {chosen}: {folder} holds {names or 'none'}")
@@ -67,10 +74,12 @@ def find_model(models: dict[str, Any], release: Release) -> Path:
         raise ConfigError(f"{path} cannot be read by the service's account: `chmod a+r` it") from None
     if magic != b"GGUF":
         raise ConfigError(f"{path} is no GGUF file: it begins with {magic!r}; fetch it again")
-    if path.parent != release.folder:  # what a release brings was judged before it came, and starts without the rules
+    if path.parent != release.folder_of(
+        service
+    ):  # what a release brings was judged before it came, and starts without the rules
         from ..gguf.chat_models import judge
 
-        judge(path, release.pin)
+        judge(path, release.pin, lambda line: print(f"{service.name}: {line}", file=sys.stderr))
     return path
 
 
@@ -79,18 +88,19 @@ def alias_of(name: str) -> str:
     return name.replace(",", "_")
 
 
-def ways(models: dict[str, Any], release: Release) -> list[Path]:
+def ways(models: dict[str, Any], release: Release, service: Service) -> list[Path]:
     """The models folder, and what is to be read in it, each of which may be a link to another disk."""
     folder, chosen = Path(models["path"]), models["default_model"]
-    brought = [release.folder / release.model] if release.model and folder == places.MODELS else []
+    brought = brought_models(folder, release, service)
     if chosen:
-        return [folder, *(brought if chosen == release.model and brought else [folder / chosen])]
+        return [folder, *([path for path in brought if path.name == chosen] or [folder / chosen])]
     return [folder, *brought, *folder.glob("*.gguf")]
 
 
 def is_waiting(release: Release) -> bool:
-    """True for a release whose model the operator brings, and has not brought yet."""
-    return release.model is None and not usable_models(places.MODELS, release)
+    """True for a release with a service whose model the operator brings, and has not brought yet."""
+    brings = (service for service in release.services if release.model(service) is None)
+    return any(not usable_models(service.models, release, service) for service in brings)
 
 
 class Work(NamedTuple):
@@ -116,22 +126,28 @@ def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Pat
     return Work(threads, batch_threads, fast if max(threads, batch_threads) <= most else allowed)
 
 
-def command(config: Config, release: Release) -> list[str]:
+def command(config: Config, release: Release, service: Service) -> list[str]:
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
-    model = find_model(config["models"], release)
+    model = find_model(config["models"], release, service)
     # What a release brings is started from the release, never by a public name: what was judged is what runs.
-    arguments = [str(SERVER), "--model", str(model.resolve()), "--alias", alias_of(model.name)]
+    arguments = [
+        str(release.places.public_bin / SERVER),
+        "--model",
+        str(model.resolve()),
+        "--alias",
+        alias_of(model.name),
+    ]
     work = share_out(config["models"])
     arguments += ["--threads", str(work.threads), "--threads-batch", str(work.batch_threads)]
     for section, keys in KEYS.items():
         for name, key in keys.items():
             arguments += key.arguments(config[section][name])
-    if first_key():
-        arguments += ["--api-key-file", str(places.API_KEY)]
+    if first_key(service.api_key):
+        arguments += ["--api-key-file", str(service.api_key)]
     return arguments + FIXED
 
 
-def check_port(server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
+def check_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
     """Says who is wrong when the port is taken; llama-server itself would only say that it could not bind.
 
     An address that is not there yet, as before DHCP has answered, is waited for: the unit has the deadline.
@@ -152,26 +168,27 @@ def check_port(server: dict[str, Any], sleep: Callable[[float], None] = time.sle
                         f"{error.strerror}; {advice}"
                     ) from None
         if not told:
-            print(f"ollama-cpp-server: waiting for the address {server['host']}: no interface has it", file=sys.stderr)
+            print(f"{service.name}: waiting for the address {server['host']}: no interface has it", file=sys.stderr)
             told = True
         sleep(1)
 
 
-def record(release: Release, model: Path) -> str:
+def record(release: Release, service: Service, model: Path) -> str:
     """Which files this server is started from, so that a deploy can tell whether they are still the ones there.
 
     The release, then one line each: inode, size, change time, name; `absent` for one that may appear. Editable files
     stand under their public names. Equality is all that is asked of them, so no clock need be right.
     """
-    used = {path: release.place(path) for path in (places.CONFIG, places.PUBLIC_UNIT)}
-    used |= {path: path for path in (release.folder / SERVER.name, model, places.API_KEY)}
+    editable = (service.config, service.public_unit(release.places))
+    used = {path: release.place(service, path) for path in editable}
+    used |= {path: path for path in (release.folder / SERVER, model, service.api_key)}
     return f"release {release.id}\n" + "".join(f"{identity(path)} {name}\n" for name, path in used.items())
 
 
-def is_fresh() -> bool:
+def is_fresh(service: Service) -> bool:
     """True when the running server was started from exactly the files that now have the public names."""
     try:
-        _address, _release, *lines = places.STARTED.read_text().splitlines()
+        _address, _release, *lines = service.started.read_text().splitlines()
     except (OSError, ValueError):
         return False
     return all(line == f"{identity(path := Path(line.split(' ', 3)[3]))} {path}" for line in lines)
@@ -194,40 +211,46 @@ def leave_word(folder: Path, models: dict[str, Any]) -> None:
     (folder / "hung").unlink(missing_ok=True)
 
 
-def start(release: Release) -> NoReturn:
+def start(release: Release, service: Service) -> NoReturn:
     """Becomes llama-server. Raises ConfigError and OSError when it cannot be started."""
-    config = configuration(release.place(places.CONFIG))
+    config = configuration(service, release.config(service))
     models = config["models"]
     if "RUNTIME_DIRECTORY" in os.environ:
         leave_word(Path(os.environ["RUNTIME_DIRECTORY"]), models)
-    if not await_disk(lambda: ways(models, release), lambda: find_model(models, release)):
+    if not await_disk(service, lambda: ways(models, release, service), lambda: find_model(models, release, service)):
         sys.exit(EX_TEMPFAIL)
-    arguments, server = command(config, release), config["server"]
-    check_port(server)
+    arguments, server = command(config, release, service), config["server"]
+    check_port(service, server)
     if not is_local(server["host"]):
-        print(f"ollama-cpp-server: on {server['host']}; IPAddressAllow= of the unit says who gets in", file=sys.stderr)
+        print(f"{service.name}: on {server['host']}; IPAddressAllow= of the unit says who gets in", file=sys.stderr)
     if "RUNTIME_DIRECTORY" in os.environ:
         folder = Path(os.environ["RUNTIME_DIRECTORY"])
         count_attempt(folder)
         aside = folder / "started.new"
-        aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, Path(arguments[2]))}")
-        aside.replace(folder / places.STARTED.name)
+        aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, service, Path(arguments[2]))}")
+        aside.replace(folder / service.started.name)
         server_process = str(os.getpid())
         if os.fork() == 0:
-            watcher = str(release.folder / "onboard" / "server" / "watch.py")
+            watcher = str(release.folder / "onboard" / "watch.py")
             os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch", server_process])
     # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent", **bounds.ENVIRONMENT}
-    os.execve(release.folder / SERVER.name, arguments, environment)
+    os.execve(release.folder / SERVER, arguments, environment)
 
 
 def main() -> int:
     """Becomes llama-server, or returns the exit status: EX_CONFIG when a person has to mend something."""
+    release = own_release()
+    return launch(release, service_started(release))
+
+
+def launch(release: Release, service: Service) -> int:
+    """As `main`."""
     try:
-        start(own())
+        start(release, service)
     except ConfigError as error:
-        print(f"ollama-cpp-server: {error}", file=sys.stderr)
+        print(f"{service.name}: {error}", file=sys.stderr)
         return EX_CONFIG
     except OSError as error:
-        print(f"ollama-cpp-server: {error}", file=sys.stderr)
+        print(f"{service.name}: {error}", file=sys.stderr)
         return 1

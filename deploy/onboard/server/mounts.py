@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from .. import places
+from ..service import Service
 from .config import ConfigError
 
 FSTAB = Path("/etc/fstab")
@@ -51,7 +51,10 @@ def until_mounted(seconds: float) -> None:
 
 
 def await_disk(
-    paths: Callable[[], Iterable[Path]], read: Callable[[], object], sleep: Callable[[float], None] = until_mounted
+    service: Service,
+    paths: Callable[[], Iterable[Path]],
+    read: Callable[[], object],
+    sleep: Callable[[float], None] = until_mounted,
 ) -> bool:
     """Returns True when the disks of all paths are there and can be read, False when they still cannot after a minute.
 
@@ -59,13 +62,13 @@ def await_disk(
     """
     end = time.monotonic() + WAIT_SECONDS
     while reason := out_of_reach(paths, read):
-        if not places.AWAITED.exists():
-            print(f"ollama-cpp-server: {reason}", file=sys.stderr)
-        if time.monotonic() > end or not places.AWAITED.parent.is_dir():
+        if not service.awaited.exists():
+            print(f"{service.name}: {reason}", file=sys.stderr)
+        if time.monotonic() > end or not service.runtime.is_dir():
             return False
-        places.AWAITED.write_text(reason)
+        service.awaited.write_text(reason)
         sleep(LOOK_SECONDS)
-    places.AWAITED.unlink(missing_ok=True)
+    service.awaited.unlink(missing_ok=True)
     return True
 
 

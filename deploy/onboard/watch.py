@@ -20,16 +20,18 @@ import sys
 import time
 from contextlib import suppress
 
+# The service's folder below /run, as systemd names it to each program of the unit.
+RUNTIME = os.environ.get("RUNTIME_DIRECTORY", "")
 # Its first line is the address that reaches the server; written before the server is started, gone when it is stopped.
-STARTED = "/run/ollama-cpp-server/started"
+STARTED = f"{RUNTIME}/started"
 # How many starts in a row were not ready: the first answer begins a new count.
-ATTEMPTS = "/run/ollama-cpp-server/attempts"
+ATTEMPTS = f"{RUNTIME}/attempts"
 # There when a start was over because of a crowd, until the first answer.
-CROWDED = "/run/ollama-cpp-server/crowded"
+CROWDED = f"{RUNTIME}/crowded"
 # There while the launcher waits for the disk of the model.
-AWAITED = "/run/ollama-cpp-server/awaited"
+AWAITED = f"{RUNTIME}/awaited"
 # There when this watcher ended the server, for whoever explains its end.
-HUNG = "/run/ollama-cpp-server/hung"
+HUNG = f"{RUNTIME}/hung"
 LOADING_SECONDS = 0.1
 # Seconds between two questions, after a miss, for an answer, and without any until it is a hang: ended within 50 s.
 WATCH_SECONDS = 10.0

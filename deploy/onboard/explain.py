@@ -8,9 +8,6 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
-# The number of the main process; there too when its watcher ended it.
-PROCESS = "/run/ollama-cpp-server/process"
-HUNG = "/run/ollama-cpp-server/hung"
 AGAIN = "systemd starts it again, until it fails too often"
 TOO_LARGE = "choose a smaller context size, model or quantization"
 REASONS = {
@@ -30,12 +27,16 @@ SIGNALS = {"BUS": "llama-server lost the file that it reads (SIGBUS): the disk o
 
 
 def explain(environment: Mapping[str, str]) -> str | None:
-    """The sentence for what systemd says in $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5))."""
+    """The sentence for what systemd says in $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5)).
+
+    $RUNTIME_DIRECTORY is the service's folder below /run, which has its name.
+    """
     result, status = environment.get("SERVICE_RESULT", "success"), environment.get("EXIT_STATUS", "?")
     if result == "success":
         return None
     if status == "78":
-        return "the configuration is wrong, as said above: mend it, then `systemctl restart ollama-cpp-server`"
+        name = environment["RUNTIME_DIRECTORY"].rpartition("/")[2]
+        return f"the configuration is wrong, as said above: mend it, then `systemctl restart {name}`"
     if status == "75":
         return "the disk of its model is not there, as said above: systemd tries to mount it, and starts it again"
     if result == "exit-code" and status in ("TERM", "0"):
@@ -43,7 +44,7 @@ def explain(environment: Mapping[str, str]) -> str | None:
     if result == "exit-code":
         return f"llama-server ended by itself with status {status}, its reason is above; {AGAIN}"
     if result == "signal" and status == "KILL":
-        return f"{KILLERS[killer()]}; {AGAIN}"
+        return f"{KILLERS[killer(environment['RUNTIME_DIRECTORY'])]}; {AGAIN}"
     if result in ("signal", "core-dump") and status in SIGNALS:
         return f"{SIGNALS[status]}; {AGAIN}"
     if result in ("signal", "core-dump"):
@@ -51,11 +52,14 @@ def explain(environment: Mapping[str, str]) -> str | None:
     return f"{REASONS.get(result, result)}; {AGAIN}"
 
 
-def killer(process: str = PROCESS, hung: str = HUNG) -> str:
-    """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; or someone else, if there is a log."""
-    if os.access(hung, os.F_OK):
+def killer(folder: str) -> str:
+    """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; or someone else, if there is a log.
+
+    `folder`: where the watcher leaves its note, and the launcher the number of the main process.
+    """
+    if os.access(f"{folder}/hung", os.F_OK):
         return WATCHER
-    with suppress(OSError), os.fdopen(os.open(process, os.O_RDONLY)) as number:
+    with suppress(OSError), os.fdopen(os.open(f"{folder}/process", os.O_RDONLY)) as number:
         if log := kernel_log():
             return KERNEL if is_out_of_memory(number.read(), log) else SOMEONE
     return NOBODY_KNOWS

@@ -1,0 +1,74 @@
+"""manifest.json of a release: what it is made of, by hash. Read on the target by onboard/release/releases.py.
+
+Version 2 has a list of services. Before it a manifest had no version, and the `model`, `config` and `unit` of its one
+service at its top.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from deploy.build.artifact import FileEntry
+from deploy.onboard.service import Service
+
+Sha256 = str
+
+
+class Closed(BaseModel):
+    """An object that holds these names and no others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BuildEntry(Closed):
+    """`name`: its folder in the store of builds. `files` by their names."""
+
+    name: str
+    build_info: str
+    files: dict[str, FileEntry]
+
+
+class ModelEntry(Closed):
+    """`name`: of the file. `size` in bytes."""
+
+    name: str
+    sha256: Sha256
+    size: int
+
+
+class ServiceEntry(Closed):
+    """`model`: None when the operator brings one. `config`, `unit`: hashes of these files as the release has them."""
+
+    service: Service
+    model: ModelEntry | None
+    config: Sha256
+    unit: Sha256
+
+
+class Policy(Closed):
+    """What the gate asks (tokens per second, 0: any speed), and how many committed releases the target keeps."""
+
+    min_tokens_per_second: float
+    releases_kept: int
+
+
+class Contents(Closed):
+    """What makes a release the one that it is: the same contents have the same id. `programs`: name and hash.
+
+    `model` is the first service's, for the table of an older release's programs, which ask for nothing else.
+    """
+
+    version: Literal[2] = 2
+    build: BuildEntry
+    services: list[ServiceEntry]
+    model: ModelEntry | None
+    programs: dict[str, Sha256]
+    pins: dict[str, Any]
+    policy: Policy
+
+
+class ReleaseManifest(Contents):
+    """`created`: a time in ISO 8601, UTC."""
+
+    id: str
+    created: str

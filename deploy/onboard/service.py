@@ -1,0 +1,94 @@
+"""What is served: each llama-server of a target is a service of systemd, with paths and a port of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .places import Places
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server on a target, as a release names it and everyone who works on it is given it.
+
+    `account`: user and group that it runs as. `config`, `api_key`: files that it reads at every start. `models`: folder
+    of GGUF files. `state`: home of the account. `runtime`: folder in /run, named as the unit, which systemd makes for
+    it. `port`: where it listens unless its config says otherwise. `key_unit`: makes its API key before the first start.
+    `folder`: where its files lie in a release; "" is the release's own folder.
+    """
+
+    unit: str
+    account: str
+    config: Path
+    api_key: Path
+    models: Path
+    state: Path
+    runtime: Path
+    port: int
+    key_unit: str
+    folder: str = ""
+
+    @property
+    def name(self) -> str:
+        """The unit's, without its suffix: what its lines in the journal begin with."""
+        return self.unit.removesuffix(".service")
+
+    @property
+    def model_store(self) -> Path:
+        """Models by their content, on the file system of the models: two releases may serve two files of one name."""
+        return self.models / ".store"
+
+    @property
+    def started(self) -> Path:
+        """Where the running server notes what it was started from."""
+        return self.runtime / "started"
+
+    @property
+    def awaited(self) -> Path:
+        """There while the launcher waits for the disk of the model, and says so."""
+        return self.runtime / "awaited"
+
+    def public_unit(self, places: Places) -> Path:
+        """The unit's public name."""
+        return places.units / self.unit
+
+    def trial_unit(self, places: Places) -> Path:
+        """The unit of a release under trial, which systemd reads before the public one: systemd.unit(5)."""
+        return places.runtime_units / self.unit
+
+    def enabled(self, places: Places) -> Path:
+        """The link that has systemd start it at boot."""
+        return places.enabled / "multi-user.target.wants" / self.unit
+
+    def public_key_unit(self, places: Places) -> Path:
+        """Makes a key before the server's first start, unless there is one. Its presence says that a key is wanted."""
+        return places.units / self.key_unit
+
+    def key_enabled(self, places: Places) -> Path:
+        """The link that has systemd make the key."""
+        return places.enabled / f"{self.unit}.requires" / self.key_unit
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "Service":
+        """As a release's manifest has it. Raises KeyError without a field; others are left out."""
+        read: dict[str, Any] = {field.name: values[field.name] for field in fields(Service)}
+        return Service(**read | {name: Path(read[name]) for name in PATHS})
+
+
+PATHS = ("config", "api_key", "models", "state", "runtime")
+
+# The server of the reference image, under the names that its users know.
+OLLAMA = Service(
+    unit="ollama-cpp-server.service",
+    account="ollama",
+    config=Path("/etc/ollama-cpp/config.json"),
+    api_key=Path("/etc/ollama-cpp/api-key"),
+    models=Path("/var/lib/ollama/models"),
+    state=Path("/var/lib/ollama"),
+    runtime=Path("/run/ollama-cpp-server"),
+    port=11434,
+    key_unit="boardllama-api-key.service",
+)
+# What a deploy has every target serve.
+SERVICES = (OLLAMA,)

@@ -5,7 +5,10 @@ from pyinfra import host, state
 from deploy.build.compile import llama_builds
 from deploy.fleet import report
 from deploy.hosts.target import build_for, builds_wanted, refusal, settings_of
-from deploy.stages import activate, llama, model, service, verify
+from deploy.stages import activate, service
+from deploy.stages.llama import install_llama
+from deploy.stages.model import install_model
+from deploy.stages.verify import verify_health
 
 report.begin(state)
 
@@ -16,8 +19,8 @@ if "targets" in host.groups:
     settings = settings_of(host)
     report.drop_last(settings)
     build = build_for(host, settings)
-    llama.install(build, refusal(host, settings))
-    model.install(settings, build)
+    install_llama(build, refusal(host, settings))
+    install_model(settings, build)
     service.configure(settings, build)
     activate.activate(settings, build)
-    verify.healthy()
+    verify_health()

@@ -63,11 +63,12 @@ _IN_ORDER = ("cortex-a55", "cortex-a53")
 _OUT_OF_ORDER = ("cortex-a76", "cortex-a72")
 _WIDE = ("cortex-a78", "cortex-a72")
 _SERVER = ("neoverse-n1", "cortex-a72")
-# For cores that are not listed, and where no tuned build has the most kernels: those that no processor runs badly.
+# Builds that no processor runs badly, the more capable first: for a core that is not listed, and for a board whose most
+# capable build is none of the tuned ones.
 _UNTUNED = ("armv8.6-i8mm", "cortex-a76", "armv8.2-dotprod", "generic")
 
-# 'CPU implementer'/'CPU part' of /proc/cpuinfo -> what the vendor calls it, and the builds tuned for its like. Cores
-# that are put beside bigger ones come before those: the numbers themselves do not grow with the size.
+# 'CPU implementer'/'CPU part' of /proc/cpuinfo -> the vendor's name of the core, and the builds tuned for such cores.
+# Of two cores that one board may have, the smaller comes first (size_of): the part numbers do not grow with the size.
 _PARTS = {
     "0x41/0xd04": ("Cortex-A35", _IN_ORDER),
     "0x41/0xd03": ("Cortex-A53", _IN_ORDER),
@@ -131,13 +132,13 @@ _PARTS = {
 _AARCH32 = frozenset({"half", "thumb", "fastmult", "vfp", "edsp", "neon"})
 
 
-def called(part: str | None) -> str:
-    """What the vendor calls that part of /proc/cpuinfo; the part itself of one that is not listed."""
+def vendor_name(part: str | None) -> str:
+    """The name that the vendor gives a listed part of /proc/cpuinfo; else the part, or an empty text for None."""
     return _PARTS[part][0] if part in _PARTS else part or ""
 
 
-def named(name: str) -> Cpu:
-    """The Cpu of that name. Raises BoardllamaError with the nearest valid name and all of them."""
+def find_cpu(name: str) -> Cpu:
+    """The Cpu of that name. Raises BoardllamaError with the nearest valid name, and with all valid names."""
     if name in CPUS:
         return CPUS[name]
     near = nearest_name(name, CPUS, always=True)
@@ -147,12 +148,12 @@ def named(name: str) -> Cpu:
 def best_for(features: frozenset[str], part: str | None = None) -> Cpu:
     """The most capable build that a board with these /proc/cpuinfo features runs.
 
-    part: implementer and part as in /proc/cpuinfo, e.g. "0x41/0xd08"; picks the tuned one among equally capable builds.
+    part: implementer and part as in /proc/cpuinfo, e.g. "0x41/0xd08"; of equally capable builds its own is chosen.
     Raises BoardllamaError when the board cannot even run generic.
     """
     runnable = [cpu for cpu in _TABLE if cpu.features <= features]
     if not runnable:
-        raise BoardllamaError(missing(CPUS["generic"], features, part) or "no build fits this board")
+        raise BoardllamaError(missing_features(CPUS["generic"], features, part) or "no build fits this board")
     most = max((cpu.kernels for cpu in runnable), key=len)
     equals = {cpu.name: cpu for cpu in runnable if cpu.kernels == most}
     tuned = _PARTS[part][1] if part in _PARTS else ()
@@ -160,16 +161,16 @@ def best_for(features: frozenset[str], part: str | None = None) -> Cpu:
 
 
 def size_of(part: str) -> int:
-    """Orders the kinds of cores of one board by their size, where nothing says how fast they are; 0: not listed."""
+    """The rank of a part by the size of the core, for boards that do not say how fast each core is; 0: not listed."""
     return 1 + list(_PARTS).index(part) if part in _PARTS else 0
 
 
 def part_of(cpu: Cpu) -> str | None:
-    """Implementer and part of the processor that a Cpu is named after; None where that is an architecture level."""
+    """Implementer and part of the processor that a Cpu is named after; None for a Cpu named after an architecture."""
     return next((part for part, (vendors, _build) in _PARTS.items() if vendors.lower() == cpu.name), None)
 
 
-def missing(cpu: Cpu, features: frozenset[str], part: str | None = None) -> str | None:
+def missing_features(cpu: Cpu, features: frozenset[str], part: str | None = None) -> str | None:
     """Why a board with these features cannot run that build, in one line with what to use instead; None when it can."""
     lacking = sorted(cpu.features - features)
     if not lacking:

@@ -3,21 +3,21 @@
 import re
 
 LONGEST = 200  # characters of a value: most paths stand whole
-# In an address, all between // and the host: people write any character into a password, also one that ends it.
+# The login of an address: all between // and the host. People write any character into a password, / and @ too.
 LOGIN = re.compile(r"(?<=//)(?:[^/]*@|[^/@:\[]*:(?!\d+(?:/|$)).*@)")
 
 
 class BoardllamaError(Exception):
     """Something a user can mend. The message is one line: what was seen, which rule it breaks, what to do.
 
-    `verdict`: what became of the host that it happened to, in the table at the end of a run.
+    `verdict`: the word for the host that the error happened to, in the table at the end of a run.
     """
 
     verdict = "failed"
 
 
 class NotThere(BoardllamaError):
-    """What an earlier stage of the run brings is missing, which means nothing until that stage has run."""
+    """A thing that an earlier stage of the same run brings is missing: no fault as long as that stage has not run."""
 
 
 def without_login(address: str) -> str:

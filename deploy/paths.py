@@ -16,7 +16,7 @@ def cache_dir() -> Path:
 
 
 def user_path(setting: str, text: str) -> Path:
-    """The path that a user wrote, with ~ for a home. Raises BoardllamaError for what the system takes for none."""
+    """The path that a user wrote, with ~ for a home. Raises BoardllamaError for a text that is no path."""
     if not is_path(text):
         raise BoardllamaError(
             f"{setting} is {shown(text)}: must be a path of printable characters, at most {NAME_MAX} bytes between two "

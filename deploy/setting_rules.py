@@ -1,6 +1,6 @@
-"""Settings that are text: what each must be, also while another setting keeps it from being used.
+"""The rules of settings that are text. A setting must obey its rule also while another keeps it from being used.
 
-Those that become config.json have their rules in deploy/onboard/server/config.py.
+The settings that become config.json have their rules in deploy/onboard/server/config.py.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from packaging.version import VERSION_PATTERN
 from deploy.errors import BoardllamaError, shown
 from deploy.onboard.server.config import Rule, is_path
 
-# A file gets names made from its own beside it, on both sides: longer ones, of at most NAME_MAX bytes.
+# Bytes. On both sides files lie beside the model, named as the model and more, with NAME_MAX bytes at most.
 LONGEST_MODEL_NAME = 200
 LONGEST_LIST = 4000  # characters of server_clients: one line of the unit
 
@@ -29,8 +29,8 @@ REPO = rf"(?!.*(?:--|\.\.)){OWNER}/{OWNER}(?<!\.git)"
 REPO_FILE = r"(?!(?:.*/)?[A-Za-z]:)(?!.*/[-./])[^-./\\\0-\x1f\x7f][^\\\0-\x1f\x7f]*\.gguf"
 
 
-def matches(pattern: str, flags: int = 0) -> Callable[[str], bool]:
-    """The whole text."""
+def matches_whole(pattern: str, flags: int = 0) -> Callable[[str], bool]:
+    """A test whether the pattern matches the whole of a text."""
     return lambda text: bool(re.fullmatch(pattern, text, flags))
 
 
@@ -40,7 +40,7 @@ def is_short_path(text: str) -> bool:
 
 
 def can_be_written(text: str) -> bool:
-    """A file of this computer, in a folder that is there."""
+    """Whether the path is a file of this computer that can be written to, or could be made."""
     if not is_path(text):
         return False
     try:
@@ -51,18 +51,18 @@ def can_be_written(text: str) -> bool:
         return False
 
 
-ADDRESS = Rule("an http(s) or file address without spaces or quotes", matches(URL))
-HASH = Rule("64 hexadecimal digits in lower case", matches(SHA256))
-FULL_COMMIT = Rule("a full commit of 40 hexadecimal digits: branches and tags move", matches(COMMIT))
-REPOSITORY = Rule("an http(s), ssh, file or git@ address, or a path, without spaces or quotes", matches(GIT_URL))
-VERSION = Rule("a version as 0.3.36 is (PEP 440)", matches(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE))
+ADDRESS = Rule("an http(s) or file address without spaces or quotes", matches_whole(URL))
+HASH = Rule("64 hexadecimal digits in lower case", matches_whole(SHA256))
+FULL_COMMIT = Rule("a full commit of 40 hexadecimal digits: branches and tags move", matches_whole(COMMIT))
+REPOSITORY = Rule("an http(s), ssh, file or git@ address, or a path, without spaces or quotes", matches_whole(GIT_URL))
+VERSION = Rule("a version as 0.3.36 is (PEP 440)", matches_whole(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE))
 MODEL_PATH = Rule(f"a path of printable characters, the file's name at most {LONGEST_MODEL_NAME} bytes", is_short_path)
 
 REPORT = Rule("a file in a folder of this computer that is there and can be written to", can_be_written)
 
 # RFC 6750 allows these in a bearer token; none of them means anything to curl's or llama-server's key file.
 API_KEY = Rule(
-    "8 or more letters, digits or any of . _ ~ + / = -, 1024 at most", matches(r"[A-Za-z0-9._~+/=-]{8,1024}")
+    "8 or more letters, digits or any of . _ ~ + / = -, 1024 at most", matches_whole(r"[A-Za-z0-9._~+/=-]{8,1024}")
 )
 
 RULES: dict[str, Rule] = {
@@ -74,7 +74,7 @@ RULES: dict[str, Rule] = {
     "llama_archive_url": ADDRESS,
     "llama_archive_sha256": HASH,
     "llama_path": Rule("a path of printable characters", is_path),
-    "model_repo": Rule("OWNER/NAME, without -- or .. or .git at the end, as hubs name them", matches(REPO)),
+    "model_repo": Rule("OWNER/NAME, without -- or .. or .git at the end, as hubs name them", matches_whole(REPO)),
     "model_file": Rule(
         f"a .gguf path inside the repository, its name at most {LONGEST_MODEL_NAME} bytes",
         lambda text: is_short_path(text) and bool(re.fullmatch(REPO_FILE, text)),
@@ -87,8 +87,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-def breaches(settings: Mapping[str, object]) -> Iterator[str]:
-    """What is wrong with them, a sentence each. Empty ones are not set; whoever needs one asks for it."""
+def setting_breaches(settings: Mapping[str, object]) -> Iterator[str]:
+    """A sentence for each setting that breaks its rule. An empty setting breaks none: whoever needs it asks for it."""
     for name, rule in RULES.items():
         value = str(settings[name])
         if value and not rule.holds(value):
@@ -96,7 +96,7 @@ def breaches(settings: Mapping[str, object]) -> Iterator[str]:
 
 
 def check_networks(text: str) -> None:
-    """Raises BoardllamaError for server_clients that are no networks."""
+    """Raises BoardllamaError for a text of server_clients that is no list of addresses and networks."""
     if len(text) > LONGEST_LIST:
         raise BoardllamaError(f"server_clients is {shown(text)}: must be {LONGEST_LIST} characters at most")
     for network in text.split():
@@ -110,7 +110,7 @@ def check_networks(text: str) -> None:
 
 
 def nearest_network(text: str) -> str:
-    """The network that an address with a prefix lies in; an example for anything else."""
+    """The network in which an address with a prefix length lies; an example of a network for any other text."""
     try:
         return str(ipaddress.ip_network(text, strict=False)) if "%" not in text else "fd00::/8"
     except ValueError:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 from deploy import cpu, setting_rules
 from deploy.build.source import Source, source_of
-from deploy.controller.templates import render
+from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
@@ -111,14 +111,14 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _texts_obey_their_rules(self) -> "Settings":
-        """Also those that are not used: a wrong one would be found on the day that it is."""
-        if found := list(setting_rules.breaches(self.model_dump(include=set(setting_rules.RULES)))):
+        """Unused settings too: the fault of a wrong value would otherwise show on the day on which it is used."""
+        if found := list(setting_rules.setting_breaches(self.model_dump(include=set(setting_rules.RULES)))):
             raise ValueError("; ".join(found))
         return self
 
     @staticmethod
     def _as_settings(service: Service, line: str) -> str:
-        """Speaks of settings where the launcher speaks of keys of config.json."""
+        """The launcher's sentence, with the names of settings in place of keys of config.json."""
         for key, name in config_settings().items():
             line = line.replace(key, name)
         return line.replace(f"in {service.api_key}", '(setting api_key: your own, or "generate" for one per device)')
@@ -130,7 +130,7 @@ class Settings(BaseModel):
         return Path(names[self.model]).name if self.model else None
 
     @property
-    def clients(self) -> list[str]:
+    def allowed_clients(self) -> list[str]:
         """Who may reach the server, for systemd's IPAddressAllow."""
         listed, local = self.server_clients.split(), config.is_local(self.server_host)
         if not listed and not local:
@@ -148,9 +148,11 @@ class Settings(BaseModel):
 
     def config_json(self, service: Service) -> str:
         """The text of the service's config.json."""
-        return render("config.json", models_dir=str(service.models), model_name=self.model_name, **self.model_dump())
+        return render_template(
+            "config.json", models_dir=str(service.models), model_name=self.model_name, **self.model_dump()
+        )
 
-    def edited(self, config_json: bytes, service: Service) -> "Settings | None":
+    def with_edits(self, config_json: bytes, service: Service) -> "Settings | None":
         """The same, with what an operator's config.json says that decides the need of memory.
 
         None for one that is wrong, which the target will say, and for one that serves another model.
@@ -169,7 +171,7 @@ class Settings(BaseModel):
 
     @cached_property
     def hub_model(self) -> HubModel | None:
-        """The pin of the model on the hub, when it comes from there."""
+        """The pin of the model on the hub; None for a model that comes from elsewhere."""
         if self.model is not ModelKind.HUB:
             return None
         return HubModel(
@@ -188,7 +190,7 @@ class Settings(BaseModel):
     @cached_property
     def wanted_cpu(self) -> Cpu | None:
         """The CPU to build for; None chooses the best one that the board can run."""
-        return None if self.cpu == "auto" else cpu.named(self.cpu)
+        return None if self.cpu == "auto" else cpu.find_cpu(self.cpu)
 
 
 def config_settings() -> dict[str, str]:
@@ -216,11 +218,11 @@ def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()
     try:
         return Settings(**ours)
     except ValidationError as error:
-        raise SettingsError("; ".join(sentence(problem) for problem in error.errors())) from None
+        raise SettingsError("; ".join(problem_sentence(problem) for problem in error.errors())) from None
 
 
-def sentence(problem: Any) -> str:
-    """One pydantic error in the house's words: the setting, the rule, the way out."""
+def problem_sentence(problem: Any) -> str:
+    """One of pydantic's errors as a sentence of ours: the setting, the rule, the way out."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         near = nearest_name(name, Settings.model_fields)

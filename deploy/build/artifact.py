@@ -26,7 +26,7 @@ RECIPE = ("recipe.sh", "steps.sh", "fetch.py", "toolchain.txt")
 
 
 class Proof(BaseModel):
-    """What was found. glibc: highest symbol version; instructions: tool -> kernel -> count; ran_on: QEMU's -cpu."""
+    """What a proof found. glibc: highest symbol version; instructions: tool -> kernel -> count; ran_on: QEMU's -cpu."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class Proof(BaseModel):
 
 
 class FileEntry(BaseModel):
-    """One file of an artifact: 64 hexadecimal digits, and bytes."""
+    """One file of an artifact. `sha256`: 64 hexadecimal digits; `size`: bytes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,17 +70,17 @@ class Build:
         """Everything that decides the bytes of the result."""
         recipe = {name: sha256_of(HERE / name) for name in RECIPE}
         cpu = {"name": self.cpu.name, "mcpu": self.cpu.mcpu}
-        return {"source": self.source.identity(), "cpu": cpu, "glibc": GLIBC, "recipe": recipe}
+        return {"source": self.source.content_inputs(), "cpu": cpu, "glibc": GLIBC, "recipe": recipe}
 
     @cached_property
     def key(self) -> str:
         """64 hexadecimal digits over the inputs."""
-        return digest(self.inputs)
+        return json_digest(self.inputs)
 
     @property
-    def base(self) -> str:
-        """16 digits over all inputs but the cpu: builds that share it share objects on the builder."""
-        return digest({name: value for name, value in self.inputs.items() if name != "cpu"})[:16]
+    def objects_key(self) -> str:
+        """16 hexadecimal digits over all inputs but the CPU; builds of one such key share objects on the builder."""
+        return json_digest({name: value for name, value in self.inputs.items() if name != "cpu"})[:16]
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ class Build:
 
     @property
     def pin(self) -> str:
-        """12 digits of the source's pin: what `llama-server --version` and /props say."""
+        """The first 12 digits of the source's pin, which `llama-server --version` and /props say."""
         return self.source.pin[:12]
 
     @property
@@ -97,19 +97,19 @@ class Build:
         return f"b0-{self.pin}"
 
     @property
-    def artifact(self) -> Path:
+    def artifact_folder(self) -> Path:
         """Folder on the controller: the binaries and manifest.json. Appears whole."""
         return cache_dir() / "builds" / self.name
 
-    def job(self) -> dict[str, str]:
-        """The variables of recipe.sh."""
+    def recipe_variables(self) -> dict[str, str]:
+        """The variables that recipe.sh reads from job.sh, by name."""
         return {
             "NAME": self.name,
             "CPU": self.cpu.name,
             "MCPU": self.cpu.mcpu,
-            "BASE": self.base,
+            "BASE": self.objects_key,
             "TOOLCHAIN": self.inputs["recipe"]["toolchain.txt"][:16],
-            "SOURCE_KEY": digest(self.source.identity())[:16],
+            "SOURCE_KEY": json_digest(self.source.content_inputs())[:16],
             "PIN": self.pin,
             "GLIBC": GLIBC,
         }
@@ -122,15 +122,17 @@ def require_artifact(build: Build) -> Manifest:
     """
     missing = f"the build {build.name} is not there"
     try:
-        manifest = Manifest.model_validate_json((build.artifact / MANIFEST).read_bytes())
+        manifest = Manifest.model_validate_json((build.artifact_folder / MANIFEST).read_bytes())
     except FileNotFoundError:
         raise NotThere(f"{missing}: its build failed or did not run; the build stage says why") from None
     except ValidationError:
-        raise BoardllamaError(f"{missing}: {build.artifact / MANIFEST} is not readable; delete that folder") from None
+        raise BoardllamaError(
+            f"{missing}: {build.artifact_folder / MANIFEST} is not readable; delete that folder"
+        ) from None
     for name, entry in manifest.files.items():
-        path = build.artifact / name
+        path = build.artifact_folder / name
         if not path.is_file() or path.stat().st_size != entry.size:
-            raise BoardllamaError(f"{missing}: {path} is missing or has another size; delete {build.artifact}")
+            raise BoardllamaError(f"{missing}: {path} is missing or has another size; delete {build.artifact_folder}")
     return manifest
 
 
@@ -143,6 +145,6 @@ def is_there(build: Build) -> bool:
     return True
 
 
-def digest(value: dict[str, Any]) -> str:
+def json_digest(value: dict[str, Any]) -> str:
     """64 hexadecimal digits over a JSON value; the order of its keys does not count."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

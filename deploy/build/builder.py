@@ -37,53 +37,56 @@ class Builder:
         self.host = host
         self.is_local = host.connector_cls.__name__ == "LocalConnector"
 
-    def run(self, name: str, files: dict[str, bytes], source: Source) -> str:
+    def run_job(self, name: str, files: dict[str, bytes], source: Source) -> str:
         """Runs the job of that name and returns the folder of its result on the builder.
 
         Its progress lines appear as they come. Raises BoardllamaError with the failed step, the log and what it says.
         """
-        cache = str(cache_dir() / "builder") if self.is_local else self._ask(HERE_CACHE)
+        cache = str(cache_dir() / "builder") if self.is_local else self._shell_output(HERE_CACHE)
         job = f"{cache}/jobs/{name}"
-        self._ask(f"mkdir -p {shlex.quote(job)}")
+        self._shell_output(f"mkdir -p {shlex.quote(job)}")
         if isinstance(source, PathSource):
             files = {**files, "job.sh": files["job.sh"] + self._send_tree(source, job)}
         for file, content in files.items():
-            self._put(content, f"{job}/{file}")
+            self._put_file(content, f"{job}/{file}")
         command = f"sh {shlex.quote(f'{job}/recipe.sh')} {shlex.quote(job)}"
         done, output = self.host.run_shell_command(StringCommand(command), print_output=True)
         if not done:
-            raise BoardllamaError(self._reason(output.stdout_lines, output.stderr_lines))
+            raise BoardllamaError(self._failure_reason(output.stdout_lines, output.stderr_lines))
         return f"{cache}/out/{name}"
 
-    def bring(self, folder: str, names: list[str], destination: Path) -> None:
-        """Copies the named files of a folder on the builder into a folder here."""
+    def bring_files(self, folder: str, names: list[str], destination: Path) -> None:
+        """Copies the named files of a folder on the builder into a folder here. Raises BoardllamaError."""
         for name in names:
             if self.is_local:
                 shutil.copyfile(f"{folder}/{name}", destination / name)
             elif not self.host.get_file(f"{folder}/{name}", str(destination / name)):
                 raise BoardllamaError(f"{self.host.name}:{folder}/{name} could not be brought here; run again")
 
-    def _reason(self, lines: list[str], errors: list[str]) -> str:
+    def _failure_reason(self, lines: list[str], errors: list[str]) -> str:
         said = [line.removeprefix("FAILED ") for line in lines if line.startswith("FAILED ")]
         said = said or [line for line in errors if line.strip()][-1:]
         said = said or ["interrupted; run again, it goes on from there"]
         return said[-1].replace("(log: ", f"(log: {'' if self.is_local else self.host.name + ':'}")
 
-    def _ask(self, command: str) -> str:
+    def _shell_output(self, command: str) -> str:
         done, output = self.host.run_shell_command(StringCommand(command))
         if not done:
             raise BoardllamaError(f"{self.host.name}: {command}: {output.output.strip() or 'failed without a message'}")
         return str(output.stdout).strip()
 
-    def _put(self, content: bytes, path: str) -> None:
+    def _put_file(self, content: bytes, path: str) -> None:
         if not self.host.put_file(io.BytesIO(content), path):
             raise BoardllamaError(f"{self.host.name}: could not write {path}")
 
     def _send_tree(self, source: PathSource, job: str) -> bytes:
-        """The folder as a tar; a local builder reads it where it is made."""
+        """Brings the source folder to the builder as a tar. Returns the line of job.sh that says where the tar is.
+
+        A local builder reads the tar where it was made. Raises BoardllamaError.
+        """
         archive = cache_dir() / "source" / f"{source.pin[:16]}.tar"
         if not archive.exists():
-            _tar(source.path, archive)
+            _write_tar(source.path, archive)
         if self.is_local:
             return f"ARCHIVE={shlex.quote(str(archive))}\n".encode()
         if not self.host.put_file(str(archive), f"{job}/source.tar"):
@@ -91,7 +94,7 @@ class Builder:
         return f"ARCHIVE={shlex.quote(job + '/source.tar')}\n".encode()
 
 
-def _tar(root: Path, archive: Path) -> None:
+def _write_tar(root: Path, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     aside = archive.with_name(f"{archive.name}.{os.getpid()}.new")
     with tarfile.open(aside, "w") as tar:

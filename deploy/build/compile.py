@@ -19,7 +19,7 @@ from deploy.hosts.remote import Commands, HostStep
 from deploy.hosts.stage_decorator import stage
 from deploy.onboard.places import PROGRAMS
 
-__all__ = ["Build", "Manifest", "is_there", "llama_builds", "make", "require_artifact"]
+__all__ = ["Build", "Manifest", "is_there", "llama_builds", "make_artifact", "require_artifact"]
 
 
 @stage("Build")
@@ -40,57 +40,58 @@ def make_all(builds: tuple[Build, ...]) -> Commands:
     """Each artifact is proven and complete when its step succeeds; no change when all were there already."""
     for build in builds:
         if not is_there(build):
-            yield making(build)
+            yield build_step(build)
 
 
-def making(build: Build) -> HostStep:
+def build_step(build: Build) -> HostStep:
     """The step that makes one build."""
-    return HostStep(lambda remote: attempt(build, Builder(remote.host)))
+    return HostStep(lambda remote: attempt_build(build, Builder(remote.host)))
 
 
-def attempt(build: Build, builder: Builder) -> None:
+def attempt_build(build: Build, builder: Builder) -> None:
     """Makes the build. Raises BoardllamaError with the cpu's name in front: several builds report into one stream."""
     try:
-        make(build, builder)
+        make_artifact(build, builder)
     except (BoardllamaError, OSError) as error:
-        raise BoardllamaError(f"{build.cpu.name}: {advised(str(error))}") from None
+        raise BoardllamaError(f"{build.cpu.name}: {with_network_advice(str(error))}") from None
 
 
-def advised(said: str) -> str:
-    """A failure of the builder's network in its programs' words, and what to do about it."""
+def with_network_advice(said: str) -> str:
+    """The message of a failed build, with what to do where the builder's network is the cause."""
     advice = next((advice for sign, advice in ADVICE.items() if sign in said), "")
     return f"{said}; {advice}" if advice else said
 
 
-def make(build: Build, builder: Builder) -> Manifest:
+def make_artifact(build: Build, builder: Builder) -> Manifest:
     """Compiles on the builder, brings the result here, proves it, and only then gives it its name.
 
     Raises BoardllamaError: the step that failed, the log and its last telling lines; or the rule that a binary breaks.
     """
-    made = builder.run(build.name, job_files(build), build.source)
-    fresh = build.artifact.with_name(f".new-{build.name}-{os.getpid()}")
+    made = builder.run_job(build.name, job_files(build), build.source)
+    fresh = build.artifact_folder.with_name(f".new-{build.name}-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
-        builder.bring(made, [*PROGRAMS, "SHA256SUMS"], fresh)
+        builder.bring_files(made, [*PROGRAMS, "SHA256SUMS"], fresh)
         for name in PROGRAMS:
             (fresh / name).chmod(0o755)  # neither a copy nor SFTP carries modes, and the proof runs the server
-        _complete(fresh, _describe(build, fresh))
-        _settle(fresh, build)
+        _complete_folder(fresh, _prove_artifact(build, fresh))
+        _settle_artifact(fresh, build)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return require_artifact(build)
 
 
-def _describe(build: Build, folder: Path) -> Manifest:
+def _prove_artifact(build: Build, folder: Path) -> Manifest:
     files = {name: FileEntry(sha256=sha256_of(folder / name), size=(folder / name).stat().st_size) for name in PROGRAMS}
     said = (folder / "SHA256SUMS").read_text().splitlines()
     changed = [name for name, entry in files.items() if f"{entry.sha256}  {name}" not in said]
     if changed:
         raise BoardllamaError(f"{', '.join(changed)} arrived with other bytes than the builder wrote; run again")
-    from deploy.build.proof import prove  # its disassembler takes a tenth of a second of every run, builds or not
+    # Its disassembler takes a tenth of a second of every run, builds or not.
+    from deploy.build.proof import prove_programs
 
-    proof = prove(folder, build.cpu)
+    proof = prove_programs(folder, build.cpu)
     if build.build_info.removeprefix("b0-") not in proof.version:
         raise BoardllamaError(f"llama-server --version says {proof.version!r}, which is not the pin {build.pin}")
     return Manifest(
@@ -98,28 +99,31 @@ def _describe(build: Build, folder: Path) -> Manifest:
     )
 
 
-def _complete(fresh: Path, manifest: Manifest) -> None:
-    """The folder as it will stay, on disk."""
+def _complete_folder(fresh: Path, manifest: Manifest) -> None:
+    """Writes the manifest, removes what is not kept, and flushes the folder to the disk."""
     (fresh / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     (fresh / "SHA256SUMS").unlink()
     for path in (*fresh.iterdir(), fresh):
         sync(path)
 
 
-def _settle(fresh: Path, build: Build) -> None:
-    """A cut at any moment leaves no artifact or a whole one; a run beside this one may have been faster."""
+def _settle_artifact(fresh: Path, build: Build) -> None:
+    """Gives the folder its name, unless another run has finished the same build meanwhile.
+
+    A power cut at any moment leaves no artifact or a whole one.
+    """
     if is_there(build):
         return
     broken = fresh.with_name(f"{fresh.name}-broken")
-    if build.artifact.exists():
-        build.artifact.rename(broken)
+    if build.artifact_folder.exists():
+        build.artifact_folder.rename(broken)
         shutil.rmtree(broken, ignore_errors=True)
     try:
-        fresh.rename(build.artifact)
+        fresh.rename(build.artifact_folder)
     except OSError:
         if not is_there(build):
             raise
-    sync(build.artifact.parent)
+    sync(build.artifact_folder.parent)
 
 
 # What programs on the builder say of the network between them and the package indexes, and the cure.
@@ -145,6 +149,6 @@ def job_files(build: Build) -> dict[str, bytes]:
     """What recipe.sh finds in its job folder, by file name."""
     files = {name: (HERE / name).read_bytes() for name in RECIPE}
     files["source.json"] = json.dumps(build.source.for_builder()).encode()
-    told = "".join(f"{name}={shlex.quote(value)}\n" for name, value in build.job().items())
+    told = "".join(f"{name}={shlex.quote(value)}\n" for name, value in build.recipe_variables().items())
     files["job.sh"] = f"{told}{TRUST}".encode()
     return files

@@ -36,12 +36,12 @@ _WEB_UI = b"_app/version.json"
 _ENCODINGS = ((0xBFE0FC00, 0x0E809400), (0xBFC0F400, 0x0F80E000), (0xFFE0FC00, 0x4E80A400))
 
 
-def prove(folder: Path, cpu: Cpu) -> Proof:
+def prove_programs(folder: Path, cpu: Cpu) -> Proof:
     """Proves every llama-* program in the folder. Raises BoardllamaError that names the program and the broken rule."""
     programs = sorted(folder.glob("llama-*"))
     if not programs:
         raise BoardllamaError(f"{folder} holds no llama-* program")
-    highest = max((_prove_form(program) for program in programs), key=_numbers)
+    highest = max((_prove_form(program) for program in programs), key=_version_numbers)
     counts = {program.name: _prove_kernels(program, cpu) for program in programs}
     server = folder / "llama-server"
     _prove_server(server)
@@ -55,21 +55,21 @@ def _prove_form(program: Path) -> str:
             elf = ELFFile(file)
             if elf["e_machine"] != "EM_AARCH64":
                 raise BoardllamaError(f"{program.name} is built for {elf['e_machine']}, must be EM_AARCH64")
-            symbols = [name for name in _sections(elf) if name == ".symtab" or name.startswith(".debug")]
+            symbols = [name for name in _section_names(elf) if name == ".symtab" or name.startswith(".debug")]
             if symbols:
                 raise BoardllamaError(f"{program.name} is not stripped: it has {', '.join(symbols[:3])}")
             foreign = sorted(set(needed_libraries(elf)) - _GLIBC_LIBRARIES)
             if foreign:
                 raise BoardllamaError(f"{program.name} needs {', '.join(foreign)}: only glibc's libraries are allowed")
-            highest = max(glibc_versions(elf), key=_numbers, default="0")
+            highest = max(glibc_versions(elf), key=_version_numbers, default="0")
     except (ELFError, struct.error) as error:
         raise BoardllamaError(f"{program.name} is no ELF program: {error}") from error
-    if _numbers(highest) > _numbers(GLIBC):
+    if _version_numbers(highest) > _version_numbers(GLIBC):
         raise BoardllamaError(f"{program.name} needs GLIBC_{highest}: must be at most {GLIBC} for our targets")
     return highest
 
 
-def _sections(elf: ELFFile) -> list[str]:
+def _section_names(elf: ELFFile) -> list[str]:
     return [section.name for section in elf.iter_sections()]
 
 
@@ -91,7 +91,7 @@ def glibc_versions(elf: ELFFile) -> Iterator[str]:
                 yield version.name.removeprefix("GLIBC_")
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
@@ -128,7 +128,7 @@ def _prove_server(server: Path) -> None:
 
 def run_version(program: Path, cpu: Cpu) -> str:
     """What `program --version` says on that processor, in one line. Raises BoardllamaError when it does not run."""
-    command = [*emulator(cpu), str(program), "--version"]
+    command = [*emulator_command(cpu), str(program), "--version"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=RUN_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -140,7 +140,7 @@ def run_version(program: Path, cpu: Cpu) -> str:
     return said
 
 
-def emulator(cpu: Cpu) -> list[str]:
+def emulator_command(cpu: Cpu) -> list[str]:
     """Command prefix that runs an arm64 program as that processor; empty on an arm64 controller without QEMU."""
     native = platform.machine() == "aarch64"
     qemu = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")

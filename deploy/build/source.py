@@ -41,7 +41,7 @@ class PypiSource(_Frozen):
     def pin(self) -> str:
         return self.commit
 
-    def identity(self) -> dict[str, str]:
+    def content_inputs(self) -> dict[str, str]:
         """What decides the content. The address does not: a package index may serve the same file from elsewhere."""
         return {"kind": self.kind, "sha256": self.sha256, "commit": self.commit}
 
@@ -61,7 +61,7 @@ class GitSource(_Frozen):
     def pin(self) -> str:
         return self.commit
 
-    def identity(self) -> dict[str, str]:
+    def content_inputs(self) -> dict[str, str]:
         """What decides the content."""
         return {"kind": self.kind, "commit": self.commit}
 
@@ -81,7 +81,7 @@ class ArchiveSource(_Frozen):
     def pin(self) -> str:
         return self.sha256
 
-    def identity(self) -> dict[str, str]:
+    def content_inputs(self) -> dict[str, str]:
         """What decides the content."""
         return {"kind": self.kind, "sha256": self.sha256}
 
@@ -100,7 +100,7 @@ class PathSource(_Frozen):
     def pin(self) -> str:
         return content_hash(self.path)
 
-    def identity(self) -> dict[str, str]:
+    def content_inputs(self) -> dict[str, str]:
         """What decides the content."""
         return {"kind": self.kind, "content": content_hash(self.path)}
 
@@ -139,20 +139,20 @@ def source_of(settings: Mapping[str, Any]) -> Source:
     names = _FIELDS[kind]
     values = {field: settings[name] for field, name in names.items()}
     if kind == "path":
-        values["path"] = _tree(str(values["path"]))
+        values["path"] = _source_folder(str(values["path"]))
     try:
         return _SOURCE.validate_python({"kind": kind, **values})
     except ValidationError as error:
-        raise BoardllamaError("; ".join(_sentence(problem, names) for problem in error.errors())) from None
+        raise BoardllamaError("; ".join(_problem_sentence(problem, names) for problem in error.errors())) from None
 
 
-def _sentence(problem: Any, names: Mapping[str, str]) -> str:
+def _problem_sentence(problem: Any, names: Mapping[str, str]) -> str:
     setting = names[str(problem["loc"][-1])]
     return f"{setting} is {shown(problem['input'])}: must be {RULES[setting].text}"
 
 
-def _tree(text: str) -> Path:
-    """The folder, all of whose files can be read."""
+def _source_folder(text: str) -> Path:
+    """The llama.cpp folder at that path. Raises BoardllamaError for any other, and for a file that cannot be read."""
     folder = user_path("llama_path", text)
     try:
         if not text or not (folder / "ggml" / "CMakeLists.txt").is_file():

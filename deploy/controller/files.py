@@ -8,12 +8,15 @@ from pathlib import Path
 
 from deploy.onboard.files import sha256_of, sync
 
-__all__ = ["alone", "sha256_of", "sync"]
+__all__ = ["folder_lock", "sha256_of", "sync"]
 
 
 @contextmanager
-def alone(folder: Path, who: str) -> Iterator[None]:
-    """One process at a time works in the folder; `who` waits. The lock goes with its process, however it ends."""
+def folder_lock(folder: Path, who: str) -> Iterator[None]:
+    """Lets one process at a time work in the folder; another waits, and says so as `who`.
+
+    The lock is the kernel's: it ends with its process, however the process ends.
+    """
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

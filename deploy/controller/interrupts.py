@@ -9,9 +9,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """What would end this process comes after the block.
+    """Holds back the signals that would end this process, until the block is over.
 
-    By handlers: a mask is one thread's, and a signal that it holds back is given to any other thread.
+    Handlers hold them, because a signal mask is of one thread: the kernel gives a masked signal to another thread.
     """
     came: list[int] = []
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING}

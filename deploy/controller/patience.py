@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class Patience:
-    """Ends `seconds` after the last sign of life."""
+    """A wait that is over `seconds` after the last sign of life."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
@@ -13,8 +13,8 @@ class Patience:
         self.since = clock()
         self.sign: object = None
 
-    def ends(self, sign: object) -> bool:
-        """Whether nothing has happened for too long. `sign` is another value whenever something has."""
+    def is_over(self, sign: object) -> bool:
+        """Whether there was no sign of life for too long. `sign`: a value that changes with each sign of life."""
         if sign != self.sign:
             self.sign, self.since = sign, self.clock()
         return self.clock() - self.since > self.seconds

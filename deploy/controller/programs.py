@@ -1,4 +1,4 @@
-"""Short programs of the controller: each with a deadline, and an error that says what it said."""
+"""Runs short programs on the controller: each has a deadline, and its last words are in the error."""
 
 import subprocess
 from collections.abc import Collection, Mapping
@@ -13,7 +13,7 @@ class Late(BoardllamaError):
     """A program did not end in time. It was killed."""
 
 
-def output(
+def program_output(
     *words: str,
     given: bytes = b"",
     env: Mapping[str, str] | None = None,
@@ -22,10 +22,10 @@ def output(
     package: str = "",
     name: str = "",
 ) -> bytes:
-    """Standard output of a program that reads `given`; `good` are the statuses that it may end with.
+    """Standard output of a program that reads `given`. `good`: the exit statuses that are no error.
 
-    `package`: Debian's, for who lacks the program. `name`: what errors call it (its file's name).
-    Raises Late after `deadline` seconds, BoardllamaError with its last line.
+    `package`: the Debian package that errors name where the program is missing. `name`: what errors call the program,
+    by default its file's name. Raises Late after `deadline` seconds, BoardllamaError with the program's last line.
     """
     name = name or Path(words[0]).name
     try:

@@ -1,4 +1,4 @@
-"""Renders what lies in templates/: values only, an undefined one is an error."""
+"""Renders the files of templates/ with values. A value that a template names and nobody gives is an error."""
 
 from typing import Any
 
@@ -12,6 +12,6 @@ ENVIRONMENT = Environment(
 )
 
 
-def render(name: str, **values: Any) -> str:
+def render_template(name: str, **values: Any) -> str:
     """The text of templates/<name>.j2. Raises jinja2.UndefinedError for a value that is not given."""
     return ENVIRONMENT.get_template(f"{name}.j2").render(**values)

@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from deploy.controller.programs import output
+from deploy.controller.programs import program_output
 from deploy.errors import BoardllamaError
 
 MOUNT_POINT = Path("/proc/sys/fs/binfmt_misc")
@@ -24,7 +24,7 @@ def ensure_arm64_runs() -> None:
     if os.geteuid() != 0:
         raise BoardllamaError(f"this kernel does not start arm64 programs (binfmt_misc has no qemu-aarch64): {BY_HAND}")
     if not (MOUNT_POINT / "register").exists():
-        output("mount", "-t", "binfmt_misc", "binfmt_misc", str(MOUNT_POINT))
+        program_output("mount", "-t", "binfmt_misc", "binfmt_misc", str(MOUNT_POINT))
     if not is_registered(MOUNT_POINT):
         register_emulator()
     if not is_registered(MOUNT_POINT):
@@ -48,7 +48,7 @@ def register_emulator() -> None:
     if CONFIGURATION.is_file():
         (MOUNT_POINT / "register").write_text(CONFIGURATION.read_text())
     elif shutil.which("update-binfmts"):
-        output("update-binfmts", "--enable", "qemu-aarch64")
+        program_output("update-binfmts", "--enable", "qemu-aarch64")
     else:
         raise BoardllamaError(f"{CONFIGURATION} is missing: apt-get install qemu-user-static")
 

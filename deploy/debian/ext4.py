@@ -17,4 +17,4 @@ def make_ext4(workspace: Workspace, tools: Tools, tree: Path, disk: Path, size: 
     # Without -b and -i a file system below 512 MiB would be one for small disks, and stay so when it has grown.
     options = ["-q", "-F", "-t", "ext4", "-b", "4096", "-i", "16384", "-L", "root", "-m", "0", "-U", uuid]
     options += ["-E", f"hash_seed={uuid},root_owner=0:0"]
-    workspace.run("file system", [*tools.program_command("usr/sbin/mke2fs"), *options, "-d", str(tree), str(disk)])
+    workspace.run_step("file system", [*tools.program_command("usr/sbin/mke2fs"), *options, "-d", str(tree), str(disk)])

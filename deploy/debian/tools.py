@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.controller.files import alone
+from deploy.controller.files import folder_lock
 from deploy.debian.controller import Controller
 from deploy.debian.staging import staging_folder
 from deploy.debian.word_lists import read_words
@@ -44,7 +44,7 @@ def ensure_tools() -> Tools:
     if folder.exists():
         return Tools(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with alone(folder.parent, "tools"):
+    with folder_lock(folder.parent, "tools"):
         if not folder.exists():
             unpack_tools(folder)
     return Tools(folder)
@@ -71,5 +71,5 @@ def unpack_archive(workspace: Workspace, archive: Path, folder: Path, *members: 
     """Unpacks the named members of a tar file as the user's own files into a new folder, then removes the tar file."""
     folder.mkdir()
     command = ["tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory", str(folder), *members]
-    workspace.run(f"unpacking {folder.name}", command)
+    workspace.run_step(f"unpacking {folder.name}", command)
     archive.unlink()

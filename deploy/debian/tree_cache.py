@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.controller.files import alone
+from deploy.controller.files import folder_lock
 from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.debian.controller import check_controller
 from deploy.debian.staging import staging_folder
@@ -38,7 +38,7 @@ def ensure_tree(folder: Path, recipe: TreeRecipe) -> None:
     check_controller()
     ensure_arm64_runs()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with alone(folder.parent, "root tree"):
+    with folder_lock(folder.parent, "root tree"):
         if not is_made(folder):
             check_space(folder.parent, recipe)
             build_tree(folder, recipe)

@@ -42,7 +42,7 @@ class Workspace:
     what: str = "root tree"
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(
+    def run_step(
         self,
         name: str,
         command: list[str],
@@ -125,7 +125,7 @@ class Workspace:
         # What root's mmdebstrap mounts ends with this namespace, even when everything in it is killed.
         apart = ["unshare", "--mount", "--"] if os.geteuid() == 0 else []
         command = [*apart, "mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
-        self.run(name, [*command, mirror] if mirror else command)
+        self.run_step(name, [*command, mirror] if mirror else command)
 
 
 def say_progress(line: str) -> None:

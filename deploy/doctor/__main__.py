@@ -9,8 +9,16 @@ import json
 import sys
 from collections.abc import Iterable
 
-from deploy.doctor.network_checks import Board, board_of, login, name, ping, port, way
-from deploy.doctor.remote_doctor import visit
+from deploy.doctor.network_checks import (
+    SshDestination,
+    check_login,
+    check_name,
+    check_ping,
+    check_port,
+    check_route,
+    find_destination,
+)
+from deploy.doctor.remote_doctor import run_remote_doctor
 from deploy.errors import BoardllamaError
 from deploy.onboard.doctor.lights import Light, Line, bad
 from deploy.onboard.doctor.screen import lines_of, screen, status, values
@@ -28,23 +36,26 @@ The board cannot be reached. Look at these, in this order:
  7 screen  with a screen on the board the same is shown while it boots"""
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+def doctor_arguments() -> argparse.ArgumentParser:
+    """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m deploy.doctor", description="Why does this board not serve?")
     parser.add_argument("host", metavar="HOST", help="[user@]name-or-address[:port], or qemu")
     parser.add_argument("--json", action="store_true")
     return parser
 
 
-def doctor(host: str, as_json: bool) -> int:
-    """The exit status: 1 when a line is red."""
-    board = board_of(host)
+def examine_board(host: str, as_json: bool) -> int:
+    """Prints what this computer sees of the board, and what the board says of itself.
+
+    Returns the exit status: 1 when a line is red.
+    """
+    board = find_destination(host)
     outside = list(from_outside(board))
     title = ""
     inside: tuple[Line, ...] = ()
     if not any(line.light is Light.BAD for line in outside):
         try:
-            title, inside = lines_of(visit(board))
+            title, inside = lines_of(run_remote_doctor(board))
         except BoardllamaError as error:
             outside.append(Line("board", *bad(str(error), "log in by hand and look: the system itself is not well")))
         except (ValueError, KeyError):
@@ -53,36 +64,36 @@ def doctor(host: str, as_json: bool) -> int:
         print(json.dumps({"host": host, "outside": values(outside), "lines": values(inside)}))
     else:
         print(screen(f"{host}, seen from here", outside, sys.stdout.isatty()))
-        print(screen(f"\n{title}", inside, sys.stdout.isatty()) if inside else unreached(outside))
+        print(screen(f"\n{title}", inside, sys.stdout.isatty()) if inside else unreachable_advice(outside))
     return status([*outside, *inside])
 
 
-def from_outside(board: Board) -> Iterable[Line]:
-    """Up to the first thing that stands in the way of all that follows."""
-    direct = (("name", name), ("ping", ping), ("port", port))
-    for what, check in (*((("way", way),) if board.through else direct), ("login", login)):
+def from_outside(board: SshDestination) -> Iterable[Line]:
+    """A line for each check from this computer. A red line is the last: no later check could succeed."""
+    direct = (("name", check_name), ("ping", check_ping), ("port", check_port))
+    for what, check in (*((("way", check_route),) if board.through else direct), ("login", check_login)):
         line = Line(what, *check(board))
         yield line
         if line.light is Light.BAD:
             return
 
 
-def unreached(outside: Iterable[Line]) -> str:
-    """What to look at where the network says nothing more; a board that answered has said it."""
+def unreachable_advice(outside: Iterable[Line]) -> str:
+    """What to look at where the board's name or port leads nowhere; "" where the lines say it themselves."""
     return (
         f"\n{UNREACHABLE}" if any(line.name in ("name", "port") and line.light is Light.BAD for line in outside) else ""
     )
 
 
-def main(words: list[str]) -> int:
-    """Runs it. Raises BoardllamaError when there is no such host to ask about."""
-    options = arguments().parse_args(words)
-    return doctor(options.host, options.json)
+def diagnose_host(words: list[str]) -> int:
+    """Runs one command line. Returns the exit status. Raises BoardllamaError for a HOST that is no host."""
+    options = doctor_arguments().parse_args(words)
+    return examine_board(options.host, options.json)
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(diagnose_host(sys.argv[1:]))
     except (BoardllamaError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

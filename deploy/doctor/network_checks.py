@@ -41,9 +41,11 @@ REFUSALS = {
 
 
 @dataclass(frozen=True)
-class Board:
-    """Where it is. `ssh`: the words before a command, with every option; `through`: the host or program that alone
-    knows the address, and reaches its port.
+class SshDestination:
+    """A board as ssh reaches it. `host` is what the user typed; `number` is the port.
+
+    `ssh`: the words before a command, with every option. `through`: the jump host or the program that leads to the
+    board, and alone can resolve its address; "" where ssh connects directly.
     """
 
     host: str
@@ -54,16 +56,21 @@ class Board:
     through: str = ""
 
     @property
-    def place(self) -> str:
-        """As known_hosts has it."""
+    def known_hosts_name(self) -> str:
+        """The name of the board in known_hosts, quoted for a shell."""
         return self.address if self.number == 22 else f"'[{self.address}]:{self.number}'"
 
 
-def board_of(host: str) -> Board:
-    """From [user@]name[:port], with what ~/.ssh/config says about it; or the VM. Raises BoardllamaError."""
+def find_destination(host: str) -> SshDestination:
+    """The destination of [user@]name[:port], with what ~/.ssh/config says about the name; or the VM's for `qemu`.
+
+    Raises BoardllamaError for any other text.
+    """
     if host == QEMU:
         machine = Machine.load()
-        return Board(host, "root", "127.0.0.1", machine.ssh_port, ("ssh", "-F", str(machine.ssh_config), machine.name))
+        return SshDestination(
+            host, "root", "127.0.0.1", machine.ssh_port, ("ssh", "-F", str(machine.ssh_config), machine.name)
+        )
     found = re.fullmatch(
         r"(?:([a-z_][a-z0-9_.-]*)@)?(\[[0-9a-fA-F:.%\w]+\]|[\w.-]+|(?:[0-9a-fA-F]*:){2,}[.%\w]*)(?::(\d+))?", host
     )
@@ -74,10 +81,10 @@ def board_of(host: str) -> Board:
     bare = found[2].strip("[]")
     options = [f"-o{name}={value}" for name, value in OPTIONS.items()]
     options += [f"-oPort={found[3]}"] if found[3] else []
-    settings = configured([*options, bare])
+    settings = ssh_settings([*options, bare])
     user = found[1] or (settings["user"] if settings["user"] != getpass.getuser() else ACCOUNT)
     way = settings.get("proxyjump") or settings.get("proxycommand", "none")
-    return Board(
+    return SshDestination(
         host,
         user,
         settings["hostname"],
@@ -87,21 +94,21 @@ def board_of(host: str) -> Board:
     )
 
 
-def configured(words: list[str]) -> dict[str, str]:
-    """What ssh would do: its options by name."""
+def ssh_settings(words: list[str]) -> dict[str, str]:
+    """The options that ssh would use, by name, as `ssh -G` prints them. Raises BoardllamaError."""
     done = end_of("ssh", "-G", *words, deadline=NAME_SECONDS)
     if done is None or done.returncode:
         raise BoardllamaError(f"ssh does not take {words[-1]}: {done.stderr.strip() if done else 'no answer'}")
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
 
 
-def way(board: Board) -> Verdict:
-    """What ~/.ssh/config says of it."""
+def check_route(board: SshDestination) -> Verdict:
+    """Says through which host or program ~/.ssh/config leads to the board."""
     return good(f"through {board.through}")
 
 
-def name(board: Board) -> Verdict:
-    """Whether it leads to an address."""
+def check_name(board: SshDestination) -> Verdict:
+    """Whether the board's name leads to an address."""
     done = end_of("getent", "ahosts", board.address, deadline=NAME_SECONDS)
     if done and done.returncode == 0:
         found = done.stdout.split()[0]
@@ -111,16 +118,16 @@ def name(board: Board) -> Verdict:
     return bad(f"nobody knows the name {board.address}", advice)
 
 
-def ping(board: Board) -> Verdict:
-    """A hint only: some networks let no ping through."""
+def check_ping(board: SshDestination) -> Verdict:
+    """Whether the board answers a ping. No answer is no fault: some networks let no ping through."""
     if not shutil.which("ping"):
         return unknown("this computer has no ping")
     done = end_of("ping", "-c", "1", "-W", str(PING_SECONDS), board.address, deadline=PING_SECONDS + 5)
     return good("answers") if done and done.returncode == 0 else unknown("no answer")
 
 
-def port(board: Board) -> Verdict:
-    """Whether an SSH server greets there."""
+def check_port(board: SshDestination) -> Verdict:
+    """Whether an SSH server greets at the board's port."""
     where = f"port {board.number}"
     try:
         with socket.create_connection((board.address, board.number), timeout=PORT_SECONDS) as connection:
@@ -138,8 +145,8 @@ def port(board: Board) -> Verdict:
     return good(f"{where} greets: {greeting.split()[0].decode(errors='replace')}")
 
 
-def login(board: Board) -> Verdict:
-    """Whether a key of this computer opens it."""
+def check_login(board: SshDestination) -> Verdict:
+    """Whether a key of this computer logs in."""
     done = end_of(*board.ssh, "true", deadline=LOGIN_SECONDS)
     if done is None:
         return bad(
@@ -148,7 +155,7 @@ def login(board: Board) -> Verdict:
         )
     if done.returncode == 0:
         return good(f"as {board.user}")
-    values = {"user": board.user, "host": board.address, "place": board.place}
+    values = {"user": board.user, "host": board.address, "place": board.known_hosts_name}
     for pattern, (text, advice) in REFUSALS.items():
         if re.search(pattern, done.stderr):
             return bad(text.format(**values), advice.format(**values))

@@ -1,10 +1,10 @@
-"""Sends the doctor to a board: the programs of deploy/onboard as a tar through SSH, run there once, and gone again."""
+"""Sends the doctor to a board: deploy/onboard goes there as a tar through SSH, runs once, and is removed."""
 
 import subprocess
 import sys
 import time
 
-from deploy.doctor.network_checks import Board
+from deploy.doctor.network_checks import SshDestination
 from deploy.errors import BoardllamaError
 from deploy.hosts.release import packed, programs
 
@@ -19,8 +19,11 @@ THERE = (
 )
 
 
-def visit(board: Board) -> str:
-    """What `boardllama doctor --json` says there; as root where that needs no password. Raises BoardllamaError."""
+def run_remote_doctor(board: SshDestination) -> str:
+    """What `boardllama doctor --json` prints on the board; run as root where sudo asks for no password.
+
+    Raises BoardllamaError when the board gives no answer within DEADLINE seconds, or an error.
+    """
     running = subprocess.Popen(
         [*board.ssh, THERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

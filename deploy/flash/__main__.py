@@ -64,7 +64,7 @@ def flash_arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def main(words: list[str]) -> int:
+def flash_cards(words: list[str]) -> int:
     """Returns 0 when every card has passed, 130 when a card was interrupted, 1 when a card failed.
 
     Raises BoardllamaError for what is refused before anything is written.
@@ -208,7 +208,7 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, raise_interrupt)
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(flash_cards(sys.argv[1:]))
     except BoardllamaError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.controller.signing import verify
+from deploy.controller.signing import read_signed_file
 from deploy.errors import BoardllamaError
 from deploy.flash.block_map import BlockMap
 from deploy.flash.display_text import size_text
@@ -48,7 +48,7 @@ def open_archive(path: Path, signers: Path | None = None) -> Iterator[Archive]:
     `signers` is an allowed_signers file of ssh-keygen; without it the project's own signers count.
     """
     manifest_path = companion_path(path, ".manifest.json")
-    content = verify(manifest_path, companion_path(path, ".manifest.json.sig"), signers)
+    content = read_signed_file(manifest_path, companion_path(path, ".manifest.json.sig"), signers)
     manifest = ImageManifest.parse(content)
     if manifest.image.name != path.name:
         raise BoardllamaError(f"{manifest_path} is about {manifest.image.name}, not {path.name}: do not rename images")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.controller.programs import Late, output
+from deploy.controller.programs import Late, program_output
 from deploy.errors import BoardllamaError
 from deploy.flash.card import CARD_SECTOR
 from deploy.flash.display_text import printable_text, size_text
@@ -202,6 +202,6 @@ def member_refusal(file_system: str, name: str) -> str | None:
 def disk_program_output(*words: str, good: Collection[int] = (0,)) -> str:
     """What a program that looks at disks prints; `good` are its exit statuses. Raises BoardllamaError."""
     try:
-        return output(*words, good=good, package="util-linux fdisk").decode(errors="replace")
+        return program_output(*words, good=good, package="util-linux fdisk").decode(errors="replace")
     except Late as error:
         raise BoardllamaError(f"{error}: pull the card, put it in again") from None

@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from deploy.controller.programs import output
+from deploy.controller.programs import program_output
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
 from deploy.flash.layout import Kept
@@ -104,7 +104,7 @@ def run_mtool(*words: str, created: str) -> bytes:
     epoch = str(int(epoch_seconds(created)))
     environment = {**os.environ, "MTOOLSRC": "/dev/null", "SOURCE_DATE_EPOCH": epoch, "TZ": "UTC"}
     name = f"{FILE} of the card: {words[0]}"
-    return output(*words, env=environment, deadline=MTOOLS_DEADLINE, package="mtools", name=name)
+    return program_output(*words, env=environment, deadline=MTOOLS_DEADLINE, package="mtools", name=name)
 
 
 def epoch_seconds(created: str) -> float:

@@ -170,12 +170,12 @@ def build_folder(build: Build, artifact: Manifest) -> str:
 
 def build_files(build: Build, artifact: Manifest) -> tuple[BigFile, ...]:
     """The binaries and their manifest, and their places on the target."""
-    folder, about = build_folder(build, artifact), (build.artifact / MANIFEST).read_bytes()
+    folder, about = build_folder(build, artifact), (build.artifact_folder / MANIFEST).read_bytes()
     files = [
-        BigFile(build.artifact / name, f"{folder}/{name}", file.sha256, file.size, "755")
+        BigFile(build.artifact_folder / name, f"{folder}/{name}", file.sha256, file.size, "755")
         for name, file in artifact.files.items()
     ]
-    return (*files, BigFile(build.artifact / MANIFEST, f"{folder}/{MANIFEST}", sha256(about), len(about)))
+    return (*files, BigFile(build.artifact_folder / MANIFEST, f"{folder}/{MANIFEST}", sha256(about), len(about)))
 
 
 def stored_model(service: Service, source: Path, name: str, sha256: str, size: int) -> BigFile:

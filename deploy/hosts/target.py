@@ -42,7 +42,7 @@ def board_of(host: Host) -> BoardInfo:
         except BoardllamaError as error:
             raise DeployError(f"{host.name}: {error}") from None
     board: BoardInfo = host.connector_data["boardllama_board"]
-    record_of(host).cpu = cpu.called(board.part)
+    record_of(host).cpu = cpu.vendor_name(board.part)
     return board
 
 
@@ -57,7 +57,7 @@ def refusal(host: Host, settings: Settings) -> str | None:
             "unified cgroups, so IPAddressAllow= does nothing and everyone would get in; set server_clients to '' and "
             "let a firewall choose, or give the board another kernel"
         )
-    return cpu.missing(settings.wanted_cpu or cpu.named("generic"), board.features, board.part)
+    return cpu.missing_features(settings.wanted_cpu or cpu.find_cpu("generic"), board.features, board.part)
 
 
 def build_for(host: Host, settings: Settings) -> Build | None:

@@ -39,7 +39,7 @@ def size_in_bytes(text: str) -> int:
     return int(found[1]) * UNITS[found[2].upper()]
 
 
-def main(words: list[str]) -> int:
+def make_board_image(words: list[str]) -> int:
     """Makes one image and prints PASS. Returns the exit status. Raises BoardllamaError."""
     options = image_arguments().parse_args(words)
     board, started = board_named(options.board), time.monotonic()
@@ -68,7 +68,7 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(make_board_image(sys.argv[1:]))
     except (BoardllamaError, OSError) as error:
         sys.exit(f"FAIL: {error}")
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.controller import signing
-from deploy.controller.files import alone
+from deploy.controller.files import folder_lock
 from deploy.debian.ext4 import make_ext4
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE, ensure_tools
@@ -48,7 +48,7 @@ def image_workspace(dist: Path, board: BoardProfile) -> Iterator[Workspace]:
     """A workspace beside build.log in dist/.work, which is removed whatever happens. One run at a time has it."""
     work = dist / ".work"
     work.mkdir(parents=True, exist_ok=True)
-    with alone(work, "image"):
+    with folder_lock(work, "image"):
         (work / "build.log").unlink(missing_ok=True)
         with staging_folder(work, clear_workspace) as folder:
             (folder / "input").mkdir()
@@ -125,7 +125,7 @@ def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImag
     outputs.write_dated(out.manifest, manifest)
     sums = outputs.checksum_lines([*files, outputs.file_entry(out.manifest)])
     outputs.write_dated(out.path_of(".sha256"), sums.encode())
-    signing.sign(out.manifest)
+    signing.sign_file(out.manifest)
     return out
 
 

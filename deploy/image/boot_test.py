@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from deploy import cpu
-from deploy.controller.programs import output
+from deploy.controller.programs import program_output
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
@@ -70,11 +70,11 @@ def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLay
     """Makes the card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
     board, folder = layout.board, workspace.folder / FOLDER
     folder.mkdir()
-    (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.named(board.cpu).qemu, 2, board.memory >> 20)
+    (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.find_cpu(board.cpu).qemu, 2, board.memory >> 20)
     machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
     lifecycle.make_key_pair(machine)
     machine.write_ssh_config()
-    output("cp", "--sparse=always", str(disk), str(machine.card), deadline=COPY_DEADLINE)
+    program_output("cp", "--sparse=always", str(disk), str(machine.card), deadline=COPY_DEADLINE)
     with machine.card.open("r+b") as card:
         card.truncate(max(CARD_BYTES, 1 << (layout.disk_size - 1).bit_length()))
     public_key = machine.ssh_key.with_suffix(".pub").read_text().strip()
@@ -121,7 +121,7 @@ def bring_model(machine: BoardMachine) -> None:
     place = shlex.quote(str(OLLAMA.models / model.name))
     command = f"sudo -n sh -ec {shlex.quote(f'cat > {place}; chmod 644 {place}; systemctl restart {OLLAMA.unit}')}"
     line = ("ssh", "-F", str(machine.ssh_config), machine.name, command)
-    output(*line, given=model.read_bytes(), deadline=HEALTH_DEADLINE, name="bringing a model")
+    program_output(*line, given=model.read_bytes(), deadline=HEALTH_DEADLINE, name="bringing a model")
 
 
 def wait_for_health(machine: BoardMachine) -> None:
@@ -182,4 +182,4 @@ def run_board_suite(workspace: Workspace, machine: BoardMachine) -> None:
     inventory = machine.folder / "inventory.py"
     inventory.write_text(f"targets = [({workspace.folder.name!r}, {data!r})]\n")
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/board", f"--inventory={inventory}"]
-    workspace.run("board suite", suite, REPO, {"TMPDIR": "/tmp"})
+    workspace.run_step("board suite", suite, REPO, {"TMPDIR": "/tmp"})

@@ -4,7 +4,7 @@ import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from deploy.controller.programs import output
+from deploy.controller.programs import program_output
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
@@ -31,7 +31,7 @@ def check_content(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLa
 def check_root_file_system(workspace: Workspace, tools: Tools, step: str, disk: Path, layout: DiskLayout) -> None:
     """Raises BoardllamaError when e2fsck, run as the step of that name, finds the root file system damaged."""
     fsck = [*tools.program_command("usr/sbin/e2fsck"), "-f", "-n", f"{disk}?offset={layout.root_offset}"]
-    workspace.run(step, fsck)
+    workspace.run_step(step, fsck)
 
 
 def missing_files(board: BoardProfile, boot_files: list[str]) -> list[str]:
@@ -105,4 +105,4 @@ def fat_file(tools: Tools, disk: Path, offset: int, name: str) -> bytes:
 
 def image_tool_output(tools: Tools, path: str, *words: str) -> bytes:
     """Standard output of the program at that path of the tools. Raises BoardllamaError."""
-    return output(*tools.program_command(path), *words, deadline=DEADLINE, name=Path(path).name)
+    return program_output(*tools.program_command(path), *words, deadline=DEADLINE, name=Path(path).name)

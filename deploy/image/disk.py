@@ -134,5 +134,5 @@ def assemble_disk(workspace: Workspace, tools: Tools, layout: DiskLayout, boot_f
         *("--tmppath", str(folder / "tmp"), "--inputpath", str(folder / "input"), "--outputpath", str(folder)),
         *(f"--{name}={shlex.join(tools.program_command(path))}" for name, path in programs.items()),
     ]
-    workspace.run("disk", command)
+    workspace.run_step("disk", command)
     return folder / "disk.img"

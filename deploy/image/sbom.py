@@ -21,7 +21,9 @@ def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, A
     """
     made = workspace.folder / "distro.spdx.json"
     what = ["--distro", "deb", "--name", "debian", "--release", DEBIAN_VERSION, "--root", str(root), "--system"]
-    workspace.run("bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)])
+    workspace.run_step(
+        "bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)]
+    )
     document = json.loads(made.read_text())
     document["name"] = f"boardllama-{board}"
     for package in release_packages(release):

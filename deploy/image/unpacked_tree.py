@@ -45,7 +45,7 @@ def unpacked_root(workspace: Workspace, tools: Tools, root: BoardRoot) -> Iterat
     try:
         # Without device nodes, which a user cannot make: the kernel makes them at each boot.
         archive = ["--exclude=./dev/*", "--file", str(root.tar), "--directory", str(tree)]
-        workspace.run("unpacking", as_owner([*tar, *archive]))
+        workspace.run_step("unpacking", as_owner([*tar, *archive]))
         yield tree
     finally:
         remove_as_owner(tree)
@@ -70,22 +70,22 @@ def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:
         "--no-overwrite-dir",
         *KEPT,
     ]
-    workspace.run("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
-    workspace.run("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
+    workspace.run_step("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
+    workspace.run_step("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
     layer.unlink()
 
 
 def converge_tree(workspace: Workspace, board: BoardProfile, tree: Path, model: str) -> None:
     """Runs deploy.py on the tree: everything is installed and enabled, and nothing is started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
-    workspace.run("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
+    workspace.run_step("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
 
 
 def pack_boot(workspace: Workspace, tools: Tools, tree: Path) -> tuple[list[str], Path]:
     """Writes the boot partition's files to folder/input/boot. Returns their paths, sorted, and a tar file of them."""
     archive = workspace.folder / "boot.tar"
     options = ["--create", "--file", str(archive), "--directory", str(tree), "--sort=name"]
-    workspace.run("boot partition", as_owner([*tools.program_command("usr/bin/tar"), *options, BOOT]))
+    workspace.run_step("boot partition", as_owner([*tools.program_command("usr/bin/tar"), *options, BOOT]))
     names = []
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -99,12 +99,14 @@ def pack_boot(workspace: Workspace, tools: Tools, tree: Path) -> tuple[list[str]
 def pack_tree(workspace: Workspace, tools: Tools, tree: Path) -> Path:
     """Packs the tree as folder/root.tar, without what swept.txt names, sorted, with no time after SOURCE_DATE_EPOCH."""
     patterns = [word for pattern in read_words(SWEPT) for word in ("-o", "-path", pattern)][1:]
-    workspace.run("sweeping", as_owner(["find", ".", "-xdev", "(", *patterns, ")", "!", "-type", "d", "-delete"]), tree)
+    workspace.run_step(
+        "sweeping", as_owner(["find", ".", "-xdev", "(", *patterns, ")", "!", "-type", "d", "-delete"]), tree
+    )
     archive = workspace.folder / "root.tar"
     options = ["--create", "--format=posix", "--sort=name", *KEPT, f"--mtime=@{SOURCE_DATE_EPOCH}", "--clamp-mtime"]
     options += ["--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime"]
     command = [*tools.program_command("usr/bin/tar"), *options, "--file", str(archive), "--directory", str(tree), "."]
-    workspace.run("packing", as_owner(command))
+    workspace.run_step("packing", as_owner(command))
     return archive
 
 

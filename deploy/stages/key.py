@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pyinfra import host
 from pyinfra.api import operation
 
-from deploy.controller.templates import render
+from deploy.controller.templates import render_template
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote, refuse
 from deploy.hosts.snapshot import seen
@@ -83,7 +83,7 @@ def key_of_first_start(service: Service, key: SecretStr) -> Commands:
 def key_unit(service: Service) -> str:
     """The unit. Early in a first boot /dev/urandom may repeat itself; /dev/random waits until it does not."""
     command = keep(service, random_key("/dev/random"))
-    return render(OLLAMA.key_unit, path=service.api_key, unit=service.unit, command=command)
+    return render_template(OLLAMA.key_unit, path=service.api_key, unit=service.unit, command=command)
 
 
 def enable(remote: Remote, service: Service) -> None:

@@ -17,7 +17,7 @@ from deploy.onboard.places import PLACES, PROGRAMS
 
 
 @stage("Install llama.cpp")
-def install(build: Build | None, refused: str | None) -> None:
+def install_llama(build: Build | None, refused: str | None) -> None:
     """Installs the build, or fails this host with the reason why none fits it. Says what the board falls short of."""
     for line in shortcomings(board_of(host)):
         host.log(line)
@@ -30,7 +30,7 @@ def install(build: Build | None, refused: str | None) -> None:
 
 @operation()
 def need_packages(lacking: tuple[str, ...]) -> Commands:
-    """The programs on the target need python3, the board suite curl: a Debian package of the same name each."""
+    """Installs the Debian packages of missing commands: python3 for our programs, curl for the board suite."""
     if lacking:
         yield from apt.packages._inner(packages=list(lacking), update=True, cache_time=3600)
 

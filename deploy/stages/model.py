@@ -33,11 +33,11 @@ MEMORY_SHARE = 85
 
 
 @stage("Model")
-def install(settings: Settings, build: Build | None) -> None:
-    """Brings the model of the settings; without one, whatever lies in the models folder is served."""
+def install_model(settings: Settings, build: Build | None) -> None:
+    """Brings the model of the settings. Settings without a model leave the target's models folder as it is."""
     if settings.model is None or build is None:
         return
-    fetch(name="Fetch the model to the controller", settings=settings)
+    fetch_model(name="Fetch the model to the controller", settings=settings)
     store_model(name="Bring the model", settings=settings, cpu=build.cpu)
 
 
@@ -54,7 +54,7 @@ def local_file(settings: Settings, remote: Remote | None = None) -> Path:
 
 
 def own_file(text: str) -> Path:
-    """model_path. Raises BoardllamaError for what is not there, a folder, or what gives bytes for ever; OSError."""
+    """The file that model_path names. Raises BoardllamaError for a path without a plain file; OSError."""
     path = user_path("model_path", text)
     if not path.is_file():
         raise BoardllamaError(f"model_path is {shown(text)}: must be a .gguf file on this computer that is there")
@@ -69,7 +69,10 @@ def model_file(settings: Settings) -> Path | None:
 
 
 def model_of(settings: Settings, service: Service) -> BigFile | None:
-    """The model, its hash and its place on the target. Raises OSError when a file of the controller is not there."""
+    """The model, its hash and its place on the target; None for settings without a model.
+
+    Raises OSError when the model's file is not on the controller.
+    """
     pin = settings.hub_model
     if settings.model is None:
         return None
@@ -87,7 +90,7 @@ def is_here(settings: Settings) -> bool:
 
 
 def sha256_once(path: Path) -> str:
-    """The file's hash; read only when the file is not the one that was hashed before."""
+    """The file's SHA-256 in hexadecimal digits. The file is read only when it has changed since it was last hashed."""
     stat = path.stat()
     identity = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
     known = cache_dir() / "sha256" / identity
@@ -99,11 +102,11 @@ def sha256_once(path: Path) -> str:
     return known.read_text()
 
 
-def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, str]:
+def fit_settings(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, str]:
     """The settings with which the model fits the board's memory, and what a user must be told about it.
 
-    Raises BoardllamaError when it does not fit. Nothing is known of a model that the operator brings, and of one that
-    is not here yet.
+    Raises BoardllamaError when the model does not fit. A model that the operator brings, or that is not on the
+    controller yet, is taken to fit.
     """
     file = model_file(settings)
     if file is None or not board.memory or not file.exists():
@@ -115,9 +118,9 @@ def fitted(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settings, st
     return settings.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
 
 
-def check(settings: Settings, path: Path) -> None:
-    """Raises BoardllamaError for a file that our llama-server would not chat with, or that is not all of a model, or
-    whose context is too small.
+def check_model_file(settings: Settings, path: Path) -> None:
+    """Raises BoardllamaError for a model that our llama-server would not chat with, for a part of a model, and for a
+    context_size beyond what the model was trained for.
     """
     header = read_header(path)
     architectures.check(header, path.name, pin=settings.source.pin)
@@ -130,20 +133,20 @@ def check(settings: Settings, path: Path) -> None:
 
 
 @operation()
-def fetch(settings: Settings) -> Commands:
+def fetch_model(settings: Settings) -> Commands:
     """No change when the controller has the model. Several targets fetch it once: the others wait for the first."""
     if not is_here(settings):
-        yield HostStep(partial(fetch_now, settings=settings))
+        yield HostStep(partial(fetch_and_check, settings=settings))
         return
     try:
-        check(settings, local_file(settings))
+        check_model_file(settings, local_file(settings))
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
 
 
-def fetch_now(remote: Remote, settings: Settings) -> None:
-    """Fetches and checks."""
-    check(settings, local_file(settings, remote))
+def fetch_and_check(remote: Remote, settings: Settings) -> None:
+    """Fetches the model, with its progress as lines of the host, and checks it. Raises BoardllamaError, OSError."""
+    check_model_file(settings, local_file(settings, remote))
 
 
 @operation()
@@ -154,7 +157,7 @@ def store_model(settings: Settings, cpu: Cpu) -> Commands:
         yield refuse(NotThere("the model is not on the controller"))
         return
     try:
-        fitted(settings, cpu, board_of(host))
+        fit_settings(settings, cpu, board_of(host))
         models = [model for service in SERVICES if (model := model_of(settings, service))]
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))

@@ -8,7 +8,7 @@ from pyinfra.api import operation
 from pyinfra.api.host import Host
 
 from deploy.build.artifact import Build, require_artifact
-from deploy.controller.templates import render
+from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.hosts.lock import TargetStep
@@ -25,7 +25,7 @@ from deploy.onboard.server.mounts import mount_unit
 from deploy.onboard.service import OLLAMA, SERVICES, Service
 from deploy.settings import Settings
 from deploy.stages.key import api_key, key_of_first_start
-from deploy.stages.model import MEMORY_SHARE, fitted, model_of
+from deploy.stages.model import MEMORY_SHARE, fit_settings, model_of
 
 # A start takes what a small board needs for anything, and the time to read the model from the slowest card that the SD
 # Association still gives a speed class: Class 10 writes 10 MB/s at least.
@@ -53,10 +53,10 @@ def system_files(settings: Settings) -> tuple[TextFile, ...]:
     accounts = {service.account: service.state for service in SERVICES}
     folders = [path for service in SERVICES for path in (service.config.parent, service.state, service.models)]
     return (
-        TextFile(str(PLACES.sysusers), render("sysusers.conf", accounts=accounts), before="systemd-sysusers"),
+        TextFile(str(PLACES.sysusers), render_template("sysusers.conf", accounts=accounts), before="systemd-sysusers"),
         TextFile(
             str(PLACES.tmpfiles),
-            render("tmpfiles.conf", folders=list(dict.fromkeys(folders))),
+            render_template("tmpfiles.conf", folders=list(dict.fromkeys(folders))),
             before="systemd-tmpfiles --create",
         ),
     )
@@ -66,13 +66,13 @@ def wanted_files(settings: Settings, service: Service, model: BigFile | None) ->
     """The service's editable files as this deploy would have them."""
     reading = model.size // SLOWEST_CARD if model else UNKNOWN_MODEL_SECONDS
     deadline = settings.health_deadline or START_SECONDS + reading
-    unit = render(
+    unit = render_template(
         OLLAMA.unit,  # the template of every service's unit
         release=PLACES.current,
         service=service,
         llama_commit=settings.llama_commit,
         start_deadline=deadline,
-        clients=" ".join(settings.clients),
+        clients=" ".join(settings.allowed_clients),
         memory_share=MEMORY_SHARE,
         mounts=" ".join(mount_units(service.models)),
     )
@@ -93,19 +93,19 @@ def wanted_release(settings: Settings, build: Build) -> Release:
         build=build,
         artifact=require_artifact(build),
         served=tuple(served_by(settings, service, build.cpu) for service in SERVICES),
-        pins={"llama.cpp": settings.source.identity(), "model": settings.model_pin},
+        pins={"llama.cpp": settings.source.content_inputs(), "model": settings.model_pin},
         policy=Policy(min_tokens_per_second=settings.min_tokens_per_second, releases_kept=settings.releases_kept),
     )
 
 
 def served_by(settings: Settings, service: Service, cpu: Cpu) -> Served:
     """A service as these settings mean it. Raises as `wanted_release` does."""
-    fitting, said = fitted(settings, cpu, board_of(host))
+    fitting, said = fit_settings(settings, cpu, board_of(host))
     model = model_of(settings, service)
     wanted = wanted_files(fitting, service, model)
     kept = edits(service, wanted) if settings.config_conflict == "keep" else {}
     if service.config in kept:
-        check_edited(settings.edited(kept[service.config], service), service, cpu)
+        check_edited(settings.with_edits(kept[service.config], service), service, cpu)
     elif said:
         host.log(said)
     return Served(service, model, wanted, kept)
@@ -117,7 +117,7 @@ def check_edited(edited: Settings | None, service: Service, cpu: Cpu) -> None:
         return
     overwrite = "or deploy with config_conflict=overwrite"
     try:
-        fitting, said = fitted(edited, cpu, board_of(host))
+        fitting, said = fit_settings(edited, cpu, board_of(host))
     except BoardllamaError as error:
         raise BoardllamaError(f"{service.config} was edited there: {error}, {overwrite}") from None
     if fitting.repack != edited.repack:

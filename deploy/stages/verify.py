@@ -13,12 +13,12 @@ from deploy.onboard.server.health import Health, State, Unhealthy, wait
 from deploy.onboard.service import SERVICES
 
 HEALTH = f"{PROGRAM} health --json"
-# As long as any start may take (health_deadline): the unit ends one that takes longer, its watcher a server that hangs.
+# Seconds: the longest health_deadline. The unit ends a start that takes longer; its watcher ends a server that hangs.
 DEADLINE = 3600.0
 
 
 @stage("Verify")
-def healthy() -> None:
+def verify_health() -> None:
     """Waits until the server is healthy, or fails the host with the reason."""
     if board_of(host).systemd:
         folders = " or ".join(str(service.models) for service in SERVICES)
@@ -37,7 +37,7 @@ def await_health(models: str) -> Commands:
 
 
 def wait_on_target(remote: Remote) -> None:
-    """Asks the target until it is decided. Raises BoardllamaError."""
+    """Asks the target until the server is healthy. Raises BoardllamaError with the reason when it will not be."""
     try:
         wait(lambda: Health.from_json(remote.run(HEALTH)), DEADLINE, remote.say)
     except Unhealthy as error:

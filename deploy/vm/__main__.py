@@ -31,7 +31,7 @@ def vm_arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def main(words: list[str]) -> int:
+def run_vm_verb(words: list[str]) -> int:
     """Runs one command. Returns the exit status. Raises BoardllamaError."""
     options = vm_arguments().parse_args(words)
     if options.verb == "up":
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     # So that an ended `up` ends what it has started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(run_vm_verb(sys.argv[1:]))
     except BoardllamaError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

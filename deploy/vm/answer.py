@@ -38,7 +38,7 @@ def event_data(line: bytes) -> str:
     return text.removeprefix(DATA) if text.startswith(DATA) else ""
 
 
-def main() -> int:
+def print_first_answer() -> int:
     """Prints the answer, or one line of error. Returns the exit status."""
     try:
         machine = Machine.load()
@@ -64,4 +64,4 @@ Next:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(print_first_answer())

@@ -7,10 +7,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.controller.files import alone
+from deploy.controller.files import folder_lock
 from deploy.controller.interrupts import uninterrupted
 from deploy.controller.patience import Patience
-from deploy.controller.programs import output
+from deploy.controller.programs import program_output
 from deploy.errors import BoardllamaError
 from deploy.vm import power, root_tree
 from deploy.vm.guest import boot_id, run_in_guest
@@ -35,7 +35,7 @@ def start_machine(name: str | None = None, hardware: Hardware | None = None) -> 
     folder = machine_folder(name)
     check_vm_programs()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with alone(folder, f"vm {folder.name}"):
+    with folder_lock(folder, f"vm {folder.name}"):
         machine = Machine.read(folder)
         if machine and machine.process_id():
             if hardware not in (None, machine.hardware):
@@ -83,7 +83,9 @@ def make_key_pair(machine: Machine) -> None:
     aside = machine.folder / ".key.new"
     for path in (aside, aside.with_name(".key.new.pub"), machine.ssh_key, public):
         path.unlink(missing_ok=True)
-    output("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"boardllama-vm-{machine.name}", "-f", str(aside))
+    program_output(
+        "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"boardllama-vm-{machine.name}", "-f", str(aside)
+    )
     aside.with_name(".key.new.pub").rename(public)
     aside.rename(machine.ssh_key)
 
@@ -94,7 +96,7 @@ def make_disk(machine: Machine, root: root_tree.VmRoot, before: Machine | None) 
         MachineProgress(machine).say("its root has changed (new recipe or newer packages): it gets a new disk")
     machine.known_hosts.unlink(missing_ok=True)
     aside = machine.folder / ".disk.new"
-    output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))
+    program_output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))
     # The key that the old disk accepts may be another one; state.json says which root the new disk stands on.
     (machine.folder / "state.json").unlink(missing_ok=True)
     aside.rename(machine.disk)
@@ -122,7 +124,7 @@ def start_qemu(machine: Machine) -> None:
                 start_new_session=True,
             )
         while machine.process_id() is None:
-            if child.poll() is not None or patience.ends(processor_seconds(child.pid)):
+            if child.poll() is not None or patience.is_over(processor_seconds(child.pid)):
                 raise BoardllamaError(f"QEMU did not start: {machine.last_words()}")
             time.sleep(0.05)
     except BaseException:  # Ctrl-C too: nobody would find it without its pid file
@@ -144,7 +146,7 @@ def stop_machine(name: str | None = None, wipe: bool = False) -> None:
     if not folder.exists():
         print(f"vm {folder.name}: is down")
         return
-    with alone(folder, f"vm {folder.name}"):
+    with folder_lock(folder, f"vm {folder.name}"):
         machine = Machine.read(folder)
         if machine and machine.process_id():
             power.power_off(machine)
@@ -156,7 +158,7 @@ def stop_machine(name: str | None = None, wipe: bool = False) -> None:
 def reboot_machine(name: str | None = None) -> None:
     """Restarts the guest and waits until it runs again. Raises BoardllamaError."""
     machine = Machine.load(name)
-    with alone(machine.folder, f"vm {machine.name}"):
+    with folder_lock(machine.folder, f"vm {machine.name}"):
         before = boot_id(machine)
         started = time.monotonic()
         run_in_guest(machine, "systemctl --no-block reboot")

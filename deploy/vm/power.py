@@ -91,7 +91,7 @@ def wait_for_end(
     """Waits until QEMU has ended, and returns true; false when that many seconds pass after the last sign of life."""
     patience = Patience(seconds)
     while qemu is not None and not select.select([qemu], [], [], 0.5)[0]:
-        if patience.ends(sign_of_life()):
+        if patience.is_over(sign_of_life()):
             return False
         progress.still("powering off")
     return True
@@ -105,7 +105,7 @@ def wait_for_new_boot(machine: Machine, before: str) -> None:
     """
     progress, patience = MachineProgress(machine), Patience(REBOOT_DEADLINE)
     close_shared_connection(machine)
-    while not patience.ends(sign_of_life(machine)):
+    while not patience.is_over(sign_of_life(machine)):
         try:
             if (
                 has_ssh_greeting(machine.ssh_port, progress.seconds)

@@ -41,7 +41,7 @@ def wait_for_ssh(machine: Machine, progress: MachineProgress, deadline: float) -
         check_qemu(machine)
         if has_ssh_greeting(machine.ssh_port, progress.seconds) and can_log_in(machine):
             return
-        if patience.ends(sign_of_life(machine)) or PANIC in last_console_lines(machine):
+        if patience.is_over(sign_of_life(machine)) or PANIC in last_console_lines(machine):
             raise BoardllamaError(
                 f"vm {machine.name}: no SSH after {deadline:.0f} s without a sign of life, see {machine.console}"
             )
@@ -62,7 +62,7 @@ def wait_for_systemd(machine: Machine, progress: MachineProgress, deadline: floa
     patience = Patience(deadline)
     while (state := system_state(machine)) in ("initializing", "starting"):
         check_qemu(machine)
-        if patience.ends(sign_of_life(machine)):
+        if patience.is_over(sign_of_life(machine)):
             break
         progress.still("starting its units")
     if state != "running":

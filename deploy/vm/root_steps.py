@@ -28,7 +28,7 @@ def unpack_kernel(workspace: Workspace, tools: Tools) -> None:
     (image,) = (tree / "boot").glob("vmlinuz-*")
     image.rename(workspace.folder / "vmlinuz")
     depmod = tools.program_command("usr/sbin/depmod")
-    workspace.run("module index", [*depmod, "-b", str(tree), image.name.removeprefix("vmlinuz-")])
+    workspace.run_step("module index", [*depmod, "-b", str(tree), image.name.removeprefix("vmlinuz-")])
 
 
 def install_packages(workspace: Workspace, tools: Tools) -> Path:

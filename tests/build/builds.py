@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.build.artifact import Build
 from deploy.build.compile import job_files
 from deploy.build.source import source_of
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.paths import REPO, cache_dir
 
 Make = Callable[[str], Build]
@@ -28,12 +28,12 @@ def wanted(cpu: str) -> Build:
     """The build of the default source for that cpu."""
     pins: dict[str, object] = {}
     exec((REPO / "inventory" / "group_data" / "all.py").read_text(), pins)
-    return Build(source_of(pins), named(cpu))
+    return Build(source_of(pins), find_cpu(cpu))
 
 
 def workspace(build: Build) -> Path:
     """Where the builder unpacked the source and compiled, for all CPUs of one base."""
-    return cache_dir() / "builder" / "work" / build.base
+    return cache_dir() / "builder" / "work" / build.objects_key
 
 
 def pyinfra(folder: Path, cpu: str) -> None:

@@ -20,7 +20,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         build = wanted(cpu)
         if not (workspace(build) / "build" / "compile_commands.json").exists():
             # The tests read it as well, and a cache keeps results longer; ccache makes the build again soon.
-            for made in (build.artifact, cache_dir() / "builder" / "out" / build.name):
+            for made in (build.artifact_folder, cache_dir() / "builder" / "out" / build.name):
                 shutil.rmtree(made, ignore_errors=True)
         if not is_there(build):
             with show.global_and_fixture_disabled():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from deploy.build.proof import emulator
-from deploy.cpu import named
+from deploy.build.proof import emulator_command
+from deploy.cpu import find_cpu
 from deploy.models.smoke import write_smoke_model
 from deploy.onboard import watch
 from deploy.onboard.server.launch import FIXED
@@ -23,7 +23,7 @@ def port(built: Make, tmp_path: Path) -> Iterator[int]:
     """Where a server answers that was started as the launcher starts it."""
     free = closed()
     write_smoke_model(tmp_path / "m.gguf")
-    program = [*emulator(named(CPU)), str(built(CPU).artifact / "llama-server")]
+    program = [*emulator_command(find_cpu(CPU)), str(built(CPU).artifact_folder / "llama-server")]
     words = ["--model", str(tmp_path / "m.gguf"), "--port", str(free), "--threads", "1", "--ctx-size", "512", *FIXED]
     with subprocess.Popen([*program, *words]) as server:
         try:

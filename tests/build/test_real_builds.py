@@ -16,8 +16,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from deploy.build.artifact import Build, require_artifact
-from deploy.build.proof import SERVER_LIMIT_MB, emulator, prove
-from deploy.cpu import named
+from deploy.build.proof import SERVER_LIMIT_MB, emulator_command, prove_programs
+from deploy.cpu import find_cpu
 from deploy.models.smoke import smoke_model
 from deploy.onboard.places import PROGRAMS
 from deploy.paths import cache_dir
@@ -29,7 +29,9 @@ def test_the_build_is_proven_and_says_what_it_is(built: Make) -> None:
     build = built(CPU)
     manifest = require_artifact(build)
     assert set(manifest.files) == set(PROGRAMS)
-    assert manifest.proof == prove(build.artifact, build.cpu), "the artifact no longer passes its own proof"
+    assert manifest.proof == prove_programs(build.artifact_folder, build.cpu), (
+        "the artifact no longer passes its own proof"
+    )
     assert all(counts["sdot"] and not counts["smmla"] for counts in manifest.proof.instructions.values())
     assert build.pin in manifest.proof.version
     assert manifest.files["llama-server"].size <= SERVER_LIMIT_MB * 1_000_000
@@ -38,7 +40,7 @@ def test_the_build_is_proven_and_says_what_it_is(built: Make) -> None:
 def test_no_path_of_the_builder_is_in_a_binary(built: Make) -> None:
     build = built(CPU)
     for name in PROGRAMS:
-        body = (build.artifact / name).read_bytes()
+        body = (build.artifact_folder / name).read_bytes()
         assert str(cache_dir()).encode() not in body, name
         assert b"/toolchain/" not in body, name
 
@@ -75,7 +77,7 @@ def test_a_build_for_a_newer_processor_dies_on_an_older_one(built: Make) -> None
 
 def on(cpu: str, build: Build, program: str, *arguments: str | Path) -> int:
     """Exit status of a program of that build on that processor."""
-    command = [*emulator(named(cpu)), str(build.artifact / program), *map(str, arguments)]
+    command = [*emulator_command(find_cpu(cpu)), str(build.artifact_folder / program), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False, timeout=300).returncode
 
 
@@ -112,7 +114,7 @@ def test_a_build_for_processors_without_lrcpc_loads_without_it(built: Make) -> N
 
 def acquiring_loads(build: Build) -> int:
     """How many LDAPR, LDAPRH and LDAPRB the server has: two bits of size, 111000 101 11111 110000, two registers."""
-    with (build.artifact / "llama-server").open("rb") as file:
+    with (build.artifact_folder / "llama-server").open("rb") as file:
         text = ELFFile(file).get_section_by_name(".text")
         assert text
         return sum(word & 0x3FFFFC00 == 0x38BFC000 for (word,) in struct.iter_unpack("<I", text.data()))
@@ -124,7 +126,7 @@ def test_objects_that_were_made_elsewhere_are_made_anew(built: Make, request: py
     show = request.config.pluginmanager.getplugin("capturemanager")
     with TemporaryDirectory(dir=cache_dir()) as folder:  # where there is room for a build
         old, moved = cache_dir() / "builder", Path(folder)
-        shutil.copytree(workspace(build), moved / "work" / build.base, symlinks=True)
+        shutil.copytree(workspace(build), moved / "work" / build.objects_key, symlinks=True)
         for shared in ("toolchain", "zig", "source"):
             (moved / shared).symlink_to(old / shared)
         with show.global_and_fixture_disabled(), recipe(build, moved) as running:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.build.proof import emulator
-from deploy.cpu import named
+from deploy.build.proof import emulator_command
+from deploy.cpu import find_cpu
 from deploy.errors import BoardllamaError
 from deploy.models.smoke import write_smoke_model
 from deploy.stages import model
@@ -62,8 +62,8 @@ REFUSED: dict[str, Callable[[Parts], bytes]] = {
 
 def loads(built: Make, path: Path) -> bool:
     """Whether the real program computes a token with it."""
-    program = built(CPU).artifact / "llama-bench"
-    words = [*emulator(named(CPU)), str(program), "-m", str(path), "-p", "0", "-n", "1", "-r", "1", "-t", "1"]
+    program = built(CPU).artifact_folder / "llama-bench"
+    words = [*emulator_command(find_cpu(CPU)), str(program), "-m", str(path), *"-p 0 -n 1 -r 1 -t 1".split()]
     return subprocess.run(words, capture_output=True, timeout=120, check=False).returncode == 0
 
 
@@ -74,8 +74,8 @@ def test_the_verdict_on_a_file_is_llama_cpps(built: Make, tmp_path: Path, oddity
     path.write_bytes((TAKEN | REFUSED)[oddity](parts_of(path)))
     settings = told(model="path", model_path=str(path), context_size=0)
     if oddity in TAKEN:
-        model.check(settings, path)
+        model.check_model_file(settings, path)
     else:
         with pytest.raises(BoardllamaError):
-            model.check(settings, path)
+            model.check_model_file(settings, path)
     assert loads(built, path) == (oddity in TAKEN)

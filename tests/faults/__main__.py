@@ -10,7 +10,7 @@ import signal
 import sys
 from fnmatch import fnmatch
 
-from deploy.controller.files import alone
+from deploy.controller.files import folder_lock
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from tests.faults.campaign import Results, attempt
@@ -81,7 +81,7 @@ def main(words: list[str]) -> int:
     lost = 0
     try:
         if not options.report:
-            with alone(lab.folder.parent, f"campaign on {lab.name}"):
+            with folder_lock(lab.folder.parent, f"campaign on {lab.name}"):
                 lost = run(lab, results, rows, options.seed, options.count)
             if not options.keep:
                 lab.wipe()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zstandard
 
-from deploy.controller.signing import sign
+from deploy.controller.signing import sign_file
 from deploy.flash.block_map import BlockMap
 
 MIB = 1 << 20
@@ -93,7 +93,7 @@ def write_manifest(image: Path, manifest: dict[str, object]) -> None:
     """Writes the manifest and its signature, by the key in $BOARDLLAMA_KEYS."""
     path = image.with_name(image.name.replace(".img.zst", ".manifest.json"))
     path.write_text(json.dumps(manifest, sort_keys=True))
-    sign(path)
+    sign_file(path)
 
 
 def file_entry(path: Path) -> dict[str, object]:

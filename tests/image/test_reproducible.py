@@ -30,7 +30,7 @@ def test_the_files_belong_together(made: list[Outputs]) -> None:
     """As a reader without boardllama checks them."""
     out = made[0]
     subprocess.run(["sha256sum", "--check", "--quiet", out.path_of(".sha256").name], cwd=out.folder, check=True)
-    manifest = json.loads(signing.verify(out.manifest, out.all_files[-1]))
+    manifest = json.loads(signing.read_signed_file(out.manifest, out.all_files[-1]))
     assert manifest["image"]["sha256"] == hashlib.sha256(out.image.read_bytes()).hexdigest()
     assert {"systemd", "openssh-server"} <= {package["name"] for package in manifest["packages"]}
     assert manifest["pins"]["llama.cpp"] and manifest["release"]

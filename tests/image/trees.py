@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from deploy.controller.files import alone
+from deploy.controller.files import folder_lock
 from deploy.paths import cache_dir
 from deploy.vm import root_tree
 
@@ -16,7 +16,7 @@ def debian_tree() -> Path:
     trees = cache_dir() / "test-trees"
     tree = trees / root.identity[:16]
     trees.mkdir(parents=True, exist_ok=True)
-    with alone(trees, "tree for tests"):
+    with folder_lock(trees, "tree for tests"):
         if not tree.exists():
             trees.chmod(0o755)
             aside = Path(tempfile.mkdtemp(prefix=".new-", dir=trees))

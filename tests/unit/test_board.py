@@ -212,6 +212,6 @@ def test_a_board_that_would_not_serve_is_refused_by_name(differs: dict[str, Any]
 def test_clients_are_not_chosen_by_a_kernel_that_lets_everyone_in(clients: str) -> None:
     for filters in (True, False):
         board = replace(PI_4, filters_addresses=filters)
-        refused = refusal_of(board, wanted_cpu=cpu.named("generic"), server_clients=clients)
+        refused = refusal_of(board, wanted_cpu=cpu.find_cpu("generic"), server_clients=clients)
         assert bool(refused) is (bool(clients) and not filters)
         assert not refused or "CONFIG_CGROUP_BPF" in refused

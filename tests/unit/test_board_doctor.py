@@ -13,7 +13,7 @@ import pytest
 
 from deploy.doctor import __main__ as doctor
 from deploy.doctor import network_checks, remote_doctor
-from deploy.doctor.network_checks import Board, board_of, login, name, port
+from deploy.doctor.network_checks import SshDestination, check_login, check_name, check_port, find_destination
 from deploy.errors import BoardllamaError
 from deploy.onboard.commands import end_of
 from deploy.onboard.doctor.lights import Light
@@ -45,9 +45,9 @@ class Computer:
         self.program.chmod(0o755)
 
     @property
-    def board(self) -> Board:
+    def board(self) -> SshDestination:
         """As it is asked for."""
-        return board_of("kitchen")
+        return find_destination("kitchen")
 
 
 @pytest.fixture
@@ -72,37 +72,37 @@ def greet(listening: socket.socket) -> None:
 
 def test_the_account_of_our_images_is_meant_unless_another_is_said(computer: Computer) -> None:
     assert computer.board.user == "board"
-    assert board_of("pi@kitchen").user == "pi"
+    assert find_destination("pi@kitchen").user == "pi"
     computer.behave("", user="chosen-in-ssh-config")
     assert computer.board.user == "chosen-in-ssh-config"
 
 
 def test_addresses_and_ports_in_every_form(computer: Computer) -> None:
     for host, bare in (("10.0.0.2:2222", "10.0.0.2"), ("[fd00::2]:2222", "fd00::2"), ("a.local:2222", "a.local")):
-        words = board_of(host).ssh
+        words = find_destination(host).ssh
         assert words[-1] == bare and "-oPort=2222" in words
-    assert board_of("fd00::2").ssh[-1] == "fd00::2"
+    assert find_destination("fd00::2").ssh[-1] == "fd00::2"
 
 
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=evil", "a b", "a;b", "$(reboot)", "@x", "a:b", "x@-y"])
 def test_what_is_no_host_is_refused_before_anything_runs(host: str) -> None:
     with pytest.raises(BoardllamaError, match="must be a name or an address"):
-        board_of(host)
+        find_destination(host)
 
 
 def test_a_name_that_nobody_knows() -> None:
-    light, text, *advice = name(Board("x", "board", "no-such-board.invalid", 22, ()))
+    light, text, *advice = check_name(SshDestination("x", "board", "no-such-board.invalid", 22, ()))
     assert (light, text) == (Light.BAD, "nobody knows the name no-such-board.invalid")
     assert "router's list" in advice[0]
 
 
 def test_a_closed_port_and_one_that_says_nothing(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert port(computer.board)[0] is Light.GOOD
+    assert check_port(computer.board)[0] is Light.GOOD
     monkeypatch.setattr(network_checks, "PORT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         number = silent.getsockname()[1]
-        assert "does not answer" in port(replace(computer.board, number=number))[1]
-    assert "is closed" in port(replace(computer.board, number=number))[1]
+        assert "does not answer" in check_port(replace(computer.board, number=number))[1]
+    assert "is closed" in check_port(replace(computer.board, number=number))[1]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_closed_port_and_one_that_says_nothing(computer: Computer, monkeypatch
 )
 def test_a_refused_login_says_why(computer: Computer, said: str, text: str, advice: str) -> None:
     computer.behave(f"echo '{said}' >&2; exit 255")
-    light, seen, *todo = login(computer.board)
+    light, seen, *todo = check_login(computer.board)
     assert light is Light.BAD
     assert text in seen and advice in todo[0]
 
@@ -128,16 +128,16 @@ def test_a_refused_login_says_why(computer: Computer, said: str, text: str, advi
 def test_a_login_that_hangs_is_given_up(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_checks, "LOGIN_SECONDS", 0.5)
     computer.behave("exec sleep 30")
-    assert "no login within" in login(computer.board)[1]
+    assert "no login within" in check_login(computer.board)[1]
 
 
 def test_the_board_looks_at_itself_with_what_we_send(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:
     """This machine is the board: it has no release, and its real facts are told."""
-    assert doctor.main(["kitchen", "--json"]) == 1
+    assert doctor.diagnose_host(["kitchen", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in told["outside"]] == ["name", "ping", "port", "login"]
     assert {row["name"]: row["light"] for row in told["lines"]}["release"] == "BAD"
-    assert doctor.main(["kitchen"]) == 1
+    assert doctor.diagnose_host(["kitchen"]) == 1
     assert "deploy to this board" in capsys.readouterr().out
 
 
@@ -148,7 +148,7 @@ def test_only_ssh_knows_a_board_behind_another_host(
     monkeypatch.setenv("JUMP", "gate.example")
     monkeypatch.setattr(computer, "number", 1)
     computer.behave("")
-    assert doctor.main(["kitchen", "--json"]) == 1
+    assert doctor.diagnose_host(["kitchen", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert [(row["name"], row["text"]) for row in told["outside"]] == [
         ("way", "through gate.example"),
@@ -158,7 +158,7 @@ def test_only_ssh_knows_a_board_behind_another_host(
 
 def test_nothing_stays_on_the_board(computer: Computer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    remote_doctor.visit(computer.board)
+    remote_doctor.run_remote_doctor(computer.board)
     assert [path.name for path in tmp_path.iterdir()] == ["ssh"]
 
 
@@ -167,7 +167,7 @@ def test_a_board_without_python_or_with_a_full_disk_is_a_red_line(
 ) -> None:
     full = 'echo "mktemp: No space left on device" >&2; exit 1'
     computer.behave(f'for last; do :; done; test "$last" = true || {{ {full}; }}')
-    assert doctor.main(["kitchen"]) == 1
+    assert doctor.diagnose_host(["kitchen"]) == 1
     assert "it cannot look at itself: mktemp: No space left" in capsys.readouterr().out
 
 
@@ -178,7 +178,7 @@ def test_a_visit_that_hangs_says_so_meanwhile_and_ends(
     monkeypatch.setattr(remote_doctor, "DEADLINE", 0.5)
     computer.behave("exec sleep 30")
     with pytest.raises(BoardllamaError, match="did not finish"):
-        remote_doctor.visit(computer.board)
+        remote_doctor.run_remote_doctor(computer.board)
     assert "the board looks at itself" in capsys.readouterr().err
 
 
@@ -187,7 +187,7 @@ def test_an_unreachable_board_is_a_list_of_things_to_look_at(
 ) -> None:
     computer.number = 1
     computer.behave("")
-    assert doctor.main(["kitchen"]) == 1
+    assert doctor.diagnose_host(["kitchen"]) == 1
     said = capsys.readouterr().out
     assert said.index("power") < said.index("cable") < said.index("boardllama-errors.txt")
     assert len(said.splitlines()) < 24

@@ -17,7 +17,7 @@ from deploy.build import compile as build
 from deploy.build.artifact import Build, Proof, require_artifact
 from deploy.build.builder import Builder
 from deploy.build.source import ArchiveSource, content_hash, source_of
-from deploy.cpu import Cpu, named
+from deploy.cpu import Cpu, find_cpu
 from deploy.errors import BoardllamaError
 from deploy.onboard.places import PROGRAMS
 
@@ -72,7 +72,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (recipe / "recipe.sh").write_text(QUICK)
     for module in (artifact, build):
         monkeypatch.setattr(module, "HERE", recipe)
-    monkeypatch.setattr("deploy.build.proof.prove", approve)
+    monkeypatch.setattr("deploy.build.proof.prove_programs", approve)
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -82,16 +82,16 @@ def approve(_folder: Path, cpu: Cpu) -> Proof:
 
 
 def one(cpu: str = "cortex-a76") -> Build:
-    return Build(SOURCE, named(cpu))
+    return Build(SOURCE, find_cpu(cpu))
 
 
 def test_the_name_says_the_cpu_and_the_key(cache: Path) -> None:
     assert one().name == f"cortex-a76-{one().key[:16]}"
-    assert one().artifact == cache / "builds" / one().name
+    assert one().artifact_folder == cache / "builds" / one().name
 
 
 def test_the_key_follows_everything_that_goes_in(cache: Path) -> None:
-    other_source = Build(SOURCE.model_copy(update={"sha256": "cd" * 32}), named("cortex-a76"))
+    other_source = Build(SOURCE.model_copy(update={"sha256": "cd" * 32}), find_cpu("cortex-a76"))
     keys = {one().key, one("cortex-a72").key, other_source.key}
     for name in artifact.RECIPE:
         with (artifact.HERE / name).open("a") as file:
@@ -101,13 +101,13 @@ def test_the_key_follows_everything_that_goes_in(cache: Path) -> None:
 
 
 def test_the_key_does_not_follow_where_the_source_lies(cache: Path) -> None:
-    moved = Build(SOURCE.model_copy(update={"url": "https://elsewhere.example/x.tar"}), named("cortex-a76"))
+    moved = Build(SOURCE.model_copy(update={"url": "https://elsewhere.example/x.tar"}), find_cpu("cortex-a76"))
     assert moved.key == one().key
 
 
 def test_processors_share_a_work_folder_and_sources_do_not(cache: Path) -> None:
-    other_source = Build(SOURCE.model_copy(update={"sha256": "cd" * 32}), named("cortex-a76"))
-    assert one("cortex-a72").base == one().base != other_source.base
+    other_source = Build(SOURCE.model_copy(update={"sha256": "cd" * 32}), find_cpu("cortex-a76"))
+    assert one("cortex-a72").objects_key == one().objects_key != other_source.objects_key
 
 
 def test_a_build_that_is_not_there_is_refused_by_name(cache: Path) -> None:
@@ -118,13 +118,13 @@ def test_a_build_that_is_not_there_is_refused_by_name(cache: Path) -> None:
 @pytest.mark.parametrize("connector", [LocalConnector, SSHConnector])
 def test_a_build_is_made_on_any_builder_and_described(cache: Path, tmp_path: Path, connector: type) -> None:
     host = AnyHost(tmp_path, connector)
-    manifest = build.make(one(), Builder(host))
+    manifest = build.make_artifact(one(), Builder(host))
     assert manifest == require_artifact(one())
     assert set(manifest.files) == set(PROGRAMS)
     assert manifest.build_info == "b0-abababababab"
     assert manifest.inputs["cpu"] == {"name": "cortex-a76", "mcpu": "cortex_a76-aes-sha2"}
-    assert sorted(path.name for path in one().artifact.iterdir()) == sorted([*PROGRAMS, "manifest.json"])
-    assert all(os.access(one().artifact / name, os.X_OK) for name in PROGRAMS)
+    assert sorted(path.name for path in one().artifact_folder.iterdir()) == sorted([*PROGRAMS, "manifest.json"])
+    assert all(os.access(one().artifact_folder / name, os.X_OK) for name in PROGRAMS)
     worked_in = tmp_path / ".cache" / "boardllama" if connector is SSHConnector else cache
     assert (worked_in / "builder" / "runs").read_text() == "run\n"
 
@@ -133,11 +133,11 @@ def test_a_failed_build_names_its_step_its_log_and_the_error(cache: Path, tmp_pa
     host = AnyHost(tmp_path, SSHConnector)
     host.environment["STAND_IN"] = "echo [1/9] Building; echo 'a.cpp:1: error: no such thing'; echo stopped; exit 1"
     with pytest.raises(BoardllamaError) as failure:
-        build.attempt(one(), Builder(host))
+        build.attempt_build(one(), Builder(host))
     log = tmp_path / ".cache/boardllama/builder/log"
     assert str(failure.value) == f"cortex-a76: compiling (log: farm:{log}): a.cpp:1: error: no such thing"
     assert "no such thing" in log.read_text()
-    assert not one().artifact.exists()
+    assert not one().artifact_folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,14 @@ def test_a_failed_build_names_its_step_its_log_and_the_error(cache: Path, tmp_pa
     ],
 )
 def test_the_network_of_the_builder_is_told_as_it_is(said: str, advice: str) -> None:
-    assert build.advised(said).startswith(f"{said}; ") and advice in build.advised(said)
-    assert build.advised("no space left") == "no space left"
+    assert build.with_network_advice(said).startswith(f"{said}; ") and advice in build.with_network_advice(said)
+    assert build.with_network_advice("no space left") == "no space left"
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_what_fetches_on_the_builder_trusts_the_authorities_of_its_user(tmp_path: Path, variable: str) -> None:
     """All of them together, whatever each program calls its variable."""
-    (tmp_path / "job.sh").write_bytes(build.job_files(Build(SOURCE, named("generic")))["job.sh"])
+    (tmp_path / "job.sh").write_bytes(build.job_files(Build(SOURCE, find_cpu("generic")))["job.sh"])
     (tmp_path / "mine.pem").write_text("mine\n")
     (tmp_path / "systems.pem").write_text("the system's\n")
     given = {"SSL_CERT_FILE": str(tmp_path / "systems.pem"), variable: str(tmp_path / "mine.pem")}
@@ -173,9 +173,9 @@ def test_after_a_failure_the_next_run_builds(cache: Path, tmp_path: Path) -> Non
     host = AnyHost(tmp_path)
     host.environment["STAND_IN"] = "false"
     with pytest.raises(BoardllamaError):
-        build.make(one(), Builder(host))
+        build.make_artifact(one(), Builder(host))
     host.environment["STAND_IN"] = "true"
-    build.make(one(), Builder(host))
+    build.make_artifact(one(), Builder(host))
     assert require_artifact(one())
 
 
@@ -183,9 +183,9 @@ def test_what_breaks_a_rule_gets_no_name(cache: Path, tmp_path: Path, monkeypatc
     def refuse(_folder: Path, _cpu: Cpu) -> Proof:
         raise BoardllamaError("llama-server has no sdot instruction")
 
-    monkeypatch.setattr("deploy.build.proof.prove", refuse)
+    monkeypatch.setattr("deploy.build.proof.prove_programs", refuse)
     with pytest.raises(BoardllamaError, match="no sdot"):
-        build.make(one(), Builder(AnyHost(tmp_path)))
+        build.make_artifact(one(), Builder(AnyHost(tmp_path)))
     assert list((cache / "builds").iterdir()) == []
 
 
@@ -193,34 +193,34 @@ def test_a_binary_with_another_pin_in_it_is_refused(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = Proof(glibc="2.27", instructions={}, version="build 0, commit 000000000000", ran_on="x")
-    monkeypatch.setattr("deploy.build.proof.prove", lambda _folder, _cpu: old)
+    monkeypatch.setattr("deploy.build.proof.prove_programs", lambda _folder, _cpu: old)
     with pytest.raises(BoardllamaError, match="is not the pin abababababab"):
-        build.make(one(), Builder(AnyHost(tmp_path)))
+        build.make_artifact(one(), Builder(AnyHost(tmp_path)))
 
 
 def test_bytes_that_change_on_the_way_are_refused(cache: Path, tmp_path: Path) -> None:
     host = AnyHost(tmp_path, SSHConnector)
     host.damage = b"?"
     with pytest.raises(BoardllamaError, match="arrived with other bytes"):
-        build.make(one(), Builder(host))
-    assert not one().artifact.exists()
+        build.make_artifact(one(), Builder(host))
+    assert not one().artifact_folder.exists()
 
 
 def test_a_damaged_artifact_is_refused_and_built_again(cache: Path, tmp_path: Path) -> None:
-    build.make(one(), Builder(AnyHost(tmp_path)))
-    (one().artifact / "llama-cli").write_text("short")
+    build.make_artifact(one(), Builder(AnyHost(tmp_path)))
+    (one().artifact_folder / "llama-cli").write_text("short")
     with pytest.raises(BoardllamaError, match="llama-cli is missing or has another size"):
         require_artifact(one())
-    build.make(one(), Builder(AnyHost(tmp_path)))
+    build.make_artifact(one(), Builder(AnyHost(tmp_path)))
     assert require_artifact(one())
 
 
 def test_two_runs_that_finish_the_same_build_at_once_both_succeed(cache: Path, tmp_path: Path) -> None:
     """The faster one's artifact stays as it is: targets may be reading it."""
-    faster = build.make(one(), Builder(AnyHost(tmp_path)))
-    before = (one().artifact / "llama-server").stat().st_ino
-    assert build.make(one(), Builder(AnyHost(tmp_path))) == faster
-    assert (one().artifact / "llama-server").stat().st_ino == before
+    faster = build.make_artifact(one(), Builder(AnyHost(tmp_path)))
+    before = (one().artifact_folder / "llama-server").stat().st_ino
+    assert build.make_artifact(one(), Builder(AnyHost(tmp_path))) == faster
+    assert (one().artifact_folder / "llama-server").stat().st_ino == before
     assert [path.name for path in (cache / "builds").iterdir()] == [one().name]
 
 
@@ -230,11 +230,11 @@ def test_a_source_folder_travels_to_the_builder(cache: Path, tmp_path: Path, con
     (tree / "ggml").mkdir(parents=True)
     (tree / "ggml" / "CMakeLists.txt").write_text("")
     content_hash.cache_clear()
-    wanted = Build(source_of({"llama_source": "path", "llama_path": str(tree)}), named("generic"))
+    wanted = Build(source_of({"llama_source": "path", "llama_path": str(tree)}), find_cpu("generic"))
     pinned = Proof(glibc="2.27", instructions={}, version=wanted.pin, ran_on="x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("deploy.build.proof.prove", lambda _folder, _cpu: pinned)
-        build.make(wanted, Builder(AnyHost(tmp_path, connector)))
-    carried = (wanted.artifact / "llama-server").read_text().split(maxsplit=2)[2].strip()
+        patch.setattr("deploy.build.proof.prove_programs", lambda _folder, _cpu: pinned)
+        build.make_artifact(wanted, Builder(AnyHost(tmp_path, connector)))
+    carried = (wanted.artifact_folder / "llama-server").read_text().split(maxsplit=2)[2].strip()
     listing = subprocess.run(["tar", "-tf", carried], capture_output=True, text=True, check=True).stdout
     assert listing == "ggml/CMakeLists.txt\n"

@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 from deploy.build.artifact import Build, Manifest
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.paths import REPO
 from tests.unit.test_build import SOURCE, approve
 
 DEPLOY = """
 import sys; sys.path.insert(0, {repo!r})
 from deploy.build.compile import Build, llama_builds
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.build.source import ArchiveSource
 source = ArchiveSource(kind="archive", url={url!r}, sha256="ab" * 32)
-llama_builds([Build(source, named(name)) for name in ("generic", "cortex-a72")])
+llama_builds([Build(source, find_cpu(name)) for name in ("generic", "cortex-a72")])
 """
 
 
@@ -45,7 +45,7 @@ def test_with_a_wrong_hash_nothing_is_unpacked_and_the_other_builds_still_run(tm
 
 def test_unchanged_inputs_are_no_change_and_start_nothing(tmp_path: Path) -> None:
     for cpu in ("generic", "cortex-a72"):
-        wanted = Build(SOURCE.model_copy(update={"url": "file:///nowhere"}), named(cpu))
+        wanted = Build(SOURCE.model_copy(update={"url": "file:///nowhere"}), find_cpu(cpu))
         folder = tmp_path / "cache" / "builds" / wanted.name
         folder.mkdir(parents=True)
         manifest = Manifest(

@@ -32,7 +32,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Of a board that serves the smoke model; the controller has it, and the build."""
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
     settings = told(model="smoke")
-    prepare(Build(settings.source, cpu.named("cortex-a76")))
+    prepare(Build(settings.source, cpu.find_cpu("cortex-a76")))
     return settings
 
 
@@ -41,7 +41,7 @@ def wanted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Release:
     for module in ("service", "model"):
         monkeypatch.setattr(f"deploy.stages.{module}.board_of", lambda _host: BoardInfo())
     unedited = settings.model_copy(update={"config_conflict": "overwrite"})
-    return service.wanted_release(unedited, Build(settings.source, cpu.named("cortex-a76")))
+    return service.wanted_release(unedited, Build(settings.source, cpu.find_cpu("cortex-a76")))
 
 
 def stored(files: Iterable[BigFile]) -> Iterable[str]:

@@ -33,7 +33,7 @@ def test_no_build_needs_what_a_board_may_lack(row: cpu.Cpu) -> None:
 
 
 def test_a_name_finds_its_row() -> None:
-    assert cpu.named("cortex-a76").mcpu == "cortex_a76-aes-sha2"
+    assert cpu.find_cpu("cortex-a76").mcpu == "cortex_a76-aes-sha2"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_name_finds_its_row() -> None:
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one_and_the_list(typed: str, meant: str) -> None:
     with pytest.raises(BoardllamaError, match=f"unknown cpu '{typed}': did you mean '{meant}'") as refusal:
-        cpu.named(typed)
+        cpu.find_cpu(typed)
     message = str(refusal.value)
     assert "\n" not in message
     assert all(name in message for name in cpu.CPUS)
@@ -83,7 +83,7 @@ def test_auto_picks_the_most_capable_build_and_then_the_tuned_one(
 ) -> None:
     chosen = cpu.best_for(features, part)
     assert chosen.name == best
-    assert cpu.missing(chosen, features) is None
+    assert cpu.missing_features(chosen, features) is None
 
 
 def test_every_processor_gets_the_fastest_kernels_that_all_its_cores_run_and_no_others() -> None:
@@ -121,12 +121,12 @@ def test_a_board_without_simd_gets_no_build_and_a_reason() -> None:
 
 
 def test_a_refusal_names_what_is_missing_the_board_and_what_to_use() -> None:
-    refusal = cpu.missing(cpu.named("cortex-a76"), PI_5 - {"asimddp"}, "0x41/0xd08")
+    refusal = cpu.missing_features(cpu.find_cpu("cortex-a76"), PI_5 - {"asimddp"}, "0x41/0xd08")
     assert refusal == "cortex-a76 needs asimddp; this board (Cortex-A72) has not; use cortex-a72"
 
 
 def test_a_refusal_of_an_unknown_board_names_every_missing_feature() -> None:
-    refusal = cpu.missing(cpu.named("armv8.6-i8mm"), PI_3)
+    refusal = cpu.missing_features(cpu.find_cpu("armv8.6-i8mm"), PI_3)
     assert refusal == (
         "armv8.6-i8mm needs asimddp, asimdhp, asimdrdm, atomics, fphp, i8mm; this board has not; use generic"
     )

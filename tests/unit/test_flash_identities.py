@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.flash.__main__ import main, refuse_twins
+from deploy.flash.__main__ import flash_cards, refuse_twins
 from deploy.flash.identities import expand_key_files, identities_from_csv, identity_from_options
 from deploy.flash.results import CardVerdict, Result, append_result, check_results, passed_identities, public_values
 from deploy.paths import REPO
@@ -90,10 +90,10 @@ def test_a_secret_may_come_by_the_environment_where_no_log_has_it(
     assert "--from-environment api_key" in make_output(), "given before the command, where ps does not show it"
     monkeypatch.delenv("BOARDLLAMA_API_KEY")
     with pytest.raises(BoardllamaError, match="there is no variable BOARDLLAMA_API_KEY"):
-        main([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
+        flash_cards([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
     monkeypatch.setenv("BOARDLLAMA_API_KEY", "short")
     with pytest.raises(BoardllamaError, match="api_key: must be"):
-        main([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
+        flash_cards([str(tmp_path / "none.img.zst"), "--from-environment", "api_key"])
 
 
 def test_the_key_of_another_program_goes_onto_no_card(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.image import board_root, unpacked_tree
-from deploy.image.__main__ import main
+from deploy.image.__main__ import make_board_image
 from deploy.image.boards import BOARDS, MIB, BoardProfile, Table, board_named
 from deploy.image.disk import (
     BOOT_BYTES,
@@ -29,7 +29,7 @@ def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
     with pytest.raises(BoardllamaError, match="did you mean 'raspberry_pi_4'"):
         board_named("raspbery-pi-4")
     with pytest.raises(BoardllamaError, match=r"^say which board: make image BOARD=NAME\. Valid: qemu, "):
-        main([])
+        make_board_image([])
 
 
 @EVERY
@@ -44,14 +44,14 @@ def test_a_model_that_is_not_there_is_told_before_anything_is_made(
     """Not after the minutes of a root tree."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BoardllamaError, match=r"MODEL is '/nowhere\.gguf': it must be smoke, hub, none"):
-        main(["rpi3", "--model", "/nowhere.gguf", "--dist", str(tmp_path / "dist")])
+        make_board_image(["rpi3", "--model", "/nowhere.gguf", "--dist", str(tmp_path / "dist")])
     assert not (tmp_path / "dist").exists()
 
 
 @EVERY
 def test_a_board_names_what_exists(board: BoardProfile) -> None:
     """Its CPU, and its files."""
-    assert cpu.named(board.cpu)
+    assert cpu.find_cpu(board.cpu)
     assert (board_root.HERE / board.files).is_dir()
 
 

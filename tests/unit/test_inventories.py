@@ -60,7 +60,7 @@ def test_group_data_of_a_kind_of_board_reach_its_image(board: BoardProfile, tmp_
     """Those that come with the repository, and those that a fleet's owner writes; MODEL of `make image` wins."""
     told = image_data(REPO / "inventory" / "image.py", tmp_path, board.short_name)
     assert told["model"] == ("smoke" if board.name == "qemu" else "hub")
-    hardware = cpu.named(told["board_cpu"])
+    hardware = cpu.find_cpu(told["board_cpu"])
     best = cpu.best_for(hardware.features, cpu.part_of(hardware)).name
     assert (best if told["cpu"] == "auto" else told["cpu"]) == board.cpu
 

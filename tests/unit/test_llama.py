@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.build.artifact import Build
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.places import PLACES, PROGRAMS
 from deploy.stages import llama
@@ -63,7 +63,7 @@ def test_a_build_that_is_not_there_fails_the_board_that_needs_it(
 ) -> None:
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path))
     host = board({})
-    assert not host.does(llama.store_build, Build(NOWHERE, named("cortex-a76")))
+    assert not host.does(llama.store_build, Build(NOWHERE, find_cpu("cortex-a76")))
     assert "is not there" in host.record.reason
 
 

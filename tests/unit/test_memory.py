@@ -7,7 +7,7 @@ import gguf
 import pytest
 from gguf import GGMLQuantizationType as Kind
 
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.models.gguf_info import GgufInfo, read
 from deploy.models.memory import MIB, Serving, estimate, mapped_bytes, repacked_tensors, repacks
 from tests.shapes import Shape, write
@@ -58,7 +58,7 @@ def test_rows_must_fill_whole_groups(tmp_path: Path, kind: Kind, rows: int) -> N
 
 
 def test_builds_with_dot_products_repack() -> None:
-    assert [repacks(named(name)) for name in ("generic", "cortex-a72", "cortex-a76", "armv8.6-i8mm")] == [0, 0, 1, 1]
+    assert [repacks(find_cpu(name)) for name in ("generic", "cortex-a72", "cortex-a76", "armv8.6-i8mm")] == [0, 0, 1, 1]
 
 
 def test_what_lies_before_the_first_tensor_in_use_is_unmapped(tmp_path: Path) -> None:

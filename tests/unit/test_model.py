@@ -24,7 +24,7 @@ from tests.unit.known_host import KnownHost
 from tests.unit.test_gguf_info import write as write_small
 from tests.unit.test_settings import told
 
-CPU = cpu.named("cortex-a76")
+CPU = cpu.find_cpu("cortex-a76")
 SHAPE = Shape("x", Kind.Q8_0, Kind.Q8_0, 512, 2048, 4, 16, 16, 2000, 8192)
 
 
@@ -56,15 +56,15 @@ def edited(settings: Settings, **sections: dict[str, Any]) -> bytes:
 def test_one_part_of_a_model_is_refused(tmp_path: Path) -> None:
     part = write_small(tmp_path / "m-00001-of-00003.gguf", parts=3)
     with pytest.raises(BoardllamaError, match="is one of 3 parts of a model: `llama-gguf-split --merge`"):
-        model.check(told(model="path", model_path=str(part)), part)
+        model.check_model_file(told(model="path", model_path=str(part)), part)
 
 
 def test_a_context_may_be_all_that_the_model_was_trained_for_and_no_more(settings: Settings) -> None:
     path, trained = Path(settings.model_path), read(Path(settings.model_path)).context_length
     for size in (0, trained - 1, trained):
-        model.check(settings.model_copy(update={"context_size": size}), path)
+        model.check_model_file(settings.model_copy(update={"context_size": size}), path)
     with pytest.raises(BoardllamaError) as refused:
-        model.check(settings.model_copy(update={"context_size": trained + 1}), path)
+        model.check_model_file(settings.model_copy(update={"context_size": trained + 1}), path)
     assert str(refused.value) == (
         f"context_size is {trained + 1}: x.gguf was trained for {trained} tokens at most; set context_size to "
         f"{trained} or less (0: the model's own)"
@@ -77,7 +77,7 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, name: str) -> N
     (tmp_path / "folder.gguf").mkdir()
     os.mkfifo(tmp_path / "pipe.gguf")
     settings = told(model="path", model_path=str(tmp_path / name))
-    for operation, words in ((model.fetch, (settings,)), (model.store_model, (settings, CPU))):
+    for operation, words in ((model.fetch_model, (settings,)), (model.store_model, (settings, CPU))):
         host = board()
         assert not host.does(operation, *words)
         assert host.record.reason == (
@@ -101,11 +101,11 @@ def test_an_operators_edit_that_the_board_has_no_room_for_is_refused(settings: S
     """The server that runs was started before it."""
     large = edited(settings, models={"default_context_size": 4_000_000})
     with room(settings, Serving(2048, repack=True)).turn():
-        service.check_edited(settings.edited(edited(settings, inference={"temperature": 0.1}), OLLAMA), OLLAMA, CPU)
+        service.check_edited(settings.with_edits(edited(settings, inference={"temperature": 0.1}), OLLAMA), OLLAMA, CPU)
         with pytest.raises(
             BoardllamaError, match=r"config\.json was edited there: x\.gguf needs .*config_conflict=overwrite"
         ):
-            service.check_edited(settings.edited(large, OLLAMA), OLLAMA, CPU)
+            service.check_edited(settings.with_edits(large, OLLAMA), OLLAMA, CPU)
 
 
 def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(settings: Settings) -> None:
@@ -113,16 +113,16 @@ def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(settings
     with room(settings, Serving(2048, repack=False)).turn():
         with pytest.raises(BoardllamaError, match=r"set inference\.repack to false in it"):
             warmer = edited(settings, inference={"temperature": 0.1})
-            service.check_edited(settings.edited(warmer, OLLAMA), OLLAMA, CPU)
-        service.check_edited(settings.edited(edited(settings, inference={"repack": False}), OLLAMA), OLLAMA, CPU)
+            service.check_edited(settings.with_edits(warmer, OLLAMA), OLLAMA, CPU)
+        service.check_edited(settings.with_edits(edited(settings, inference={"repack": False}), OLLAMA), OLLAMA, CPU)
 
 
 def test_an_operators_own_model_is_not_measured_by_the_size_of_ours(settings: Settings) -> None:
     other = edited(settings, models={"default_model": "mine.gguf", "default_context_size": 4_000_000})
-    assert settings.edited(other, OLLAMA) is None
+    assert settings.with_edits(other, OLLAMA) is None
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"models": {"context": 1}}'])
 def test_an_edited_file_that_is_wrong_is_the_targets_to_refuse(settings: Settings, text: bytes) -> None:
-    assert settings.edited(text, OLLAMA) is None
+    assert settings.with_edits(text, OLLAMA) is None
     service.check_edited(None, OLLAMA, CPU)

@@ -22,7 +22,7 @@ def test_the_seconds_count_from_the_last_sign_of_life() -> None:
     patience = Patience(60, lambda: now[0])
     ends = []
     for now[0], sign in [(0, 1), (59, 1), (61, 2), (119, 2), (122, 2)]:
-        ends.append(patience.ends(sign))
+        ends.append(patience.is_over(sign))
     assert ends == [False, False, False, False, True]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.build.artifact import Build, Manifest, Proof
 from deploy.build.source import ArchiveSource
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.hosts.facts.combined import MARK
 from deploy.paths import REPO
 
@@ -154,7 +154,7 @@ def test_six_kinds_of_boards_are_built_before_any_is_brought_and_fail_apart(
 ) -> None:
     """In the first run, whatever the number of kinds. Of this fake fleet no board can be written to."""
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
-    for cpu in map(named, KINDS):
+    for cpu in map(find_cpu, KINDS):
         if cpu.name != "cortex-a72":
             prepare(Build(NOWHERE, cpu))
     boards = [a_board(ALL_FEATURES, cpu, cpu=cpu) for cpu in KINDS]
@@ -171,7 +171,7 @@ def test_six_kinds_of_boards_are_built_before_any_is_brought_and_fail_apart(
 
 def prepare(build: Build) -> None:
     """Has the build in the cache, as if an earlier run had made it."""
-    build.artifact.mkdir(parents=True)
+    build.artifact_folder.mkdir(parents=True)
     proof = Proof(glibc="2.28", instructions={}, version="", ran_on=build.cpu.qemu)
     manifest = Manifest(name=build.name, key=build.key, inputs={}, build_info="", files={}, proof=proof)
-    (build.artifact / "manifest.json").write_text(manifest.model_dump_json())
+    (build.artifact_folder / "manifest.json").write_text(manifest.model_dump_json())

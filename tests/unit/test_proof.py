@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.build import proof
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.errors import BoardllamaError
 
 NOP = 0xD503201F
@@ -47,7 +47,7 @@ def test_kernels_are_counted_and_their_relatives_are_not(text: bytes, sdot: int,
 def test_another_machine_is_refused(tmp_path: Path) -> None:
     program(tmp_path, "/bin/true", X86_64)
     with pytest.raises(BoardllamaError, match="llama-server is built for EM_X86_64, must be EM_AARCH64"):
-        proof.prove(tmp_path, named("generic"))
+        proof.prove_programs(tmp_path, find_cpu("generic"))
 
 
 def test_a_newer_glibc_than_our_targets_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,24 +55,24 @@ def test_a_newer_glibc_than_our_targets_have_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(proof, "_GLIBC_LIBRARIES", {"libc.so.6"})
     program(tmp_path, "/bin/true")
     with pytest.raises(BoardllamaError, match=r"llama-server needs GLIBC_2\.\d+: must be at most 2\.0"):
-        proof.prove(tmp_path, named("generic"))
+        proof.prove_programs(tmp_path, find_cpu("generic"))
 
 
 def test_a_library_beyond_glibcs_is_refused(tmp_path: Path) -> None:
     program(tmp_path, "/bin/ls")
     with pytest.raises(BoardllamaError, match="llama-server needs libselinux"):
-        proof.prove(tmp_path, named("generic"))
+        proof.prove_programs(tmp_path, find_cpu("generic"))
 
 
 def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "llama-server").write_text("hello")
     with pytest.raises(BoardllamaError, match="llama-server is no ELF program"):
-        proof.prove(tmp_path, named("generic"))
+        proof.prove_programs(tmp_path, find_cpu("generic"))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BoardllamaError, match="holds no llama"):
-        proof.prove(tmp_path, named("generic"))
+        proof.prove_programs(tmp_path, find_cpu("generic"))
 
 
 def test_a_server_above_the_limit_or_without_its_web_ui_is_refused(tmp_path: Path) -> None:
@@ -99,14 +99,14 @@ def test_a_binary_whose_instructions_do_not_fit_its_cpu_is_refused(
 ) -> None:
     monkeypatch.setattr(proof, "kernel_counts", lambda _text: counts)
     with pytest.raises(BoardllamaError, match=line):
-        proof._prove_kernels(program(tmp_path, "/bin/true"), named(cpu))
+        proof._prove_kernels(program(tmp_path, "/bin/true"), find_cpu(cpu))
 
 
 def test_without_qemu_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("shutil.which", lambda _name: None)
     with pytest.raises(BoardllamaError, match="apt-get install qemu-user-static"):
-        proof.emulator(named("generic"))
+        proof.emulator_command(find_cpu("generic"))
 
 
 def test_without_an_arm64_c_library_the_package_to_install_is_named(
@@ -116,19 +116,19 @@ def test_without_an_arm64_c_library_the_package_to_install_is_named(
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(proof, "SYSROOT", tmp_path)
     with pytest.raises(BoardllamaError, match="apt-get install libc6-arm64-cross"):
-        proof.emulator(named("generic"))
+        proof.emulator_command(find_cpu("generic"))
 
 
 def test_an_arm64_controller_without_qemu_runs_the_program_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     monkeypatch.setattr("shutil.which", lambda _name: None)
-    assert proof.emulator(named("cortex-a76")) == []
+    assert proof.emulator_command(find_cpu("cortex-a76")) == []
 
 
 def test_a_program_that_dies_is_refused_with_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = tmp_path / "llama-server"
     server.write_text("#!/bin/sh\necho broken\nexit 132\n")
     server.chmod(0o755)
-    monkeypatch.setattr(proof, "emulator", lambda _cpu: [])
+    monkeypatch.setattr(proof, "emulator_command", lambda _cpu: [])
     with pytest.raises(BoardllamaError, match="does not run on cortex-a53: exit status 132, 'broken'"):
-        proof.run_version(server, named("generic"))
+        proof.run_version(server, find_cpu("generic"))

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.build.artifact import Build, FileEntry, Manifest, Proof
 from deploy.build.source import ArchiveSource
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.hosts.release import Release, Served, build_folder, programs, stored_model
 from deploy.hosts.release_manifest import Policy
 from deploy.onboard.places import PLACES, PROGRAMS, below
@@ -28,7 +28,7 @@ NOON, LATER = "2026-11-22T12:00:00+00:00", "2026-11-22T13:00:00+00:00"
 def release(tmp_path: Path) -> Release:
     """One with a model and nothing edited."""
     source = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
-    build = Build(source, named("cortex-a76"))
+    build = Build(source, find_cpu("cortex-a76"))
     files = {name: FileEntry(sha256="ab" * 32, size=10) for name in PROGRAMS}
     proof = Proof(glibc="2.28", instructions={}, version="1", ran_on="max")
     artifact = Manifest(name="cortex-a76-1", key="k", inputs={}, build_info="b0-1", files=files, proof=proof)

@@ -107,9 +107,9 @@ def test_the_last_words_of_a_step_are_its_reason(tmp_path: Path) -> None:
 def test_a_step_fails_for_its_own_reason_and_not_an_earlier_one_s(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     made = workspace.Workspace(tmp_path / "work", "trixie")
-    made.run("first", ["sh", "-c", "echo 'E: a warning that it could do without'"])
+    made.run_step("first", ["sh", "-c", "echo 'E: a warning that it could do without'"])
     with pytest.raises(BoardllamaError, match=r"second failed \(no room\)"):
-        made.run("second", ["sh", "-c", "echo no room; exit 1"])
+        made.run_step("second", ["sh", "-c", "echo no room; exit 1"])
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path: Path) -> None:

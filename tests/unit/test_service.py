@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.build.artifact import Build
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.hosts.facts import ReleaseFiles, Text
 from deploy.hosts.release import Release
 from deploy.hosts.remote import Remote
@@ -115,7 +115,7 @@ def test_a_damaged_release_is_mended_and_keeps_what_the_target_noted_in_it(remot
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     """One that the controller has."""
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
-    made = Build(NOWHERE, named("cortex-a76"))
+    made = Build(NOWHERE, find_cpu("cortex-a76"))
     prepare(made)
     return made
 
@@ -153,7 +153,7 @@ def test_a_board_whose_build_is_gone_is_not_switched_to_what_was_prepared_before
     """pyinfra asks each operation twice: before the run, and in it."""
     host, settings = KnownHost(Snapshot(), "@fake/board"), told(model=None)
     host.plans(service.prepare, settings, build)
-    (build.artifact / "manifest.json").unlink()
+    (build.artifact_folder / "manifest.json").unlink()
     assert not host.does(service.prepare, settings, build)
     assert "is not there" in host.record.reason
     assert service.prepared(host.host) is None

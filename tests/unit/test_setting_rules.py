@@ -11,7 +11,7 @@ import pytest
 
 from deploy.build.artifact import Build
 from deploy.build.compile import job_files
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.errors import BoardllamaError, shown, without_login
 from deploy.onboard.server import config
 from deploy.onboard.service import OLLAMA
@@ -100,7 +100,7 @@ def harmless(settings: Settings, folder: Path) -> None:
         )
     assert config.problems(json.loads(settings.config_json(OLLAMA)), OLLAMA, keyed=True) == []
     if settings.llama_source != "path":
-        told_shell = job_files(Build(settings.source, named("generic")))["job.sh"]
+        told_shell = job_files(Build(settings.source, find_cpu("generic")))["job.sh"]
         if (folder / "job.sh").exists() and (folder / "job.sh").read_bytes() == told_shell:
             return
         (folder / "job.sh").write_bytes(told_shell)

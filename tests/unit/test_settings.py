@@ -36,7 +36,7 @@ def refused(**changes: object) -> str:
 def test_the_defaults_are_valid_and_stay_on_loopback() -> None:
     settings = told()
     assert settings.server_host == "127.0.0.1"
-    assert settings.clients == ["localhost"]
+    assert settings.allowed_clients == ["localhost"]
     assert settings.model_name == "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
 
 
@@ -118,8 +118,10 @@ def test_a_newline_in_a_model_path_is_refused() -> None:
 
 
 def test_who_may_connect_follows_the_address_and_the_networks() -> None:
-    assert told(server_host="0.0.0.0", allow_unauthenticated=True).clients == ["any"]
-    assert told(server_host="0.0.0.0", api_key="generate", server_clients="192.168.1.0/24 fd00::/8").clients == [
+    assert told(server_host="0.0.0.0", allow_unauthenticated=True).allowed_clients == ["any"]
+    assert told(
+        server_host="0.0.0.0", api_key="generate", server_clients="192.168.1.0/24 fd00::/8"
+    ).allowed_clients == [
         "localhost",
         "192.168.1.0/24",
         "fd00::/8",

@@ -19,9 +19,9 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_was_signed_is_verified_and_handed_back(manifest: Path, tmp_path: Path) -> None:
-    signature = signing.sign(manifest)
+    signature = signing.sign_file(manifest)
     assert signature == tmp_path / "b.manifest.json.sig"
-    assert signing.verify(manifest, signature) == b"{}\n"
+    assert signing.read_signed_file(manifest, signature) == b"{}\n"
 
 
 def test_the_key_is_made_once_and_is_ours_alone(manifest: Path, tmp_path: Path) -> None:
@@ -38,35 +38,35 @@ def test_the_key_is_made_once_and_is_ours_alone(manifest: Path, tmp_path: Path) 
 
 
 def test_a_changed_file_another_signature_and_another_signer_are_refused(manifest: Path, tmp_path: Path) -> None:
-    signature = signing.sign(manifest)
+    signature = signing.sign_file(manifest)
     other = tmp_path / "other"
     other.write_bytes(b"[]\n")
     with pytest.raises(BoardllamaError, match="is not what was signed"):
-        signing.verify(other, signature)
+        signing.read_signed_file(other, signature)
     with pytest.raises(BoardllamaError, match="is not what was signed"):
-        signing.verify(manifest, signing.sign(other))
+        signing.read_signed_file(manifest, signing.sign_file(other))
     nobody = tmp_path / "signers"
     nobody.write_text("")
     with pytest.raises(BoardllamaError, match="not signed by one of"):
-        signing.verify(manifest, signature, nobody)
+        signing.read_signed_file(manifest, signature, nobody)
 
 
 def test_a_signature_for_something_else_is_refused(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signing, "NAMESPACE", "git")
-    signature = signing.sign(manifest)
+    signature = signing.sign_file(manifest)
     monkeypatch.undo()
     monkeypatch.setenv("BOARDLLAMA_KEYS", str(manifest.parent / "keys"))
     with pytest.raises(BoardllamaError, match="is not what was signed"):
-        signing.verify(manifest, signature)
+        signing.read_signed_file(manifest, signature)
 
 
 def test_what_is_missing_is_named(manifest: Path) -> None:
     with pytest.raises(BoardllamaError, match=r"b\.manifest\.json\.sig is not there"):
-        signing.verify(manifest, manifest.with_name("b.manifest.json.sig"))
-    signature = signing.sign(manifest)
+        signing.read_signed_file(manifest, manifest.with_name("b.manifest.json.sig"))
+    signature = signing.sign_file(manifest)
     signing.allowed_signers().unlink()
     with pytest.raises(BoardllamaError, match="allowed_signers is not there: copy"):
-        signing.verify(manifest, signature)
+        signing.read_signed_file(manifest, signature)
 
 
 def test_other_signers_stay_when_ours_is_added(manifest: Path) -> None:
@@ -84,4 +84,4 @@ def test_two_at_once_make_one_key(manifest: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(signing.allowed_signers().read_text().splitlines()) == 1
-    assert signing.verify(manifest, signing.sign(manifest)) == b"{}\n"
+    assert signing.read_signed_file(manifest, signing.sign_file(manifest)) == b"{}\n"

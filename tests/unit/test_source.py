@@ -44,9 +44,9 @@ def test_each_kind_is_read_from_its_own_settings(kind: str, pin: str) -> None:
 
 
 def test_an_address_does_not_change_the_identity_but_a_pin_does() -> None:
-    one = source.source_of(SETTINGS).identity()
-    assert source.source_of(SETTINGS | {"llama_pypi_url": "https://index.example/x.tar.gz"}).identity() == one
-    assert source.source_of(SETTINGS | {"llama_pypi_sha256": "9" * 64}).identity() != one
+    one = source.source_of(SETTINGS).content_inputs()
+    assert source.source_of(SETTINGS | {"llama_pypi_url": "https://index.example/x.tar.gz"}).content_inputs() == one
+    assert source.source_of(SETTINGS | {"llama_pypi_sha256": "9" * 64}).content_inputs() != one
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_pins_of_other_kinds_are_not_read() -> None:
 
 def test_a_path_is_keyed_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
     one, other = tree(tmp_path / "one"), tree(tmp_path / "deeper" / "other")
-    assert path_source(one).identity() == path_source(other).identity()
+    assert path_source(one).content_inputs() == path_source(other).content_inputs()
 
 
 def test_every_edit_of_a_path_changes_its_key(tmp_path: Path) -> None:

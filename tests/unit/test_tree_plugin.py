@@ -55,11 +55,11 @@ def test_an_inventory_without_its_tree_or_board_is_one_line(environment: dict[st
 
 
 def test_a_cpu_names_the_part_that_a_board_of_it_shows() -> None:
-    assert cpu.part_of(cpu.named("cortex-a72")) == "0x41/0xd08"
-    assert cpu.part_of(cpu.named("generic")) is None
+    assert cpu.part_of(cpu.find_cpu("cortex-a72")) == "0x41/0xd08"
+    assert cpu.part_of(cpu.find_cpu("generic")) is None
     for board in cpu.CPUS.values():
         assert cpu.best_for(board.features, cpu.part_of(board)).kernels == board.kernels, board.name
-    assert cpu.best_for(cpu.named("cortex-a72").features, "0x41/0xd08").name == "cortex-a72"
+    assert cpu.best_for(cpu.find_cpu("cortex-a72").features, "0x41/0xd08").name == "cortex-a72"
 
 
 # What is found in a tree: the build machine, which is quite another.
@@ -86,7 +86,7 @@ def test_a_tree_is_the_board_that_the_inventory_names() -> None:
     board = board_behind(tree_for("cortex-a72"), BUILDER)
     assert (board.machine, board.features, board.part, board.memory) == (
         "aarch64",
-        cpu.named("cortex-a72").features,
+        cpu.find_cpu("cortex-a72").features,
         "0x41/0xd08",
         1 << 30,
     )

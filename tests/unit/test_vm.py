@@ -122,7 +122,7 @@ def test_up_with_other_hardware_than_what_runs_is_refused(running: Machine) -> N
 
 def test_one_process_at_a_time_works_on_a_machine(machine: Machine, tmp_path: Path) -> None:
     """The second waits; when the first is killed it goes on."""
-    locked = f"with files.alone(Path({str(machine.folder)!r}), 'vm'): print(1, flush=True); time.sleep(60)"
+    locked = f"with files.folder_lock(Path({str(machine.folder)!r}), 'vm'): print(1, flush=True); time.sleep(60)"
     code = f"import time; from deploy.controller import files; from pathlib import Path\n{locked}"
     first = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stdout=subprocess.PIPE)
     assert first.stdout is not None

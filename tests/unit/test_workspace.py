@@ -39,7 +39,7 @@ def test_ctrl_c_at_the_moment_that_a_step_starts_leaves_no_process(
     monkeypatch.setattr(subprocess, "Popen", interrupted)
     (tmp_path / "build").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        Workspace(tmp_path / "build", "trixie").run("waiting", ["sleep", "60"])
+        Workspace(tmp_path / "build", "trixie").run_step("waiting", ["sleep", "60"])
     assert started[0].poll() is not None
 
 
@@ -59,7 +59,7 @@ def test_who_presses_ctrl_c_again_leaves_no_process(tmp_path: Path) -> None:
     pressing = threading.Thread(target=press)
     pressing.start()
     with pytest.raises(KeyboardInterrupt):
-        Workspace(tmp_path / "build", "trixie").run("waiting", ["sh", "-c", step])
+        Workspace(tmp_path / "build", "trixie").run_step("waiting", ["sh", "-c", step])
     pressing.join()
     assert not runs(int(pid.read_text()))
 
@@ -80,7 +80,7 @@ def test_a_build_that_hangs_is_ended_with_all_its_children(
     (tmp_path / "build").mkdir()
     pid = tmp_path / "pid"
     with pytest.raises(BoardllamaError, match="root tree: waiting did not end within 0 s"):
-        Workspace(tmp_path / "build", "trixie").run(
+        Workspace(tmp_path / "build", "trixie").run_step(
             "waiting", ["sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], deadline=0.3
         )
     deadline = time.monotonic() + 5

@@ -217,7 +217,7 @@ def row(case: Case, at: Measured, server: str, folder: Path) -> str:
 
 def built(at: Measured, cpu: str) -> str:
     """The llama-server that the deploys build for that CPU, brought there."""
-    return at.copy(wanted(cpu).artifact / "llama-server", f"llama-server-{cpu}")
+    return at.copy(wanted(cpu).artifact_folder / "llama-server", f"llama-server-{cpu}")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.build.artifact import Build, require_artifact
-from deploy.cpu import named
+from deploy.cpu import find_cpu
 from deploy.hosts.release import Release, Served, clock
 from deploy.hosts.release_manifest import Policy
 from deploy.hosts.store import BigFile
@@ -70,7 +70,7 @@ def bring(release: Release) -> str:
 @pytest.fixture
 def release(vm: VirtualBoard, models: tuple[Path, Path]) -> Release:
     """Both, each at its port, with the binaries that the VM has."""
-    build = Build(told().source, named("cortex-a76"))
+    build = Build(told().source, find_cpu("cortex-a76"))
     services = (served(OLLAMA, models[0]), served(SECOND, models[1], server_port=SECOND.port))
     policy = Policy(min_tokens_per_second=0, releases_kept=2)
     return Release(build, require_artifact(build), services, {}, policy)

@@ -31,7 +31,7 @@ def board_of_tree(connector: TreeConnector, found: BoardInfo) -> BoardInfo:
         raise BoardllamaError(
             f"{connector.tree} is for a board that is not here: set board_cpu to a name of deploy/cpu.py"
         )
-    board = cpu.named(name)
+    board = cpu.find_cpu(name)
     # Of these the build machine's kernel and mounts have answered; the board has its own.
     found = replace(found, forgets=False, read_only=False, limits_memory=True, filters_addresses=True)
     return replace(found, features=board.features, part=cpu.part_of(board), memory=memory)

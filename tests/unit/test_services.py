@@ -98,6 +98,29 @@ def test_a_service_that_the_next_release_does_not_have_ends_with_its_names(
     assert consistent(target) == "r1"
 
 
+def test_a_service_whose_config_moves_is_the_same_and_goes_on(
+    target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "systemctl", gate.systemctl)
+    switch.switch(target.add("r1"))
+    moved = replace(target.service, config=target.root / "etc" / "elsewhere" / "config.json", port=4711)
+    assert switch.switch(target.add("r2", services=(moved,))) is Outcome.COMMITTED
+    assert not [line for line in systemd.asked if line.startswith("stop")]
+    assert consistent(target) == "r2"
+    assert moved.config.is_symlink() and not target.service.config.is_symlink()
+
+
+def test_a_unit_of_others_that_nobody_may_read_hides_no_release(target: Target) -> None:
+    """As netplan leaves them in /run: `boardllama releases` is for every user."""
+    release = target.add("r1")
+    other = target.places.runtime_units / "netplan-ovs-cleanup.service"
+    other.mkdir()
+    (target.places.runtime_units / "dangling.service").symlink_to("nowhere")
+    assert not release.is_tried
+    target.trial.write_text(release.trial_unit(target.service))
+    assert release.is_tried
+
+
 def test_a_service_that_a_bad_release_brought_is_stopped_again(
     target: Target, second: Service, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,9 +72,9 @@ class Release:
 
     @property
     def is_tried(self) -> bool:
-        """True while a unit of it stands in for the committed one's. Asks no manifest, which may be damaged."""
-        own = f"{self.folder}/".encode()
-        return any(own in unit.read_bytes() for unit in self.places.runtime_units.glob("*.service") if unit.is_file())
+        """True while a unit of it stands in for the committed one's."""
+        units = (service.trial_unit(self.places) for service in services_of(self))
+        return any(unit.is_file() and f"{self.folder}/" in unit.read_text() for unit in units)
 
     def trial_unit(self, service: Service) -> str:
         """The unit of a service, started from this release's own folder instead of the current release's."""

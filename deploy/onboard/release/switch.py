@@ -254,17 +254,21 @@ def stop_others(served: Release | None, release: Release) -> None:
 
 def withdraw_others(release: Release) -> None:
     """What only the release before serves ends, and loses its public names: nothing may start it at the next boot."""
+    before = release.previous
+    if before is None:
+        return
     if release.places.runtime_units.is_dir():
-        stop_others(release.previous, release)
-    for service in others(release.previous, release):
-        for path in (service.enabled(release.places), service.public_unit(release.places), service.config):
+        stop_others(before, release)
+    with suppress(ValueError, KeyError):  # of a damaged manifest
+        for path in before.public_names().keys() - release.public_names().keys():
             if path.is_symlink():
                 path.unlink()
 
 
 def others(served: Release | None, release: Release) -> list[Service]:
-    """The services of `served` that `release` does not have."""
-    return [service for service in services_of(served) if service not in release.services] if served else []
+    """The services of `served` whose units `release` does not have: one with another port or folder is the same."""
+    units = {service.unit for service in release.services}
+    return [service for service in services_of(served) if service.unit not in units] if served else []
 
 
 def with_journal(error: Exception, release: Release) -> str:

@@ -80,9 +80,10 @@ docs: $(VENV)/ready ## Write the tables of docs/ again that are made from the co
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
 
-lint: $(VENV)/ready ## Check style
+lint: $(VENV)/ready ## Check style, and which room of deploy/ imports which
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 types: $(VENV)/ready ## Check types
 	$(VENV)/bin/mypy

@@ -2,10 +2,10 @@
 
 from pyinfra import host, state
 
-from deploy.build.compile import llama_builds
 from deploy.fleet import report
 from deploy.hosts.target import build_for, builds_wanted, refusal, settings_of
 from deploy.stages import activate, service
+from deploy.stages.build import llama_builds
 from deploy.stages.llama import install_llama
 from deploy.stages.model import install_model
 from deploy.stages.verify import verify_health

@@ -1,1 +1,1 @@
-"""What concerns many boards at once."""
+"""Many boards in one run: their connections, who waits for whom, and the table at the end."""

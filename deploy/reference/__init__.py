@@ -1,1 +1,1 @@
-"""What docs/ say of the code's own tables, written by the code."""
+"""`make docs`: the parts of docs/ that are made from the code's own tables and imports."""

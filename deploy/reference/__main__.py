@@ -3,12 +3,12 @@
 import sys
 
 from deploy.errors import BoardllamaError
-from deploy.reference.pages import pages
+from deploy.reference.pages import generated_pages
 
 
 def main() -> None:
     """Writes every page that differs, and names it. Raises BoardllamaError."""
-    for path, text in pages().items():
+    for path, text in generated_pages().items():
         if path.read_text() != text:
             path.write_text(text)
             print(f"written: {path}")

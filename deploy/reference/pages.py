@@ -6,16 +6,18 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
+from deploy.reference.rooms import rooms_picture, rooms_table
 from deploy.reference.settings_table import settings_tables
 from deploy.reference.tables import boards_table, cpus_table
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "architecture.md": {"picture": rooms_picture, "rooms": rooms_table},
     "images.md": {"boards": boards_table},
     "settings.md": {"settings": settings_tables, "cpus": cpus_table},
 }
 
 
-def pages() -> dict[Path, str]:
+def generated_pages() -> dict[Path, str]:
     """The text of every page with parts, as it must be, by its path. Raises BoardllamaError where marks are missing."""
     return {REPO / "docs" / name: with_parts(REPO / "docs" / name, parts) for name, parts in PARTS.items()}
 

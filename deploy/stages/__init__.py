@@ -1,1 +1,1 @@
-"""What deploy.py tells, in its order: llama.cpp, the model, the service with its key, the switch, the proof."""
+"""What deploy.py tells, in its order: builds, llama.cpp, model, service with its key, switch, proof."""

@@ -18,7 +18,7 @@ CPU = "cortex-a76"
 STORY = """
 import os, sys
 sys.path.insert(0, os.environ["REPO"])
-from deploy.build.compile import llama_builds
+from deploy.stages.build import llama_builds
 from tests.build.builds import wanted
 llama_builds([wanted(name) for name in os.environ["CPUS"].split()])
 """

@@ -20,6 +20,7 @@ from deploy.build.source import ArchiveSource, content_hash, source_of
 from deploy.cpu import Cpu, find_cpu
 from deploy.errors import BoardllamaError
 from deploy.onboard.places import PROGRAMS
+from deploy.stages import build as stage
 
 SOURCE = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
 VERSION = "version: 0.5.0-dev (build 0, commit abababababab) built with Clang"
@@ -133,7 +134,7 @@ def test_a_failed_build_names_its_step_its_log_and_the_error(cache: Path, tmp_pa
     host = AnyHost(tmp_path, SSHConnector)
     host.environment["STAND_IN"] = "echo [1/9] Building; echo 'a.cpp:1: error: no such thing'; echo stopped; exit 1"
     with pytest.raises(BoardllamaError) as failure:
-        build.attempt_build(one(), Builder(host))
+        stage.attempt_build(one(), Builder(host))
     log = tmp_path / ".cache/boardllama/builder/log"
     assert str(failure.value) == f"cortex-a76: compiling (log: farm:{log}): a.cpp:1: error: no such thing"
     assert "no such thing" in log.read_text()
@@ -150,8 +151,8 @@ def test_a_failed_build_names_its_step_its_log_and_the_error(cache: Path, tmp_pa
     ],
 )
 def test_the_network_of_the_builder_is_told_as_it_is(said: str, advice: str) -> None:
-    assert build.with_network_advice(said).startswith(f"{said}; ") and advice in build.with_network_advice(said)
-    assert build.with_network_advice("no space left") == "no space left"
+    assert stage.with_network_advice(said).startswith(f"{said}; ") and advice in stage.with_network_advice(said)
+    assert stage.with_network_advice("no space left") == "no space left"
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

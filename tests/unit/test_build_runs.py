@@ -13,8 +13,9 @@ from tests.unit.test_build import SOURCE, approve
 
 DEPLOY = """
 import sys; sys.path.insert(0, {repo!r})
-from deploy.build.compile import Build, llama_builds
+from deploy.build.artifact import Build
 from deploy.cpu import find_cpu
+from deploy.stages.build import llama_builds
 from deploy.build.source import ArchiveSource
 source = ArchiveSource(kind="archive", url={url!r}, sha256="ab" * 32)
 llama_builds([Build(source, find_cpu(name)) for name in ("generic", "cortex-a72")])

@@ -24,8 +24,8 @@ EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 
 
 def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
-    with pytest.raises(BoardllamaError, match=r"BOARD is 'rpi5': did you mean 'rpi[34]'.* raspberry_pi_4, rpi4, "):
-        board_named("rpi5")
+    with pytest.raises(BoardllamaError, match=r"BOARD is 'rpi': did you mean 'rpi\d'.* raspberry_pi_4, rpi4, "):
+        board_named("rpi")
     with pytest.raises(BoardllamaError, match="did you mean 'raspberry_pi_4'"):
         board_named("raspbery-pi-4")
     with pytest.raises(BoardllamaError, match=r"^say which board: make image BOARD=NAME\. Valid: qemu, "):
@@ -113,9 +113,9 @@ def test_fstab_names_the_partitions_of_the_image() -> None:
 
 
 def test_the_key_of_a_root_names_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages, files, and the mirror, which may be a snapshot. Both Raspberry Pis have one root."""
+    """Packages, files, and the mirror, which may be a snapshot. Boards that are alike in these share a root."""
     keys = {board_root.board_root_key(board) for board in BOARDS.values()}
-    assert len(keys) == len(BOARDS) - 1
+    assert len(keys) == len({(board.files, board.kernel, board.packages, board.initrd) for board in BOARDS.values()})
     assert board_root.board_root_key(board_named("rpi3")) == board_root.board_root_key(board_named("rpi4"))
     monkeypatch.setenv("BOARDLLAMA_MIRROR", "https://snapshot.example/20260101")
     assert board_root.board_root_key(board_named("qemu")) not in keys

@@ -11,7 +11,7 @@ from deploy.errors import BoardllamaError
 from deploy.image.boards import BOARDS
 from deploy.paths import REPO
 from deploy.reference.default_comments import comments_above, explained_settings
-from deploy.reference.pages import pages, with_parts
+from deploy.reference.pages import generated_pages, with_parts
 from deploy.reference.settings_table import rule_text, settings_tables
 from deploy.reference.tables import boards_table, cpus_table
 from deploy.settings import Settings
@@ -20,7 +20,7 @@ from tests.unit.test_settings import refused
 
 def test_the_pages_are_what_the_code_writes() -> None:
     """`make docs` writes them again."""
-    for page, text in pages().items():
+    for page, text in generated_pages().items():
         assert page.read_text() == text, f"{page} differs: make docs"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..service import OLLAMA, Service
+from ..spelling import nearest_name
 
 LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "trace": 4, "debug": 5}
 LOG_FORMATS = {"text": "--no-log-jsonl", "json": "--log-jsonl"}
@@ -167,10 +168,8 @@ def told(value: Any) -> str:
 
 def unknown(name: str, valid: list[str]) -> str:
     """The sentence for a key that is not in the table, with the nearest one that is."""
-    import difflib  # every start of the service would wait for it
-
-    near = difflib.get_close_matches(name, valid, n=1)
-    return f"{name} is unknown: " + (f"did you mean {near[0]}?" if near else f"must be one of {', '.join(valid)}")
+    near = nearest_name(name, valid)
+    return f"{name} is unknown: " + (f"did you mean {near}?" if near else f"must be one of {', '.join(valid)}")
 
 
 def is_local(host: str) -> bool:

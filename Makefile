@@ -63,8 +63,7 @@ VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,releases de
 IMAGE_TESTS = $(call first,tests/image/test_interrupted.py tests/image/test_reproducible.py,tests/image/test_*.py tests/flash)
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
-	@$(MAKE) --no-print-directory lint types
-	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
+	@$(MAKE) --no-print-directory lint types unit
 	$(PYTHON) -m pytest tests/build
 	$(PYTHON) -m pytest $(SPREAD) $(VM_TESTS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
@@ -88,8 +87,10 @@ lint: $(VENV)/ready ## Check style, and which room of deploy/ imports which
 types: $(VENV)/ready ## Check types
 	$(VENV)/bin/mypy
 
+# The unit tests start hundreds of programs of ours, each of which would be compiled anew.
+unit: export PYTHONDONTWRITEBYTECODE :=
 unit: $(VENV)/ready ## Run the unit tests
-	$(PYTHON) -m pytest -q -n 4 --dist worksteal tests/unit
+	$(PYTHON) -m pytest -q -n 3 --dist worksteal tests/unit
 
 setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinned Python packages
 	@sh deploy/controller/setup.sh packages

@@ -74,7 +74,7 @@ def answering(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = 
     server = Answering(answer)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield server
     finally:

@@ -9,6 +9,7 @@ from huggingface_hub import close_session, constants
 
 from deploy.errors import BoardllamaError
 from deploy.models import patience
+from deploy.models.client import AUTHORITIES
 from deploy.models.hub import fetch
 from deploy.models.hub_model import HubModel
 from tests.answers import Answer, Answering, Request, answering
@@ -22,11 +23,18 @@ CONTENT = b"GGUF" + bytes(range(256)) * 1200  # 300 KB: several blocks on the wi
 
 @contextmanager
 def hub_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[HubServer]:
-    """A running hub that HF_ENDPOINT names, a cache below folder, no user token, waits shortened."""
+    """A running hub that HF_ENDPOINT names, a cache below folder, no user token, waits shortened, no authority trusted.
+
+    A client that trusts the system's authorities reads hundreds of certificates, which plain HTTP has no use for.
+    """
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(folder / "cache"))
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    for name in AUTHORITIES:
+        monkeypatch.delenv(name, raising=False)
+    (folder / "authorities").mkdir()
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(folder / "authorities"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))

@@ -24,6 +24,8 @@ from deploy.errors import BoardllamaError
 STEP_DEADLINE = 1800.0
 # Seconds from one line of progress to the next.
 TICK = 5.0
+# Seconds that a step which is ended may take to clean up: mmdebstrap unmounts and removes a tree of 1 GB.
+CLEANUP_SECONDS = 30.0
 REASON = re.compile(r"^E: |\bError: (?!executed \d+ commands)")
 FAILED_TEST = re.compile(r"(FAILED|ERROR) \S+::")
 # Times in everything that is made do not depend on when it is made.
@@ -136,7 +138,7 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
     """Ends a child that runs, and all that it started: first politely, so that mmdebstrap cleans up."""
     if child.poll() is not None:
         return
-    for number, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 5)):
+    for number, patience in ((signal.SIGTERM, CLEANUP_SECONDS), (signal.SIGKILL, 5.0)):
         os.killpg(child.pid, number)
         with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=patience)

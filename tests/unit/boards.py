@@ -100,11 +100,13 @@ def silent() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-# Nothing here is so short that a busy machine could not keep it: what must answer gets a quarter of a minute.
+# Nothing here is so short that a busy machine could not keep it: what must answer gets some seconds.
 HASTE = """
+from pyinfra import config
 from deploy.hosts.ssh import connection as boards, keepalive as pulse
 boards.TRYING_SECONDS = 0
-boards.QUIET_SECONDS, boards.SILENT_EXECUTING, pulse.PULSE_SECONDS, pulse.TICK_SECONDS = 0.8, 15, 0.3, 0.1
+boards.QUIET_SECONDS, boards.SILENT_EXECUTING, pulse.PULSE_SECONDS, pulse.TICK_SECONDS = 0.8, 6, 0.3, 0.1
+config.CONNECT_TIMEOUT = 4
 """
 
 

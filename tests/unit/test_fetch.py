@@ -36,7 +36,7 @@ class Files(ThreadingHTTPServer):
         self.bodies: dict[str, bytes] = {}
         self.asked: list[tuple[str, str, str]] = []
         self.cuts = 0
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"

@@ -17,9 +17,9 @@ from tests.unit.test_hub_network import FILE, MODEL
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in (*AUTHORITIES, "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
     with hub_environment(monkeypatch, tmp_path):
+        for name in (*AUTHORITIES, "SSL_CERT_DIR"):
+            monkeypatch.delenv(name, raising=False)
         yield
     close_session()  # its trust is this test's
 

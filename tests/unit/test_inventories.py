@@ -45,32 +45,57 @@ def test_the_worked_example_has_two_kinds_of_boards_with_valid_settings() -> Non
     assert cpus == {"cortex-a76", "cortex-a72"}
 
 
-def image_data(inventory: Path, tree: Path, board: str, **told: str) -> dict[str, Any]:
-    """What the inventory of images tells the root tree of that board."""
-    done = pyinfra(
-        str(inventory), "debug-inventory", "--json", BOARDLLAMA_TREE=str(tree), BOARDLLAMA_BOARD=board, **told
+# What `pyinfra INVENTORY debug-inventory` does, for one inventory after the other in one process.
+READER = """
+import json, os, sys
+from pyinfra.api import State
+from pyinfra.context import ctx_state
+from pyinfra_cli.inventory import make_inventory
+from pyinfra_cli.util import json_encode
+ctx_state.set(State())
+unset, told = dict(os.environ), []
+for inventory, environment in json.load(sys.stdin):
+    os.environ.clear()
+    os.environ.update(unset | environment)
+    hosts = make_inventory(inventory, cwd=os.getcwd()).hosts.values()
+    told.append({host.name: host.data.dict() for host in hosts})
+print(json.dumps(told, default=json_encode))
+"""
+Data = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def image_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Data]]:
+    """By board, what the inventory of images tells its tree: ours, a fleet's with group data, and that with a MODEL."""
+    tree, fleet = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("fleet") / "inventory"
+    shutil.copytree(REPO / "inventory", fleet)
+    asked: list[tuple[str, dict[str, str]]] = []
+    for number, board in enumerate(BOARDS.values()):
+        group_data = fleet / "group_data" / f"{board.name}.py"
+        group_data.write_text(f'top_k = {number + 7}\nmodel = None\ncpu = "generic"\n')
+        named = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name}
+        asked.append((str(REPO / "inventory" / "image.py"), named | {"BOARDLLAMA_BOARD": board.short_name}))
+        asked.append((str(fleet / "image.py"), named))
+        asked.append((str(fleet / "image.py"), named | {"BOARDLLAMA_MODEL": "hub"}))
+    done = subprocess.run(
+        [sys.executable, "-c", READER], cwd=REPO, input=json.dumps(asked), capture_output=True, text=True, check=True
     )
-    hosts = {host["name"]: host for host in json.loads(done.stdout)}
-    data: dict[str, Any] = hosts[f"@tree{tree}"]["data"]
-    return data
+    told = iter([hosts[f"@tree{tree}"] for hosts in json.loads(done.stdout)])
+    return {name: [next(told) for _ in range(3)] for name in BOARDS}
 
 
-@pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
-def test_group_data_of_a_kind_of_board_reach_its_image(board: BoardProfile, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "board"), list(enumerate(BOARDS.values())), ids=list(BOARDS))
+def test_group_data_of_a_kind_of_board_reach_its_image(
+    number: int, board: BoardProfile, image_data: dict[str, list[Data]]
+) -> None:
     """Those that come with the repository, and those that a fleet's owner writes; MODEL of `make image` wins."""
-    told = image_data(REPO / "inventory" / "image.py", tmp_path, board.short_name)
-    assert told["model"] == ("smoke" if board.name == "qemu" else "hub")
-    hardware = cpu.find_cpu(told["board_cpu"])
+    ours, fleets, with_model = image_data[board.name]
+    assert ours["model"] == ("smoke" if board.name == "qemu" else "hub")
+    hardware = cpu.find_cpu(ours["board_cpu"])
     best = cpu.best_for(hardware.features, cpu.part_of(hardware)).name
-    assert (best if told["cpu"] == "auto" else told["cpu"]) == board.cpu
-
-    shutil.copytree(REPO / "inventory", tmp_path / "inventory")
-    group_data = tmp_path / "inventory" / "group_data" / f"{board.name}.py"
-    group_data.write_text('top_k = 7\nmodel = None\ncpu = "generic"\n')
-    inventory = tmp_path / "inventory" / "image.py"
-    told = image_data(inventory, tmp_path, board.name)
-    assert (told["top_k"], told["model"], told["cpu"]) == (7, None, "generic")
-    assert image_data(inventory, tmp_path, board.name, BOARDLLAMA_MODEL="hub")["model"] == "hub"
+    assert (best if ours["cpu"] == "auto" else ours["cpu"]) == board.cpu
+    assert (fleets["top_k"], fleets["model"], fleets["cpu"]) == (number + 7, None, "generic")
+    assert with_model["model"] == "hub"
 
 
 def test_a_vm_that_is_not_up_is_one_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from deploy.onboard.server import crowd as crowds
 from deploy.onboard.server import launch
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
-from tests.unit.watched import CROWDED, Service, crowd
+from tests.unit.watched import CROWDED, HANG_SECONDS, Service, crowd
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_server_that_hangs_is_ended(service: Service) -> None:
 
 def test_a_server_that_answers_is_left_alone_and_one_that_stopped_answering_is_not(service: Service) -> None:
     assert service.ready().returncode == 0
-    time.sleep(5)
+    time.sleep(1.7 * HANG_SECONDS)
     assert service.process.poll() is None
     service.status.write_text("500")
     assert service.process.wait(timeout=30) == -signal.SIGKILL
@@ -71,7 +71,7 @@ def test_a_crowd_is_no_hang_and_a_hang_behind_a_crowd_is_one(crowded: Service) -
     with crowd(crowded.address, 200):
         with pytest.raises(requests.Timeout):
             requests.get(f"http://127.0.0.1:{crowded.address[1]}/health", timeout=3)
-        time.sleep(12)
+        time.sleep(4 * HANG_SECONDS - 3)
         assert crowded.process.poll() is None
         crowded.process.send_signal(signal.SIGSTOP)
         assert crowded.process.wait(timeout=30) == -signal.SIGKILL
@@ -148,7 +148,7 @@ def test_the_largest_part_of_a_crowd_is_named(tmp_path: Path) -> None:
 def test_a_server_that_loads_is_given_its_time(service: Service) -> None:
     """The deadline of a start is systemd's."""
     service.status.write_text("503")
-    time.sleep(5)
+    time.sleep(1.7 * HANG_SECONDS)
     assert service.process.poll() is None
 
 

@@ -43,8 +43,9 @@ def test_ctrl_c_at_the_moment_that_a_step_starts_leaves_no_process(
     assert started[0].poll() is not None
 
 
-def test_who_presses_ctrl_c_again_leaves_no_process(tmp_path: Path) -> None:
-    """While a step that cleans up is being ended."""
+def test_who_presses_ctrl_c_again_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a step that cleans up is being ended; this one does so for ever."""
+    monkeypatch.setattr(workspace, "CLEANUP_SECONDS", 4.0)
     (tmp_path / "build").mkdir()
     pid, deaf = tmp_path / "pid", tmp_path / "deaf"
     step = f"trap 'touch {deaf}; sleep 2' TERM; echo $$ > {pid}; while :; do sleep 0.1; done"

@@ -23,3 +23,5 @@ targets = [
         },
     )
 ]
+# The kind of board: what group_data/qemu.py says holds for this machine and for its image.
+qemu = targets

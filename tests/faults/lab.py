@@ -20,12 +20,11 @@ from tests.faults.observed import Seen
 from tests.faults.target_layout import LAYOUT
 
 # What decides the result of a deploy; a snapshot or a result of other content is not used again.
-CODE = ("deploy", "templates", "inventory/qemu.py", "deploy.py")
-# What no deploy to a target runs: images, cards, a first boot, the doctor, and what makes the VM.
+CODE = ("deploy", "templates", "inventory/qemu.py", "inventory/group_data", "deploy.py")
+# What no deploy to a target runs: images, cards, a first boot, the doctor, docs, and what makes the VM.
 APART = re.compile(
-    r"deploy/((debian|flash|image|vm)/|(doctor|interrupts|outside|programs|signing|visit)\.py)"
-    r"|deploy/onboard/(card|consoles|diagnosis|doctor|facts|first_boot|identity(_\w+)?|lights|naming|network|reach"
-    r"|surroundings)\.py"
+    r"deploy/((debian|doctor|flash|image|reference|vm)/|controller/(interrupts|programs|signing)\.py)"
+    r"|deploy/onboard/(doctor|identity)/"
 )
 # What runs only where a model comes from a hub.
 FETCHING = re.compile(r"deploy/models/(hub|transfer)\.py")

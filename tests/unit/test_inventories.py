@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from deploy.hosts.facts.combined import MARK
 from deploy.image.boards import BOARDS, BoardProfile
 from deploy.paths import REPO
 from deploy.settings import settings_from
+from deploy.vm.machine import Hardware, Machine
 from tests.unit.boards import hasty_config
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
@@ -96,6 +98,16 @@ def test_group_data_of_a_kind_of_board_reach_its_image(
     assert (best if ours["cpu"] == "auto" else ours["cpu"]) == board.cpu
     assert (fleets["top_k"], fleets["model"], fleets["cpu"]) == (number + 7, None, "generic")
     assert with_model["model"] == "hub"
+
+
+def test_the_vm_is_a_board_of_the_kind_that_its_image_is_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By a group that a copy of the inventory has too: pyinfra makes groups of file names."""
+    machine = Machine(tmp_path / "dev", 2222, 8080, tmp_path, "", Hardware())
+    monkeypatch.setattr(Machine, "load", lambda: machine)
+    told = runpy.run_path(str(REPO / "inventory" / "qemu.py"))
+    assert [name for name, _ in told["qemu"]] == [name for name, _ in told["targets"]] == ["dev"]
+    assert "qemu" in BOARDS
+    assert runpy.run_path(str(REPO / "inventory" / "group_data" / "qemu.py"))["model"] == "smoke"
 
 
 def test_a_vm_that_is_not_up_is_one_line(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from deploy.stages.llama import install_llama
 from deploy.stages.model import install_model
 from deploy.stages.verify import verify_health
 
-report.begin(state)
+report.listen_to_run(state)
 
 if "builders" in host.groups:
     llama_builds(builds_wanted())

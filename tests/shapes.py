@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Kind
 
-from deploy.models.smoke import add_tokenizer, pieces
+from deploy.models.smoke import add_tokenizer, vocabulary_pieces
 from tests.families import FAMILIES
 
 # Scales that keep weights near 0.02, as the 16 bits of an F16, and where in a block they lie: random bits there could
@@ -107,7 +107,7 @@ def write(shape: Shape, path: Path) -> Path:
         add = {int: writer.add_uint32, float: writer.add_float32}.get(type(value), writer.add_array)
         add(f"{shape.architecture}.{key}", value)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if shape.kind is Kind.F16 else gguf.LlamaFileType.GUESSED)
-    known = pieces()
+    known = vocabulary_pieces()
     padding = {f"<pad{number}>": gguf.TokenType.NORMAL for number in range(shape.vocabulary - len(known))}
     add_tokenizer(writer, known | padding)
     _add_weights(writer, shape)

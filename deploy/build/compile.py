@@ -81,7 +81,7 @@ def _settle_artifact(fresh: Path, build: Build) -> None:
     sync(build.artifact_folder.parent)
 
 
-# What fetches on the builder trusts what the hub client trusts here (deploy/models/client.py): python, git, npm, pip.
+# Fetches on the builder (python, git, npm, pip) trust what the hub client trusts here (deploy/models/hub_client.py).
 TRUST = """\
 authorities=${JOB:-$1}/authorities.pem
 for file in "${SSL_CERT_FILE:-}" "${REQUESTS_CA_BUNDLE:-}" "${CURL_CA_BUNDLE:-}"; do

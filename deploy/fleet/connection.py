@@ -1,11 +1,11 @@
-"""How pyinfra comes to reach boards over our connection, and to end a run with a report: importing it is enough."""
+"""Has pyinfra reach boards over our connection and end a run with a report: to import this module is enough."""
 
 import logging
 
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from deploy.fleet import lanes, quiet, report
+from deploy.fleet import lanes, repeat_filter, report
 from deploy.hosts.connector_plugin import announce
 from deploy.hosts.ssh.connection import BoardConnector
 
@@ -15,11 +15,11 @@ class ReportedBoard(BoardConnector):
 
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
-        report.begin(state)
-        lanes.begin(state)
+        report.listen_to_run(state)
+        lanes.use_lanes(state)
 
 
 announce("ssh", ReportedBoard)
-quiet.begin()
+repeat_filter.use_repeat_filter()
 # What paramiko writes beside the errors that it raises are tracebacks; the errors themselves say it in a line.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

@@ -9,8 +9,8 @@ from typing import Any
 from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 
-from deploy.fleet import files, quiet, table
-from deploy.fleet.row import Row, rows_of
+from deploy.fleet import repeat_filter, report_files, report_table
+from deploy.fleet.report_row import Row, rows_of
 from deploy.hosts.record import record_of
 from deploy.hosts.ssh.connection import Unreachable
 from deploy.setting_rules import REPORT
@@ -36,7 +36,7 @@ class Report(BaseStateCallback):
         record.pause()
         record.unreachable = error.reason if isinstance(error, Unreachable) else str(error)
         if all(record_of(one).unreachable for one in of_the_run(state)):
-            tell(state)  # there is nobody whose end could be waited for
+            print_report(state)  # there is nobody whose end could be waited for
 
     @staticmethod
     def operation_host_start(state: State, host: Host, op_hash: str) -> None:
@@ -58,11 +58,11 @@ class Report(BaseStateCallback):
     def host_disconnect(state: State, host: Host) -> None:
         record_of(host).ended = True
         if all(record_of(one).ended for one in state.activated_hosts):
-            tell(state)
+            print_report(state)
 
 
-def begin(state: State) -> None:
-    """From now on the run is listened to; once is enough."""
+def listen_to_run(state: State) -> None:
+    """Has the run end with the report. A second call changes nothing."""
     if not any(isinstance(one, Report) for one in state.callback_handlers):
         state.add_callback_handler(Report())
 
@@ -72,19 +72,19 @@ def of_the_run(state: State) -> list[Host]:
     return [host for host in state.inventory if state.is_host_in_limit(host)]
 
 
-def tell(state: State) -> None:
-    """Says how it ended, if it was a deploy: facts alone leave no records."""
-    rows = rows_of(state, quiet.LAST_WORDS)
+def print_report(state: State) -> None:
+    """Prints the table and writes the files, if the run was a deploy: a run that asks for facts leaves no records."""
+    rows = rows_of(state, repeat_filter.LAST_WORDS)
     if not any(row.record.model or row.record.before or row.record.unreachable for row in rows):
         return
     builders = [host.name for host in of_the_run(state) if BUILDERS in host.groups]
-    print("\n" + "\n".join(table.lines(rows, builders)), file=sys.stderr, flush=True)
+    print("\n" + "\n".join(report_table.report_lines(rows, builders)), file=sys.stderr, flush=True)
     for setting, render in FORMATS.items():
         for name, told in by_file(setting, state, rows).items():
-            save(name, render(told, table.limits(told, builders)))
+            save_report(name, render(told, report_table.retry_options(told, builders)))
 
 
-FORMATS = {"report_json": files.as_json, "report_junit": files.as_junit}
+FORMATS = {"report_json": report_files.as_json, "report_junit": report_files.as_junit}
 
 
 def by_file(setting: str, state: State, rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -96,12 +96,12 @@ def by_file(setting: str, state: State, rows: Iterable[Row]) -> dict[str, list[R
     return found
 
 
-def save(name: str, text: str) -> None:
-    """A report that cannot be written is said, and spoils no run."""
+def save_report(name: str, text: str) -> None:
+    """Writes a report. One line says of a report that it cannot be written, and the run goes on."""
     wrong = "" if REPORT.holds(name) else f"it must be {REPORT.text}"  # of boards without a connection nobody asked
     try:
         if not wrong:
-            files.write_whole(Path(name).expanduser(), text)
+            report_files.write_whole(Path(name).expanduser(), text)
     except OSError as error:
         wrong = error.strerror or str(error)
     if wrong:
@@ -109,7 +109,7 @@ def save(name: str, text: str) -> None:
 
 
 def drop_last(settings: Settings) -> None:
-    """Nobody may take the report of the run before for that of one that comes to no end."""
+    """Removes the reports of the last run: should this run come to no end, they would be taken for its own."""
     for name in filter(None, (getattr(settings, setting) for setting in FORMATS)):
         with suppress(OSError):
             Path(name).expanduser().unlink()

@@ -54,7 +54,7 @@ def make_board_image(words: list[str]) -> int:
 def check_model(wanted: str) -> None:
     """Raises BoardllamaError for a model file that no board would serve, before minutes of work."""
     if file := model_data(wanted).get("model_path"):
-        architectures.check(read_header(Path(file)), Path(file).name)
+        architectures.check_architecture(read_header(Path(file)), Path(file).name)
 
 
 def print_files(made: Outputs) -> None:

@@ -6,8 +6,11 @@ from deploy.onboard.gguf.chat_models import ONE_FILE, parts, refusal
 from deploy.onboard.gguf.header import Header
 
 
-def check(header: Header, label: str, pin: str = PIN) -> None:
-    """Raises BoardllamaError when llama-server of that llama.cpp would not chat with it. `label` names the model."""
+def check_architecture(header: Header, label: str, pin: str = PIN) -> None:
+    """Raises BoardllamaError for a model that the llama-server of llama.cpp `pin` would not chat with.
+
+    `label` names the model in the error.
+    """
     said = refusal(header, pin)
     if count := parts(header):
         said = f"is one of {count} parts of a model: {ONE_FILE}"

@@ -9,15 +9,16 @@ from filelock import FileLock, Timeout
 
 from deploy.errors import BoardllamaError
 
-POLL = 2.0  # seconds between two looks at the one that has the turn
-PATIENCE = 300.0  # seconds it may stand still; hashing 700 MB on a slow disk takes less
+POLL = 2.0  # seconds between two looks at the file that another writer fills
+PATIENCE = 300.0  # seconds for which that file may stand still; hashing 700 MB on a slow disk takes less
 
 
 @contextlib.contextmanager
-def turn(lock_file: Path, part: Path, say: Callable[[str], object]) -> Iterator[None]:
-    """Waits while another one fills part, and as long as part grows.
+def take_turn(lock_file: Path, part: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Makes the block the only writer of `part`. Waits while another writer has the turn and `part` grows.
 
-    The lock is the kernel's: a killed run leaves none behind. Raises BoardllamaError when part stands still.
+    The lock is the kernel's: a killed run leaves none behind. Raises BoardllamaError when another writer has the turn
+    and `part` stands still for PATIENCE seconds.
     """
     lock = FileLock(lock_file)
     watch: _Watch | None = None
@@ -28,7 +29,7 @@ def turn(lock_file: Path, part: Path, say: Callable[[str], object]) -> Iterator[
             if watch is None:
                 say(f"{lock_file.parent}: another run is at work here, waiting for it")
                 watch = _Watch(part)
-            if watch.still() > PATIENCE:
+            if watch.seconds_still() > PATIENCE:
                 raise BoardllamaError(f"another run holds {lock_file} and stands still: end it, run again") from None
     try:
         yield
@@ -44,7 +45,7 @@ class _Watch:
         self.size = -1
         self.since = time.monotonic()
 
-    def still(self) -> float:
+    def seconds_still(self) -> float:
         """Seconds since the size was last seen to change."""
         size = self.path.stat().st_size if self.path.exists() else 0
         if size != self.size:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_info import GgufInfo
-from deploy.models.memory import CELLS, Estimate, Serving, estimate
+from deploy.models.memory import CELLS, Estimate, Serving, estimate_memory
 
 # What Debian with sshd and journald takes on a 64-bit board before anything is served, in bytes: 139 MB measured in
 # the VM as MemTotal - MemAvailable.
@@ -18,7 +18,7 @@ QUANTIZATIONS = {"Q8_0": 8.50, "Q6_K": 6.56, "Q5_K_M": 5.70, "Q4_K_M": 4.89, "Q3
 
 
 @dataclass(frozen=True)
-class Memory:
+class BoardMemory:
     """A board's memory in bytes."""
 
     total: int  # MemTotal of /proc/meminfo
@@ -32,7 +32,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class MemoryFit:
     """The model fits, perhaps only without repacked weights; `said`: what a user must be told, or ""."""
 
     estimate: Estimate
@@ -40,33 +40,34 @@ class Verdict:
     said: str = ""
 
 
-def check(info: GgufInfo, name: str, serving: Serving, memory: Memory) -> Verdict:
-    """How the model fits. `name` is what messages call it.
+def judge_fit(info: GgufInfo, name: str, serving: Serving, memory: BoardMemory) -> MemoryFit:
+    """How the model fits. `name` is what messages call the model.
 
-    Raises BoardllamaError when it does not, with the biggest context size or else the quantization that would.
+    Raises BoardllamaError for a model that does not fit, with the biggest context size that would fit, or else the
+    quantization.
     """
-    wanted = estimate(info, serving)
+    wanted = estimate_memory(info, serving)
     if wanted.total <= memory.available:
-        return Verdict(wanted)
+        return MemoryFit(wanted)
     plain = replace(serving, repack=False)
-    least = estimate(info, plain)
+    least = estimate_memory(info, plain)
     if least.total <= memory.available:
-        return Verdict(least, no_repack=True, said=_slower(name, wanted, least, memory))
-    raise BoardllamaError(f"{_need(name, info, plain, memory)}; {_advice(info, plain, memory.available)}")
+        return MemoryFit(least, no_repack=True, said=_slower_text(name, wanted, least, memory))
+    raise BoardllamaError(f"{_need_text(name, info, plain, memory)}; {_what_fits(info, plain, memory.available)}")
 
 
 def biggest_context(info: GgufInfo, serving: Serving, available: int) -> int | None:
     """The biggest context size in tokens, below the wanted one, that fits; None when not even the smallest does."""
     contexts = range(SMALLEST_CONTEXT, serving.context_size or info.context_length, CELLS)
     fitting = bisect_right(
-        contexts, available, key=lambda tokens: estimate(info, replace(serving, context_size=tokens)).total
+        contexts, available, key=lambda tokens: estimate_memory(info, replace(serving, context_size=tokens)).total
     )
     return contexts[fitting - 1] if fitting else None
 
 
 def best_quantization(info: GgufInfo, serving: Serving, available: int) -> str | None:
     """The usual quantization with the most bits, fewer than the file's, that fits; None when none does."""
-    rest = estimate(info, serving).total - info.size
+    rest = estimate_memory(info, serving).total - info.size
     matrices = [tensor for tensor in info.tensors if len(tensor.shape) > 1]
     now = sum(tensor.size for tensor in matrices)
     for quantization, bits in QUANTIZATIONS.items():
@@ -76,7 +77,7 @@ def best_quantization(info: GgufInfo, serving: Serving, available: int) -> str |
     return None
 
 
-def _advice(info: GgufInfo, serving: Serving, available: int) -> str:
+def _what_fits(info: GgufInfo, serving: Serving, available: int) -> str:
     context = biggest_context(info, serving, available)
     if context:
         return f"set context_size to {context} or less"
@@ -88,23 +89,23 @@ def _advice(info: GgufInfo, serving: Serving, available: int) -> str:
     return "no quantization of it fits (not even Q2_K): take a smaller model"
 
 
-def _need(name: str, info: GgufInfo, serving: Serving, memory: Memory) -> str:
-    need = estimate(info, serving)
+def _need_text(name: str, info: GgufInfo, serving: Serving, memory: BoardMemory) -> str:
+    need = estimate_memory(info, serving)
     parts = f"weights {_mb(need.weights)}, KV cache {_mb(need.kept)}, buffers {_mb(need.buffers + need.base)}"
     context = serving.context_size or info.context_length
-    return f"{name} needs {_mb(need.total)} MB for {context} tokens of context ({parts}), {_has(memory)}"
+    return f"{name} needs {_mb(need.total)} MB for {context} tokens of context ({parts}), {_memory_text(memory)}"
 
 
-def _slower(name: str, wanted: Estimate, least: Estimate, memory: Memory) -> str:
+def _slower_text(name: str, wanted: Estimate, least: Estimate, memory: BoardMemory) -> str:
     return (
         f"{name} needs {_mb(wanted.total)} MB with weights repacked for speed (weights {_mb(wanted.weights)}, repacked "
         f"{_mb(wanted.repacked)}, KV cache {_mb(wanted.kept)}, buffers {_mb(wanted.buffers + wanted.base)}), "
-        f"{_has(memory)}: served with --no-repack, {_mb(least.total)} MB, slower"
+        f"{_memory_text(memory)}: served with --no-repack, {_mb(least.total)} MB, slower"
     )
 
 
-def _has(memory: Memory) -> str:
-    """Rounded down, where needs are rounded up: of two that differ the numbers do."""
+def _memory_text(memory: BoardMemory) -> str:
+    """The board's memory for messages, rounded down. Needs are rounded up: a need too large never looks equal."""
     return f"this board has {memory.available // 1_000_000} MB for it (of {memory.total // 1_000_000} MB)"
 
 

@@ -26,6 +26,6 @@ def read_header(path: Path) -> Header:
 
 
 def check_start(head: bytes, label: str) -> None:
-    """Raises BoardllamaError, saying what it looks like, unless head (the first bytes of a file) begins as GGUF."""
+    """Raises BoardllamaError unless `head`, the first bytes of a file, begins as GGUF; the error says what it is."""
     with _as_ours():
         header.check_start(head, label)

@@ -6,7 +6,7 @@ from pathlib import Path
 from gguf.constants import LlamaFileType
 
 from deploy.errors import BoardllamaError
-from deploy.models.facts import Facts
+from deploy.models.gguf_facts import GgufFacts
 from deploy.models.gguf_header import Header, Scalar, Tensor, read_header
 from deploy.models.layers import Layer, layers_of
 from deploy.onboard.gguf.chat_models import parts
@@ -14,13 +14,13 @@ from deploy.onboard.gguf.chat_models import parts
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The numbers that decide the size of buffers; defaults as in src/llama-model.cpp. Lists: one per layer.
+    """The numbers that decide the size of buffers, with the defaults of src/llama-model.cpp. A tuple has one per layer.
 
     A model without attention (recurrent) has no heads.
     """
 
     embedding_length: int
-    feed_forward_length: int  # the widest layer's; of the experts in use together when it has some
+    feed_forward_length: int  # of the widest layer; of all experts that are in use together, in a layer with experts
     head_count: tuple[int, ...]
     key_length: int  # per head
     vocabulary: int  # tokens
@@ -36,25 +36,25 @@ class GgufInfo:
     context_length: int  # tokens the model was trained for
     file_type: str  # quantization as users know it: "Q4_K_M", "F16"; "unknown" when the file does not say
     n_tensors: int
-    parts: int  # files that the model was split into; 0 for one that was not
+    parts: int  # files that the model was split into; 0: it was not split
     size: int  # bytes, the whole file
     hyperparameters: Hyperparameters = field(repr=False, compare=False)
     tensors: tuple[Tensor, ...] = field(repr=False, compare=False)
     layers: tuple[Layer, ...] = field(repr=False, compare=False)
 
 
-def read(path: Path) -> GgufInfo:
+def read_gguf_info(path: Path) -> GgufInfo:
     """Facts of the GGUF file at path.
 
     Raises BoardllamaError, in one line, for a file that read_header refuses and for one that is no language model.
     """
-    return facts_of(read_header(path), path)
+    return gguf_info_of(read_header(path), path)
 
 
-def facts_of(header: Header, path: Path) -> GgufInfo:
-    """The same, from the header that was read at path. Raises BoardllamaError for one that is no language model."""
+def gguf_info_of(header: Header, path: Path) -> GgufInfo:
+    """Facts from the header of the GGUF file at path. Raises BoardllamaError for a file that is no language model."""
     architecture = str(header.keys.get("general.architecture", ""))
-    facts = Facts(header, architecture)
+    facts = GgufFacts(header, architecture)
     context = facts.number("context_length")
     if context <= 0:
         raise BoardllamaError(
@@ -68,26 +68,26 @@ def facts_of(header: Header, path: Path) -> GgufInfo:
         len(header.tensors),
         parts(header),
         header.size,
-        _hyperparameters(facts),
+        _read_hyperparameters(facts),
         header.tensors,
         layers_of(facts),
     )
 
 
-def _hyperparameters(facts: Facts) -> Hyperparameters:
+def _read_hyperparameters(facts: GgufFacts) -> Hyperparameters:
     return Hyperparameters(
         embedding_length=facts.number("embedding_length"),
         feed_forward_length=_feed_forward(facts),
-        head_count=facts.heads,
+        head_count=facts.heads_by_layer,
         key_length=facts.number("attention.key_length", facts.head_size),
         vocabulary=facts.header.lengths.get("tokenizer.ggml.tokens", facts.number("vocab_size")),
         merges=facts.header.lengths.get("tokenizer.ggml.merges", 0),
     )
 
 
-def _feed_forward(facts: Facts) -> int:
+def _feed_forward(facts: GgufFacts) -> int:
     experts = facts.number("expert_feed_forward_length") * facts.number("expert_used_count")
-    return max(facts.number("feed_forward_length"), experts, *facts.list("feed_forward_length"))
+    return max(facts.number("feed_forward_length"), experts, *facts.number_list("feed_forward_length"))
 
 
 def _file_type(value: Scalar | None) -> str:

@@ -24,21 +24,21 @@ from huggingface_hub.file_download import HfFileMetadata
 
 from deploy.controller.files import sha256_of
 from deploy.errors import BoardllamaError
-from deploy.models.client import endpoint, headers, hub_name, offline
-from deploy.models.file_turn import turn
+from deploy.models.file_turn import take_turn
+from deploy.models.hub_client import hub_address, hub_headers, hub_name, is_offline
 from deploy.models.hub_model import HubModel
-from deploy.models.patience import Patience
-from deploy.models.receipt import accept, has_receipt, is_verified
-from deploy.models.refused import explain, one_line
-from deploy.models.say import Say, to_stderr
+from deploy.models.hub_patience import HubPatience
+from deploy.models.hub_refusals import explain_refusal, one_line
+from deploy.models.progress_lines import Say, to_stderr
+from deploy.models.receipt import accept_part, has_receipt, is_verified
 from deploy.models.transfer import Download
 from deploy.setting_rules import SHA256
 
-MIRRORS = 3  # one that sends to another one
+MIRRORS = 3  # hubs that may send on to the next
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
 
 
-def fetch(model: HubModel, progress: Say = to_stderr) -> Path:
+def fetch_hub_model(model: HubModel, progress: Say = to_stderr) -> Path:
     """The verified file on this controller: at once when it is there, else downloaded (or resumed) and checked.
 
     Any number of greenlets, threads and processes may ask at once: one transfers, the others wait for it.
@@ -47,87 +47,87 @@ def fetch(model: HubModel, progress: Say = to_stderr) -> Path:
     try:
         if not has_receipt(model.path, model.sha256, model.size):
             model.path.parent.mkdir(parents=True, exist_ok=True)
-            with turn(model.path.with_name("lock"), model.part, progress):
+            with take_turn(model.path.with_name("lock"), model.part, progress):
                 if not is_verified(model.path, model.sha256, model.size):
-                    _bring(model, progress)
+                    _bring_file(model, progress)
     except OSError as exc:
         raise BoardllamaError(_explain_disk(model, exc)) from exc
     return model.path
 
 
-def _bring(model: HubModel, progress: Say) -> None:
+def _bring_file(model: HubModel, progress: Say) -> None:
     """Fills the part and accepts it. A part kept from earlier that proves damaged (power cut) costs a second round."""
-    kept = _have(model)
+    kept = _part_size(model)
     if not kept:
         _copy_from_library_cache(model)
-    if _have(model) != model.size:
-        _download(model, progress)
+    if _part_size(model) != model.size:
+        _download_part(model, progress)
     progress(f"{model.path.name}: checking its sha256")
     got = sha256_of(model.part)
     if got == model.sha256:
-        return accept(model.part, model.path, model.sha256)
+        return accept_part(model.part, model.path, model.sha256)
     model.part.unlink()
     if not kept:
         raise BoardllamaError(
             f"{model.file} from {hub_name()} has the sha256 {got}, expected {model.sha256}: deleted; check the pin"
         )
     progress(f"{model.path.name}: the part kept from an earlier run was damaged, downloading all of it")
-    return _bring(model, progress)
+    return _bring_file(model, progress)
 
 
-def _have(model: HubModel) -> int:
+def _part_size(model: HubModel) -> int:
     """Bytes that earlier runs left in the part."""
     return model.part.stat().st_size if model.part.exists() else 0
 
 
 def _copy_from_library_cache(model: HubModel) -> None:
-    """What `hf download` once brought needs no network; the sha256 is checked like that of a download."""
+    """Fills the part from the cache of `hf download`, where the pinned file is: this needs no network."""
     found = try_to_load_from_cache(model.repo, model.file, revision=model.revision)
     if isinstance(found, str) and sha256_of(Path(found)) == model.sha256:
         _check_space(model)
         shutil.copyfile(found, model.part)
 
 
-def _download(model: HubModel, progress: Say) -> None:
-    if offline():
+def _download_part(model: HubModel, progress: Say) -> None:
+    if is_offline():
         raise BoardllamaError(f"{model.file} is not cached and HF_HUB_OFFLINE is set: unset it or give a local file")
-    url = hf_hub_url(model.repo, model.file, revision=model.revision, endpoint=endpoint())
-    if _have(model) > model.size:
+    url = hf_hub_url(model.repo, model.file, revision=model.revision, endpoint=hub_address())
+    if _part_size(model) > model.size:
         model.part.unlink()
     _check_space(model)
-    patience = Patience(model.path.name, progress)
+    patience = HubPatience(model.path.name, progress)
     try:
-        _check_promise(model, _promise(url, patience))
-        resumed = f", going on at {_have(model) / 1e6:.0f} MB" if _have(model) else ""
+        _check_promise(model, _ask_promise(url, patience))
+        resumed = f", going on at {_part_size(model) / 1e6:.0f} MB" if _part_size(model) else ""
         progress(f"{model.path.name}: {model.size / 1e6:.0f} MB from {hub_name()}{resumed}")
-        Download(url, headers(), model.part, model.size, model.path.name).run(progress, patience)
+        Download(url, hub_headers(), model.part, model.size, model.path.name).fill_part(progress, patience)
     except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError, ValueError) as exc:
-        raise BoardllamaError(explain(model.repo, model.file, model.revision, exc)) from exc
+        raise BoardllamaError(explain_refusal(model.repo, model.file, model.revision, exc)) from exc
 
 
-def _promise(url: str, patience: Patience) -> HfFileMetadata:
-    """What the hub says of the file: a mirror may send to another one for it, which never sees the token."""
-    promise = _asked(partial(get_hf_file_metadata, url, headers=headers()), patience)
+def _ask_promise(url: str, patience: HubPatience) -> HfFileMetadata:
+    """What the hub says of the file. A mirror may send on to another hub, which never sees the token."""
+    promise = _ask_patiently(partial(get_hf_file_metadata, url, headers=hub_headers()), patience)
     for _ in range(MIRRORS):
         if promise.commit_hash or promise.location in ("", url):
             break
         url = urljoin(url, promise.location)
-        promise = _asked(partial(get_hf_file_metadata, url, token=False), patience)
+        promise = _ask_patiently(partial(get_hf_file_metadata, url, token=False), patience)
     return promise
 
 
-def _asked(ask: Callable[[], HfFileMetadata], patience: Patience) -> HfFileMetadata:
-    """The answer, from a hub that may be busy or out of order for a moment."""
+def _ask_patiently(ask: Callable[[], HfFileMetadata], patience: HubPatience) -> HfFileMetadata:
+    """What `ask` returns, asked again while the hub is busy or out of order. Raises HfHubHTTPError."""
     while True:
         try:
-            return _within(ANSWER_WITHIN, ask)
+            return _ask_within(ANSWER_WITHIN, ask)
         except HfHubHTTPError as error:
             if not patience.wait_as_asked(error.response) and not patience.try_again(error.response):
                 raise
 
 
 def _check_promise(model: HubModel, promise: HfFileMetadata) -> None:
-    """What the hub says of the file, before any of it is transferred."""
+    """Raises BoardllamaError, before any byte is transferred, when the hub's file is not the pinned one."""
     where = f"{hub_name()} says that {model.file}"
     if promise.commit_hash is None:
         raise BoardllamaError(f"{hub_name()} answers, but not as a hub: check HF_ENDPOINT, a proxy or a login page")
@@ -139,15 +139,18 @@ def _check_promise(model: HubModel, promise: HfFileMetadata) -> None:
 
 
 def _check_space(model: HubModel) -> None:
-    needed = model.size - _have(model)
+    needed = model.size - _part_size(model)
     free = shutil.disk_usage(model.path.parent).free
     if needed > free:
         figures = f"needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free in {model.path.parent}"
         raise BoardllamaError(f"{model.file} {figures}: make room, or set BOARDLLAMA_CACHE to a larger disk")
 
 
-def _within(seconds: float, ask: Callable[[], HfFileMetadata]) -> HfFileMetadata:
-    """ask() with a deadline for all of it: HTTP timeouts bound neither the resolver nor the sum over addresses."""
+def _ask_within(seconds: float, ask: Callable[[], HfFileMetadata]) -> HfFileMetadata:
+    """What `ask` returns. Raises TimeoutError after so many seconds, whatever it is that takes them.
+
+    HTTP timeouts bound neither the name lookup nor the sum over all addresses of a hub.
+    """
     answers: queue.Queue[HfFileMetadata | Exception] = queue.Queue()
 
     def work() -> None:

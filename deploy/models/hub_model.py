@@ -1,4 +1,4 @@
-"""The pin of a model on a hub. Nothing that talks to one: every run has a pin, and few fetch."""
+"""The pin of a model on a hub. No hub client is imported here: every run has a pin, and few runs fetch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,5 +42,5 @@ class HubModel:
 
     @property
     def part(self) -> Path:
-        """The unfinished download; its name is the promise that it can only become this model."""
+        """Where the unfinished download lies. Its name holds the sha256: it can only become this model."""
         return self.path.with_name(f"{self.sha256}.part")

@@ -3,14 +3,14 @@
 A file gives the numbers; which layers see all tokens is often known to llama.cpp's code alone. Its tables are here as
 they stand in src/models/*.cpp of the pinned source, and tests/build compares them with the source that is built. An
 architecture without an entry counts with all tokens in every layer, the most that it can take: so another llama.cpp,
-with models that these tables do not know, is never given too little. llama.cpp's own estimator (llama-fit-params) was
-the other way: right for any source, but a second program to build, ship and emulate on every controller, which leaves
-the repacked weights and the checkpoints out, and of each number in a refusal it gives but the sum.
+with models that these tables do not know, is never given too little. llama.cpp's own estimator (llama-fit-params)
+knows any source, but is a second program to build, ship and emulate on every controller. It leaves out the repacked
+weights and the checkpoints, and gives a sum where a refusal names each number.
 """
 
 from typing import NamedTuple
 
-from deploy.models.facts import Facts
+from deploy.models.gguf_facts import GgufFacts
 
 
 class Layer(NamedTuple):
@@ -24,8 +24,8 @@ class Layer(NamedTuple):
 class Pattern(NamedTuple):
     """Which layers have a window, as load_swa_pattern() is called."""
 
-    every: int  # one of so many layers sees all tokens; 0: none does, 1: all do
-    first: bool = False  # that one leads the others, instead of following them
+    every: int  # of so many layers in a row, one sees all tokens; 0: no layer does, 1: each does
+    first: bool = False  # the first of them sees all tokens, not the last
     window: int = 0  # tokens; 0: the file must say it
 
 
@@ -56,7 +56,7 @@ WINDOWS = {
     "spark2_5": Pattern(1),
     "step35": Pattern(1),
 }
-# One of so many layers has attention, the others a state: full_attention_interval, where the file does not say it.
+# Of so many layers in a row, one has attention and the others a state: full_attention_interval, for files without it.
 INTERVALS = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "qwen4exp": 4, "minimax-01": 8}
 # Every layer has both (falcon-h1); a layer without heads has a state only where it has no feed-forward part either.
 BOTH = frozenset({"falcon-h1"})
@@ -72,22 +72,24 @@ qwen3next kimi-linear bailingmoe3 qwen35 qwen35moe qwen4exp deepseek4 nanbeige m
 KEEPERS = {"gemma3n": 20}
 
 
-def layers_of(facts: Facts) -> tuple[Layer, ...]:
+def layers_of(facts: GgufFacts) -> tuple[Layer, ...]:
     """Every layer that is computed: layers that only predict further tokens (nextn) are not loaded."""
-    count = max(0, facts.layers - facts.number("nextn_predict_layers"))
+    count = max(0, facts.layer_count - facts.number("nextn_predict_layers"))
     keepers = KEEPERS.get(facts.architecture, count - facts.number("attention.shared_kv_layers"))
-    recurrent = _recurrent(facts, count)
-    heads = facts.per_layer("attention.head_count_kv", count, facts.heads)
-    state = _state(facts)
+    recurrent = _recurrent_layers(facts, count)
+    heads = facts.per_layer("attention.head_count_kv", count, facts.heads_by_layer)
+    state = _state_numbers(facts)
     found = []
-    for index, (window, has_state) in enumerate(zip(_windows(facts, count), recurrent, strict=True)):
+    for index, (window, has_state) in enumerate(zip(_layer_windows(facts, count), recurrent, strict=True)):
         attends = index < min(keepers, len(heads)) and (not has_state or facts.architecture in BOTH)
-        cached = heads[index] * _head(facts, window) + facts.number("attention.indexer.key_length") if attends else 0
+        cached = (
+            heads[index] * _head_numbers(facts, window) + facts.number("attention.indexer.key_length") if attends else 0
+        )
         found.append(Layer(cached, window, state if has_state else 0))
     return tuple(found)
 
 
-def _head(facts: Facts, window: int) -> int:
+def _head_numbers(facts: GgufFacts, window: int) -> int:
     """Numbers of a key and a value of one head; with multi-head latent attention values are not cached."""
     keys = facts.number("attention.key_length", facts.head_size)
     values = facts.number("attention.value_length", facts.head_size)
@@ -97,11 +99,11 @@ def _head(facts: Facts, window: int) -> int:
     return keys if facts.number("attention.key_length_mla") else keys + values
 
 
-def _windows(facts: Facts, count: int) -> tuple[int, ...]:
-    """The window of each layer in tokens; 0 where all are seen."""
+def _layer_windows(facts: GgufFacts, count: int) -> tuple[int, ...]:
+    """The window of each layer in tokens; 0 for a layer that sees all of them."""
     pattern = WINDOWS.get(facts.architecture, Pattern(1))
     window = facts.number("attention.sliding_window", pattern.window)
-    listed = facts.list("attention.sliding_window_pattern")
+    listed = facts.number_list("attention.sliding_window_pattern")
     if facts.architecture in WINDOWS and listed:
         return tuple(window if is_windowed else 0 for is_windowed in (listed + (0,) * count)[:count])
     every = facts.number("attention.sliding_window_pattern", pattern.every) if window else 1
@@ -109,7 +111,7 @@ def _windows(facts: Facts, count: int) -> tuple[int, ...]:
     return tuple(0 if every and index % every == sees_all else window for index in range(count))
 
 
-def _recurrent(facts: Facts, count: int) -> tuple[bool, ...]:
+def _recurrent_layers(facts: GgufFacts, count: int) -> tuple[bool, ...]:
     """Which layers keep a state."""
     if facts.architecture in BOTH:
         return (True,) * count
@@ -118,15 +120,15 @@ def _recurrent(facts: Facts, count: int) -> tuple[bool, ...]:
         usual = tuple(int((index + 1) % every != 0) for index in range(count))
         listed = facts.per_layer("attention.recurrent_layers", count, usual)
         return tuple(map(bool, (listed + (0,) * count)[:count]))
-    heads = facts.per_layer("attention.head_count_kv", count, facts.heads) + (0,) * count
+    heads = facts.per_layer("attention.head_count_kv", count, facts.heads_by_layer) + (0,) * count
     wide = facts.per_layer("feed_forward_length", count) + (0,) * count
     alone = facts.architecture in ALONE
     return tuple(heads[index] == 0 and not (alone and wide[index]) for index in range(count))
 
 
-def _state(facts: Facts) -> int:
+def _state_numbers(facts: GgufFacts) -> int:
     """Numbers of one layer's state: n_embd_r() and n_embd_s() of src/llama-hparams.cpp."""
-    width, heads = facts.number("embedding_length"), max(facts.heads, default=0)
+    width, heads = facts.number("embedding_length"), max(facts.heads_by_layer, default=0)
     kernel = max(1, facts.number("ssm.conv_kernel", 1)) - 1
     if head := facts.number("wkv.head_size"):
         return width * (facts.number("token_shift_count", 2) + head)

@@ -3,8 +3,8 @@
 Formulas from the pinned source, llama.cpp 0c1e57098, started as our launcher does (deploy/onboard/server/bounds.py).
 docs/benchmarks.md has them beside measured values.
 
-More than a repacked model lives on: when memory is short, the kernel drops the originals, which are never read again.
-Estimated with repack=False, a model's need is what it cannot do without either way.
+A repacked model lives on less than its peak: when memory is short, the kernel drops the originals, which are never read
+again. What a model cannot do without, repacked or not, is its estimate with repack=False.
 """
 
 from dataclasses import dataclass
@@ -45,8 +45,8 @@ BINARY = 9_300_000
 HEAP = 10_000_000
 TOKEN = 110
 MERGE = 120
-# For a moment, of each token of the vocabulary, while an answer keeps to a grammar, a schema or a tool: 28.7 MB for
-# 150016 tokens (llama_grammar_apply_impl in src/llama-grammar.cpp holds them all against it). One answer at a time.
+# For each token of the vocabulary, while the next token of an answer is held against a grammar, a schema or a tool:
+# 28.7 MB for 150016 tokens (llama_grammar_apply_impl in src/llama-grammar.cpp). One answer does so at a time.
 FORM = 192
 CLIENTS = 6_000_000  # threads that answer, requests in flight, and what the allocator keeps of them
 NODE = 430  # an operation of a graph: ggml_tensor_overhead(), and its places in the graph's lists
@@ -85,9 +85,9 @@ class Estimate:
         return self.weights + self.repacked + self.base + max(self.kept + self.buffers, self.dropped)
 
 
-def estimate(info: GgufInfo, serving: Serving) -> Estimate:
+def estimate_memory(info: GgufInfo, serving: Serving) -> Estimate:
     """What llama-server takes at its peak."""
-    context = padded(serving.context_size or info.context_length)
+    context = padded_tokens(serving.context_size or info.context_length)
     batch = min(context, serving.batch_size, UBATCH)
     repacked = repacked_tensors(info.tensors) if serving.repack else ()
     mapped = mapped_bytes(info, repacked)
@@ -95,21 +95,21 @@ def estimate(info: GgufInfo, serving: Serving) -> Estimate:
         weights=mapped,
         dropped=info.size - mapped,
         repacked=sum(tensor.size for tensor in repacked),
-        kv_cache=sum(F16 * layer.cached * cells(layer, context) for layer in info.layers),
+        kv_cache=sum(F16 * layer.cached * cache_cells(layer, context) for layer in info.layers),
         states=sum(F32 * layer.state * SLOTS for layer in info.layers),
-        checkpoints=sum(checkpoints(layer, context) for layer in info.layers),
-        buffers=buffers(info, context, batch),
-        base=base(info) + graphs(info, batch),
+        checkpoints=sum(checkpoint_bytes(layer, context) for layer in info.layers),
+        buffers=buffer_bytes(info, context, batch),
+        base=base_bytes(info) + graph_bytes(info, batch),
     )
 
 
-def repacks(cpu: Cpu) -> bool:
+def can_repack(cpu: Cpu) -> bool:
     """Whether the build for that CPU repacks: with dot products it does; i8mm comes with them."""
     return "sdot" in cpu.kernels
 
 
 def repacked_tensors(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Those that take their size a second time when the build repacks."""
+    """The tensors that take their size a second time in a build that repacks."""
     tied = all(tensor.name != "output.weight" for tensor in tensors)
     return tuple(tensor for tensor in tensors if _is_repacked(tensor, tied))
 
@@ -133,35 +133,35 @@ def mapped_bytes(info: GgufInfo, repacked: tuple[Tensor, ...]) -> int:
     return max(tensor.offset + tensor.size for tensor in kept) - min(tensor.offset for tensor in kept)
 
 
-def padded(tokens: int) -> int:
-    """Tokens as the cache has room for them."""
+def padded_tokens(tokens: int) -> int:
+    """The number of tokens, rounded up to the next multiple of CELLS."""
     return -(-tokens // CELLS) * CELLS
 
 
-def cells(layer: Layer, context: int) -> int:
+def cache_cells(layer: Layer, context: int) -> int:
     """Tokens that the cache of this layer has room for, zeroed at start, so resident: src/llama-kv-cache-iswa.cpp.
 
-    Behind a window are the tokens that it still shows to each slot, and those that are computed at once.
+    A layer with a window keeps so many tokens for each slot, and beside them those that are computed at once.
     """
-    return padded(min(context, layer.window * SLOTS + UBATCH)) if layer.window else context
+    return padded_tokens(min(context, layer.window * SLOTS + UBATCH)) if layer.window else context
 
 
-def checkpoints(layer: Layer, context: int) -> int:
-    """Bytes of the copies that all slots keep of this layer: their states, and of their windows what there is."""
+def checkpoint_bytes(layer: Layer, context: int) -> int:
+    """Bytes of the copies that all slots keep of this layer: of its states, and of its windows as far as filled."""
     return CHECKPOINTS * (F32 * layer.state * SLOTS + F16 * layer.cached * min(layer.window * SLOTS, context))
 
 
-def buffers(info: GgufInfo, context: int, batch: int) -> int:
-    """Intermediate results of one batch, the widest of which stand in the feed-forward part; measured, and exact there.
+def buffer_bytes(info: GgufInfo, context: int, batch: int) -> int:
+    """Bytes of the intermediate results of one batch; measured, and exact where the feed-forward part is the widest.
 
-    Three rows of its width (up, gate, their product), four of the embedding's, the attention masks, and the batch
-    quantized for a multiplication (ggml_graph_plan). Logits: computed, and kept for each slot.
+    Three rows of the widest part's width (up, gate, their product), four of the embedding's, the attention masks, and
+    the batch quantized for a multiplication (ggml_graph_plan). Logits: computed, and kept for each slot.
     """
     shape = info.hyperparameters
     heads = max(shape.head_count, default=0) * shape.key_length
     wide = max(shape.feed_forward_length, heads, recurrent_width(info))
-    rows = batch * F32 * (3 * (wide + per_layer_width(info)) + 4 * streams(info) * shape.embedding_length)
-    masks = {(layer.window > 0, cells(layer, context)) for layer in info.layers if layer.cached}
+    rows = batch * F32 * (3 * (wide + per_layer_width(info)) + 4 * stream_count(info) * shape.embedding_length)
+    masks = {(layer.window > 0, cache_cells(layer, context)) for layer in info.layers if layer.cached}
     mask = batch * F16 * sum(tokens for _, tokens in masks)
     quantized = batch * max(shape.feed_forward_length, shape.embedding_length, heads) * 34 // 32
     logits = SLOTS * shape.vocabulary * F32
@@ -169,7 +169,7 @@ def buffers(info: GgufInfo, context: int, batch: int) -> int:
 
 
 def recurrent_width(info: GgufInfo) -> int:
-    """The widest result in a layer with a state that is scanned, whose matrix has more to mix than heads."""
+    """Numbers per token of the widest result in a layer with a state: the rows of its widest matrix of MIXED."""
     stateful = {
         f"blk.{index}.{name}.weight" for index, layer in enumerate(info.layers) if layer.state for name in MIXED
     }
@@ -181,18 +181,18 @@ def per_layer_width(info: GgufInfo) -> int:
     return sum(sum(tensor.shape[1:2]) for tensor in info.tensors if tensor.name == "per_layer_model_proj.weight")
 
 
-def streams(info: GgufInfo) -> int:
-    """How often a token's embedding is computed beside itself: gemma3n (altup)."""
+def stream_count(info: GgufInfo) -> int:
+    """How many versions of a token's embedding are computed at once: more than 1 in gemma3n (altup)."""
     return 1 + sum(sum(tensor.shape[2:3]) for tensor in info.tensors if tensor.name == "altup_proj.weight")
 
 
-def graphs(info: GgufInfo, batch: int) -> int:
-    """The two graphs that llama-server holds, where they are so big that HEAP does not cover them."""
+def graph_bytes(info: GgufInfo, batch: int) -> int:
+    """Bytes of the two graphs that llama-server holds, where they are too big to be covered by HEAP."""
     return 2 * NODE * max(40 * batch, 32 * info.n_tensors) if info.architecture in BIG_GRAPHS else 0
 
 
-def base(info: GgufInfo) -> int:
-    """What a server takes beside its model's numbers: its own pages, heap and vocabulary, and its clients."""
+def base_bytes(info: GgufInfo) -> int:
+    """Bytes that a server takes beside weights, cache and buffers: binary, heap, vocabulary, clients."""
     return (
         BINARY + HEAP + CLIENTS + (TOKEN + FORM) * info.hyperparameters.vocabulary + MERGE * info.hyperparameters.merges
     )

@@ -15,7 +15,7 @@ from deploy.controller.files import sha256_of, sync
 def has_receipt(path: Path, sha256: str, size: int) -> bool:
     """Whether path was verified before and not touched since; reads none of its bytes and needs no lock."""
     try:
-        return path.stat().st_size == size and _read_receipt(path) == _identity(path, sha256)
+        return path.stat().st_size == size and _read_receipt(path) == _file_stamp(path, sha256)
     except FileNotFoundError:
         return False
 
@@ -33,7 +33,7 @@ def is_verified(path: Path, sha256: str, size: int) -> bool:
     return True
 
 
-def accept(part: Path, path: Path, sha256: str) -> None:
+def accept_part(part: Path, path: Path, sha256: str) -> None:
     """Makes the verified part the file at path: fsync, rename in the same folder, fsync the folder, receipt.
 
     The receipt comes last since a rename changes the ctime; a cut in between costs one more hashing, nothing else.
@@ -44,11 +44,11 @@ def accept(part: Path, path: Path, sha256: str) -> None:
     _write_receipt(path, sha256)
 
 
-def _receipt(path: Path) -> Path:
+def _receipt_path(path: Path) -> Path:
     return path.with_name(path.name + ".receipt.json")
 
 
-def _identity(path: Path, sha256: str) -> dict[str, object]:
+def _file_stamp(path: Path, sha256: str) -> dict[str, object]:
     stat = path.stat()
     return {
         "sha256": sha256,
@@ -61,13 +61,13 @@ def _identity(path: Path, sha256: str) -> dict[str, object]:
 
 def _read_receipt(path: Path) -> object:
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(_receipt(path).read_text())
+        return json.loads(_receipt_path(path).read_text())
     return None
 
 
 def _write_receipt(path: Path, sha256: str) -> None:
-    """A cache that became read-only still serves: then every run hashes, which is slow but right."""
+    """Writes the receipt if it can: in a cache that became read-only every run hashes, which is slow but right."""
     with contextlib.suppress(OSError):
-        part = _receipt(path).with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(_identity(path, sha256)))
-        part.replace(_receipt(path))
+        part = _receipt_path(path).with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(_file_stamp(path, sha256)))
+        part.replace(_receipt_path(path))

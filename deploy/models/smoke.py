@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from deploy.controller.files import sha256_of, sync
 from deploy.errors import BoardllamaError
-from deploy.models.file_turn import turn
-from deploy.models.receipt import accept, has_receipt, is_verified
-from deploy.models.say import Say, to_stderr
+from deploy.models.file_turn import take_turn
+from deploy.models.progress_lines import Say, to_stderr
+from deploy.models.receipt import accept_part, has_receipt, is_verified
 from deploy.paths import cache_dir
 
 FILE = "boardllama-smoke.gguf"
@@ -65,34 +65,34 @@ def smoke_model(progress: Say = to_stderr) -> Path:
     try:
         if not has_receipt(path, SHA256, SIZE):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with turn(path.with_name("lock"), part, progress):
-                _make(part, path)
+            with take_turn(path.with_name("lock"), part, progress):
+                _make_file(part, path)
     except OSError as exc:
         raise BoardllamaError(f"{path} cannot be made ({exc.strerror}): mend it, or set BOARDLLAMA_CACHE") from exc
     return path
 
 
-def _make(part: Path, path: Path) -> None:
+def _make_file(part: Path, path: Path) -> None:
     if is_verified(path, SHA256, SIZE):
         return
-    _write(part)
+    _write_gguf(part)
     if (got := sha256_of(part)) != SHA256:
         part.unlink()
         raise BoardllamaError(f"{FILE} came out as sha256 {got}, pinned {SHA256}: use the gguf of pyproject.toml")
-    accept(part, path, SHA256)
+    accept_part(part, path, SHA256)
 
 
 def write_smoke_model(path: Path) -> None:
     """Writes the model (GGUF, F16, SIZE bytes, sha256 SHA256) to path: temp beside it, fsync, rename."""
     part = path.with_name(path.name + ".part")
-    _write(part)
+    _write_gguf(part)
     sync(part)
     part.replace(path)
     sync(path.parent)
 
 
-def _write(path: Path) -> None:
-    vocabulary = pieces()
+def _write_gguf(path: Path) -> None:
+    vocabulary = vocabulary_pieces()
     writer = gguf.GGUFWriter(path, "llama")
     _add_shape(writer, len(vocabulary))
     add_tokenizer(writer, vocabulary)
@@ -119,7 +119,7 @@ def _add_shape(writer: gguf.GGUFWriter, n_vocabulary: int) -> None:
     writer.add_vocab_size(n_vocabulary)
 
 
-def pieces() -> dict[str, gguf.TokenType]:
+def vocabulary_pieces() -> dict[str, gguf.TokenType]:
     """Piece to kind, in the order of the token ids: control, the 256 bytes, whole words, characters, word beginnings.
 
     The 256 bytes make any UTF-8 prompt possible. Beginnings ("▁b", "▁bo", ...) are the steps on which SentencePiece
@@ -151,21 +151,21 @@ def add_tokenizer(writer: gguf.GGUFWriter, vocabulary: dict[str, gguf.TokenType]
 def _add_weights(writer: gguf.GGUFWriter, vocabulary: dict[str, gguf.TokenType]) -> None:
     """Tensor shapes in rows x columns. The exponents keep activations near 1 and the best words clearly ahead."""
     n = len(vocabulary)
-    writer.add_tensor("token_embd.weight", _random("token_embd", n, _WIDTH, 7))
+    writer.add_tensor("token_embd.weight", _random_weights("token_embd", n, _WIDTH, 7))
     writer.add_tensor("output_norm.weight", np.ones(_WIDTH, np.float32))
-    writer.add_tensor("output.weight", _words_only(_random("output", n, _WIDTH, 7), list(vocabulary)))
+    writer.add_tensor("output.weight", _words_only(_random_weights("output", n, _WIDTH, 7), list(vocabulary)))
     for layer in range(_LAYERS):
         name = f"blk.{layer}"
         for norm in ("attn_norm", "ffn_norm"):
             writer.add_tensor(f"{name}.{norm}.weight", np.ones(_WIDTH, np.float32))
         for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            writer.add_tensor(f"{name}.{part}.weight", _random(f"{name}.{part}", _WIDTH, _WIDTH, 9))
+            writer.add_tensor(f"{name}.{part}.weight", _random_weights(f"{name}.{part}", _WIDTH, _WIDTH, 9))
         for part in ("ffn_gate", "ffn_up"):
-            writer.add_tensor(f"{name}.{part}.weight", _random(f"{name}.{part}", _FEED_FORWARD, _WIDTH, 10))
-        writer.add_tensor(f"{name}.ffn_down.weight", _random(f"{name}.ffn_down", _WIDTH, _FEED_FORWARD, 10))
+            writer.add_tensor(f"{name}.{part}.weight", _random_weights(f"{name}.{part}", _FEED_FORWARD, _WIDTH, 10))
+        writer.add_tensor(f"{name}.ffn_down.weight", _random_weights(f"{name}.ffn_down", _WIDTH, _FEED_FORWARD, 10))
 
 
-def _random(name: str, rows: int, columns: int, exponent: int) -> npt.NDArray[np.float16]:
+def _random_weights(name: str, rows: int, columns: int, exponent: int) -> npt.NDArray[np.float16]:
     """Odd integers between -255 and 255 over 2**exponent, the same for the same name."""
     stream = hashlib.shake_256(f"{NAME}/{name}".encode()).digest(rows * columns)
     odd = np.frombuffer(stream, np.uint8).astype(np.int32) * 2 - 255

@@ -16,9 +16,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_header import MAGIC, check_start
-from deploy.models.patience import FAULTS, TRIES, Patience, pause
-from deploy.models.refused import asked, bad_certificate, one_line
-from deploy.models.say import Say
+from deploy.models.hub_patience import FAULTS, TRIES, HubPatience, pause_before_try
+from deploy.models.hub_refusals import asked_url, bad_certificate, one_line
+from deploy.models.progress_lines import Say
 
 TIMEOUT = httpx2.Timeout(connect=5, read=15, write=15, pool=15)  # seconds; read = longest silence between two packets
 REPORT_EVERY = 3.0  # seconds between two progress lines
@@ -35,44 +35,44 @@ class Download:
     name: str  # for progress and errors
 
     @property
-    def have(self) -> int:
+    def part_size(self) -> int:
         """Bytes on disk so far."""
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def run(self, say: Say, patience: Patience) -> None:
+    def fill_part(self, say: Say, patience: HubPatience) -> None:
         """Brings part to its full size. The content is the caller's to verify.
 
         Raises BoardllamaError (no GGUF, too long, too short, connection lost TRIES times), HfHubHTTPError (the hub
         refuses) or OSError (the disk is full); part is kept for the next run in all cases but the first two.
         """
-        meter = Meter(self.name, self.size, self.have, say)
+        meter = Meter(self.name, self.size, self.part_size, say)
         tries = 0
-        while (have := self.have) < self.size:
+        while (have := self.part_size) < self.size:
             try:
-                self._stream(meter)
+                self._stream_rest(meter)
             except (httpx2.TransportError, HfHubHTTPError) as exc:
-                if self.have > have:
+                if self.part_size > have:
                     tries = 0
                     patience.renew()
                 if isinstance(exc, HfHubHTTPError) and patience.wait_as_asked(exc.response):
                     continue
                 _reraise_unless_transient(exc)
                 tries += 1
-                self._pause(tries, exc, say)
+                self._pause_or_give_up(tries, exc, say)
 
-    def _pause(self, tries: int, exc: Exception, say: Say) -> None:
-        url = asked(exc)
+    def _pause_or_give_up(self, tries: int, exc: Exception, say: Say) -> None:
+        url = asked_url(exc)
         whom = f" with {url.host}" if url else ""
         # The library's words for an answer hold the whole address, and with it what a storage signed.
         why = f"it answers {exc.response.status_code}" if isinstance(exc, HfHubHTTPError) else one_line(exc)
-        state = f"{self.name}: connection{whom} lost at {self.have} of {self.size} bytes ({why})"
+        state = f"{self.name}: connection{whom} lost at {self.part_size} of {self.size} bytes ({why})"
         if tries >= TRIES:
             raise BoardllamaError(f"{state}, {tries} tries brought nothing: run again to go on from there") from exc
         say(f"{state}, trying again")
-        pause(tries)
+        pause_before_try(tries)
 
-    def _stream(self, meter: "Meter") -> None:
-        have = self.have
+    def _stream_rest(self, meter: "Meter") -> None:
+        have = self.part_size
         headers = {**self.headers, "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with get_session().stream("GET", self.url, headers=headers, timeout=TIMEOUT) as response:
             if response.status_code == 416:
@@ -80,25 +80,28 @@ class Download:
             hf_raise_for_status(response)
             if have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
                 self.part.write_bytes(b"")  # the server ignored Range and sends all of it
-            self._write(response.iter_bytes(), meter)
+            self._append_chunks(response.iter_bytes(), meter)
 
-    def _write(self, chunks: Iterator[bytes], meter: "Meter") -> None:
-        have = self.have
+    def _append_chunks(self, chunks: Iterator[bytes], meter: "Meter") -> None:
+        have = self.part_size
         with self.part.open("ab") as file:
-            for chunk in chunks if have else self._begun(chunks):
+            for chunk in chunks if have else self._checked_chunks(chunks):
                 have += len(chunk)
                 if have > self.size:
                     break
                 file.write(chunk)
-                meter.show(have)
+                meter.show_progress(have)
         if have > self.size:
             self.part.unlink()
             raise BoardllamaError(f"{self.name}: the hub sends more than the pinned {self.size} bytes: check the pin")
         if have < self.size:
             raise httpx2.RemoteProtocolError(f"the answer ended at byte {have}")
 
-    def _begun(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Them, the first ones as one: packets may be as small as a byte, and all of MAGIC tells a file's kind."""
+    def _checked_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks, the first joined until they hold MAGIC: a packet may be as small as a byte.
+
+        Raises BoardllamaError for what does not begin as GGUF.
+        """
         first = b""
         for chunk in chunks:
             first += chunk
@@ -109,7 +112,7 @@ class Download:
 
 
 def _reraise_unless_transient(exc: httpx2.TransportError | HfHubHTTPError) -> None:
-    """What another try in a moment would not change."""
+    """Raises the error again if another try in a moment would end in it too."""
     if isinstance(exc, HfHubHTTPError) and exc.response.status_code not in FAULTS:
         raise exc
     if isinstance(exc, httpx2.UnsupportedProtocol | httpx2.ProxyError) or bad_certificate(exc):
@@ -127,22 +130,22 @@ class Meter:
     began: float = field(default_factory=time.monotonic)
     shown: float = field(default_factory=time.monotonic)
 
-    def show(self, have: int) -> None:
+    def show_progress(self, have: int) -> None:
         """Says a line when the last one is REPORT_EVERY seconds ago."""
         now = time.monotonic()
         if now - self.shown >= REPORT_EVERY:
             self.shown = now
-            self.say(self.line(have, now - self.began))
+            self.say(self.progress_line(have, now - self.began))
 
-    def line(self, have: int, seconds: float) -> str:
+    def progress_line(self, have: int, seconds: float) -> str:
         """The line for have bytes after so many seconds (over 0)."""
         speed = max(have - self.start, 1) / seconds
         left = (self.size - have) / speed
         ago = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
         amounts = f"{have / 1e6:.0f} of {self.size / 1e6:.0f} MB, {100 * have // self.size} %"
-        return f"{short(self.name)}: {amounts}, {speed / 1e6:.1f} MB/s, {ago}"
+        return f"{short_name(self.name)}: {amounts}, {speed / 1e6:.1f} MB/s, {ago}"
 
 
-def short(name: str) -> str:
+def short_name(name: str) -> str:
     """A file name cut in its middle to at most 40 characters, so that progress fits one terminal line."""
     return name if len(name) <= 40 else f"{name[:22]}…{name[-17:]}"

@@ -18,12 +18,12 @@ from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile, big_files
 from deploy.hosts.target import board_of
 from deploy.models import architectures, fit, smoke
-from deploy.models.fit import Memory
+from deploy.models.fit import BoardMemory
 from deploy.models.gguf_header import read_header
-from deploy.models.gguf_info import facts_of, read
-from deploy.models.memory import Serving, repacks
+from deploy.models.gguf_info import gguf_info_of, read_gguf_info
+from deploy.models.memory import Serving, can_repack
+from deploy.models.progress_lines import to_stderr
 from deploy.models.receipt import has_receipt
-from deploy.models.say import to_stderr
 from deploy.onboard.service import SERVICES, Service
 from deploy.paths import cache_dir, user_path
 from deploy.settings import ModelKind, Settings
@@ -50,7 +50,7 @@ def local_file(settings: Settings, remote: Remote | None = None) -> Path:
     assert settings.hub_model
     from deploy.models import hub  # its HTTP client takes a quarter of a second, and few runs fetch
 
-    return hub.fetch(settings.hub_model, progress=remote.say if remote else to_stderr)
+    return hub.fetch_hub_model(settings.hub_model, progress=remote.say if remote else to_stderr)
 
 
 def own_file(text: str) -> Path:
@@ -111,10 +111,10 @@ def fit_settings(settings: Settings, cpu: Cpu, board: BoardInfo) -> tuple[Settin
     file = model_file(settings)
     if file is None or not board.memory or not file.exists():
         return settings, ""
-    repack = settings.repack and repacks(cpu)
+    repack = settings.repack and can_repack(cpu)
     serving = Serving(context_size=settings.context_size, repack=repack, batch_size=settings.batch_size)
-    memory = Memory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
-    verdict = fit.check(read(file), settings.model_name or file.name, serving, memory)
+    memory = BoardMemory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
+    verdict = fit.judge_fit(read_gguf_info(file), settings.model_name or file.name, serving, memory)
     return settings.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
 
 
@@ -123,8 +123,8 @@ def check_model_file(settings: Settings, path: Path) -> None:
     context_size beyond what the model was trained for.
     """
     header = read_header(path)
-    architectures.check(header, path.name, pin=settings.source.pin)
-    info = facts_of(header, path)
+    architectures.check_architecture(header, path.name, pin=settings.source.pin)
+    info = gguf_info_of(header, path)
     if settings.context_size > info.context_length:
         raise BoardllamaError(
             f"context_size is {settings.context_size}: {path.name} was trained for {info.context_length} tokens at "

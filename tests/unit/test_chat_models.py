@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_info import read
+from deploy.models.gguf_info import read_gguf_info
 from deploy.onboard.gguf.architectures import ARCHITECTURES, PIN
 from deploy.onboard.gguf.chat_models import NO_CHAT, judge, parts_by_name
 from deploy.onboard.server.config import ConfigError
@@ -131,7 +131,7 @@ def test_weights_that_lie_elsewhere_are_refused(tmp_path: Path, first: int) -> N
     path = tmp_path / "x.gguf"
     content = gguf(chat(), [Matrix("t", at=first), Matrix("u", at=64)]) + bytes(64)
     assert "is not usable: tensor '" in (words := on_both(path, content)) and "another program's file" in words
-    assert read(path).n_tensors == 2
+    assert read_gguf_info(path).n_tensors == 2
 
 
 def test_a_small_tensor_ends_where_the_alignment_does(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_info import Hyperparameters, read
-from deploy.models.smoke import CONTEXT, NAME, SIZE, pieces, write_smoke_model
+from deploy.models.gguf_info import Hyperparameters, read_gguf_info
+from deploy.models.smoke import CONTEXT, NAME, SIZE, vocabulary_pieces, write_smoke_model
 from deploy.onboard.gguf.kinds import BLOCKS
 from tests.gguf_bytes import Matrix, chat
 from tests.gguf_bytes import gguf as gguf_file
@@ -28,7 +28,7 @@ def smoke(tmp_path: Path) -> Path:
 def failure(path: Path) -> str:
     """The one line with which reading fails."""
     with pytest.raises(BoardllamaError) as caught:
-        read(path)
+        read_gguf_info(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -55,24 +55,24 @@ def write(path: Path, words: int = 0, context: int = 2048, big: bool = False, pa
 
 
 def test_the_smoke_model_says_what_it_is(smoke: Path) -> None:
-    info = read(smoke)
+    info = read_gguf_info(smoke)
     assert (info.architecture, info.name, info.context_length, info.file_type) == ("llama", NAME, CONTEXT, "F16")
     assert (info.n_tensors, info.size) == (21, SIZE)
 
 
 def test_the_smoke_model_says_what_its_memory_depends_on(smoke: Path) -> None:
-    assert read(smoke).hyperparameters == Hyperparameters(
+    assert read_gguf_info(smoke).hyperparameters == Hyperparameters(
         embedding_length=64,
         feed_forward_length=128,
         head_count=(2, 2),
         key_length=32,
-        vocabulary=len(pieces()),
+        vocabulary=len(vocabulary_pieces()),
         merges=0,
     )
 
 
 def test_every_tensor_is_known_by_type_shape_and_place(smoke: Path) -> None:
-    tensors = {tensor.name: tensor for tensor in read(smoke).tensors}
+    tensors = {tensor.name: tensor for tensor in read_gguf_info(smoke).tensors}
     down = tensors["blk.1.ffn_down.weight"]
     assert (down.shape, down.kind, down.weights, down.size) == ((128, 64), Kind.F16, 8192, 16384)
     ends = sorted((tensor.offset, tensor.offset + tensor.size) for tensor in tensors.values())
@@ -86,7 +86,7 @@ def test_a_vocabulary_is_stepped_over_in_no_time(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.truncate(700_000_000)
     began = time.process_time()
-    info = read(path)
+    info = read_gguf_info(path)
     assert time.process_time() - began < 0.3
     assert (info.context_length, info.file_type, info.size) == (2048, "Q4_K_M", 700_000_000)
 
@@ -126,7 +126,7 @@ def test_any_damaged_header_is_an_answer_and_not_a_crash(smoke: Path) -> None:
     for at in range(4, 700):
         smoke.write_bytes(whole[:at] + b"\xff" * 8 + whole[at + 8 :])
         try:
-            read(smoke)
+            read_gguf_info(smoke)
         except BoardllamaError as exc:
             assert "\n" not in str(exc)
 
@@ -208,13 +208,13 @@ def test_zeros_behind_a_huge_count_are_not_walked_over(tmp_path: Path, counts: t
 def test_what_llama_cpp_reads_is_accepted(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(content + bytes(64))
-    assert read(path).architecture == "llama"
+    assert read_gguf_info(path).architecture == "llama"
 
 
 def test_bytes_that_are_no_text_are_told_as_such(tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(gguf_file({**chat(), "general.name": b"Jos\xe9"}))
-    assert read(path).name == "Jos\\xe9"
+    assert read_gguf_info(path).name == "Jos\\xe9"
 
 
 def test_the_kinds_of_tensors_are_those_of_the_gguf_package() -> None:
@@ -237,11 +237,11 @@ def test_heads_may_differ_by_layer_and_have_a_length_of_their_own(tmp_path: Path
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    info = read(tmp_path / "x.gguf")
+    info = read_gguf_info(tmp_path / "x.gguf")
     assert info.hyperparameters == Hyperparameters(512, 2048, (0, 8, 8), 96, 0, 2)
     assert [layer.cached for layer in info.layers] == [0, 4 * (96 + 64), 2 * (96 + 64)]
 
 
 def test_a_model_without_attention_has_no_heads(tmp_path: Path) -> None:
-    shape = read(write(tmp_path / "x.gguf")).hyperparameters
+    shape = read_gguf_info(write(tmp_path / "x.gguf")).hyperparameters
     assert (shape.head_count, shape.key_length) == ((), 0)

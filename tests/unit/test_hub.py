@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants
 
 from deploy.models import receipt, transfer
-from deploy.models.hub import fetch
+from deploy.models.hub import fetch_hub_model
 from deploy.models.hub_model import HubModel
 from deploy.models.transfer import Meter
 from deploy.paths import REPO
@@ -33,7 +33,7 @@ def model(hub: HubServer) -> HubModel:
 
 
 def test_brings_the_file_with_one_transfer(hub: HubServer, model: HubModel) -> None:
-    path = fetch(model, silent)
+    path = fetch_hub_model(model, silent)
     assert path.read_bytes() == CONTENT
     assert path.parts[-3:] == ("models", model.sha256[:16], "tiny.gguf")
     assert (hub.count("HEAD"), hub.count("GET"), hub.sent()) == (1, 1, len(CONTENT))
@@ -42,43 +42,43 @@ def test_brings_the_file_with_one_transfer(hub: HubServer, model: HubModel) -> N
 def test_a_second_run_needs_no_network_and_reads_no_byte(
     hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = fetch(model, silent)
+    path = fetch_hub_model(model, silent)
     hub.requests.clear()
     monkeypatch.setattr(receipt, "sha256_of", lambda path: pytest.fail("hashed again"))
-    assert fetch(model, silent) == path
+    assert fetch_hub_model(model, silent) == path
     assert hub.requests == []
 
 
 def test_a_touched_file_is_hashed_again_once_and_kept(
     hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.utime(fetch(model, silent))
+    os.utime(fetch_hub_model(model, silent))
     hub.requests.clear()
-    fetch(model, silent)
+    fetch_hub_model(model, silent)
     assert hub.requests == []
     monkeypatch.setattr(receipt, "sha256_of", lambda path: pytest.fail("hashed twice"))
-    fetch(model, silent)
+    fetch_hub_model(model, silent)
 
 
 def test_a_changed_file_is_fetched_again_even_with_its_old_time(hub: HubServer, model: HubModel) -> None:
-    path = fetch(model, silent)
+    path = fetch_hub_model(model, silent)
     before = path.stat()
     path.write_bytes(CONTENT[:-1] + b"?")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert hub.count("GET") == 2
 
 
 def test_a_broken_connection_goes_on_where_it_broke(hub: HubServer, model: HubModel) -> None:
     hub.fault, hub.after = Fault.CLOSE_ONCE, 100_000
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert [request.start for request in hub.requests] == [0, 0, 100_000]
     assert hub.sent() == len(CONTENT)
 
 
 def test_a_line_that_breaks_often_still_gets_there(hub: HubServer, model: HubModel) -> None:
     hub.fault, hub.after = Fault.CLOSE, 30_000
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert hub.sent() == len(CONTENT)
 
 
@@ -86,7 +86,7 @@ def test_a_hub_that_sends_byte_by_byte_is_waited_for(hub: HubServer, monkeypatch
     monkeypatch.setitem(hub_server.PACE, Fault.TRICKLE, (1, 0.2))
     hub.fault = Fault.TRICKLE
     small = hub.publish("owner/name", "small.gguf", CONTENT[:8])
-    assert fetch(small, silent).read_bytes() == CONTENT[:8]
+    assert fetch_hub_model(small, silent).read_bytes() == CONTENT[:8]
 
 
 def test_a_killed_download_goes_on_in_the_next_process(hub: HubServer, model: HubModel) -> None:
@@ -97,7 +97,7 @@ def test_a_killed_download_goes_on_in_the_next_process(hub: HubServer, model: Hu
     child.wait()
     hub.fault = Fault.NONE
     kept = model.part.stat().st_size
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert 0 < kept < len(CONTENT)
     assert hub.requests[-1].start == kept
 
@@ -105,7 +105,7 @@ def test_a_killed_download_goes_on_in_the_next_process(hub: HubServer, model: Hu
 def test_a_damaged_part_is_dropped_and_all_fetched_in_the_same_run(hub: HubServer, model: HubModel) -> None:
     model.part.parent.mkdir(parents=True)
     model.part.write_bytes(bytes(50_000))
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert [request.start for request in hub.requests if request.method == "GET"] == [50_000, 0]
 
 
@@ -116,7 +116,7 @@ def test_a_server_without_range_and_an_overlong_part_restart_from_zero(
     hub.fault = Fault.IGNORE_RANGE
     model.part.parent.mkdir(parents=True)
     model.part.write_bytes(bytes(size))
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert hub.count("GET") == 1
 
 
@@ -127,7 +127,7 @@ def test_bytes_come_from_another_origin_which_never_sees_the_token(
     hub.redirect, hub.token = True, "hf_secret"
     hub.fault, hub.after = Fault.CLOSE_ONCE, 100_000
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     storage = [request for request in hub.requests if request.path.startswith("/storage")]
     assert [(request.start, request.authorization) for request in storage] == [(0, ""), (100_000, "")]
     assert hub.sent() == len(CONTENT)
@@ -139,7 +139,7 @@ def test_offline_serves_what_is_there_and_asks_nobody(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "not cached and HF_HUB_OFFLINE is set" in failure(model)
     model.part.write_bytes(CONTENT)  # a run that was cut before its last step
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert hub.requests == []
 
 
@@ -150,12 +150,12 @@ def test_what_the_hf_tool_has_cached_is_taken_from_there(
     cached = Path(constants.HF_HUB_CACHE) / "models--owner--name" / "snapshots" / REVISION / model.file
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT)
-    assert fetch(model, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(model, silent).read_bytes() == CONTENT
     assert hub.requests == []
 
 
 def test_threads_that_want_the_same_model_share_one_transfer(hub: HubServer, model: HubModel) -> None:
-    threads = [threading.Thread(target=fetch, args=(model, silent)) for _ in range(6)]
+    threads = [threading.Thread(target=fetch_hub_model, args=(model, silent)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -176,7 +176,7 @@ def tick():
     while True:
         ticks.append(1); gevent.sleep(0.05)
 gevent.spawn(tick)
-jobs = [gevent.spawn(fetch, model) for _ in range(3)]
+jobs = [gevent.spawn(fetch_hub_model, model) for _ in range(3)]
 gevent.joinall(jobs, raise_error=True, timeout=30)
 assert len({{job.value for job in jobs}}) == 1
 print(len(ticks))
@@ -192,21 +192,20 @@ print(len(ticks))
 
 def test_progress_says_how_far_how_fast_and_how_long() -> None:
     meter = Meter("tiny.gguf", 669_000_000, 100_000_000, silent)
-    assert meter.line(312_000_000, 26.0) == "tiny.gguf: 312 of 669 MB, 46 %, 8.2 MB/s, 44 s left"
-    assert meter.line(101_000_000, 1.0).endswith("1.0 MB/s, 9 min left")
+    assert meter.progress_line(312_000_000, 26.0) == "tiny.gguf: 312 of 669 MB, 46 %, 8.2 MB/s, 44 s left"
+    assert meter.progress_line(101_000_000, 1.0).endswith("1.0 MB/s, 9 min left")
 
 
 def test_progress_comes_while_bytes_come(hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "REPORT_EVERY", 0.0)
     lines: list[str] = []
-    fetch(model, lines.append)
+    fetch_hub_model(model, lines.append)
     assert any("of 0 MB, 100 %" in line for line in lines)
 
 
 def _fetch_script(model: HubModel, call: bool = True) -> str:
-    return f"from deploy.models.hub import fetch\nfrom deploy.models.hub_model import HubModel\nmodel = {model!r}\n" + (
-        "fetch(model)" if call else ""
-    )
+    imports = "from deploy.models.hub import fetch_hub_model\nfrom deploy.models.hub_model import HubModel\n"
+    return f"{imports}model = {model!r}\n" + ("fetch_hub_model(model)" if call else "")
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session
 
-from deploy.models.client import AUTHORITIES
-from deploy.models.hub import fetch
+from deploy.models.hub import fetch_hub_model
+from deploy.models.hub_client import AUTHORITIES
 from tests.answers import answering
 from tests.certificates import Authority
 from tests.hub_case import CONTENT, failure, hub_environment, silent
@@ -44,7 +44,7 @@ def test_every_variable_that_names_an_authority_counts(
         other.context()
         monkeypatch.setenv("SSL_CERT_FILE", str(other.pem))
         monkeypatch.setenv(variable, str(tmp_path / "authority.pem"))
-        assert fetch(MODEL, silent).read_bytes() == CONTENT
+        assert fetch_hub_model(MODEL, silent).read_bytes() == CONTENT
 
 
 def test_a_certificate_that_nobody_trusts_says_which_variable_to_set(

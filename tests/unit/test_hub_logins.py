@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.models.hub import fetch
+from deploy.models.hub import fetch_hub_model
 from tests.answers import Answer, Answering
 from tests.hub_case import Script, failure, scripted_hub
 from tests.hub_server import REVISION
@@ -89,7 +89,7 @@ def test_a_hubs_login_is_used_and_never_shown(
     monkeypatch.setenv("HF_ENDPOINT", server.url.replace("//", "//user:secret@"))
     said: list[str] = []
     try:
-        fetch(MODEL, said.append)
+        fetch_hub_model(MODEL, said.append)
     except BoardllamaError as error:
         said.append(str(error))
     assert said and "secret" not in " ".join(said)
@@ -101,7 +101,7 @@ def test_what_a_storage_signed_is_never_shown(hub: Callable[[Script], Answering]
     hub(lambda request: Answer(503) if "secret" in request.path else Answer(302, sends))
     said: list[str] = []
     with pytest.raises(BoardllamaError) as caught:
-        fetch(MODEL, said.append)
+        fetch_hub_model(MODEL, said.append)
     assert "secret" not in " ".join([*said, str(caught.value)])
     assert "(it answers 503)" in said[-1] or "answers 503" in str(caught.value)
 

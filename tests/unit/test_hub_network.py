@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.models import patience
-from deploy.models.hub import fetch
+from deploy.models import hub_patience
+from deploy.models.hub import fetch_hub_model
 from deploy.models.hub_model import HubModel
 from tests.answers import Answer, Answering, Request, answering
 from tests.hub_case import CONTENT, Script, failure, naps, scripted_hub, silent
@@ -49,10 +49,10 @@ def later(seconds: int) -> str:
         ({"Retry-After": later(90), "Date": later(0)}, 90),
         ({"Retry-After": later(7290), "Date": later(7200)}, 90),
         ({"RateLimit": '"resolvers";r=0;t=45'}, 45),
-        ({}, patience.UNSAID),
-        ({"Retry-After": "soon"}, patience.UNSAID),
-        ({"Retry-After": "-5"}, patience.UNSAID),
-        ({"Retry-After": "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"}, patience.UNSAID),
+        ({}, hub_patience.UNSAID),
+        ({"Retry-After": "soon"}, hub_patience.UNSAID),
+        ({"Retry-After": "-5"}, hub_patience.UNSAID),
+        ({"Retry-After": "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"}, hub_patience.UNSAID),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1),
     ],
 )
@@ -61,10 +61,10 @@ def test_a_busy_hub_is_waited_for_as_it_asks(
 ) -> None:
     hub(Then(method, Answer(429, headers)))
     said: list[str] = []
-    assert fetch(MODEL, said.append).read_bytes() == CONTENT
+    assert fetch_hub_model(MODEL, said.append).read_bytes() == CONTENT
     assert sum(naps) == pytest.approx(slept, abs=2)
     waits = [line for line in said if "was asked too often (429), going on in" in line]
-    assert len(waits) == len(naps) and max(naps) <= patience.TELL_EVERY
+    assert len(waits) == len(naps) and max(naps) <= hub_patience.TELL_EVERY
 
 
 def test_a_busy_hub_is_left_when_it_asks_for_more_than_we_have(hub: Callable[[Script], Answering]) -> None:
@@ -79,7 +79,7 @@ def test_a_hub_that_is_always_busy_is_left_in_the_end(
 ) -> None:
     hub(lambda _request: Answer(429, headers))
     assert "of rest: run again then" in failure(MODEL)
-    assert sum(naps) <= patience.LIMIT
+    assert sum(naps) <= hub_patience.LIMIT
 
 
 def test_what_was_there_before_a_busy_hub_is_not_fetched_again(hub: Callable[[Script], Answering]) -> None:
@@ -87,13 +87,13 @@ def test_what_was_there_before_a_busy_hub_is_not_fetched_again(hub: Callable[[Sc
     MODEL.part.write_bytes(CONTENT[:1000])
     rest = Answer(206, {"Content-Range": f"bytes 1000-{len(CONTENT) - 1}/{len(CONTENT)}"}, CONTENT[1000:])
     server = hub(Then("GET", Answer(429, {"Retry-After": "5"}), rest))
-    assert fetch(MODEL, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(MODEL, silent).read_bytes() == CONTENT
     assert [request.method for request in server.asked] == ["HEAD", "GET", "GET"]
 
 
 def test_a_hub_that_is_out_of_order_for_a_moment_is_asked_again(hub: Callable[[Script], Answering]) -> None:
     hub(Then("HEAD", Answer(502), Answer(503), Answer(504)))
-    assert fetch(MODEL, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(MODEL, silent).read_bytes() == CONTENT
     assert naps == [1, 2, 4]
 
 
@@ -121,7 +121,7 @@ def test_a_mirror_may_send_to_another_one_which_never_sees_the_token(
     with answering(lambda _request: FILE) as other:
         elsewhere = other.url.replace("127.0.0.1", "localhost")
         mirror = hub(lambda request: Answer(308, {"Location": elsewhere + request.path}))
-        assert fetch(MODEL, silent).read_bytes() == CONTENT
+        assert fetch_hub_model(MODEL, silent).read_bytes() == CONTENT
     assert {request.authorization for request in mirror.asked} == {"Bearer hf_secret"}
     assert {request.authorization for request in other.asked} == {""}
 
@@ -142,7 +142,7 @@ def test_a_hub_in_a_subfolder_that_sends_inside_of_it(
         return Answer(307, {"Location": f"/hf/cache{request.path.removeprefix('/hf')}?etag=%22x%22"})
 
     monkeypatch.setenv("HF_ENDPOINT", f"{hub(script).url}/hf/")
-    assert fetch(MODEL, silent).read_bytes() == CONTENT
+    assert fetch_hub_model(MODEL, silent).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("place", ["http://[bad", "http://localhost:99999/", "http://localhost:port/", "http://x..y/"])

@@ -12,7 +12,7 @@ from filelock import FileLock
 from deploy.errors import BoardllamaError
 from deploy.models import file_turn, transfer
 from deploy.models import hub as hub_module
-from deploy.models.hub import fetch
+from deploy.models.hub import fetch_hub_model
 from deploy.models.hub_model import HubModel
 from tests.hub_case import CONTENT, failure, hub_environment, silent
 from tests.hub_server import REVISION, Fault, HubServer
@@ -79,7 +79,7 @@ def test_a_token_set_after_import_is_used(hub: HubServer, model: HubModel, monke
     hub.token = "hf_secret"
     assert "(401): accept its licence on its page and set HF_TOKEN" in failure(model)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    fetch(model, silent)
+    fetch_hub_model(model, silent)
     assert {request.authorization for request in hub.requests[-2:]} == {"Bearer hf_secret"}
 
 

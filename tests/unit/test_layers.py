@@ -6,8 +6,8 @@ from typing import Any
 import gguf
 import pytest
 
-from deploy.models.gguf_info import GgufInfo, read
-from deploy.models.memory import MIB, Serving, estimate
+from deploy.models.gguf_info import GgufInfo, read_gguf_info
+from deploy.models.memory import MIB, Serving, estimate_memory
 
 Keys = dict[str, Any]
 
@@ -80,14 +80,14 @@ def written(folder: Path, architecture: str, keys: Keys) -> GgufInfo:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    return read(folder / "x.gguf")
+    return read_gguf_info(folder / "x.gguf")
 
 
 @pytest.mark.parametrize(("architecture", "keys", "context", "cache", "states"), LOGGED)
 def test_cache_and_states_are_those_of_llama_server(
     tmp_path: Path, architecture: str, keys: Keys, context: int, cache: int, states: float
 ) -> None:
-    guess = estimate(written(tmp_path, architecture, keys), Serving(context, repack=False))
+    guess = estimate_memory(written(tmp_path, architecture, keys), Serving(context, repack=False))
     assert guess.kv_cache / MIB == pytest.approx(cache, abs=0.05)
     assert guess.states / MIB == pytest.approx(states, abs=0.06)
 
@@ -95,17 +95,17 @@ def test_cache_and_states_are_those_of_llama_server(
 def test_a_checkpoint_of_each_slot_is_what_its_window_shows(tmp_path: Path) -> None:
     """29 of 34 layers have a window of 1024 tokens: 4 KiB per token and layer; a context of 2048 holds 2048 in all."""
     info = written(tmp_path, "gemma3", GEMMA3)
-    sizes = [estimate(info, Serving(context, repack=False)).checkpoints for context in (2048, 16384)]
+    sizes = [estimate_memory(info, Serving(context, repack=False)).checkpoints for context in (2048, 16384)]
     assert sizes == [29 * 4096 * 2048, 29 * 4096 * 4 * 1024]
 
 
 def test_a_checkpoint_of_each_slot_is_its_state(tmp_path: Path) -> None:
-    guess = estimate(written(tmp_path, "qwen35", QWEN35), Serving(8192, repack=False))
+    guess = estimate_memory(written(tmp_path, "qwen35", QWEN35), Serving(8192, repack=False))
     assert guess.checkpoints == guess.states
 
 
 def test_a_model_that_forgets_nothing_needs_no_checkpoints(tmp_path: Path) -> None:
-    assert estimate(written(tmp_path, "qwen3", QWEN3), Serving(8192, repack=False)).checkpoints == 0
+    assert estimate_memory(written(tmp_path, "qwen3", QWEN3), Serving(8192, repack=False)).checkpoints == 0
 
 
 def test_the_files_own_pattern_comes_first(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_layer_that_sees_all_may_be_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("architecture", ["llama", "phi3", "exaone4", "newer-than-the-tables"])
 def test_what_the_tables_do_not_know_counts_with_all_tokens(tmp_path: Path, architecture: str) -> None:
-    guess = estimate(written(tmp_path, architecture, GEMMA3), Serving(32768, repack=False))
+    guess = estimate_memory(written(tmp_path, architecture, GEMMA3), Serving(32768, repack=False))
     assert (guess.kv_cache, guess.checkpoints) == (34 * 32768 * 4 * 512 * 2, 0)
 
 
@@ -139,4 +139,4 @@ def test_layers_that_only_predict_are_not_loaded(tmp_path: Path) -> None:
 def test_a_damaged_number_is_no_crash(tmp_path: Path, key: str, damage: int) -> None:
     for architecture in ("gemma3n", "qwen35", "lfm2"):
         info = written(tmp_path, architecture, GEMMA3N | QWEN35 | LFM2 | {key: damage})
-        assert estimate(info, Serving(2048, repack=True)).total > 0
+        assert estimate_memory(info, Serving(2048, repack=True)).total > 0

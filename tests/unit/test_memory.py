@@ -8,8 +8,8 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.cpu import find_cpu
-from deploy.models.gguf_info import GgufInfo, read
-from deploy.models.memory import MIB, Serving, estimate, mapped_bytes, repacked_tensors, repacks
+from deploy.models.gguf_info import GgufInfo, read_gguf_info
+from deploy.models.memory import MIB, Serving, can_repack, estimate_memory, mapped_bytes, repacked_tensors
 from tests.shapes import Shape, write
 from tests.vm.resident import GEMMA3, GEMMA3N, GPT_OSS, GRANITE, LFM2, MAMBA2, QWEN3MOE, QWEN35
 
@@ -19,7 +19,7 @@ REPACKING = Serving(2048, repack=True)
 
 
 def info(folder: Path, shape: Shape) -> GgufInfo:
-    return read(write(shape, folder / "model.gguf"))
+    return read_gguf_info(write(shape, folder / "model.gguf"))
 
 
 def shaped(kind: Kind, tied: bool = False, vocabulary: int = 1000, wide: Kind | None = None) -> Shape:
@@ -45,7 +45,7 @@ def test_a_tied_embedding_is_loaded_a_second_time_as_output(tmp_path: Path) -> N
 def test_types_without_an_arm_kernel_are_not_repacked(tmp_path: Path, kind: Kind) -> None:
     model = info(tmp_path, shaped(kind))
     assert repacked_tensors(model.tensors) == ()
-    assert estimate(model, REPACKING) == estimate(model, PLAIN)
+    assert estimate_memory(model, REPACKING) == estimate_memory(model, PLAIN)
 
 
 @pytest.mark.parametrize(("kind", "rows"), [(Kind.Q4_K, 8), (Kind.Q6_K, 8), (Kind.Q4_0, 4), (Kind.Q8_0, 4)])
@@ -58,14 +58,19 @@ def test_rows_must_fill_whole_groups(tmp_path: Path, kind: Kind, rows: int) -> N
 
 
 def test_builds_with_dot_products_repack() -> None:
-    assert [repacks(find_cpu(name)) for name in ("generic", "cortex-a72", "cortex-a76", "armv8.6-i8mm")] == [0, 0, 1, 1]
+    assert [can_repack(find_cpu(name)) for name in ("generic", "cortex-a72", "cortex-a76", "armv8.6-i8mm")] == [
+        0,
+        0,
+        1,
+        1,
+    ]
 
 
 def test_what_lies_before_the_first_tensor_in_use_is_unmapped(tmp_path: Path) -> None:
     """Converted files begin with output; repacked, it is not read again."""
     model = info(tmp_path, MIXED)
     output = next(tensor for tensor in model.tensors if tensor.name == "output.weight")
-    estimates = [estimate(model, serving) for serving in (PLAIN, REPACKING)]
+    estimates = [estimate_memory(model, serving) for serving in (PLAIN, REPACKING)]
     assert 0 <= estimates[0].weights - estimates[1].weights - output.size < 32
     assert [guess.weights + guess.dropped for guess in estimates] == [model.size, model.size]
 
@@ -74,7 +79,7 @@ def test_the_cache_holds_f16_keys_and_values_of_all_slots_together(tmp_path: Pat
     """2 layers x 2 heads x (64 + 64) numbers of 2 bytes a token, in steps of 256 tokens; 0 is the model's own size."""
     model = info(tmp_path, MIXED)
     for context, tokens in ((2048, 2048), (0, 2048), (513, 768), (100, 256)):
-        assert estimate(model, Serving(context, repack=False)).kv_cache == tokens * 2 * 2 * 128 * 2
+        assert estimate_memory(model, Serving(context, repack=False)).kv_cache == tokens * 2 * 2 * 128 * 2
 
 
 # MiB, as the pinned llama-server logs them ("compute buffer size") for these shapes with 2000 tokens.
@@ -93,17 +98,19 @@ COMPUTED = [
 @pytest.mark.parametrize(("shape", "context", "logged"), COMPUTED, ids=lambda value: getattr(value, "name", None))
 def test_buffers_are_those_of_llama_server(tmp_path: Path, shape: Shape, context: int, logged: float) -> None:
     model = info(tmp_path, replace(shape, vocabulary=2000))
-    assert 0.92 * logged < estimate(model, Serving(context, repack=False)).buffers / MIB < logged + 5
+    assert 0.92 * logged < estimate_memory(model, Serving(context, repack=False)).buffers / MIB < logged + 5
 
 
 def test_buffers_grow_with_the_batch_up_to_what_is_computed_at_once(tmp_path: Path) -> None:
     model = info(tmp_path, MIXED)
-    sizes = [estimate(model, Serving(2048, False, batch)).buffers for batch in (64, 512, 2048)]
+    sizes = [estimate_memory(model, Serving(2048, False, batch)).buffers for batch in (64, 512, 2048)]
     assert sizes[0] < sizes[1] == sizes[2]
 
 
 def test_loading_is_the_peak_when_what_is_unmapped_weighs_more_than_cache_and_buffers(tmp_path: Path) -> None:
-    guess = estimate(info(tmp_path, shaped(Kind.Q4_K, vocabulary=100_000, wide=Kind.Q6_K)), Serving(256, repack=True))
+    guess = estimate_memory(
+        info(tmp_path, shaped(Kind.Q4_K, vocabulary=100_000, wide=Kind.Q6_K)), Serving(256, repack=True)
+    )
     assert guess.dropped > guess.kv_cache + guess.buffers
     assert guess.total == guess.weights + guess.dropped + guess.repacked + guess.base
 
@@ -114,5 +121,5 @@ def test_a_model_without_weights_or_numbers_is_no_crash(tmp_path: Path) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    guess = estimate(read(tmp_path / "x.gguf"), REPACKING)
+    guess = estimate_memory(read_gguf_info(tmp_path / "x.gguf"), REPACKING)
     assert (guess.weights, guess.repacked, guess.kv_cache) == (0, 0, 0)

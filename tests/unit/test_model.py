@@ -14,8 +14,8 @@ from deploy.hosts.facts import BoardInfo
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.snapshot import Snapshot
 from deploy.models import fit
-from deploy.models.gguf_info import read
-from deploy.models.memory import Serving, estimate
+from deploy.models.gguf_info import read_gguf_info
+from deploy.models.memory import Serving, estimate_memory
 from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 from deploy.stages import model, service
@@ -42,7 +42,7 @@ def board(memory: int = 0) -> KnownHost:
 
 def room(settings: Settings, serving: Serving) -> KnownHost:
     """A board with just the memory that serving the model in this way takes."""
-    return board(estimate(read(Path(settings.model_path)), serving).total + 1_000_000)
+    return board(estimate_memory(read_gguf_info(Path(settings.model_path)), serving).total + 1_000_000)
 
 
 def edited(settings: Settings, **sections: dict[str, Any]) -> bytes:
@@ -60,7 +60,7 @@ def test_one_part_of_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_context_may_be_all_that_the_model_was_trained_for_and_no_more(settings: Settings) -> None:
-    path, trained = Path(settings.model_path), read(Path(settings.model_path)).context_length
+    path, trained = Path(settings.model_path), read_gguf_info(Path(settings.model_path)).context_length
     for size in (0, trained - 1, trained):
         model.check_model_file(settings.model_copy(update={"context_size": size}), path)
     with pytest.raises(BoardllamaError) as refused:

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from deploy.fleet import files, quiet, report, row, table
-from deploy.fleet.row import Row
+from deploy.fleet import repeat_filter, report, report_files, report_row, report_table
+from deploy.fleet.report_row import Row
 from deploy.hosts.record import Record, advised
 from deploy.paths import REPO
 from tests.unit.boards import Board, closed, hasty_config, serving, silent
@@ -37,7 +37,7 @@ ROWS = (GOOD, BAD, DEAD)
 
 
 def test_each_board_is_a_line_and_the_others_are_listed_to_be_tried_again() -> None:
-    heading, *lines = table.lines(ROWS, ["@local"])
+    heading, *lines = report_table.report_lines(ROWS, ["@local"])
     assert heading.split() == ["board", "CPU", "build", "model", "tokens/s", "release", "s", "verdict"]
     assert lines[0].split() == "kitchen Cortex-A76 cortex-a76-01 tiny.gguf 12.3 r1 → r2 7.3 switched".split()
     assert lines[1].endswith("rejected: release r2 is taken back: slow")
@@ -47,12 +47,12 @@ def test_each_board_is_a_line_and_the_others_are_listed_to_be_tried_again() -> N
 
 
 def test_nothing_is_to_be_tried_again_when_all_is_well() -> None:
-    assert table.lines([GOOD], ["@local"])[-1] == "1 board: 1 switched"
-    assert table.limits([GOOD], ["@local"]) == ""
+    assert report_table.report_lines([GOOD], ["@local"])[-1] == "1 board: 1 switched"
+    assert report_table.retry_options([GOOD], ["@local"]) == ""
 
 
 def test_the_json_holds_each_board_and_the_whole_reason() -> None:
-    told = json.loads(files.as_json(ROWS, "--limit hall"))
+    told = json.loads(report_files.as_json(ROWS, "--limit hall"))
     assert (told["version"], told["good"], told["retry"]) == (1, False, "--limit hall")
     assert told["boards"][0] == {
         "board": "kitchen", "cpu": "Cortex-A76", "build": "cortex-a76-01", "model": "tiny.gguf",
@@ -63,7 +63,7 @@ def test_the_json_holds_each_board_and_the_whole_reason() -> None:
 
 
 def test_the_junit_file_is_read_by_any_parser_whatever_a_reason_holds() -> None:
-    suite = ElementTree.fromstring(files.as_junit(ROWS, "--limit hall"))[0]
+    suite = ElementTree.fromstring(report_files.as_junit(ROWS, "--limit hall"))[0]
     assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["3", "1", "1"]
     cases = {case.get("name"): case for case in suite.iter("testcase")}
     failure, error = cases["hall"].find("failure"), cases["a[1] b"].find("error")
@@ -77,7 +77,7 @@ def test_the_junit_file_is_read_by_any_parser_whatever_a_reason_holds() -> None:
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
-    files.write_whole(path, "new")
+    report_files.write_whole(path, "new")
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"report.json": "new"}
 
 
@@ -92,7 +92,7 @@ def test_a_full_disk_says_what_to_do() -> None:
 
 def shown(*lines: tuple[int, str], tick: float = 0.0) -> list[bool]:
     """Which of these lines the filter shows, when its clock goes on by `tick` seconds from one question to the next."""
-    one = quiet.Quiet(partial(next, count(100.0, tick)))
+    one = repeat_filter.RepeatFilter(partial(next, count(100.0, tick)))
     return [one.filter(logging.makeLogRecord({"levelno": level, "msg": text})) for level, text in lines]
 
 
@@ -103,7 +103,7 @@ def test_what_fifty_hosts_say_alike_is_one_line_and_no_error_is_lost(caplog: pyt
     passed = shown(*alike, *errors, (logging.INFO, "--> Starting operation: next"))
     assert passed == [False] * 50 + [True, False, True]
     assert [record.msg for record in caplog.records] == ["\x1b[36mNo changes\x1b[0m: 50 hosts"]
-    assert quiet.LAST_WORDS["b7"] == "Error: no room"
+    assert repeat_filter.LAST_WORDS["b7"] == "Error: no room"
 
 
 def test_a_warning_that_many_hosts_share_is_shown_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -117,15 +117,15 @@ def test_a_warning_that_many_hosts_share_is_shown_once(caplog: pytest.LogCapture
 
 
 def test_a_host_that_ends_makes_room_for_the_progress_of_another() -> None:
-    lines = [(logging.INFO, f"[b{n}] bringing, {n} %") for n in range(quiet.SPEAKERS + 1)]
+    lines = [(logging.INFO, f"[b{n}] bringing, {n} %") for n in range(repeat_filter.SPEAKERS + 1)]
     passed = shown(*lines, (logging.INFO, "[b0] Success"), lines[-1], tick=10.0)
-    assert passed == [True] * quiet.SPEAKERS + [False, False, True]
+    assert passed == [True] * repeat_filter.SPEAKERS + [False, False, True]
 
 
 def test_of_fifty_hosts_that_end_at_once_few_are_heard() -> None:
     words = ("it answers, {}.5 tokens/s", "Success")
     lines = [(logging.INFO, f"[b{n}] {word.format(n)}") for n in range(50) for word in words]
-    assert sum(shown(*lines)) == quiet.SPEAKERS
+    assert sum(shown(*lines)) == repeat_filter.SPEAKERS
 
 
 def test_a_changed_host_key_is_said_once_by_the_line_that_names_the_host() -> None:
@@ -185,7 +185,7 @@ def test_a_board_that_a_run_did_not_finish_to_prepare_is_not_called_good() -> No
     """As after Ctrl-C: nothing that it is to do is known yet, which is not the same as nothing."""
     host: Any = SimpleNamespace(name="hall")
     state: Any = SimpleNamespace(ops={host.name: {}})
-    told = row.expectation(state, host, Record(model="tiny.gguf"))
+    told = report_row.expected_row(state, host, Record(model="tiny.gguf"))
     assert (told.verdict, told.good) == ("not finished", False)
 
 
@@ -203,9 +203,9 @@ def test_a_run_that_may_not_replace_a_report_says_so_and_ends_well(
     """Of boards that were not reached, nobody has looked at the settings yet."""
     os.mkfifo(tmp_path / "pipe")
     for name in (".", "~nobody-has-this-home/run.json", str(tmp_path), str(tmp_path / "pipe"), "/nonexistent/run.json"):
-        report.save(name, "{}")
+        report.save_report(name, "{}")
         assert f"The report {name} cannot be written: it must be a file in a folder" in capsys.readouterr().err
-    report.save(str(tmp_path / "run.json"), "{}")
+    report.save_report(str(tmp_path / "run.json"), "{}")
     assert {one.name for one in tmp_path.iterdir()} == {"pipe", "run.json"}
 
 

@@ -44,7 +44,7 @@ def test_it_is_made_once_and_repaired_when_damaged(monkeypatch: pytest.MonkeyPat
     assert path.name == "boardllama-smoke.gguf"
     path.write_bytes(b"damaged")
     assert sha256_of(smoke.smoke_model(silent)) == smoke.SHA256
-    monkeypatch.setattr(smoke, "_write", lambda path: pytest.fail("made again"))
+    monkeypatch.setattr(smoke, "_write_gguf", lambda path: pytest.fail("made again"))
     assert smoke.smoke_model(silent) == path
 
 

@@ -20,8 +20,8 @@ from typing import Protocol
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.cpu import CPUS
-from deploy.models.gguf_info import read
-from deploy.models.memory import Serving, estimate, repacks
+from deploy.models.gguf_info import read_gguf_info
+from deploy.models.memory import Serving, can_repack, estimate_memory
 from deploy.onboard.server.bounds import ENVIRONMENT
 from deploy.onboard.server.config import KEYS
 from deploy.onboard.server.launch import FIXED
@@ -79,7 +79,7 @@ class Case:
     @property
     def serving(self) -> Serving:
         """As the estimate wants it: a build without dot products repacks nothing."""
-        return Serving(self.context_size, self.repack and repacks(CPUS[self.cpu]))
+        return Serving(self.context_size, self.repack and can_repack(CPUS[self.cpu]))
 
 
 TABLE = (
@@ -208,7 +208,7 @@ def await_health(at: Measured) -> None:
 def row(case: Case, at: Measured, server: str, folder: Path) -> str:
     """Measures one case; its line of the table."""
     model = write(case.shape, folder / "model.gguf")
-    guess = estimate(read(model), case.serving).total
+    guess = estimate_memory(read_gguf_info(model), case.serving).total
     real, turns = peak(at, server, at.copy(model, "served.gguf"), case, ANSWER_SECONDS)
     how = "on" if case.serving.repack else "off" if case.cpu == "cortex-a76" else f"off ({case.cpu})"
     sizes = f"{model.stat().st_size / 1e6:.0f} | {guess / 1e6:.0f} | {real['VmHWM'] / 1e6:.0f}"

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.models.gguf_info import read
-from deploy.models.memory import estimate
+from deploy.models.gguf_info import read_gguf_info
+from deploy.models.memory import estimate_memory
 from deploy.vm.machine import Machine
 from tests.shapes import write
 from tests.vm.resident import PORT, TABLE, Case, Here, InVm, Measured, built, clients, memory, served
@@ -25,7 +25,7 @@ def soak(at: Measured, server: str, case: Case, seconds: float) -> bool:
     """True when the server's memory stayed within the estimate."""
     with TemporaryDirectory() as folder:
         model = write(case.shape, Path(folder) / "model.gguf")
-        guess = estimate(read(model), case.serving).total
+        guess = estimate_memory(read_gguf_info(model), case.serving).total
         there = at.copy(model, "served.gguf")
     print(f"{case.shape.name}, context {case.context_size}: estimated {guess / 1e6:.0f} MB", flush=True)
     more = [] if case.repack else ["--no-repack"]

@@ -7,8 +7,8 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.build.artifact import is_there
-from deploy.models.gguf_info import read
-from deploy.models.memory import estimate
+from deploy.models.gguf_info import read_gguf_info
+from deploy.models.memory import estimate_memory
 from deploy.vm.machine import Machine
 from tests.build.builds import pyinfra, wanted
 from tests.clients import CHATS
@@ -50,6 +50,6 @@ def test_the_estimate_is_within_a_tenth_of_what_the_server_takes(
     assert model.stat().st_size < 150_000_000
     at = InVm(Machine.load())
     real, answered = peak(at, server, at.copy(model, "served.gguf"), case, 3600, turns)
-    guess = estimate(read(model), case.serving)
+    guess = estimate_memory(read_gguf_info(model), case.serving)
     assert answered == turns
     assert 0.9 < guess.total / real["VmHWM"] < 1.1, (guess, real)

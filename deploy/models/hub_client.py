@@ -25,7 +25,7 @@ AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
-def endpoint() -> str:
+def hub_address() -> str:
     """The hub's address without a closing slash: $HF_ENDPOINT, else the public hub. Raises BoardllamaError."""
     address = (os.environ.get("HF_ENDPOINT") or PUBLIC_HUB).strip().rstrip("/")
     try:
@@ -40,18 +40,18 @@ def endpoint() -> str:
 
 
 def hub_name() -> str:
-    """The same for messages, without a login."""
-    return without_login(endpoint())
+    """The hub's address without a login, for messages. Raises BoardllamaError."""
+    return without_login(hub_address())
 
 
-def offline() -> bool:
+def is_offline() -> bool:
     """Whether $HF_HUB_OFFLINE forbids the network, now or when the library was imported."""
     asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
     return asked or constants.is_offline_mode()
 
 
-def headers() -> dict[str, str]:
-    """Those of every request to the hub, with the user's token. Raises BoardllamaError for what cannot be one."""
+def hub_headers() -> dict[str, str]:
+    """The headers of every request to the hub, with the user's token. Raises BoardllamaError for a malformed token."""
     token = get_token()
     if token and not re.fullmatch(r"[!-~]+", token):
         raise BoardllamaError(f"{token_source()} holds more than the one word that a token is: mend it, or unset it")
@@ -74,17 +74,17 @@ def proxy_of(url: httpx2.URL) -> str:
     return without_login(proxy)
 
 
-def authorities() -> dict[str, str]:
-    """The variables that name trusted certificates, as far as they are set."""
+def trusted_authorities() -> dict[str, str]:
+    """The variables of AUTHORITIES that are set, with their values."""
     return {name: os.environ[name] for name in AUTHORITIES if os.environ.get(name)}
 
 
-def trust() -> ssl.SSLContext:
-    """What certificates are checked against: all authorities that the user names, else the system's.
+def tls_context() -> ssl.SSLContext:
+    """Trusts all authorities that the user names, or the system's where the user names none.
 
-    Raises BoardllamaError for a file that holds none.
+    Raises BoardllamaError for a file that holds no certificate.
     """
-    named = authorities()
+    named = trusted_authorities()
     if not named:
         return httpx2.create_ssl_context()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -98,11 +98,11 @@ def trust() -> ssl.SSLContext:
     return context
 
 
-def client() -> httpx2.Client:
-    """What huggingface_hub sends its requests with. Raises BoardllamaError for proxies that are no addresses."""
+def make_hub_client() -> httpx2.Client:
+    """The HTTP client of huggingface_hub. Raises BoardllamaError for proxy settings that are no addresses."""
     try:
         return httpx2.Client(
-            event_hooks={"request": [hf_request_event_hook]}, follow_redirects=True, timeout=None, verify=trust()
+            event_hooks={"request": [hf_request_event_hook]}, follow_redirects=True, timeout=None, verify=tls_context()
         )
     except (ImportError, ValueError, httpx2.InvalidURL):  # its words may hold a part of the password
         proxies = urllib.request.getproxies()
@@ -113,4 +113,4 @@ def client() -> httpx2.Client:
         ) from None
 
 
-set_client_factory(client)
+set_client_factory(make_hub_client)

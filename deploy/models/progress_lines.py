@@ -1,4 +1,4 @@
-"""Where lines of progress go."""
+"""Lines of progress: the type of a function that takes them, and the usual one."""
 
 import sys
 from collections.abc import Callable
@@ -7,5 +7,5 @@ Say = Callable[[str], object]
 
 
 def to_stderr(line: str) -> None:
-    """Default of every progress argument: stdout belongs to results."""
+    """Takes lines by default: standard output belongs to results."""
     print(line, file=sys.stderr, flush=True)

@@ -5,8 +5,8 @@ from functools import cached_property
 from deploy.models.gguf_header import Header
 
 
-class Facts:
-    """Keys of one architecture. What a key does not say, or says as no number, is 0, so that damage is no crash."""
+class GgufFacts:
+    """The keys of one architecture. A key that is missing or holds no number counts as 0: damage is no crash."""
 
     def __init__(self, header: Header, architecture: str) -> None:
         self.header = header
@@ -18,28 +18,28 @@ class Facts:
         return value if isinstance(value, int) and value >= 0 else default
 
     def per_layer(self, key: str, layers: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """A number for all layers or a list of them; 0 for a layer that has none."""
-        values = self.list(key)
+        """The number of each layer, from a list or from one number for all; `default` where there is no such key."""
+        values = self.number_list(key)
         if f"{self.architecture}.{key}" in self.header.keys:
             values = (self.number(key),) * layers
         return (values or default)[:layers]
 
-    def list(self, key: str) -> tuple[int, ...]:
+    def number_list(self, key: str) -> tuple[int, ...]:
         """The numbers of a list; () when the key holds none."""
         values = self.header.lists.get(f"{self.architecture}.{key}", ())
         return tuple(value if isinstance(value, int) and value >= 0 else 0 for value in values)
 
     @property
-    def layers(self) -> int:
+    def layer_count(self) -> int:
         """How many layers the file has; a damaged count must not fill the memory."""
         return min(self.number("block_count"), 1 << 16)
 
     @cached_property
-    def heads(self) -> tuple[int, ...]:
+    def heads_by_layer(self) -> tuple[int, ...]:
         """Heads of attention, by layer."""
-        return self.per_layer("attention.head_count", self.layers)
+        return self.per_layer("attention.head_count", self.layer_count)
 
     @cached_property
     def head_size(self) -> int:
-        """Numbers per head where no key says it."""
-        return self.number("embedding_length") // max(1, *self.heads) if any(self.heads) else 0
+        """Numbers per head of attention, for a file in which no key gives them."""
+        return self.number("embedding_length") // max(1, *self.heads_by_layer) if any(self.heads_by_layer) else 0

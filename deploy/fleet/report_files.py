@@ -1,4 +1,4 @@
-"""The rows of a run as files: JSON for programs, JUnit XML for what shows test results."""
+"""The rows of a run as files: JSON for programs, JUnit XML for programs that show test results."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from deploy.fleet.row import Row
+from deploy.fleet.report_row import Row
 
 VERSION = 1
 # What XML 1.0 cannot hold, and a reason may: a server's last words come from its journal.
@@ -16,13 +16,13 @@ FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def as_json(rows: Sequence[Row], retry: str) -> str:
     """{"version": 1, "good": false, "retry": "--limit …", "boards": [{"board": …, "verdict": …, "good": …, …}]}"""
-    boards = [row.values() for row in rows]
+    boards = [row.json_values() for row in rows]
     good = all(row.good for row in rows)
     return json.dumps({"version": VERSION, "good": good, "retry": retry, "boards": boards}, indent=1) + "\n"
 
 
 def as_junit(rows: Sequence[Row], retry: str) -> str:
-    """A suite with a case for each board; one that is not good is a failure, one without a connection an error."""
+    """A suite with a case for each board: an error for a board without a connection, a failure for other bad ones."""
     bad = [row for row in rows if not row.good]
     unreachable = sum(row.verdict == "unreachable" for row in bad)
     counts = {"tests": len(rows), "failures": len(bad) - unreachable, "errors": unreachable, "skipped": 0}
@@ -31,7 +31,7 @@ def as_junit(rows: Sequence[Row], retry: str) -> str:
     suites = ElementTree.Element("testsuites", numbers | {"time": total})
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "boardllama"} | numbers | {"time": total})
     properties = ElementTree.SubElement(suite, "properties")
-    ElementTree.SubElement(properties, "property", {"name": "retry", "value": clean(retry)})
+    ElementTree.SubElement(properties, "property", {"name": "retry", "value": xml_text(retry)})
     for row in rows:
         add_case(suite, row)
     ElementTree.indent(suites)
@@ -39,24 +39,24 @@ def as_junit(rows: Sequence[Row], retry: str) -> str:
 
 
 def add_case(suite: ElementTree.Element, row: Row) -> None:
-    """One board."""
+    """Adds the case of one board to the suite."""
     about = {"classname": "boardllama", "name": row.board, "time": f"{row.record.seconds:.1f}"}
-    case = ElementTree.SubElement(suite, "testcase", {key: clean(value) for key, value in about.items()})
+    case = ElementTree.SubElement(suite, "testcase", {key: xml_text(value) for key, value in about.items()})
     if not row.good:
         kind = "error" if row.verdict == "unreachable" else "failure"
-        told = {"type": row.verdict, "message": clean(row.reason.splitlines()[0] if row.reason else row.verdict)}
-        ElementTree.SubElement(case, kind, told).text = clean(row.reason)
-    said = "\n".join(f"{name}: {value}" for name, value in row.cells().items())
-    ElementTree.SubElement(case, "system-out").text = clean(said)
+        told = {"type": row.verdict, "message": xml_text(row.reason.splitlines()[0] if row.reason else row.verdict)}
+        ElementTree.SubElement(case, kind, told).text = xml_text(row.reason)
+    said = "\n".join(f"{name}: {value}" for name, value in row.table_cells().items())
+    ElementTree.SubElement(case, "system-out").text = xml_text(said)
 
 
-def clean(text: str) -> str:
-    """Without what XML cannot hold."""
+def xml_text(text: str) -> str:
+    """The text, with ? for each character that XML cannot hold."""
     return FORBIDDEN.sub("?", text)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replaces the file in one step."""
+    """Replaces the file in one step. Raises OSError."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         aside.write_text(text, encoding="utf-8")

@@ -15,33 +15,33 @@ from huggingface_hub.errors import (
 )
 
 from deploy.errors import LOGIN, shown
-from deploy.models.client import authorities, hub_name, proxy_of, token_source
-from deploy.models.patience import FAULTS
+from deploy.models.hub_client import hub_name, proxy_of, token_source, trusted_authorities
+from deploy.models.hub_patience import FAULTS
 
 # X509_V_ERR_… in openssl/x509_vfy.h: a time before or after the certificate's own; another name or address than its.
 OF_ANOTHER_TIME, OF_ANOTHER_NAME = (9, 10), (62, 64)
 AUTHENTICATE_PROXY, AUTHENTICATE_NETWORK = 407, 511
 
 
-def explain(repo: str, file: str, revision: str, error: Exception) -> str:
+def explain_refusal(repo: str, file: str, revision: str, error: Exception) -> str:
     """One line for what the client raised, the most special cause first."""
     if isinstance(error, HfHubHTTPError):
-        return _answered(repo, file, revision, error)
+        return _explain_answer(repo, file, revision, error)
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE was set when the hub client was loaded: unset it and start again"
     if isinstance(error, ValueError):
         return f"{hub_name()} is no address, or sends to what is none ({one_line(error)}): check HF_ENDPOINT"
-    return unreachable(error)
+    return explain_unreachable(error)
 
 
-def unreachable(error: Exception) -> str:
-    """For a connection that did not come about, or ended."""
-    url = asked(error)
+def explain_unreachable(error: Exception) -> str:
+    """One line for a connection that could not be made, or broke."""
+    url = asked_url(error)
     host, proxy = (url.host if url else ""), (proxy_of(url) if url else "")
-    name = _whose(host)
+    name = _host_shown(host)
     if certificate := bad_certificate(error):
-        return _distrusted(name, certificate)
-    if any(isinstance(cause, ssl.SSLError) for cause in causes(error)):
+        return _explain_certificate(name, certificate)
+    if any(isinstance(cause, ssl.SSLError) for cause in error_causes(error)):
         return f"{name} does not answer with TLS ({one_line(error)}): check HF_ENDPOINT and the proxy settings"
     if isinstance(error, httpx2.ProxyError) and one_line(error).startswith(str(AUTHENTICATE_PROXY)):
         return _proxy_login(proxy)
@@ -52,8 +52,8 @@ def unreachable(error: Exception) -> str:
     return f"{name} cannot be reached ({one_line(error)}): check the network and HF_ENDPOINT, or give a local file"
 
 
-def _answered(repo: str, file: str, revision: str, error: HfHubHTTPError) -> str:
-    """For an answer that is no file."""
+def _explain_answer(repo: str, file: str, revision: str, error: HfHubHTTPError) -> str:
+    """One line for an answer that is not the file."""
     hub, response = hub_name(), error.response
     status, host = response.status_code, response.url.host
     if isinstance(error, RevisionNotFoundError):
@@ -98,7 +98,7 @@ def _proxy_login(proxy: str) -> str:
     )
 
 
-def _distrusted(name: str, error: ssl.SSLCertVerificationError) -> str:
+def _explain_certificate(name: str, error: ssl.SSLCertVerificationError) -> str:
     said = error.verify_message or one_line(error)
     if error.verify_code in OF_ANOTHER_TIME:
         today = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
@@ -107,20 +107,20 @@ def _distrusted(name: str, error: ssl.SSLCertVerificationError) -> str:
         )
     if error.verify_code in OF_ANOTHER_NAME:
         return f"{name} shows the certificate of another host ({said}): check HF_ENDPOINT, a proxy or a login page"
-    named = ", ".join(f"{variable} is {place}" for variable, place in authorities().items())
+    named = ", ".join(f"{variable} is {place}" for variable, place in trusted_authorities().items())
     return (
         f"{name} shows a certificate that is not trusted here ({said}): if a proxy of your network makes it, set "
         f"SSL_CERT_FILE to the PEM file of its authority" + (f" ({named})" if named else "")
     )
 
 
-def _whose(host: str) -> str:
+def _host_shown(host: str) -> str:
     """The hub by its whole address, another host by its name."""
     hub = hub_name()
     return hub if host in ("", httpx2.URL(hub).host) else f"{host}, to which {hub} sends,"
 
 
-def asked(error: Exception) -> httpx2.URL | None:
+def asked_url(error: Exception) -> httpx2.URL | None:
     """The address of the request that failed, where the client knows it."""
     try:
         return error.request.url if isinstance(error, httpx2.RequestError) else None
@@ -129,12 +129,12 @@ def asked(error: Exception) -> httpx2.URL | None:
 
 
 def bad_certificate(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    """What OpenSSL said of the certificate, when that is the cause."""
-    return next((cause for cause in causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    """OpenSSL's error about a certificate, where it is among the causes."""
+    return next((cause for cause in error_causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
 
 
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """It and what led to it."""
+def error_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and then the errors that led to it."""
     while error:
         yield error
         error = error.__cause__ or error.__context__

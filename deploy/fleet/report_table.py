@@ -5,22 +5,22 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-from deploy.fleet.row import Row
+from deploy.fleet.report_row import Row
 from deploy.onboard.release.releases import as_table
 
 
-def lines(rows: Sequence[Row], builders: Sequence[str]) -> list[str]:
-    """The table under a heading, a line that counts, and the retry."""
+def report_lines(rows: Sequence[Row], builders: Sequence[str]) -> list[str]:
+    """The table with its headings, a line that counts the verdicts, and the words that try again."""
     counted = ", ".join(f"{count} {word}" for word, count in Counter(row.verdict for row in rows).most_common())
-    retry = limits(rows, builders)
+    retry = retry_options(rows, builders)
     return [
-        *as_table([row.cells() for row in rows]),
+        *as_table([row.table_cells() for row in rows]),
         f"{len(rows)} board{'s' if len(rows) != 1 else ''}: {counted}",
         *([f"To try again those that are not good: {retry}"] if retry else []),
     ]
 
 
-def limits(rows: Sequence[Row], builders: Sequence[str]) -> str:
+def retry_options(rows: Sequence[Row], builders: Sequence[str]) -> str:
     """pyinfra's words for the boards that are not good, and for the builders that their builds come from."""
     names = [row.board for row in rows if not row.good]
     wanted = [*(name for name in builders if name not in names), *names] if names else []

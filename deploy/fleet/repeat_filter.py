@@ -1,6 +1,6 @@
-"""What many hosts say alike is said once: pyinfra writes a line for each host and operation, and one more after errors.
+"""Says once what many hosts say alike: pyinfra writes a line for each host and operation, and another after errors.
 
-A filter of pyinfra's own logger. What it does not know it lets pass, and no error is ever held back.
+It is a filter of pyinfra's own logger. Lines that the filter does not know pass, and no error is ever held back.
 """
 
 import logging
@@ -13,21 +13,21 @@ from pyinfra import logger
 
 # How one host's part of an operation, or of the preparation, ends.
 ENDS = re.compile(r"Connected|Ready: .*|No changes.*|Success.*")
-# Of a host that an operation is not for.
+# What pyinfra says of a host that an operation is not for.
 SKIPPED = "Skipped"
-# Comes after the line that says what was wrong.
+# Follows the line that says what was wrong.
 COUNT = re.compile(r"Error( \(.*\))?: executed \d+ commands.*")
 # Two lines of pyinfra's about a host that it meets for the first time.
 MEETS, MET = re.compile(r"No host key for .* accepting & adding .*"), re.compile(r"Added host key for (?P<host>\S+) .*")
-# Said of a host key that changed, without the host's name; the error of that host says the same with it.
+# Said of a host key that changed, without the host's name; the error of that host says the same with its name.
 UNNAMED = re.compile(
     r"WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!|Someone could be eavesdropping on you right now .*"
     r"|If this is expected, you can remove the bad key using:|\s+ssh-keygen -R \S+"
 )
 FROM_HOST = re.compile(r"\[(?P<host>[^\]]+)\]\s+(?P<text>.*)", re.DOTALL)
 HEADING = "-->"
-# Of many hosts that report progress so many do so at a time. A host that ends makes room for another, but only so many
-# seconds after the last newcomer: of fifty boards that end beside each other few are heard.
+# The progress of so many hosts is shown at a time. A host that ends makes room for another, but not sooner than so many
+# seconds after the last newcomer: of fifty boards that end together, few are shown.
 SPEAKERS = 4
 NEWCOMER_SECONDS = 5.0
 NAMED = 3
@@ -36,8 +36,8 @@ NAMED = 3
 LAST_WORDS: dict[str, str] = {}
 
 
-class Quiet(logging.Filter):
-    """Holds back what is repeated, and says at the next heading for how many hosts it held."""
+class RepeatFilter(logging.Filter):
+    """Holds back repeated lines. At the next heading each is said once, with the hosts that it came from."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -57,11 +57,11 @@ class Quiet(logging.Filter):
         if MEETS.fullmatch(line) or UNNAMED.fullmatch(line):
             return False
         if met := MET.fullmatch(line):
-            return self.hold("Host key added to known_hosts", met["host"])
+            return self.hold_line("Host key added to known_hosts", met["host"])
         found = FROM_HOST.fullmatch(line)
-        return self.shows(found["host"], found["text"], record.levelno) if found else True
+        return self.shows_line(found["host"], found["text"], record.levelno) if found else True
 
-    def shows(self, host: str, text: str, level: int) -> bool:
+    def shows_line(self, host: str, text: str, level: int) -> bool:
         """Whether a line of a host is shown."""
         if COUNT.fullmatch(text) or text == SKIPPED:
             return False
@@ -70,12 +70,12 @@ class Quiet(logging.Filter):
             return True
         if ENDS.fullmatch(text):
             self.speakers.discard(host)
-            return self.hold(text, host)
+            return self.hold_line(text, host)
         if self.first.setdefault(text, host) != host:
-            return self.hold(f"The same of others: {text}", host)
-        return level != logging.INFO or self.speaks(host)
+            return self.hold_line(f"The same of others: {text}", host)
+        return level != logging.INFO or self.can_speak(host)
 
-    def speaks(self, host: str) -> bool:
+    def can_speak(self, host: str) -> bool:
         """Whether the host is among those whose progress is shown."""
         if host not in self.speakers and len(self.speakers) < SPEAKERS:
             now = self.clock()
@@ -85,13 +85,13 @@ class Quiet(logging.Filter):
                 self.heard.add(host)
         return host in self.speakers
 
-    def hold(self, text: str, host: str) -> bool:
-        """Says it later, with the other hosts of whom it is true."""
+    def hold_line(self, text: str, host: str) -> bool:
+        """Keeps the line for the next heading, with the other hosts that said it. Returns False: it is not shown."""
         self.held.setdefault(text, []).append(host)
         return False
 
     def say_held(self) -> None:
-        """A line for each thing that was held, with the hosts."""
+        """Says each line that was held, with the hosts that it came from."""
         held, self.held = self.held, {}
         self.speakers.clear()
         self.heard.clear()
@@ -102,7 +102,7 @@ class Quiet(logging.Filter):
             logger.info(f"{click.style(text, 'cyan')}: {named}")
 
 
-def begin() -> None:
-    """From now on; once is enough."""
-    if not any(isinstance(one, Quiet) for one in logger.filters):
-        logger.addFilter(Quiet())
+def use_repeat_filter() -> None:
+    """Adds the filter to pyinfra's logger. A second call changes nothing."""
+    if not any(isinstance(one, RepeatFilter) for one in logger.filters):
+        logger.addFilter(RepeatFilter())

@@ -3,7 +3,7 @@
 from pyinfra import host, state
 
 from deploy.fleet import report
-from deploy.hosts.target import build_for, builds_wanted, refusal, settings_of
+from deploy.hosts.target import build_for, builds_wanted, settings_of, why_refused
 from deploy.stages import activate, service
 from deploy.stages.build import llama_builds
 from deploy.stages.llama import install_llama
@@ -19,7 +19,7 @@ if "targets" in host.groups:
     settings = settings_of(host)
     report.drop_last(settings)
     build = build_for(host, settings)
-    install_llama(build, refusal(host, settings))
+    install_llama(build, why_refused(host, settings))
     install_model(settings, build)
     service.configure(settings, build)
     activate.activate(settings, build)

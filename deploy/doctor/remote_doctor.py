@@ -6,7 +6,7 @@ import time
 
 from deploy.doctor.network_checks import SshDestination
 from deploy.errors import BoardllamaError
-from deploy.hosts.release import packed, programs
+from deploy.hosts.release import onboard_programs, pack_tar
 
 # The doctor itself takes half a minute where everything hangs; a board that swaps takes longer for anything.
 DEADLINE = 180.0
@@ -27,7 +27,7 @@ def run_remote_doctor(board: SshDestination) -> str:
     running = subprocess.Popen(
         [*board.ssh, THERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    began, given = time.monotonic(), packed(programs())
+    began, given = time.monotonic(), pack_tar(onboard_programs())
     while True:
         try:
             told, errors = running.communicate(given, timeout=TICK)

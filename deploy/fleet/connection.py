@@ -6,7 +6,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from deploy.fleet import lanes, repeat_filter, report
-from deploy.hosts.connector_plugin import announce
+from deploy.hosts.connector_plugin import announce_connector
 from deploy.hosts.ssh.connection import BoardConnector
 
 
@@ -19,7 +19,7 @@ class ReportedBoard(BoardConnector):
         lanes.use_lanes(state)
 
 
-announce("ssh", ReportedBoard)
+announce_connector("ssh", ReportedBoard)
 repeat_filter.use_repeat_filter()
 # What paramiko writes beside the errors that it raises are tracebacks; the errors themselves say it in a line.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

@@ -11,7 +11,7 @@ from pyinfra.api.state import BaseStateCallback, State
 
 from deploy.fleet import repeat_filter, report_files, report_table
 from deploy.fleet.report_row import Row, rows_of
-from deploy.hosts.record import record_of
+from deploy.hosts.run_record import record_of
 from deploy.hosts.ssh.connection import Unreachable
 from deploy.setting_rules import REPORT
 from deploy.settings import Settings
@@ -24,33 +24,33 @@ class Report(BaseStateCallback):
 
     @staticmethod
     def host_before_connect(state: State, host: Host) -> None:
-        record_of(host).begin()
+        record_of(host).start_clock()
 
     @staticmethod
     def host_connect(state: State, host: Host) -> None:
-        record_of(host).pause()
+        record_of(host).stop_clock()
 
     @staticmethod
     def host_connect_error(state: State, host: Host, error: Any) -> None:
         record = record_of(host)
-        record.pause()
+        record.stop_clock()
         record.unreachable = error.reason if isinstance(error, Unreachable) else str(error)
         if all(record_of(one).unreachable for one in of_the_run(state)):
             print_report(state)  # there is nobody whose end could be waited for
 
     @staticmethod
     def operation_host_start(state: State, host: Host, op_hash: str) -> None:
-        record_of(host).begin()
+        record_of(host).start_clock()
 
     @staticmethod
     def operation_host_success(state: State, host: Host, op_hash: str, retry_count: int = 0) -> None:
-        record_of(host).pause()
+        record_of(host).stop_clock()
 
     @staticmethod
     def operation_host_error(
         state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
-        record_of(host).pause()
+        record_of(host).stop_clock()
         if not state.get_op_data_for_host(host, op_hash).global_arguments["_ignore_errors"]:
             state.failed_hosts.add(host)  # with --no-wait pyinfra forgets to, and would end with status 0
 

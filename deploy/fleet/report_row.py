@@ -6,7 +6,7 @@ from typing import Any
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from deploy.hosts.record import Record, record_of
+from deploy.hosts.run_record import RunRecord, record_of
 
 GROUP = "targets"
 
@@ -19,7 +19,7 @@ class Row:
     """
 
     board: str
-    record: Record
+    record: RunRecord
     verdict: str
     reason: str
     good: bool
@@ -78,12 +78,12 @@ def row_of(state: State, host: Host, last_words: str) -> Row:
     return Row(host.name, record, record.verdict or word, "", True)
 
 
-def unfinished_row(host: Host, record: Record) -> Row:
+def unfinished_row(host: Host, record: RunRecord) -> Row:
     """The row of a host that the run did not come to the end with: what is missing there is unknown."""
     return Row(host.name, record, "not finished", "the run ended before: run again", False)
 
 
-def expected_row(state: State, host: Host, record: Record) -> Row:
+def expected_row(state: State, host: Host, record: RunRecord) -> Row:
     """The row of a host in a run that was only prepared: what the run would do there."""
     if not record.prepared:
         return unfinished_row(host, record)

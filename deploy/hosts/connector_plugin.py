@@ -22,8 +22,8 @@ ANY = DistributionFinder.Context()
 ANNOUNCED: dict[str, type[BaseConnector]] = {}
 
 
-def announce(name: str, connector: type[BaseConnector]) -> None:
-    """From now on hosts of `@name/…` get this connector; those without a connector's name that of `ssh`."""
+def announce_connector(name: str, connector: type[BaseConnector]) -> None:
+    """Gives this connector to hosts of `@name/…`; the name `ssh` stands for hosts without a connector's name."""
     ANNOUNCED[name] = connector
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())
@@ -33,7 +33,7 @@ class Connectors(Distribution):
     """A distribution that holds nothing but the entry points."""
 
     def read_text(self, filename: str) -> str | None:
-        """A file of its metadata."""
+        """The text of a file of the distribution's metadata; None for any other name."""
         entries = "".join(f"{name} = {one.__module__}:{one.__name__}\n" for name, one in ANNOUNCED.items())
         files = {
             "METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1\n",
@@ -42,17 +42,17 @@ class Connectors(Distribution):
         return files.get(filename)
 
     def locate_file(self, path: object) -> Path:
-        """Where a file of it would lie."""
+        """Where a file of the distribution would lie: it has none."""
         return REPO / str(path)
 
 
 class Finder(DistributionFinder):
-    """Finds that distribution, and no module."""
+    """Finds the distribution `Connectors`, and no module."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """None."""
+        """Finds nothing, whatever the module."""
 
     def find_distributions(self, context: DistributionFinder.Context = ANY) -> Iterable[Distribution]:
-        """It, when it or any is asked for."""
+        """The distribution, when it or every distribution is asked for."""
         return [Connectors()] if context.name in (None, NAME) else []

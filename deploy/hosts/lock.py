@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.hosts.remote import HostStep, Remote
-from deploy.hosts.snapshot import forget
+from deploy.hosts.snapshot import forget_snapshot
 from deploy.onboard.release import lease
 
 PROGRAM = Path(lease.__file__).read_text()
@@ -25,21 +25,24 @@ class Busy(BoardllamaError):
 
 
 class TargetStep(HostStep):
-    """A step that changes a target: the first one of a run takes the target's lock. What was known of it is no more."""
+    """A step that changes a target. The first such step of a run takes the target's lock.
+
+    After the step the run asks anew what the target has.
+    """
 
     def __init__(self, function: Callable[[Remote], None]) -> None:
         def alone(remote: Remote) -> None:
-            hold(remote)
+            hold_lock(remote)
             try:
                 function(remote)
             finally:
-                forget(remote.host)
+                forget_snapshot(remote.host)
 
         super().__init__(alone)
 
 
-def hold(remote: Remote) -> None:
-    """Takes the lock unless this run has it. Raises Busy with the name of the one that has, or BoardllamaError."""
+def hold_lock(remote: Remote) -> None:
+    """Takes the lock unless this run has it. Raises Busy with the name of the run that has it, or BoardllamaError."""
     if beats := remote.host.connector_data.get(HELD):
         if not beats.is_alive():
             raise Busy("the connection that held this target's lock is gone: run again")
@@ -56,12 +59,12 @@ def hold(remote: Remote) -> None:
             ": a deploy needs root there; `_sudo`: True among the host's data gives it" if PERMISSION in rest else ""
         )
         raise BoardllamaError(f"the lock of this target cannot be taken ({rest or 'python3 gave no answer'}){advice}")
-    beats = threading.Thread(target=beat, args=(talk.send,), daemon=True)
+    beats = threading.Thread(target=send_beats, args=(talk.send,), daemon=True)
     beats.start()
     remote.host.connector_data[HELD] = beats
 
 
-def beat(send: Callable[[bytes], None]) -> None:
+def send_beats(send: Callable[[bytes], None]) -> None:
     """Gives signs of life until the connection ends."""
     while True:
         time.sleep(lease.BEAT)

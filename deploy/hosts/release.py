@@ -34,34 +34,34 @@ class Served:
     wanted: dict[Path, bytes]
     kept: dict[Path, bytes]
 
-    def text(self, path: Path) -> bytes:
+    def text_of(self, path: Path) -> bytes:
         """An editable file as it is in this release."""
         return self.kept.get(path, self.wanted[path])
 
-    def within(self, name: str) -> str:
-        """Where one of its files lies in the release."""
+    def path_within(self, name: str) -> str:
+        """Where a file of the service lies in the release."""
         return str(PurePosixPath(self.service.folder) / name)
 
     @property
-    def entry(self) -> ServiceEntry:
-        """For the manifest."""
+    def manifest_entry(self) -> ServiceEntry:
+        """The service's entry in the manifest."""
         model = self.model
         return ServiceEntry(
             service=self.service,
             model=ModelEntry(name=model.name, sha256=model.sha256, size=model.size) if model else None,
-            config=sha256(self.text(self.service.config)),
-            unit=sha256(self.text(self.service.public_unit(PLACES))),
+            config=sha256_hex(self.text_of(self.service.config)),
+            unit=sha256_hex(self.text_of(self.service.public_unit(PLACES))),
         )
 
     @property
-    def files(self) -> dict[str, bytes]:
-        """By their names in the release: its files as they are, and as they were deployed."""
-        edited = {self.within(path.name): self.text(path) for path in self.wanted}
-        return edited | {f"{PRISTINE}/{self.within(path.name)}": text for path, text in self.wanted.items()}
+    def served_files(self) -> dict[str, bytes]:
+        """The service's files by their names in the release: as they are served, and as they were deployed."""
+        edited = {self.path_within(path.name): self.text_of(path) for path in self.wanted}
+        return edited | {f"{PRISTINE}/{self.path_within(path.name)}": text for path, text in self.wanted.items()}
 
 
 @dataclass(frozen=True)
-class Release:
+class WantedRelease:
     """`pins` say where build and models come from, `policy` is what the gate asks (onboard/release/gate.py)."""
 
     build: Build
@@ -73,12 +73,12 @@ class Release:
 
     @cached_property
     def id(self) -> str:
-        """A digest of all of it but the time: the same wishes are the same release. Never a number to any parser."""
-        return "r" + sha256(json.dumps(self.contents.model_dump(mode="json"), sort_keys=True).encode())[:11]
+        """r and 11 hexadecimal digits over the contents: the r keeps parsers from reading a number."""
+        return "r" + sha256_hex(json.dumps(self.contents.model_dump(mode="json"), sort_keys=True).encode())[:11]
 
     @property
     def folder(self) -> str:
-        """Its place on the target."""
+        """The folder of the release on the target."""
         return f"{self.places.releases}/{self.id}"
 
     @property
@@ -88,49 +88,49 @@ class Release:
 
     @cached_property
     def contents(self) -> Contents:
-        """What is in it, by hash."""
+        """What the release holds, by hash; neither its time nor its id."""
         return Contents(
             build=BuildEntry(
                 name=Path(build_folder(self.build, self.artifact)).name,
                 build_info=self.artifact.build_info,
                 files=self.artifact.files,
             ),
-            services=[served.entry for served in self.served],
-            model=self.served[0].entry.model,
-            programs={name: sha256(content) for name, content in programs().items()},
+            services=[served.manifest_entry for served in self.served],
+            model=self.served[0].manifest_entry.model,
+            programs={name: sha256_hex(content) for name, content in onboard_programs().items()},
             pins=self.pins,
             policy=self.policy,
         )
 
-    def manifest(self, created: str) -> bytes:
+    def manifest_bytes(self, created: str) -> bytes:
         """manifest.json; `created` is a time in ISO 8601, UTC."""
         manifest = ReleaseManifest(id=self.id, created=created, **dict(self.contents))
         return f"{manifest.model_dump_json(indent=1)}\n".encode()
 
-    def files(self, created: str) -> dict[str, bytes]:
-        """Its files by name."""
-        texts = {name: text for served in self.served for name, text in served.files.items()}
-        return {"manifest.json": self.manifest(created), **texts, **programs()}
+    def file_contents(self, created: str) -> dict[str, bytes]:
+        """The files of the release by name. `created` as in the manifest."""
+        texts = {name: text for served in self.served for name, text in served.served_files.items()}
+        return {"manifest.json": self.manifest_bytes(created), **texts, **onboard_programs()}
 
-    def links(self) -> dict[str, str]:
+    def link_targets(self) -> dict[str, str]:
         """Its links by name: into the stores, which releases share."""
         folder = build_folder(self.build, self.artifact)
-        models = {served.within(model.name): model.dest for served in self.served if (model := served.model)}
+        models = {served.path_within(model.name): model.dest for served in self.served if (model := served.model)}
         return {name: f"{folder}/{name}" for name in self.artifact.files} | models
 
-    def held(self, created: str) -> dict[str, str]:
+    def stored_contents(self, created: str) -> dict[str, str]:
         """What ReleaseFiles finds when the release is there whole."""
-        hashes = {name: sha256(content) for name, content in self.files(created).items()}
-        return hashes | {name: f"-> {target}" for name, target in self.links().items()}
+        hashes = {name: sha256_hex(content) for name, content in self.file_contents(created).items()}
+        return hashes | {name: f"-> {target}" for name, target in self.link_targets().items()}
 
-    def archive(self, created: str) -> bytes:
-        """All of it as a tar, owned by root."""
-        return packed(self.files(created), self.links())
+    def tar_archive(self, created: str) -> bytes:
+        """The whole release as a tar, owned by root."""
+        return pack_tar(self.file_contents(created), self.link_targets())
 
 
-def packed(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
+def pack_tar(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
     """Files by name, and links with what they lead to, as a tar. `boardllama` is a program."""
-    stream, now = io.BytesIO(), int(clock().timestamp())
+    stream, now = io.BytesIO(), int(release_time().timestamp())
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -144,19 +144,19 @@ def packed(files: dict[str, bytes], links: dict[str, str] | None = None) -> byte
     return stream.getvalue()
 
 
-def clock() -> datetime:
+def release_time() -> datetime:
     """Now, in UTC; or the time of $SOURCE_DATE_EPOCH, with which the same inputs give the same bytes."""
     if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
         return datetime.fromtimestamp(int(epoch), timezone.utc)
     return datetime.now(timezone.utc)
 
 
-def sha256(content: bytes) -> str:
-    """64 hexadecimal digits."""
+def sha256_hex(content: bytes) -> str:
+    """The SHA-256 of the content as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
-def programs() -> dict[str, bytes]:
+def onboard_programs() -> dict[str, bytes]:
     """What runs on the target, by its name in the release."""
     modules = {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in sorted(ONBOARD.rglob("*.py"))}
     return {"boardllama": (ONBOARD / "boardllama").read_bytes()} | modules
@@ -165,7 +165,7 @@ def programs() -> dict[str, bytes]:
 def build_folder(build: Build, artifact: Manifest) -> str:
     """Where the binaries lie on the target: by their content, so nothing that runs is ever overwritten."""
     content = json.dumps({name: file.sha256 for name, file in artifact.files.items()}, sort_keys=True)
-    return f"{PLACES.builds}/{build.cpu.name}-{sha256(content.encode())[:12]}"
+    return f"{PLACES.builds}/{build.cpu.name}-{sha256_hex(content.encode())[:12]}"
 
 
 def build_files(build: Build, artifact: Manifest) -> tuple[BigFile, ...]:
@@ -175,7 +175,7 @@ def build_files(build: Build, artifact: Manifest) -> tuple[BigFile, ...]:
         BigFile(build.artifact_folder / name, f"{folder}/{name}", file.sha256, file.size, "755")
         for name, file in artifact.files.items()
     ]
-    return (*files, BigFile(build.artifact_folder / MANIFEST, f"{folder}/{MANIFEST}", sha256(about), len(about)))
+    return (*files, BigFile(build.artifact_folder / MANIFEST, f"{folder}/{MANIFEST}", sha256_hex(about), len(about)))
 
 
 def stored_model(service: Service, source: Path, name: str, sha256: str, size: int) -> BigFile:

@@ -18,11 +18,11 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import make_unix_command_for_host
 
 from deploy.errors import BoardllamaError, NotThere
-from deploy.hosts.record import advised, record_of
+from deploy.hosts.run_record import record_of, with_disk_advice
 from deploy.hosts.ssh.connection import BoardConnector, Unreachable
 
-# Seconds in which a command takes no byte, or comes to no end after the last one, on a host that lives: to bring
-# gigabytes from memory to a slow card (10 MB/s) takes minutes. A host that does not live any more ends it itself.
+# Seconds in which a command on a host that lives takes no byte, or does not end after the last byte: gigabytes on their
+# way from memory to a slow card (10 MB/s) take minutes. A host that has gone ends the command by itself.
 QUIET_SECONDS = 900.0
 HANGS = "a command went on for {:.0f} s without taking a byte or coming to its end: is its disk dying?"
 Arguments = Any
@@ -30,7 +30,7 @@ Arguments = Any
 Commands = Generator[str | PyinfraCommand, None, None]
 
 
-class CommandFailed(BoardllamaError):
+class RemoteCommandFailed(BoardllamaError):
     """A command on the host ended with another status than 0. The message holds what it wrote to stderr."""
 
 
@@ -41,7 +41,7 @@ class Lost(BoardllamaError):
 
 
 class Refused(BoardllamaError):
-    """What the host is told is not for it."""
+    """The host cannot take what the run would bring, or must not."""
 
     verdict = "refused"
 
@@ -59,23 +59,23 @@ class Remote:
         if not succeeded:
             if lost := why_lost(self.host):
                 raise Lost(lost)
-            raise CommandFailed(output.stderr.strip() or output.stdout.strip() or "no output")
+            raise RemoteCommandFailed(output.stderr.strip() or output.stdout.strip() or "no output")
         return str(output.stdout)
 
     def feed(self, source: Iterable[bytes], *bits: str | QuoteString) -> None:
         """Runs the shell command with the bytes of `source` as its input. Raises CommandFailed, OSError."""
         command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
-        status, errors = feed(self.host.connector, command.get_raw_value(), source)
+        status, errors = feed_command(self.host.connector, command.get_raw_value(), source)
         if status != 0:
-            raise CommandFailed(errors.strip() or f"status {status}")
+            raise RemoteCommandFailed(errors.strip() or f"status {status}")
 
     def talk(self, *bits: str | QuoteString) -> "Talk":
         """Starts the shell command and leaves it running: a line from it, bytes to it, while this process lives."""
         command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
-        return talk(self.host.connector, command.get_raw_value())
+        return start_talk(self.host.connector, command.get_raw_value())
 
     def reconnect(self) -> None:
-        """A new connection to a host that was lost, and goes on by itself. Raises Lost when it stays away."""
+        """Connects again to a host that was lost, and worked on by itself. Raises Lost when the host stays away."""
         connector = self.host.connector
         assert isinstance(connector, BoardConnector)  # others are never lost
         try:
@@ -84,7 +84,7 @@ class Remote:
             raise Lost(error.reason) from None
 
     def shell_arguments(self) -> dict[str, Any]:
-        """What concerns the making of the command line; the rest concerns how pyinfra runs it."""
+        """The arguments that decide the command line; the others decide how pyinfra runs it."""
         control = {"_get_pty", "_timeout", "_stdin", "_success_exit_codes"}
         return {key: value for key, value in self.arguments.items() if key not in control}
 
@@ -94,18 +94,18 @@ class Remote:
 
 
 def why_lost(host: Host) -> str:
-    """Why there is no connection any more; empty while there is one, or where there is none to lose."""
+    """Why the connection is gone; empty while it is there, and for a kind of connection that is never lost."""
     return host.connector.lost if isinstance(host.connector, BoardConnector) else ""
 
 
 @singledispatch
-def feed(connector: BaseConnector, command: str, _source: Iterable[bytes]) -> tuple[int, str]:
+def feed_command(connector: BaseConnector, command: str, _source: Iterable[bytes]) -> tuple[int, str]:
     """Exit status and stderr of `command` after it has read `source`, over one kind of connection."""
     raise BoardllamaError(f"{type(connector).__name__} cannot carry files: use SSH or @local")
 
 
-@feed.register
-def _(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
+@feed_command.register
+def feed_local(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
     process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin and process.stderr
     try:
@@ -121,8 +121,8 @@ def _(connector: LocalConnector, command: str, source: Iterable[bytes]) -> tuple
         raise TimeoutError(HANGS.format(QUIET_SECONDS)) from None
 
 
-@feed.register
-def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
+@feed_command.register
+def feed_ssh(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
     channel = open_channel(connector, command)
     try:
         for chunk in source:
@@ -138,7 +138,7 @@ def _(connector: SSHConnector, command: str, source: Iterable[bytes]) -> tuple[i
 
 
 def open_channel(connector: SSHConnector, command: str) -> Channel:
-    """The connection on which `command` has been started."""
+    """A channel of the connection, on which `command` has been started."""
     assert connector.client
     transport = connector.client.get_transport()
     assert transport
@@ -159,38 +159,40 @@ class Talk(NamedTuple):
 
 
 @singledispatch
-def talk(connector: BaseConnector, _command: str) -> Talk:
+def start_talk(connector: BaseConnector, _command: str) -> Talk:
     """Starts `command` over one kind of connection."""
     raise BoardllamaError(f"{type(connector).__name__} cannot hold a command: use SSH or @local")
 
 
-@talk.register
-def _(connector: LocalConnector, command: str) -> Talk:
+@start_talk.register
+def talk_to_local(connector: LocalConnector, command: str) -> Talk:
     process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     assert process.stdin and process.stdout
-    return Talk(partial(next_line, process.stdout.readline), partial(write_all, process.stdin), partial(end, process))
+    return Talk(
+        partial(next_line, process.stdout.readline), partial(write_all, process.stdin), partial(end_command, process)
+    )
 
 
-@talk.register
-def _(connector: SSHConnector, command: str) -> Talk:
+@start_talk.register
+def talk_over_ssh(connector: SSHConnector, command: str) -> Talk:
     channel = open_channel(connector, command)
     return Talk(partial(next_line, channel.makefile("rb").readline), channel.sendall, channel.close)
 
 
 def next_line(read: Callable[[], bytes]) -> str:
-    """Without its newline."""
+    """The next line of a command, without its newline; empty at the end."""
     return read().decode(errors="replace").rstrip("\n")
 
 
 def write_all(pipe: IO[bytes], data: bytes) -> None:
-    """An unbuffered pipe may take less than it is given."""
+    """Writes all of the data: an unbuffered pipe may take a part of it at a time."""
     rest = memoryview(data)
     while rest:
         rest = rest[pipe.write(rest) or 0 :]
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """A command that reads or writes ends without its pipes; one of another user, as sudo starts it, only so."""
+def end_command(process: subprocess.Popen[bytes]) -> None:
+    """Ends a command by closing its pipes. No signal would reach a command that sudo started as another user."""
     for pipe in (process.stdin, process.stdout):
         if pipe:
             pipe.close()
@@ -213,8 +215,8 @@ class HostStep(PyinfraCommand):
             self.function(Remote(host, connector_arguments))
         except (BoardllamaError, OSError, EOFError, SSHException) as error:
             lost = why_lost(host)
-            reason = advised(lost or str(error) or type(error).__name__)
-            record_of(host).fail(reason, Lost.verdict if lost else getattr(error, "verdict", "failed"))
+            reason = with_disk_advice(lost or str(error) or type(error).__name__)
+            record_of(host).note_failure(reason, Lost.verdict if lost else getattr(error, "verdict", "failed"))
             host.log_styled(f"Error: {reason}", log_func=logger.error, fg="red")
             return False
         return True
@@ -235,7 +237,7 @@ def refuse(why: str | Exception) -> HostStep:
 
 
 def every(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
-    """A question that answers True at most once in `seconds`, first after that long."""
+    """A function that returns True at most once in `seconds`, for the first time when so many have passed."""
     last = clock()
 
     def due() -> bool:

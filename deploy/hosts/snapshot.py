@@ -22,9 +22,9 @@ from deploy.hosts.facts import (
     Text,
     Texts,
 )
-from deploy.hosts.facts.combined import Questions, apart, together
+from deploy.hosts.facts.combined import Questions, combined_command, split_answers
 from deploy.hosts.facts.target import record_path
-from deploy.hosts.record import record_of
+from deploy.hosts.run_record import record_of
 from deploy.onboard.places import PLACES, PRISTINE, PROGRAMS
 from deploy.onboard.service import SERVICES, Service
 
@@ -43,7 +43,7 @@ def pristine_of(service: Service, path: Path) -> str:
 
 
 def editable_of(service: Service) -> dict[str, str]:
-    """Its files that an operator may edit, and where each is as it was deployed."""
+    """The files of a service that an operator may edit, and where each is kept as it was deployed."""
     return {str(path): pristine_of(service, path) for path in (service.config, service.public_unit(PLACES))}
 
 
@@ -62,22 +62,22 @@ class ReleaseThere:
 
 
 def of_release(folder: str) -> Questions:
-    """What makes a ReleaseThere."""
+    """The questions whose answers make a ReleaseThere."""
     return {"files": (ReleaseFiles(), {"folder": folder}), "status": (Status(), {"program": f"{folder}/boardllama"})}
 
 
 class ReleaseOnTarget(FactBase[ReleaseThere]):
-    """One release, whether it is the committed one or not."""
+    """A release of the target, committed or not."""
 
     @staticmethod
     def default() -> ReleaseThere:
         return ReleaseThere()
 
     def command(self, folder: str) -> str:
-        return together(of_release(folder))
+        return combined_command(of_release(folder))
 
     def process(self, output: list[str]) -> ReleaseThere:
-        return ReleaseThere(**apart(of_release(""), output))
+        return ReleaseThere(**split_answers(of_release(""), output))
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Snapshot:
 
 
 def of_target(texts: tuple[str, ...]) -> Questions:
-    """What makes a Snapshot."""
+    """The questions whose answers make a Snapshot."""
     return {
         "board": (Board(), {}),
         "links": (Links(), {"paths": LINKS}),
@@ -110,29 +110,29 @@ def of_target(texts: tuple[str, ...]) -> Questions:
 
 
 class Everything(FactBase[Snapshot]):
-    """What a deploy compares, but for a release that is not the committed one."""
+    """All that a deploy compares, but for a release that is not the committed one."""
 
     @staticmethod
     def default() -> Snapshot:
         return Snapshot()
 
     def command(self, texts: tuple[str, ...]) -> str:
-        return together(of_target(texts))
+        return combined_command(of_target(texts))
 
     def process(self, output: list[str]) -> Snapshot:
-        answers = apart(of_target(()), output)
+        answers = split_answers(of_target(()), output)
         current = ReleaseThere(answers.pop("files"), answers.pop("status"))
         keys = {service.name: answers.pop(f"key {service.name}") for service in SERVICES}
         return Snapshot(current=current, keys=keys, **answers)
 
 
-# What someone does on a target while others of the run get their gigabytes is seen after so many seconds.
+# Until a change that somebody makes on a target is seen, while other hosts of the run get their gigabytes.
 FRESH_SECONDS = 60.0
 HELD = "boardllama_snapshot"
 
 
 @dataclass
-class Memory:
+class HostMemory:
     """What is known of one host. `first` is what it had when the run began; `asked` the small files to ask for."""
 
     lock: Lock = field(default_factory=Lock)
@@ -142,43 +142,44 @@ class Memory:
     releases: dict[str, ReleaseThere] = field(default_factory=dict)
     taken: float = 0.0
 
-    def known(self, paths: tuple[str, ...]) -> Snapshot | None:
-        """The last snapshot, when it is young and has these small files."""
+    def fresh_snapshot(self, paths: tuple[str, ...]) -> Snapshot | None:
+        """The last snapshot; None when it is too old, or lacks one of these small files."""
         fresh = time.monotonic() - self.taken < FRESH_SECONDS
         return self.last if fresh and self.asked.issuperset(paths) else None
 
-    def learn(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot, as the last one."""
+    def keep_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Keeps the snapshot as the last one, and returns it."""
         self.last, self.taken = snapshot, time.monotonic()
         self.first = self.first or snapshot
         return snapshot
 
 
-def memory_of(host: Host) -> Memory:
-    """The host's, for this run."""
-    memory: Memory = host.connector_data.setdefault(HELD, Memory())
+def memory_of(host: Host) -> HostMemory:
+    """What this run knows of the host."""
+    memory: HostMemory = host.connector_data.setdefault(HELD, HostMemory())
     return memory
 
 
-def seen(host: Host, *paths: str) -> Snapshot:
-    """What the host has, with the small files of `paths` too. The builder's part of the run may ask at the same time
-    as the host's own: one of them waits.
+def snapshot_of(host: Host, *paths: str) -> Snapshot:
+    """What the host has, with the small files of `paths`: the last snapshot while it is fresh, else a new one.
+
+    The builder's part of the run may ask at the same time as the host's own: one of the two waits.
     """
     memory = memory_of(host)
     with memory.lock:
-        known = memory.known(paths)
+        known = memory.fresh_snapshot(paths)
         if known is None:
             memory.asked.update(paths)
-            known = memory.learn(host.get_fact(Everything, texts=tuple(sorted(memory.asked))))
+            known = memory.keep_snapshot(host.get_fact(Everything, texts=tuple(sorted(memory.asked))))
             if known.status.current:
-                record_of(host).found(known.status.current)
+                record_of(host).note_found(known.status.current)
         return known
 
 
 def release_seen(host: Host, id: str) -> ReleaseThere:
     """The release of that id, as the host has it."""
     memory = memory_of(host)
-    snapshot = memory.known(())
+    snapshot = memory.fresh_snapshot(())
     if snapshot and snapshot.status.current == id:
         return snapshot.current
     if id not in memory.releases:
@@ -186,8 +187,8 @@ def release_seen(host: Host, id: str) -> ReleaseThere:
     return memory.releases[id]
 
 
-def forget(host: Host) -> None:
-    """Something may have changed there."""
+def forget_snapshot(host: Host) -> None:
+    """Drops what is known of the host, where something may have changed."""
     memory = memory_of(host)
     memory.last = None
     memory.releases.clear()

@@ -16,10 +16,10 @@ from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts import Stored
-from deploy.hosts.facts.target import IDENTITY, receipt_of, words
+from deploy.hosts.facts.target import IDENTITY, receipt_of, shell_words
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote, Talk, every
-from deploy.hosts.snapshot import seen
+from deploy.hosts.snapshot import snapshot_of
 
 RECEIVER = Path(__file__).with_name("receive.sh")
 CHUNK = 1 << 18
@@ -49,15 +49,15 @@ class BigFile:
         return PurePosixPath(self.dest).name
 
     @property
-    def part(self) -> str:
-        """Where it arrives. The name holds the hash: a rest of another content is never continued."""
+    def part_path(self) -> str:
+        """Where the file arrives. The name holds the hash: a part of other content is never continued."""
         place = PurePosixPath(self.dest)
         return str(place.with_name(f".{place.name}.{self.sha256[:16]}.part"))
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """What receive.sh is told of it."""
-        return (self.dest, self.part, receipt_of(self.dest), self.sha256, str(self.size), self.mode, self.owner)
+    def receiver_words(self) -> tuple[str, ...]:
+        """The arguments of receive.sh for this file, in their order."""
+        return (self.dest, self.part_path, receipt_of(self.dest), self.sha256, str(self.size), self.mode, self.owner)
 
     def is_at(self, stored: Stored | None) -> bool:
         """True when the target's file is proven to be this one, with this mode and owner."""
@@ -67,27 +67,30 @@ class BigFile:
 @operation()
 def big_files(files: tuple[BigFile, ...]) -> Commands:
     """Makes the target hold `files`. Reads none of them when their receipts still hold."""
-    held = seen(host).stored
+    held = snapshot_of(host).stored
     if wanting := [file for file in files if not file.is_at(held.get(file.dest))]:
-        yield TargetStep(partial(deliver, files=wanting))
+        yield TargetStep(partial(deliver_files, files=wanting))
     else:
         host.noop("every file is there, as its receipt says")
 
 
-def deliver(remote: Remote, files: Iterable[BigFile]) -> None:
+def deliver_files(remote: Remote, files: Iterable[BigFile]) -> None:
     """Brings files one after the other, in one conversation. Raises StoreError, OSError."""
-    told = words([IDENTITY, *(word for file in files for word in file.told)])
+    told = shell_words([IDENTITY, *(word for file in files for word in file.receiver_words)])
     talk = remote.talk(f"sh -c {shlex.quote(RECEIVER.read_text())} receive {told}")
     try:
         for file in files:
-            Transfer(remote, talk, file).run()
+            Transfer(remote, talk, file).answer_target()
     finally:
         talk.end()
 
 
 @dataclass
 class Transfer:
-    """One file, as the target asks for it. `offset`: where its bytes began the last time; `said`: what went wrong."""
+    """One file, as the target asks for it. `offset`: the first byte that was sent the last time.
+
+    `said`: the target's lines about what went wrong.
+    """
 
     remote: Remote
     talk: Talk
@@ -95,27 +98,32 @@ class Transfer:
     offset: int = 0
     said: list[str] = field(default_factory=list)
 
-    def run(self) -> None:
+    def answer_target(self) -> None:
         """Answers the target until the file is in its place. Raises StoreError, OSError."""
         heard: dict[str, Callable[..., None]]
-        heard = {"room": self.give, "checking": self.check, "damaged": self.begin_again, "alive": lambda: None}
+        heard = {
+            "room": self.send_missing,
+            "checking": self.say_checking,
+            "damaged": self.begin_again,
+            "alive": lambda: None,
+        }
         while (line := self.talk.line()) != "stored":
             if not line:
-                raise StoreError(f"{self.file.dest}: {self.why()}")
+                raise StoreError(f"{self.file.dest}: {self.end_reason()}")
             word, *numbers = line.split(" ")
             if word in heard:
                 heard[word](*numbers)
             else:
                 self.said.append(line)
 
-    def why(self) -> str:
-        """What ended it."""
+    def end_reason(self) -> str:
+        """Why the transfer ended before the file was stored."""
         if self.said:
             return f"the target could not write it: {'; '.join(self.said)}"
         return "the connection ended; what has arrived stays there, and the next run goes on with it"
 
-    def give(self, arrived: str, free_kib: str) -> None:
-        """The bytes that are missing. Raises StoreError when there is no room for them."""
+    def send_missing(self, arrived: str, free_kib: str) -> None:
+        """Sends the bytes that are missing. Raises StoreError when there is no room for them."""
         self.offset = int(arrived) if int(arrived) <= self.file.size else 0
         missing, free = self.file.size - self.offset, 1024 * int(free_kib)
         if missing + SPARE > free:
@@ -125,7 +133,7 @@ class Transfer:
             )
         if self.offset:
             self.say(f"{self.offset // MEGABYTE} of {self.file.size // MEGABYTE} MB are there already")
-        for block in chain([f"{self.offset}\n".encode()], self.chunks()):
+        for block in chain([f"{self.offset}\n".encode()], self.missing_chunks()):
             try:
                 self.talk.send(block)
             except TimeoutError:
@@ -133,7 +141,7 @@ class Transfer:
             except OSError:
                 return  # The target takes no more: why, it says now.
 
-    def chunks(self) -> Iterator[bytes]:
+    def missing_chunks(self) -> Iterator[bytes]:
         """The bytes from `offset` on, with a line of progress every five seconds. Raises StoreError, OSError."""
         due, sent, size = every(5), self.offset, self.file.size
         with self.file.source.open("rb") as source:
@@ -146,12 +154,15 @@ class Transfer:
         if sent < size:
             raise StoreError(f"{self.file.source} holds {sent} bytes and should {size}: it changed; run again")
 
-    def check(self) -> None:
-        """It takes a while."""
+    def say_checking(self) -> None:
+        """Says that the target checks the file, which takes a while."""
         self.say("checking")
 
     def begin_again(self) -> None:
-        """What had arrived is gone. Raises StoreError when all of it had come in this run."""
+        """Says that all is sent again, since the part on the target was damaged.
+
+        Raises StoreError when all of the part came in this run.
+        """
         if not self.offset:
             file = self.file
             raise StoreError(
@@ -160,5 +171,5 @@ class Transfer:
         self.say("what an earlier run had brought was damaged; bringing all of it")
 
     def say(self, line: str) -> None:
-        """With the file's name."""
+        """Says a line of progress, with the file's name."""
         self.remote.say(f"{self.file.name}: {line}")

@@ -11,9 +11,9 @@ from pyinfra.connectors.base import BaseConnector
 from deploy import cpu
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
-from deploy.hosts.facts.board import BoardInfo, misfit
-from deploy.hosts.record import record_of
-from deploy.hosts.snapshot import seen
+from deploy.hosts.facts.board import BoardInfo, system_misfit
+from deploy.hosts.run_record import record_of
+from deploy.hosts.snapshot import snapshot_of
 from deploy.settings import Settings, settings_from
 
 
@@ -30,15 +30,15 @@ def settings_of(host: Host) -> Settings:
 
 @singledispatch
 def board_behind(_connector: BaseConnector, found: BoardInfo) -> BoardInfo:
-    """What board there is at the other end of one kind of connection; what was found there, where it is running."""
+    """The board that a host is, by its kind of connection: the machine that was found, unless the host is a tree."""
     return found
 
 
 def board_of(host: Host) -> BoardInfo:
-    """The host's board, asked once in a run: no deploy changes it."""
+    """The host's board, asked once in a run: no deploy changes it. Raises DeployError."""
     if "boardllama_board" not in host.connector_data:
         try:
-            host.connector_data["boardllama_board"] = board_behind(host.connector, seen(host).board)
+            host.connector_data["boardllama_board"] = board_behind(host.connector, snapshot_of(host).board)
         except BoardllamaError as error:
             raise DeployError(f"{host.name}: {error}") from None
     board: BoardInfo = host.connector_data["boardllama_board"]
@@ -46,10 +46,10 @@ def board_of(host: Host) -> BoardInfo:
     return board
 
 
-def refusal(host: Host, settings: Settings) -> str | None:
+def why_refused(host: Host, settings: Settings) -> str | None:
     """Why this host's board cannot run what it is told to run; None when it can."""
     board = board_of(host)
-    if why := misfit(board):
+    if why := system_misfit(board):
         return why
     if not board.filters_addresses and settings.server_clients:
         return (
@@ -62,7 +62,7 @@ def refusal(host: Host, settings: Settings) -> str | None:
 
 def build_for(host: Host, settings: Settings) -> Build | None:
     """The build for this host's board; None for a board that is refused."""
-    if refusal(host, settings):
+    if why_refused(host, settings):
         return None
     board = board_of(host)
     build = Build(settings.source, settings.wanted_cpu or cpu.best_for(board.features, board.part))

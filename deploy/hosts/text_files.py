@@ -13,7 +13,7 @@ from deploy.hosts.facts import Text
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote
-from deploy.hosts.snapshot import seen
+from deploy.hosts.snapshot import snapshot_of
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class TextFile:
     """A small file of the target; `owner` is user:group, `mode` octal digits.
 
     `before` is a shell command that must succeed before the file gets its name: a check, or what the file declares.
-    It is given the path of the new content, so that nothing good is replaced by what fails, and a deploy that is cut
-    does it again.
+    Its last word is the path of the new content: content that fails replaces nothing good, and a deploy that was cut
+    runs the command again.
     """
 
     dest: str
@@ -37,26 +37,26 @@ class TextFile:
         return record_path(self.dest)
 
     @property
-    def bytes(self) -> bytes:
+    def content_bytes(self) -> bytes:
         """The content as it lies on the disk."""
         return self.content.encode()
 
     def is_at(self, text: Text | None) -> bool:
         """True when the target's file has this content, mode and owner."""
-        wanted = (self.bytes, int(self.mode, 8), self.owner)
+        wanted = (self.content_bytes, int(self.mode, 8), self.owner)
         return text is not None and (text.content, text.mode, text.owner) == wanted
 
 
 @operation()
 def text_files(files: tuple[TextFile, ...], conflict: str = "keep") -> Commands:
     """Makes the target hold `files`. One that was edited there is kept and reported, unless `conflict` is overwrite."""
-    held = seen(host, *(path for file in files for path in (file.dest, file.record))).texts
+    held = snapshot_of(host, *(path for file in files for path in (file.dest, file.record))).texts
     wanting = []
     for file in files:
         there, record = held.get(file.dest), held.get(file.record)
         if is_edited(file, there, record) and conflict == "keep":
             report_edit(file, there)
-        elif not file.is_at(there) or record is None or record.content != file.bytes:
+        elif not file.is_at(there) or record is None or record.content != file.content_bytes:
             show_diff(file, there)
             wanting.append(file)
     if wanting:
@@ -65,19 +65,19 @@ def text_files(files: tuple[TextFile, ...], conflict: str = "keep") -> Commands:
 
 def is_edited(file: TextFile, there: Text | None, record: Text | None) -> bool:
     """True when the target's content comes neither from this deploy nor from the one before."""
-    return there is not None and there.content not in (file.bytes, record.content if record else None)
+    return there is not None and there.content not in (file.content_bytes, record.content if record else None)
 
 
-def diff(file: TextFile, there: Text | None) -> list[str]:
+def diff_lines(file: TextFile, there: Text | None) -> list[str]:
     """Unified diff from what the target has to what the deploy would write."""
     old = there.content.decode(errors="replace").splitlines() if there else []
     return list(difflib.unified_diff(old, file.content.splitlines(), f"{file.dest} (target)", "(deploy)", lineterm=""))
 
 
 def show_diff(file: TextFile, there: Text | None) -> None:
-    """Under pyinfra's --diff, while it looks for changes."""
+    """Shows the difference under pyinfra's --diff, while pyinfra looks for changes."""
     if host.state.config.DIFF and not host.state.is_executing:
-        for line in diff(file, there):
+        for line in diff_lines(file, there):
             logger.info(f"{host.print_prefix}{line}")
 
 
@@ -91,16 +91,16 @@ def report_edit(file: TextFile, there: Text | None) -> None:
         f"{host.print_prefix}{file.dest} was edited on the target and is kept; --data config_conflict=overwrite "
         f"replaces it. What the deploy would change:"
     )
-    for line in diff(file, there):
+    for line in diff_lines(file, there):
         logger.warning(f"{host.print_prefix}  {line}")
 
 
 def write_texts(remote: Remote, files: list[TextFile]) -> None:
     """Writes one after the other, in one command that ends at the first that cannot be written."""
-    remote.feed([file.bytes for file in files], "; ".join(("set -e", *map(writing, files))))
+    remote.feed([file.content_bytes for file in files], "; ".join(("set -e", *map(write_command, files))))
 
 
-def writing(file: TextFile) -> str:
+def write_command(file: TextFile) -> str:
     """The shell command that takes the file from its input, writes it beside its place and renames it, then does the
     same for its record.
     """
@@ -108,7 +108,7 @@ def writing(file: TextFile) -> str:
     folder, records = (shlex.quote(str(PurePosixPath(path).parent)) for path in (file.dest, file.record))
     return (
         f"umask 077; mkdir -p {records}; umask 022; mkdir -p {folder}; umask 077;"
-        f" head -c {len(file.bytes)} > {dest}.new; chmod {file.mode} {dest}.new; chown {file.owner} {dest}.new;"
+        f" head -c {len(file.content_bytes)} > {dest}.new; chmod {file.mode} {dest}.new; chown {file.owner} {dest}.new;"
         f" sync {dest}.new; {file.before} {dest}.new;"
         f" cp {dest}.new {record}.new; mv -T {dest}.new {dest}; sync {folder};"
         f" mv -T {record}.new {record}; sync {records}"

@@ -12,10 +12,10 @@ from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts import StatusInfo
 from deploy.hosts.lock import TargetStep
-from deploy.hosts.record import Record, record_of
-from deploy.hosts.release import Release
-from deploy.hosts.remote import CommandFailed, Commands, Lost, Remote, refuse, why_lost
-from deploy.hosts.snapshot import PROGRAM, release_seen, seen
+from deploy.hosts.release import WantedRelease
+from deploy.hosts.remote import Commands, Lost, Remote, RemoteCommandFailed, refuse, why_lost
+from deploy.hosts.run_record import RunRecord, record_of
+from deploy.hosts.snapshot import PROGRAM, release_seen, snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
 from deploy.onboard.places import PLACES, SWITCH_UNIT
@@ -83,19 +83,19 @@ def switch_to(after: tuple[str, ...] = ()) -> Commands:
         yield TargetStep(partial(prune, release=release))
 
 
-def note(record: Record, status: StatusInfo) -> None:
+def note(record: RunRecord, status: StatusInfo) -> None:
     """What runs there now, for the table at the end."""
-    record.found(status.current)
+    record.note_found(status.current)
     record.tokens_per_second = status.tokens_per_second
 
 
-def serves(status: StatusInfo, release: Release) -> bool:
+def serves(status: StatusInfo, release: WantedRelease) -> bool:
     """True when the release is committed and is what runs, or waits for the model that an operator brings."""
     committed = status.current == release.id and not status.tried and status.linked
     return committed and (status.waiting or not board_of(host).systemd or (status.active and status.fresh))
 
 
-def switch(remote: Remote, release: Release) -> None:
+def switch(remote: Remote, release: WantedRelease) -> None:
     """Has the target switch, and repeats what it says until its verdict. Raises NotServed, CommandFailed, Lost."""
     follow(remote, f"{release.program} switch {release.id}")
     remote.host.connector_data[PASSED] = True
@@ -121,7 +121,7 @@ def listen(remote: Remote, command: str, listener: Listener) -> dict[str, Any] |
         while line := talk.line():
             alive, _, text = line.partition(" ")
             if alive == "refused":
-                raise CommandFailed(text.strip() or "no output")
+                raise RemoteCommandFailed(text.strip() or "no output")
             heard = True
             if alive != "begun" and (verdict := listener.hear(text)):
                 return verdict
@@ -136,22 +136,22 @@ def listen(remote: Remote, command: str, listener: Listener) -> dict[str, Any] |
     return None
 
 
-def judge(record: Record, outcome: Outcome, verdict: Any) -> None:
+def judge(record: RunRecord, outcome: Outcome, verdict: Any) -> None:
     """Raises NotServed with the reason unless the target serves what it was asked to."""
     if not outcome.is_good:
         raise NotServed(f"release {verdict['release']} is {outcome.value}: {verdict['reason']}")
     record.verdict = outcome.value if outcome is Outcome.WAITING else ""
     record.tokens_per_second = verdict.get("tokens_per_second")
-    record.serves(verdict["release"])
+    record.note_serving(verdict["release"])
 
 
-def commit(remote: Remote, release: Release) -> None:
+def commit(remote: Remote, release: WantedRelease) -> None:
     """In a root tree nothing runs that could be judged: the first boot will."""
     remote.run(f"{release.program} commit {release.id}")
     remote.host.connector_data[PASSED] = True
 
 
-def prune(remote: Remote, release: Release) -> None:
+def prune(remote: Remote, release: WantedRelease) -> None:
     """Frees what no release needs: the rest of a deploy that was cut, or of a release that was rejected."""
     for line in remote.run(f"{release.program} prune").splitlines():
         remote.say(line)
@@ -167,7 +167,7 @@ def rollback(to: str = "") -> None:
 @operation()
 def go_back(to: str) -> Commands:
     """Under the same gate as a deploy. No change when the release that is named runs."""
-    status = seen(host).status
+    status = snapshot_of(host).status
     note(record_of(host), status)
     if to and status.current == to and status.linked and status.active and status.fresh and not status.tried:
         host.noop(f"{to} is what runs")

@@ -11,7 +11,7 @@ from pyinfra.api import operation
 from deploy.controller.templates import render_template
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote, refuse
-from deploy.hosts.snapshot import seen
+from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.text_files import TextFile, text_files
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA, Service
@@ -30,7 +30,7 @@ def api_key(service: Service, key: SecretStr) -> Commands:
     """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
     secret = key.get_secret_value()
     digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
-    there = seen(host).keys.get(service.name)
+    there = snapshot_of(host).keys.get(service.name)
     if not there or (secret != GENERATE and there.sha256 != digest):
         yield TargetStep(partial(write_key, service=service, secret=secret))
     elif (there.mode, there.owner) != (MODE, owner_of(service)):
@@ -76,7 +76,7 @@ def key_of_first_start(service: Service, key: SecretStr) -> Commands:
     # The name that pyinfra gives to an operation inside of another one.
     unit = str(service.public_key_unit(PLACES))
     yield from text_files._inner((TextFile(unit, key_unit(service)),))
-    if seen(host).links.get(str(service.key_enabled(PLACES))) != unit:
+    if snapshot_of(host).links.get(str(service.key_enabled(PLACES))) != unit:
         yield TargetStep(partial(enable, service=service))
 
 

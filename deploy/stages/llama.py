@@ -6,10 +6,10 @@ from pyinfra.operations import apt
 
 from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
-from deploy.hosts.facts.board import shortcomings
+from deploy.hosts.facts.board import board_shortcomings
 from deploy.hosts.release import build_files
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
-from deploy.hosts.snapshot import seen
+from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import big_files
 from deploy.hosts.target import board_of
@@ -19,7 +19,7 @@ from deploy.onboard.places import PLACES, PROGRAMS
 @stage("Install llama.cpp")
 def install_llama(build: Build | None, refused: str | None) -> None:
     """Installs the build, or fails this host with the reason why none fits it. Says what the board falls short of."""
-    for line in shortcomings(board_of(host)):
+    for line in board_shortcomings(board_of(host)):
         host.log(line)
     check_target(name="Check that this target can take it", refused=refused)
     if build is None:
@@ -41,7 +41,7 @@ def check_target(refused: str | None) -> Commands:
     if refused:
         yield refuse(refused)
     paths = [f"{PLACES.public_bin}/{name}" for name in PROGRAMS]
-    held = seen(host).links
+    held = snapshot_of(host).links
     foreign = [path for path in paths if path in held and not (held[path] or "").startswith(f"{PLACES.root}/")]
     if foreign:
         yield HostStep(lambda remote: refuse_foreign(remote, foreign[0]))

@@ -12,10 +12,10 @@ from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
 from deploy.hosts.lock import TargetStep
-from deploy.hosts.release import Release, Served, clock
+from deploy.hosts.release import Served, WantedRelease, release_time
 from deploy.hosts.release_manifest import Policy
 from deploy.hosts.remote import Commands, Remote, refuse
-from deploy.hosts.snapshot import editable_of, release_seen, seen
+from deploy.hosts.snapshot import editable_of, release_seen, snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile
 from deploy.hosts.target import board_of
@@ -84,12 +84,12 @@ def mount_units(folder: Path) -> list[str]:
     return [mount_unit(point) for point in (*reversed(folder.parents[:-1]), folder)]
 
 
-def wanted_release(settings: Settings, build: Build) -> Release:
+def wanted_release(settings: Settings, build: Build) -> WantedRelease:
     """The release that these settings mean on this target, with the operator's edits there. Says what is kept.
 
     Raises BoardllamaError when the build failed or the model does not fit, OSError when it is not on the controller.
     """
-    return Release(
+    return WantedRelease(
         build=build,
         artifact=require_artifact(build),
         served=tuple(served_by(settings, service, build.cpu) for service in SERVICES),
@@ -129,7 +129,7 @@ def check_edited(edited: Settings | None, service: Service, cpu: Cpu) -> None:
 def edits(service: Service, wanted: dict[Path, bytes]) -> dict[Path, bytes]:
     """Files of a service that an operator changed on the target since the last deploy; reported, or shown as a diff."""
     pristine = editable_of(service)
-    held = seen(host, *pristine, *pristine.values()).texts
+    held = snapshot_of(host, *pristine, *pristine.values()).texts
     found = {}
     for path, text in wanted.items():
         file, there = TextFile(str(path), text.decode()), held.get(str(path))
@@ -154,23 +154,23 @@ def prepare(settings: Settings, build: Build) -> Commands:
         return
     host.connector_data[PREPARED] = release
     there = release_seen(host, release.id).files
-    created = there.get("created") or clock().isoformat(timespec="seconds")
-    if not release.held(created).items() <= there.items():
+    created = there.get("created") or release_time().isoformat(timespec="seconds")
+    if not release.stored_contents(created).items() <= there.items():
         yield TargetStep(partial(write_release, release=release, created=created))
 
 
-def prepared(host: Host) -> Release | None:
+def prepared(host: Host) -> WantedRelease | None:
     """The release that the host is to have; None for a host that was refused."""
-    release: Release | None = host.connector_data.get(PREPARED)
+    release: WantedRelease | None = host.connector_data.get(PREPARED)
     return release
 
 
-def write_release(remote: Remote, release: Release, created: str) -> None:
+def write_release(remote: Remote, release: WantedRelease, created: str) -> None:
     """Brings its files beside their place; the folder then appears whole, or is mended file by file."""
     releases, folder = release.places.releases, release.folder
     new = f"{releases}/.{release.id}.new"
     remote.feed(
-        [release.archive(created)],
+        [release.tar_archive(created)],
         f"set -e; umask 022; mkdir -p {releases}; rm -rf {new}; mkdir {new}; tar -x -C {new}; sync -f {new};"
         f" if test -d {folder}; then cd {new}; find . -mindepth 1 -type d -exec mkdir -p {folder}/{{}} ';';"
         f" find . ! -type d -exec mv -fT {{}} {folder}/{{}} ';'; cd /; rm -r {new}; else mv -T {new} {folder}; fi;"

@@ -4,9 +4,9 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
-from deploy.hosts.record import record_of
 from deploy.hosts.remote import Commands, HostStep, Remote
-from deploy.hosts.snapshot import PROGRAM, seen
+from deploy.hosts.run_record import record_of
+from deploy.hosts.snapshot import PROGRAM, snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
 from deploy.onboard.server.health import Health, State, Unhealthy, wait
@@ -29,7 +29,7 @@ def verify_health() -> None:
 @operation()
 def await_health(models: str) -> Commands:
     """No change when the server is healthy already, or when it was deployed without a model and has none yet."""
-    status = seen(host).status
+    status = snapshot_of(host).status
     if status.waiting:
         host.noop(f"no model yet: put a .gguf file into {models} and restart the service")
     elif status.health is None or status.health.state is not State.READY:

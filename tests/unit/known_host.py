@@ -14,8 +14,8 @@ from pyinfra.context import ctx_host, ctx_inventory, ctx_state
 
 from deploy.hosts import lock
 from deploy.hosts.facts import BoardInfo, StatusInfo
-from deploy.hosts.record import Record, record_of
 from deploy.hosts.remote import HostStep, Remote
+from deploy.hosts.run_record import RunRecord, record_of
 from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of
 
 __all__ = ["KnownHost", "Lock", "lock_here", "program", "programs_here", "serving"]
@@ -42,10 +42,10 @@ class KnownHost:
 
     def learn(self, known: Snapshot) -> None:
         """What it has from now on."""
-        memory_of(self.host).learn(known)
+        memory_of(self.host).keep_snapshot(known)
 
     @property
-    def record(self) -> Record:
+    def record(self) -> RunRecord:
         """What the run has learnt of it."""
         return record_of(self.host)
 

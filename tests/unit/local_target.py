@@ -8,7 +8,7 @@ from pathlib import Path
 from pyinfra.api import QuoteString
 from pyinfra.connectors.local import LocalConnector
 
-from deploy.hosts.remote import Remote, Talk, talk
+from deploy.hosts.remote import Remote, Talk, start_talk
 from deploy.image.tree.channel import Channel, Talking
 from tests.unit.test_tree_channel import Plain
 
@@ -50,7 +50,7 @@ class LocalTarget(Remote):
 
 def local(command: str) -> Talk:
     """As @local starts it."""
-    return talk(LocalConnector.__new__(LocalConnector), command)
+    return start_talk(LocalConnector.__new__(LocalConnector), command)
 
 
 def tree(command: str) -> Talk:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy import cpu
 from deploy.hosts import target
-from deploy.hosts.facts.board import Board, BoardInfo, misfit, shortcomings
+from deploy.hosts.facts.board import Board, BoardInfo, board_shortcomings, system_misfit
 
 RASPBERRY_PI_5 = """\
 machine aarch64
@@ -49,7 +49,7 @@ def test_a_board_of_one_kind_of_cores() -> None:
     assert (board.part, board.lacks, board.systemd) == ("0x41/0xd0b", (), True)
     assert (board.userland, board.python, board.memory) == ("arm64", "3.11.2", 8256448 * 1024)
     assert (board.forgets, board.limits_memory, board.filters_addresses) == (False, False, True)
-    assert misfit(board) is None
+    assert system_misfit(board) is None
 
 
 def test_a_big_little_board_is_tuned_for_its_big_cores() -> None:
@@ -87,7 +87,7 @@ def test_only_features_that_all_cores_have_count() -> None:
 def test_a_machine_that_is_no_board() -> None:
     board = said("machine x86_64", "model ")
     assert board == BoardInfo(machine="x86_64")
-    assert "this machine is x86_64: boardllama serves aarch64" in str(misfit(board))
+    assert "this machine is x86_64: boardllama serves aarch64" in str(system_misfit(board))
 
 
 def test_this_machine_answers_every_question() -> None:
@@ -158,8 +158,8 @@ def test_a_root_that_cannot_be_written_to_is_known(lines: list[str], read_only: 
 def test_what_the_kernel_ignores_is_known(lines: list[str], limits: bool, filters: bool) -> None:
     board = said("machine aarch64", *lines)
     assert (board.limits_memory, board.filters_addresses) == (limits, filters)
-    assert misfit(board) is None
-    assert bool(shortcomings(board)) is not limits
+    assert system_misfit(board) is None
+    assert bool(board_shortcomings(board)) is not limits
 
 
 PI_4 = BoardInfo(machine="aarch64", features=frozenset({"fp", "asimd", "crc32"}), part="0x41/0xd08")
@@ -169,7 +169,7 @@ def refusal_of(board: BoardInfo, **settings: Any) -> str | None:
     """What a host of that board, already asked, is refused for when it is told so."""
     host: Any = SimpleNamespace(connector_data={"boardllama_board": board}, name="pi")
     told: Any = SimpleNamespace(**settings)
-    return target.refusal(host, told)
+    return target.why_refused(host, told)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.hosts.release import programs
+from deploy.hosts.release import onboard_programs
 from deploy.onboard.server import launch
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`boardllama` as a release holds it, with nothing but the standard library."""
-    for name, content in programs().items():
+    for name, content in onboard_programs().items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     program = folder / "boardllama"

@@ -13,7 +13,7 @@ from deploy import cpu
 from deploy.build.artifact import Build, require_artifact
 from deploy.hosts.facts.board import BoardInfo
 from deploy.hosts.facts.combined import MARK
-from deploy.hosts.release import Release, build_files
+from deploy.hosts.release import WantedRelease, build_files
 from deploy.hosts.store import BigFile
 from deploy.hosts.text_files import TextFile
 from deploy.onboard.server.health import Health, State
@@ -36,7 +36,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-def wanted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Release:
+def wanted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> WantedRelease:
     """The release that these settings mean on a board whose operator changed nothing."""
     for module in ("service", "model"):
         monkeypatch.setattr(f"deploy.stages.{module}.board_of", lambda _host: BoardInfo())
@@ -59,20 +59,20 @@ def texts(files: Iterable[TextFile]) -> str:
         for file in files:
             for path in (file.dest, file.record):
                 member = tarfile.TarInfo(path.lstrip("/"))
-                member.size, member.mode = len(file.bytes), int(file.mode, 8)
+                member.size, member.mode = len(file.content_bytes), int(file.mode, 8)
                 member.uname, _, member.gname = file.owner.partition(":")
-                archive.addfile(member, io.BytesIO(file.bytes))
+                archive.addfile(member, io.BytesIO(file.content_bytes))
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def answers(settings: Settings, release: Release) -> list[str]:
+def answers(settings: Settings, release: WantedRelease) -> list[str]:
     """What a board says that serves the release."""
     model = model_of(settings, OLLAMA)
     assert model
     health = Health(State.READY).to_json()
     status = {"current": release.id, "active": True, "linked": True, "fresh": True, "health": health}
     files = [*build_files(release.build, require_artifact(release.build)), model]
-    there = release.held(WHEN) | {"created": WHEN}
+    there = release.stored_contents(WHEN) | {"created": WHEN}
     return [
         f"{MARK}board",
         *PI_5.splitlines(),

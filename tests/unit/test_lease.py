@@ -142,7 +142,7 @@ def test_only_another_deploy_is_waited_for(answer: str, said: str) -> None:
         talk=lambda _command: Talk(lambda: answer, lambda _data: None, lambda: None),
     )
     with pytest.raises(BoardllamaError, match=said) as caught:
-        lock.hold(remote)
+        lock.hold_lock(remote)
     assert isinstance(caught.value, lock.Busy) == answer.startswith("busy")
 
 

@@ -9,8 +9,8 @@ import pytest
 from pyinfra.connectors.local import LocalConnector
 
 from deploy.hosts import remote
-from deploy.hosts.record import record_of
 from deploy.hosts.remote import Talk
+from deploy.hosts.run_record import record_of
 from deploy.onboard.places import PLACES
 from deploy.stages import activate
 
@@ -20,7 +20,7 @@ VERDICT = PLACES.verdict
 def test_a_command_that_does_not_end_after_its_bytes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "QUIET_SECONDS", 0.3)
     with pytest.raises(TimeoutError, match="a command went on for 0 s without"):
-        remote.feed(LocalConnector.__new__(LocalConnector), "exec sleep 60", [b"x"])
+        remote.feed_command(LocalConnector.__new__(LocalConnector), "exec sleep 60", [b"x"])
 
 
 DONE = {"release": "r2", "lines": ["trying r2"], "outcome": "COMMITTED", "reason": "", "tokens_per_second": 9.5}
@@ -77,7 +77,7 @@ def test_a_target_that_goes_away_during_its_switch_is_listened_to_again(monkeypa
     [
         ([["begun"], *[[TRYING]] * activate.RETURNS], remote.Lost, "it went away 5 times during its switch"),
         ([[], [SERVED]], remote.Lost, "no sign of life for 120 s"),
-        ([["refused a switch is under way here"]], remote.CommandFailed, "^a switch is under way here$"),
+        ([["refused a switch is under way here"]], remote.RemoteCommandFailed, "^a switch is under way here$"),
         ([["begun", TRYING, 'failed {"release": "r2", "lines": []}']], activate.NotServed, "without a verdict"),
         ([["begun", TRYING]], activate.NotServed, "without a verdict"),
         ([["begun", f"active {json.dumps(DONE | {'outcome': 'BACK'})}"]], activate.NotServed, "r2 is taken back"),
@@ -99,7 +99,7 @@ def test_what_a_target_reports_ends_with_the_verdict(tmp_path: Path) -> None:
     begun = {"release": "r2", "lines": ['a \\n and the word "outcome"']}
     verdict.write_text(json.dumps(begun))
     command = f"PATH={tmp_path}:$PATH; {activate.REPORTS}".replace(str(VERDICT), str(verdict))
-    line, _, end = remote.talk(LocalConnector.__new__(LocalConnector), command)
+    line, _, end = remote.start_talk(LocalConnector.__new__(LocalConnector), command)
     assert json.loads(line().removeprefix("active ")) == begun
     aside = verdict.with_suffix(".new")
     aside.write_text(json.dumps(DONE))

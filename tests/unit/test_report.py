@@ -16,23 +16,23 @@ import pytest
 
 from deploy.fleet import repeat_filter, report, report_files, report_row, report_table
 from deploy.fleet.report_row import Row
-from deploy.hosts.record import Record, advised
+from deploy.hosts.run_record import RunRecord, with_disk_advice
 from deploy.paths import REPO
 from tests.unit.boards import Board, closed, hasty_config, serving, silent
 from tests.unit.test_plan import a_board
 from tests.unit.test_settings import told as settings_of
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
-SERVES = Record("Cortex-A76", "cortex-a76-01", "tiny.gguf", 12.34, "r1", "r2", seconds=7.3)
+SERVES = RunRecord("Cortex-A76", "cortex-a76-01", "tiny.gguf", 12.34, "r1", "r2", seconds=7.3)
 GOOD = Row("kitchen", SERVES, "switched", "", True)
 BAD = Row(
     "hall",
-    Record(before="r1", after="r1"),
+    RunRecord(before="r1", after="r1"),
     "rejected",
     "release r2 is taken back: slow\n  | \x1b[1mlast\x00 words",
     False,
 )
-DEAD = Row("a[1] b", Record(), "unreachable", "it is not there", False)
+DEAD = Row("a[1] b", RunRecord(), "unreachable", "it is not there", False)
 ROWS = (GOOD, BAD, DEAD)
 
 
@@ -86,8 +86,8 @@ def test_a_full_disk_says_what_to_do() -> None:
         "tar: it goes on\ntar: a: Cannot write: No space left on device\ntar: b: Cannot write: No space left on device"
     )
     advice = "make room there (`df -h` shows where), then run again"
-    assert advised(tar) == f"tar: a: Cannot write: No space left on device: {advice}"
-    assert advised("3 MB free; make room there") == "3 MB free; make room there"
+    assert with_disk_advice(tar) == f"tar: a: Cannot write: No space left on device: {advice}"
+    assert with_disk_advice("3 MB free; make room there") == "3 MB free; make room there"
 
 
 def shown(*lines: tuple[int, str], tick: float = 0.0) -> list[bool]:
@@ -185,7 +185,7 @@ def test_a_board_that_a_run_did_not_finish_to_prepare_is_not_called_good() -> No
     """As after Ctrl-C: nothing that it is to do is known yet, which is not the same as nothing."""
     host: Any = SimpleNamespace(name="hall")
     state: Any = SimpleNamespace(ops={host.name: {}})
-    told = report_row.expected_row(state, host, Record(model="tiny.gguf"))
+    told = report_row.expected_row(state, host, RunRecord(model="tiny.gguf"))
     assert (told.verdict, told.good) == ("not finished", False)
 
 
@@ -228,12 +228,12 @@ def test_a_dry_run_says_what_would_become_of_a_board(tmp_path: Path) -> None:
 
 
 def test_the_release_before_is_what_was_found_first_and_the_one_after_what_is_served() -> None:
-    record = Record()
-    record.found(None)
+    record = RunRecord()
+    record.note_found(None)
     assert (record.before, record.after) == ("none", "none")
-    record.serves("r1")
+    record.note_serving("r1")
     assert (record.before, record.after) == ("none", "r1")
-    again = Record()
-    again.found("r1")
-    again.found(None)
+    again = RunRecord()
+    again.note_found("r1")
+    again.note_found(None)
     assert (again.before, again.after) == ("r1", "r1")

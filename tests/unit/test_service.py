@@ -7,7 +7,7 @@ import pytest
 from deploy.build.artifact import Build
 from deploy.cpu import find_cpu
 from deploy.hosts.facts import ReleaseFiles, Text
-from deploy.hosts.release import Release
+from deploy.hosts.release import WantedRelease
 from deploy.hosts.remote import Remote
 from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
 from deploy.hosts.store import BigFile
@@ -83,19 +83,21 @@ def remote() -> Remote:
     return KnownHost(Snapshot()).remote
 
 
-def found(remote: Remote, release: Release) -> dict[str, str]:
+def found(remote: Remote, release: WantedRelease) -> dict[str, str]:
     """The release as the next run finds it there."""
     fact = ReleaseFiles()
     return fact.process(remote.run(fact.command(release.folder)).splitlines())
 
 
-def test_a_release_comes_whole_and_nothing_else_with_it(remote: Remote, release: Release) -> None:
+def test_a_release_comes_whole_and_nothing_else_with_it(remote: Remote, release: WantedRelease) -> None:
     service.write_release(remote, release, NOON)
-    assert found(remote, release) == release.held(NOON) | {"created": NOON}
+    assert found(remote, release) == release.stored_contents(NOON) | {"created": NOON}
     assert [path.name for path in Path(release.folder).parent.iterdir()] == [release.id]
 
 
-def test_a_damaged_release_is_mended_and_keeps_what_the_target_noted_in_it(remote: Remote, release: Release) -> None:
+def test_a_damaged_release_is_mended_and_keeps_what_the_target_noted_in_it(
+    remote: Remote, release: WantedRelease
+) -> None:
     service.write_release(remote, release, NOON)
     folder = Path(release.folder)
     (folder / "previous").symlink_to("../r0")
@@ -106,7 +108,7 @@ def test_a_damaged_release_is_mended_and_keeps_what_the_target_noted_in_it(remot
     rest.mkdir()
     (rest / "half").touch()
     service.write_release(remote, release, NOON)
-    assert found(remote, release) == release.held(NOON) | {"created": NOON}
+    assert found(remote, release) == release.stored_contents(NOON) | {"created": NOON}
     assert (folder / "previous").readlink() == Path("../r0")
     assert not (folder / "half").exists() and not rest.exists()
 
@@ -133,7 +135,7 @@ def test_a_board_is_brought_what_it_lacks_of_its_release_and_nothing_when_all_is
     assert len(host.plans(service.prepare, settings, build)) == 1
     release = service.prepared(host.host)
     assert release
-    there = release.held(NOON) | {"created": NOON, "judged": "a note of the target's own"}
+    there = release.stored_contents(NOON) | {"created": NOON, "judged": "a note of the target's own"}
     memory_of(host.host).releases[release.id] = ReleaseThere(files=there)
     assert host.plans(service.prepare, settings, build) == []
     for name in ("config.json", "onboard/release/gate.py", "manifest.json"):

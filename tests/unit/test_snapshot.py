@@ -9,10 +9,18 @@ from pyinfra.api import FactBase
 
 from deploy.hosts import snapshot
 from deploy.hosts.facts import StatusInfo
-from deploy.hosts.facts.combined import Questions, apart, together
+from deploy.hosts.facts.combined import Questions, combined_command, split_answers
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Remote
-from deploy.hosts.snapshot import Everything, ReleaseThere, Snapshot, forget, memory_of, release_seen, seen
+from deploy.hosts.snapshot import (
+    Everything,
+    ReleaseThere,
+    Snapshot,
+    forget_snapshot,
+    memory_of,
+    release_seen,
+    snapshot_of,
+)
 
 
 class Says(FactBase[list[str]]):
@@ -53,7 +61,11 @@ def test_questions_in_one_command_do_not_disturb_each_other(command: str, answer
         "after": (Says(), {"shell": "pwd"}),
     }
     here = shell("pwd")
-    assert apart(questions, shell(together(questions))) == {"before": here, "between": answer, "after": here}
+    assert split_answers(questions, shell(combined_command(questions))) == {
+        "before": here,
+        "between": answer,
+        "after": here,
+    }
 
 
 def test_this_machine_has_no_release_and_is_itself() -> None:
@@ -85,25 +97,25 @@ def target() -> Any:
 
 
 def test_a_host_is_asked_once(target: Any) -> None:
-    assert seen(target) is seen(target)
+    assert snapshot_of(target) is snapshot_of(target)
     assert release_seen(target, "r1").files == {"boardllama": "ab"}, "what the snapshot says of the committed one"
     assert len(target.asked) == 1
 
 
 def test_another_release_than_the_committed_one_is_asked_about_alone(target: Any) -> None:
-    seen(target)
+    snapshot_of(target)
     assert release_seen(target, "r2").files == {"boardllama": "cd"}
     release_seen(target, "r2")
     assert target.asked[1:] == ["/usr/lib/boardllama/releases/r2"]
 
 
 def test_a_small_file_that_was_not_asked_for_is_asked_for_from_then_on(target: Any) -> None:
-    seen(target)
-    seen(target, "/etc/mine")
+    snapshot_of(target)
+    snapshot_of(target, "/etc/mine")
     assert "/etc/mine" in target.asked[1]
-    seen(target, "/etc/mine")
-    forget(target)
-    seen(target)
+    snapshot_of(target, "/etc/mine")
+    forget_snapshot(target)
+    snapshot_of(target)
     assert "/etc/mine" in target.asked[2]
     assert len(target.asked) == 3
 
@@ -117,12 +129,12 @@ def cut(_remote: Remote) -> None:
 def test_after_a_step_that_may_have_changed_something_it_is_asked_again(
     target: Any, step: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.hosts.lock.hold", lambda remote: None)
-    before = seen(target)
+    monkeypatch.setattr("deploy.hosts.lock.hold_lock", lambda remote: None)
+    before = snapshot_of(target)
     release_seen(target, "r2")
     with suppress(OSError):
         TargetStep(step).function(Remote(target, {}))
-    assert seen(target) is not before
+    assert snapshot_of(target) is not before
     release_seen(target, "r2")
     assert len(target.asked) == 4
     assert memory_of(target).first is before, "what it had when the run began stays known"
@@ -130,7 +142,7 @@ def test_after_a_step_that_may_have_changed_something_it_is_asked_again(
 
 def test_what_is_old_is_asked_again(target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others of the run get gigabytes meanwhile, and its operator goes on working on it."""
-    seen(target)
+    snapshot_of(target)
     monkeypatch.setattr(snapshot, "FRESH_SECONDS", 0.0)
-    seen(target)
+    snapshot_of(target)
     assert len(target.asked) == 2

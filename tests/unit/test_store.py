@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.hosts.facts import Stored, StoredFiles
-from deploy.hosts.store import BigFile, StoreError, deliver
+from deploy.hosts.store import BigFile, StoreError, deliver_files
 from tests.unit.local_target import OWNER, LocalTarget, local, tree
 
 CONTENT = bytes(range(256)) * 5000
@@ -43,7 +43,7 @@ def left_over(file: BigFile) -> list[str]:
 
 
 def test_a_file_arrives_whole_and_is_known_without_reading_it(target: LocalTarget, file: BigFile) -> None:
-    deliver(target, [file])
+    deliver_files(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
     assert is_there(file)
     assert left_over(file) == []
@@ -52,12 +52,12 @@ def test_a_file_arrives_whole_and_is_known_without_reading_it(target: LocalTarge
 def test_a_cut_transfer_goes_on_where_it_was_cut(target: LocalTarget, file: BigFile) -> None:
     target.cut_after = 1_000_000
     with pytest.raises(StoreError, match="the connection ended; what has arrived stays there"):
-        deliver(target, [file])
+        deliver_files(target, [file])
     assert not Path(file.dest).exists()
-    arrived = Path(file.part).stat().st_size
+    arrived = Path(file.part_path).stat().st_size
     assert arrived > 900_000
     target.cut_after, target.fed = 1 << 30, 0
-    deliver(target, [file])
+    deliver_files(target, [file])
     assert target.fed == len(f"{arrived}\n") + len(CONTENT) - arrived
     assert Path(file.dest).read_bytes() == CONTENT
 
@@ -71,8 +71,8 @@ def test_several_files_arrive_in_one_conversation(target: LocalTarget, file: Big
         source.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
         files.append(BigFile(source, f"{Path(file.dest).parent}/{name}", sha256, len(content), "600", OWNER))
-    deliver(target, [files[2]])
-    deliver(target, files)
+    deliver_files(target, [files[2]])
+    deliver_files(target, files)
     assert {name: Path(one.dest).read_bytes() for name, one in zip(contents, files, strict=True)} == contents
     assert all(is_there(one) and left_over(one) == [] for one in files)
     assert target.talks == 2
@@ -81,14 +81,14 @@ def test_several_files_arrive_in_one_conversation(target: LocalTarget, file: Big
 def test_a_source_that_became_shorter_ends_the_conversation(target: LocalTarget, file: BigFile) -> None:
     file.source.write_bytes(CONTENT[:100])
     with pytest.raises(StoreError, match=f"holds 100 bytes and should {len(CONTENT)}"):
-        deliver(target, [file])
+        deliver_files(target, [file])
     assert not Path(file.dest).exists()
 
 
 def test_a_rest_beside_the_whole_file_does_not_replace_it(target: LocalTarget, file: BigFile) -> None:
-    deliver(target, [file])
-    Path(file.part).write_bytes(CONTENT[:500])
-    deliver(target, [file])
+    deliver_files(target, [file])
+    Path(file.part_path).write_bytes(CONTENT[:500])
+    deliver_files(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
     assert left_over(file) == []
 
@@ -96,16 +96,16 @@ def test_a_rest_beside_the_whole_file_does_not_replace_it(target: LocalTarget, f
 def test_a_damaged_rest_is_brought_again_from_the_start(target: LocalTarget, file: BigFile) -> None:
     """A power cut may leave a part of the right length that is full of zeros."""
     Path(file.dest).parent.mkdir()
-    Path(file.part).write_bytes(bytes(700_000))
-    deliver(target, [file])
+    Path(file.part_path).write_bytes(bytes(700_000))
+    deliver_files(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
     assert any("was damaged" in line for line in target.said)
 
 
 def test_a_part_that_is_too_long_is_not_continued(target: LocalTarget, file: BigFile) -> None:
     Path(file.dest).parent.mkdir()
-    Path(file.part).write_bytes(CONTENT + b"more")
-    deliver(target, [file])
+    Path(file.part_path).write_bytes(CONTENT + b"more")
+    deliver_files(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
 
 
@@ -114,7 +114,7 @@ def test_a_rest_of_another_content_is_dropped(target: LocalTarget, file: BigFile
     place.parent.mkdir()
     other = place.with_name(f".{place.name}.0123456789abcdef.part")
     other.write_bytes(b"old")
-    deliver(target, [file])
+    deliver_files(target, [file])
     assert not other.exists()
 
 
@@ -124,27 +124,27 @@ def test_a_source_that_changed_since_it_was_pinned_replaces_nothing(target: Loca
     place.write_bytes(b"the good old one")
     file.source.write_bytes(CONTENT[::-1])
     with pytest.raises(StoreError, match="what arrived is not what"):
-        deliver(target, [file])
+        deliver_files(target, [file])
     assert place.read_bytes() == b"the good old one"
     assert left_over(file) == []
 
 
 def test_a_file_without_a_receipt_is_proven_not_brought(target: LocalTarget, file: BigFile) -> None:
     """The power went between the rename and the receipt."""
-    deliver(target, [file])
+    deliver_files(target, [file])
     Path(file.dest).with_name(f".{Path(file.dest).name}.receipt").unlink()
     target.fed = 0
-    deliver(target, [file])
+    deliver_files(target, [file])
     assert target.fed == 0
     assert is_there(file)
 
 
 def test_a_file_that_was_changed_on_the_target_is_noticed(target: LocalTarget, file: BigFile) -> None:
-    deliver(target, [file])
+    deliver_files(target, [file])
     with Path(file.dest).open("r+b") as changed:
         changed.write(b"x")
     assert not is_there(file)
-    deliver(target, [file])
+    deliver_files(target, [file])
     assert Path(file.dest).read_bytes() == CONTENT
 
 
@@ -166,7 +166,7 @@ def test_a_running_program_can_be_replaced(target: LocalTarget, tmp_path: Path) 
         new = tmp_path / "new"
         new.write_bytes(CONTENT)
         sha256 = hashlib.sha256(CONTENT).hexdigest()
-        deliver(target, [BigFile(new, str(dest), sha256, len(CONTENT), "755", OWNER)])
+        deliver_files(target, [BigFile(new, str(dest), sha256, len(CONTENT), "755", OWNER)])
         running.kill()
     assert dest.read_bytes() == CONTENT
 
@@ -176,7 +176,7 @@ def test_too_little_room_is_said_before_anything_is_brought(
 ) -> None:
     monkeypatch.setattr("deploy.hosts.store.SPARE", 1 << 60)
     with pytest.raises(StoreError, match=r"1 MB to bring and \d+ MB free on the target"):
-        deliver(target, [file])
+        deliver_files(target, [file])
     assert target.fed == 0
 
 
@@ -191,7 +191,7 @@ def test_nothing_is_brought_to_where_a_disk_is_not_mounted(target: LocalTarget, 
         program.write_text(f"#!/bin/sh\n{does}\n")
         program.chmod(0o755)
     with pytest.raises(StoreError, match=f"nothing is mounted on {disk}, where a disk is to be"):
-        deliver(target, [file])
+        deliver_files(target, [file])
     assert not disk.exists()
 
 
@@ -206,5 +206,5 @@ def test_a_disk_that_fills_up_is_not_left_full(
     failing.chmod(0o755)
     target.programs = str(failing.parent)
     with pytest.raises(StoreError, match=f"the target could not write it: dd: error writing: {words}"):
-        deliver(target, [file])
+        deliver_files(target, [file])
     assert bool(left_over(file)) == stays

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.hosts.facts import Text
-from deploy.hosts.text_files import TextFile, diff, is_edited
+from deploy.hosts.text_files import TextFile, diff_lines, is_edited
 from deploy.paths import REPO
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
@@ -95,7 +95,7 @@ def test_an_edit_is_what_neither_this_deploy_nor_the_last_one_wrote() -> None:
 
 
 def test_bytes_that_are_no_text_can_be_shown() -> None:
-    assert any(line.startswith("-") for line in diff(FILE, at(b"\xff\xfe\n")))
+    assert any(line.startswith("-") for line in diff_lines(FILE, at(b"\xff\xfe\n")))
 
 
 def test_a_mode_or_owner_that_differs_is_put_right() -> None:

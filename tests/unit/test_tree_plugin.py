@@ -10,7 +10,7 @@ from pyinfra.api.connectors import get_execution_connectors
 from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts import BoardInfo
-from deploy.hosts.release import clock
+from deploy.hosts.release import release_time
 from deploy.hosts.target import board_behind
 from deploy.image.tree.connector import TreeConnector, stdin_lines
 from deploy.image.tree.plugin import tree_host_name
@@ -109,4 +109,4 @@ def test_text_for_a_command_is_lines() -> None:
 
 def test_releases_are_dated_by_source_date_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
-    assert clock().isoformat() == "2026-01-01T00:00:00+00:00"
+    assert release_time().isoformat() == "2026-01-01T00:00:00+00:00"

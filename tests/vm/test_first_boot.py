@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.debian.tar_files import files_below, write_tar
-from deploy.hosts.release import packed, programs
+from deploy.hosts.release import onboard_programs, pack_tar
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE, LABEL
 from deploy.onboard.places import PLACES
 from deploy.paths import REPO
@@ -99,7 +99,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
         made.run("cp /etc/ssh/sshd_config.d/50-boardllama.conf /etc/ssh/sshd_config.d/49-vm.conf")
         write_tar(folder / "files.tar", files_below(REPO / "deploy" / "image" / "files"))
         made.push((folder / "files.tar").read_bytes(), "tar -x -C /")
-        made.push(packed(programs()), f"mkdir -p {RELEASE} && tar -x -C {RELEASE} && chmod 755 {RELEASE}/boardllama")
+        made.push(
+            pack_tar(onboard_programs()), f"mkdir -p {RELEASE} && tar -x -C {RELEASE} && chmod 755 {RELEASE}/boardllama"
+        )
         made.run(f"ln -s {RELEASE.relative_to(PLACES.root)} {PLACES.current}")
         made.push(CARD.encode(), "cat > /etc/systemd/system/test-card.service; systemctl enable -q test-card.service")
         made.insert(TEXT.format(key=made.key.with_suffix(".pub").read_text().strip()))

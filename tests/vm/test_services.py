@@ -10,7 +10,7 @@ import pytest
 
 from deploy.build.artifact import Build, require_artifact
 from deploy.cpu import find_cpu
-from deploy.hosts.release import Release, Served, clock
+from deploy.hosts.release import Served, WantedRelease, release_time
 from deploy.hosts.release_manifest import Policy
 from deploy.hosts.store import BigFile
 from deploy.models import smoke
@@ -56,28 +56,28 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
     return first, second
 
 
-def bring(release: Release) -> str:
+def bring(release: WantedRelease) -> str:
     """Puts a release onto the VM, as the stages of a deploy do. Returns its program."""
     for model in (served.model for served in release.served):
         assert isinstance(model, BigFile)
         send(model.source.read_bytes(), f"mkdir -p $(dirname {model.dest}); cat > {model.dest}")
     folders = " ".join(str(served.service.config.parent) for served in release.served)
-    archive = release.archive(clock().isoformat(timespec="seconds"))
+    archive = release.tar_archive(release_time().isoformat(timespec="seconds"))
     send(archive, f"mkdir -p {folders} {release.folder}; tar -x -C {release.folder}")
     return release.program
 
 
 @pytest.fixture
-def release(vm: VirtualBoard, models: tuple[Path, Path]) -> Release:
+def release(vm: VirtualBoard, models: tuple[Path, Path]) -> WantedRelease:
     """Both, each at its port, with the binaries that the VM has."""
     build = Build(told().source, find_cpu("cortex-a76"))
     services = (served(OLLAMA, models[0]), served(SECOND, models[1], server_port=SECOND.port))
     policy = Policy(min_tokens_per_second=0, releases_kept=2)
-    return Release(build, require_artifact(build), services, {}, policy)
+    return WantedRelease(build, require_artifact(build), services, {}, policy)
 
 
 @pytest.fixture
-def both(vm: VirtualBoard, release: Release) -> Iterator[tuple[Board, Board]]:
+def both(vm: VirtualBoard, release: WantedRelease) -> Iterator[tuple[Board, Board]]:
     """The two services after a switch to that release. The plain deploy ends the second one."""
     vm.run(f"{bring(release)} perform {release.id}")
     host = vm.board.host
@@ -89,7 +89,7 @@ def both(vm: VirtualBoard, release: Release) -> Iterator[tuple[Board, Board]]:
 
 
 def test_two_servers_are_one_release(
-    vm: VirtualBoard, both: tuple[Board, Board], release: Release, models: tuple[Path, Path]
+    vm: VirtualBoard, both: tuple[Board, Board], release: WantedRelease, models: tuple[Path, Path]
 ) -> None:
     assert current(vm) == release.id
     for board, model in zip(both, models, strict=True):

@@ -100,7 +100,7 @@ class Board(FactBase[BoardInfo]):
 
 
 def fastest_part(lines: list[str]) -> str | None:
-    """The kind of core that works: each line is a part, its capacity and its highest frequency, as far as known."""
+    """The part of the fastest core. Each line is a part, its capacity and its highest frequency, as far as known."""
     kinds = [(*line.split(), "0", "0")[:3] for line in lines]
     ranked = {(int(capacity), int(hertz), cpu.size_of(part)): part for part, capacity, hertz in kinds}
     return ranked[max(ranked)] if ranked else None
@@ -129,8 +129,8 @@ def is_in_memory(mounts: list[str], boot: str) -> bool:
     )
 
 
-def misfit(board: BoardInfo) -> str | None:
-    """What of the board's system keeps boardllama from it, and what to do; None when nothing does."""
+def system_misfit(board: BoardInfo) -> str | None:
+    """Why boardllama cannot serve on the board's system, and what to do; None when it can."""
     if board.machine.startswith("armv") and board.machine != COMPATIBLE:
         return f"this machine is {board.machine}, its kernel is 32-bit: install a 64-bit (arm64) system on it"
     if board.machine not in ("aarch64", COMPATIBLE):
@@ -159,7 +159,7 @@ def misfit(board: BoardInfo) -> str | None:
     return None
 
 
-def shortcomings(board: BoardInfo) -> list[str]:
+def board_shortcomings(board: BoardInfo) -> list[str]:
     """What boardllama cannot promise on this board, though it serves there."""
     if board.limits_memory:
         return []

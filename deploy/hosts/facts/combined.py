@@ -10,19 +10,19 @@ MARK = "== answer of "
 Questions = dict[str, tuple[FactBase[Any], dict[str, Any]]]
 
 
-def together(questions: Questions) -> str:
-    """One shell command that asks all of them. A question that fails is one without an answer."""
-    return "; ".join(alone(name, str(fact.command(**given))) for name, (fact, given) in questions.items())
+def combined_command(questions: Questions) -> str:
+    """One shell command that asks all questions. A question whose command fails has no answer."""
+    return "; ".join(marked_command(name, str(fact.command(**given))) for name, (fact, given) in questions.items())
 
 
-def alone(name: str, command: str) -> str:
-    """One of them, whose end is not the end of the others. What it had said before it failed is taken back."""
+def marked_command(name: str, command: str) -> str:
+    """The command of one question. A failure does not end the others, and a second mark takes half an answer back."""
     mark = f"printf '\\n{MARK}{name}\\n'"
     return f"{mark}; ( {command} ) || {mark}"
 
 
-def apart(questions: Questions, output: list[str]) -> dict[str, Any]:
-    """The answers by name; of a question without one, what its fact says then."""
+def split_answers(questions: Questions, output: list[str]) -> dict[str, Any]:
+    """The answers by the names of their questions. A question without an answer has the default of its fact."""
     said: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in output:

@@ -15,8 +15,8 @@ from deploy.onboard.places import PLACES
 from deploy.onboard.server.health import Health
 
 
-def words(values: Iterable[str]) -> str:
-    """Quoted for a shell."""
+def shell_words(values: Iterable[str]) -> str:
+    """The values as words of a shell command, quoted."""
     return " ".join(shlex.quote(value) for value in values)
 
 
@@ -32,7 +32,7 @@ IDENTITY = "%i %s %.9Z"
 
 @dataclass(frozen=True)
 class Stored:
-    """`sha256` is None when the file changed since it was proven, or never was."""
+    """`sha256` is None for a file that was never proven, or has changed since."""
 
     size: int
     mode: str
@@ -79,14 +79,14 @@ class Text:
 
 
 class Texts(FactBase[dict[str, Text]]):
-    """Small files by path, whatever bytes they hold; one that is not there is left out."""
+    """Small files by path, whatever bytes they hold. A file that is not there is left out."""
 
     @staticmethod
     def default() -> dict[str, Text]:
         return {}
 
     def command(self, paths: tuple[str, ...]) -> str:
-        names = words(path.lstrip("/") for path in paths)
+        names = shell_words(path.lstrip("/") for path in paths)
         return f"tar -C / --dereference --ignore-failed-read -cf - {names} 2>/dev/null | base64 -w 0"
 
     def process(self, output: list[str]) -> dict[str, Text]:
@@ -107,7 +107,7 @@ class Links(FactBase[dict[str, str | None]]):
         return {}
 
     def command(self, paths: tuple[str, ...]) -> str:
-        return f"find {words(paths)} -maxdepth 0 -printf '%y|%p|%l\\n' 2>/dev/null; true"
+        return f"find {shell_words(paths)} -maxdepth 0 -printf '%y|%p|%l\\n' 2>/dev/null; true"
 
     def process(self, output: list[str]) -> dict[str, str | None]:
         rows = [line.split("|", 2) for line in output]

@@ -9,22 +9,23 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from deploy.hosts.record import working_for
+from deploy.hosts.run_record import working_for
 from deploy.hosts.ssh.keepalive import PULSE_SECONDS, Pulse
 from deploy.hosts.ssh.refusals import Refusal, refusal_of
 
 # A board that boots refuses, or is not there, for a moment: no try begins later than this after the first.
 TRYING_SECONDS = 15.0
 PAUSE_SECONDS = 3.0
-# A new connection to a board that went away in the middle, which may be starting again.
+# For a new connection to a board that went away in the middle of a run: it may be starting again.
 RETURN_SECONDS = 90.0
-# From the open port to a login. A busy board takes more than one that is idle: the second try waits longer.
+# From the open port to a login. A busy board takes longer than an idle one: after a first try without a greeting the
+# next waits so long.
 GREETING_SECONDS = 20.0
-# Nothing is begun yet while a run prepares, and nothing lost by leaving a silent board out.
+# While a run prepares, nothing has begun on a board: a silent one can be left out without loss.
 SILENT_PREPARING, SILENT_EXECUTING = 30.0, 120.0
-# With the seconds between two questions in it.
+# The pause between two questions counts: a board that answers each at once is heard every PULSE_SECONDS.
 QUIET_SECONDS = PULSE_SECONDS + 5.0
-# A command that has no end although the board lives.
+# For a command that does not end although the board lives.
 LONGEST_SECONDS = 3600
 
 
@@ -43,7 +44,7 @@ class BoardConnector(SSHConnector):
     greeting_seconds: float = 0.0
 
     def make_paramiko_kwargs(self) -> dict[str, Any]:
-        """What paramiko is told; its own time for a login is without end."""
+        """paramiko's arguments, with a deadline for the login: by itself it waits without end."""
         patience = max(float(self.state.config.CONNECT_TIMEOUT), self.greeting_seconds)
         told = {"timeout": patience, "banner_timeout": patience, "auth_timeout": GREETING_SECONDS}
         return super().make_paramiko_kwargs() | told
@@ -64,7 +65,7 @@ class BoardConnector(SSHConnector):
             time.sleep(PAUSE_SECONDS)
 
     def try_once(self) -> Refusal | None:
-        """Connects; what stood in the way, or None."""
+        """Tries to connect. Returns what stood in the way; None when there is a connection."""
         try:
             super().connect()
         except ConnectError as error:
@@ -83,12 +84,12 @@ class BoardConnector(SSHConnector):
         return None
 
     def return_to_it(self) -> None:
-        """A new connection in the place of one that is lost. Raises Unreachable."""
+        """Makes a new connection in the place of a lost one. Raises Unreachable."""
         self.disconnect()
         self.connect_within(RETURN_SECONDS)
 
     def may_be_silent(self) -> float:
-        """Seconds."""
+        """Seconds for which the board may give no sign of life."""
         return SILENT_EXECUTING if self.state.is_executing else SILENT_PREPARING
 
     @property
@@ -106,14 +107,14 @@ class BoardConnector(SSHConnector):
     def run_shell_command(
         self, command: StringCommand, print_output: bool = False, print_input: bool = False, **arguments: Any
     ) -> tuple[bool, CommandOutput]:
-        """Runs it. Why it came to no end is its stderr, so that facts and operations say it as they say any failure."""
+        """Runs the command. The reason of a command that did not end becomes its stderr, as of any that failed."""
         with working_for(self.host):
             return self.run_watched(command, print_output, print_input, arguments)
 
     def run_watched(
         self, command: StringCommand, print_output: bool, print_input: bool, arguments: dict[str, Any]
     ) -> tuple[bool, CommandOutput]:
-        """The same."""
+        """Runs the command until it ends, the connection is lost, or LONGEST_SECONDS (or `_timeout`) are over."""
         longest = arguments.pop("_timeout", None) or LONGEST_SECONDS
         try:
             done, output = super().run_shell_command(command, print_output, print_input, _timeout=longest, **arguments)

@@ -1,7 +1,7 @@
 """Signs of life of a board: its SSH server is asked every few seconds, and answers however long a command takes.
 
-A board that is slow is waited for. One whose server says nothing for longer than it may be silent is gone: its
-connection is closed, and whatever waits for it ends.
+A board that is slow is waited for. A board whose server is silent for too long is gone: its connection is closed, and
+whatever waits for the connection ends.
 """
 
 import threading
@@ -24,10 +24,10 @@ class Pulse:
         self.may_be_silent = may_be_silent
         self.silence = 0.0
         self.lost = ""
-        for watching in (self.ask, self.judge):
+        for watching in (self.ask_for_life, self.watch_silence):
             threading.Thread(target=watching, daemon=True).start()
 
-    def ask(self) -> None:
+    def ask_for_life(self) -> None:
         """Asks until the connection ends; any answer will do."""
         while self.transport.is_active():
             try:
@@ -37,8 +37,11 @@ class Pulse:
             self.silence = 0.0
             time.sleep(PULSE_SECONDS)
 
-    def judge(self) -> None:
-        """Closes a connection without life. A controller that was itself held up has heard nothing: one tick counts."""
+    def watch_silence(self) -> None:
+        """Closes the connection of a silent board.
+
+        Ticks are counted, not the clock: a controller that stood still for a while itself has missed only one tick.
+        """
         while self.transport.is_active():
             time.sleep(TICK_SECONDS)
             self.silence += TICK_SECONDS

@@ -13,7 +13,7 @@ OFF = "look at its power and its cable"
 
 @dataclass(frozen=True)
 class Refusal:
-    """`may_pass`: a board that boots shows the same for a while."""
+    """`may_pass`: whether a board that boots would give the same refusal for a while."""
 
     why: str
     advice: str
@@ -46,14 +46,14 @@ def refusal_of(error: BaseException, data: Mapping[str, Any]) -> Refusal:
 
 
 def of_server(said: str) -> Refusal:
-    """The port is open, and there is no session: paramiko says so in these words."""
+    """The refusal of an open port without a session, by the words of paramiko's error."""
     if any(words in said for words in ("banner", "No existing session", "Timeout", "timed out", "EOF")) or not said:
         return Refusal("its SSH server does not greet", "it hangs or is very busy: restart it if this stays")
     return Refusal(f"no SSH session: {said}", "", may_pass=False)
 
 
 def of_network(error: OSError) -> Refusal:
-    """No open port."""
+    """The refusal of a host without an open port."""
     if isinstance(error, socket.gaierror):
         return Refusal("nobody knows its name", "look at the name in the inventory, or set ssh_hostname")
     numbers = {error.errno, *(inner.errno for inner in getattr(error, "errors", {}).values())}

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from deploy import cpu
 from deploy.errors import BoardllamaError
-from deploy.hosts.connector_plugin import announce
+from deploy.hosts.connector_plugin import announce_connector
 from deploy.hosts.facts import BoardInfo
-from deploy.hosts.remote import Talk, feed, talk
+from deploy.hosts.remote import Talk, feed_command, start_talk
 from deploy.hosts.target import board_behind
 from deploy.image.tree.connector import TreeConnector
 
 
-@feed.register
+@feed_command.register
 def feed_tree(connector: TreeConnector, command: str, source: Iterable[bytes]) -> tuple[int, str]:
     return connector.channel.carry(command, source)
 
 
-@talk.register
+@start_talk.register
 def talk_to_tree(connector: TreeConnector, command: str) -> Talk:
     talking = connector.talk(command)
     return Talk(talking.next_line, talking.send, talking.end)
@@ -37,7 +37,7 @@ def board_of_tree(connector: TreeConnector, found: BoardInfo) -> BoardInfo:
     return replace(found, features=board.features, part=cpu.part_of(board), memory=memory)
 
 
-announce("tree", TreeConnector)
+announce_connector("tree", TreeConnector)
 
 
 def tree_host_name(tree: str) -> str:

@@ -4,10 +4,11 @@ from pyinfra import host, state
 
 from deploy.fleet import report
 from deploy.hosts.target import build_for, builds_wanted, settings_of, why_refused
-from deploy.stages import activate, service
+from deploy.stages.activate import activate_release
 from deploy.stages.build import llama_builds
 from deploy.stages.llama import install_llama
 from deploy.stages.model import install_model
+from deploy.stages.service import configure_service
 from deploy.stages.verify import verify_health
 
 report.listen_to_run(state)
@@ -21,6 +22,6 @@ if "targets" in host.groups:
     build = build_for(host, settings)
     install_llama(build, why_refused(host, settings))
     install_model(settings, build)
-    service.configure(settings, build)
-    activate.activate(settings, build)
+    configure_service(settings, build)
+    activate_release(settings, build)
     verify_health()

@@ -153,9 +153,9 @@ class Settings(BaseModel):
         )
 
     def with_edits(self, config_json: bytes, service: Service) -> "Settings | None":
-        """The same, with what an operator's config.json says that decides the need of memory.
+        """These settings, with the values of an operator's config.json that decide the need of memory.
 
-        None for one that is wrong, which the target will say, and for one that serves another model.
+        None for a config.json that breaks a rule, as the target will say, or serves another model.
         """
         try:
             told = json.loads(config_json)

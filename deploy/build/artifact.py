@@ -79,7 +79,7 @@ class Build:
 
     @property
     def objects_key(self) -> str:
-        """16 hexadecimal digits over all inputs but the CPU; builds of one such key share objects on the builder."""
+        """16 hexadecimal digits over all inputs but the CPU; builds with equal digits share objects on the builder."""
         return json_digest({name: value for name, value in self.inputs.items() if name != "cpu"})[:16]
 
     @property

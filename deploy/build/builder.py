@@ -1,4 +1,4 @@
-"""Builder: the machine that compiles, through pyinfra's own connection: this one (@local) or another one by SSH."""
+"""Builder: the machine that compiles, through pyinfra's own connection: this machine (@local), or another by SSH."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Builder:
     def run_job(self, name: str, files: dict[str, bytes], source: Source) -> str:
         """Runs the job of that name and returns the folder of its result on the builder.
 
-        Its progress lines appear as they come. Raises BoardllamaError with the failed step, the log and what it says.
+        Its progress lines appear as they come. Raises BoardllamaError with the failed step, its log, and the last words
+        in the log.
         """
         cache = str(cache_dir() / "builder") if self.is_local else self._shell_output(HERE_CACHE)
         job = f"{cache}/jobs/{name}"

@@ -91,7 +91,7 @@ class ArchiveSource(_Frozen):
 
 
 class PathSource(_Frozen):
-    """A folder on the controller. Read once per run; editing any file of it makes another build."""
+    """A folder on the controller. Read once per run; any edit in the folder makes another build."""
 
     kind: Literal["path"]
     path: Path

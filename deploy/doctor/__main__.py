@@ -1,7 +1,7 @@
 """`python -m deploy.doctor HOST`: why does this board not serve? From outside first, then by the board itself over SSH.
 
-The programs that look come from here, so that a board of any age, or one that has no release, is looked at by the
-newest. HOST is [user@]name-or-address[:port], or qemu for the VM of this folder.
+The programs that look come from here: a board of any age, also without a release, is looked at by the newest
+programs. HOST is [user@]name-or-address[:port], or qemu for the VM of this folder.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from deploy.doctor.network_checks import (
     check_login,
     check_name,
     check_ping,
-    check_port,
     check_route,
+    check_ssh_port,
     find_destination,
 )
 from deploy.doctor.remote_doctor import run_remote_doctor
@@ -70,7 +70,7 @@ def examine_board(host: str, as_json: bool) -> int:
 
 def from_outside(board: SshDestination) -> Iterable[Line]:
     """A line for each check from this computer. A red line is the last: no later check could succeed."""
-    direct = (("name", check_name), ("ping", check_ping), ("port", check_port))
+    direct = (("name", check_name), ("ping", check_ping), ("port", check_ssh_port))
     for what, check in (*((("way", check_route),) if board.through else direct), ("login", check_login)):
         line = Line(what, *check(board))
         yield line

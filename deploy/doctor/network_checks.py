@@ -126,7 +126,7 @@ def check_ping(board: SshDestination) -> Verdict:
     return good("answers") if done and done.returncode == 0 else unknown("no answer")
 
 
-def check_port(board: SshDestination) -> Verdict:
+def check_ssh_port(board: SshDestination) -> Verdict:
     """Whether an SSH server greets at the board's port."""
     where = f"port {board.number}"
     try:

@@ -54,7 +54,7 @@ class Remote:
         self.arguments = {key: value for key, value in arguments.items() if value is not None}
 
     def run(self, *bits: str | QuoteString) -> str:
-        """Standard output of the shell command. Raises CommandFailed, or Lost when the host went away meanwhile."""
+        """Standard output of the shell command. Raises RemoteCommandFailed; Lost when the host went away."""
         succeeded, output = self.host.run_shell_command(StringCommand(*bits), **self.arguments)
         if not succeeded:
             if lost := why_lost(self.host):
@@ -63,7 +63,7 @@ class Remote:
         return str(output.stdout)
 
     def feed(self, source: Iterable[bytes], *bits: str | QuoteString) -> None:
-        """Runs the shell command with the bytes of `source` as its input. Raises CommandFailed, OSError."""
+        """Runs the shell command with the bytes of `source` as its input. Raises RemoteCommandFailed, OSError."""
         command = make_unix_command_for_host(self.host.state, self.host, StringCommand(*bits), **self.shell_arguments())
         status, errors = feed_command(self.host.connector, command.get_raw_value(), source)
         if status != 0:

@@ -12,7 +12,7 @@ from deploy.image.assembly import make_image
 from deploy.image.boards import BOARDS, board_named, model_data
 from deploy.image.outputs import Outputs
 from deploy.models import architectures
-from deploy.models.gguf_header import read_header
+from deploy.models.gguf_header import read_model_header
 from deploy.paths import REPO
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -54,7 +54,7 @@ def make_board_image(words: list[str]) -> int:
 def check_model(wanted: str) -> None:
     """Raises BoardllamaError for a model file that no board would serve, before minutes of work."""
     if file := model_data(wanted).get("model_path"):
-        architectures.check_architecture(read_header(Path(file)), Path(file).name)
+        architectures.check_architecture(read_model_header(Path(file)), Path(file).name)
 
 
 def print_files(made: Outputs) -> None:

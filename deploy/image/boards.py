@@ -137,7 +137,7 @@ _NAMES = {name: board for board in _TABLE for name in (board.name, board.short_n
 
 
 def board_named(name: str) -> BoardProfile:
-    """The board of that name or short name. Raises BoardllamaError with the nearest valid name and all of them."""
+    """The board of that name or short name. Raises BoardllamaError with the nearest valid name, and all valid names."""
     if name in _NAMES:
         return _NAMES[name]
     near = nearest_name(name, _NAMES, always=True)

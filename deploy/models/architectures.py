@@ -1,4 +1,4 @@
-"""Which models are brought to a target: those that its llama-server chats with, as the board itself would say."""
+"""Which models are brought to a target: only models that its llama-server chats with, by the board's own rules."""
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.gguf.architectures import PIN

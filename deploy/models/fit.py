@@ -26,7 +26,7 @@ class BoardMemory:
 
     @property
     def available(self) -> int:
-        """What llama-server may take."""
+        """Bytes that llama-server may take."""
         rest = max(0, self.total - RESERVE)
         return rest if self.maximum is None else min(rest, self.maximum)
 

@@ -7,7 +7,7 @@ from gguf.constants import LlamaFileType
 
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_facts import GgufFacts
-from deploy.models.gguf_header import Header, Scalar, Tensor, read_header
+from deploy.models.gguf_header import Header, Scalar, Tensor, read_model_header
 from deploy.models.layers import Layer, layers_of
 from deploy.onboard.gguf.chat_models import parts
 
@@ -46,9 +46,9 @@ class GgufInfo:
 def read_gguf_info(path: Path) -> GgufInfo:
     """Facts of the GGUF file at path.
 
-    Raises BoardllamaError, in one line, for a file that read_header refuses and for one that is no language model.
+    Raises BoardllamaError, in one line, for a file that read_model_header refuses, or that is no language model.
     """
-    return gguf_info_of(read_header(path), path)
+    return gguf_info_of(read_model_header(path), path)
 
 
 def gguf_info_of(header: Header, path: Path) -> GgufInfo:

@@ -14,7 +14,7 @@ from deploy.models.gguf_facts import GgufFacts
 
 
 class Layer(NamedTuple):
-    """What one layer keeps."""
+    """What one layer keeps of a conversation."""
 
     cached: int = 0  # numbers per token: keys and values
     window: int = 0  # tokens back from the last one that it sees; 0: all
@@ -112,7 +112,7 @@ def _layer_windows(facts: GgufFacts, count: int) -> tuple[int, ...]:
 
 
 def _recurrent_layers(facts: GgufFacts, count: int) -> tuple[bool, ...]:
-    """Which layers keep a state."""
+    """Whether each layer keeps a state."""
     if facts.architecture in BOTH:
         return (True,) * count
     if facts.architecture in INTERVALS:

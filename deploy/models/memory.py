@@ -76,7 +76,7 @@ class Estimate:
 
     @property
     def kept(self) -> int:
-        """All that conversations leave behind."""
+        """Bytes of all that conversations leave behind."""
         return self.kv_cache + self.states + self.checkpoints
 
     @property
@@ -141,7 +141,7 @@ def padded_tokens(tokens: int) -> int:
 def cache_cells(layer: Layer, context: int) -> int:
     """Tokens that the cache of this layer has room for, zeroed at start, so resident: src/llama-kv-cache-iswa.cpp.
 
-    A layer with a window keeps so many tokens for each slot, and beside them those that are computed at once.
+    A layer with a window has room for the window of each slot, and for the tokens that are computed at once.
     """
     return padded_tokens(min(context, layer.window * SLOTS + UBATCH)) if layer.window else context
 

@@ -1,7 +1,7 @@
 """A file that was hashed once, and the receipt beside it that saves hashing 700 MB in every run.
 
 The receipt holds what a changed file cannot keep: size, inode, mtime and ctime (which no tool can set back). When any
-of them differs the file is hashed again, so a touched but equal file costs one read and a changed one never passes.
+of them differs the file is hashed again: a file that was only touched costs one read, and a changed file never passes.
 """
 
 import contextlib

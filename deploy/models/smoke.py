@@ -59,7 +59,7 @@ _WORDS = _TEXT.split()
 
 
 def smoke_model(progress: Say = to_stderr) -> Path:
-    """The model on this controller, cached and verified like one that was downloaded; made in 0.1 s when missing."""
+    """The model on this controller, cached and verified like a downloaded model; made in 0.1 s when missing."""
     path = cache_dir() / "models" / SHA256[:16] / FILE
     part = path.with_name(f"{SHA256}.part")
     try:

@@ -15,7 +15,7 @@ from huggingface_hub import get_session, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_header import MAGIC, check_start
+from deploy.models.gguf_header import MAGIC, check_gguf_start
 from deploy.models.hub_patience import FAULTS, TRIES, HubPatience, pause_before_try
 from deploy.models.hub_refusals import asked_url, bad_certificate, one_line
 from deploy.models.progress_lines import Say
@@ -36,7 +36,7 @@ class Download:
 
     @property
     def part_size(self) -> int:
-        """Bytes on disk so far."""
+        """Bytes of the part that are on the disk so far."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def fill_part(self, say: Say, patience: HubPatience) -> None:
@@ -106,7 +106,7 @@ class Download:
         for chunk in chunks:
             first += chunk
             if len(first) >= len(MAGIC):
-                check_start(first[:16], f"what the hub sends as {self.name}")
+                check_gguf_start(first[:16], f"what the hub sends as {self.name}")
                 yield first
                 yield from chunks
 

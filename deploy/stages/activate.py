@@ -23,10 +23,10 @@ from deploy.onboard.release.follow import Listener
 from deploy.onboard.release.releases import as_table
 from deploy.onboard.release.switch import Outcome
 from deploy.settings import Settings
-from deploy.stages.service import prepared
+from deploy.stages.service import prepared_release
 
 # A line every two seconds at most, and the last one with the verdict: what systemd says of the switch, and all that the
-# switch itself has said. It is asked for first, so that of a switch that is over the words are the last ones.
+# switch itself has said. systemd is asked first: what is read after the end of a switch is all that it has said.
 REPORTS = (
     f"while :; do for _ in 1 2 3 4 5; do grep -qs outcome {PLACES.verdict} && break; sleep 0.4; done;"
     f" alive=$(systemctl is-active {SWITCH_UNIT}); said=$(cat {PLACES.verdict} 2>/dev/null);"
@@ -45,18 +45,18 @@ class NotServed(BoardllamaError):
 
 
 @stage("Activate")
-def activate(settings: Settings, build: Build | None) -> None:
+def activate_release(settings: Settings, build: Build | None) -> None:
     """Has the target try, judge and commit its release: first the canaries, then, when they all passed, the others."""
     if build is None:
         return
-    first = canaries(settings)
+    first = canary_names(settings)
     if host.name in first:
         switch_to(name="Switch the canary to its release")
     else:
         switch_to(name="Switch to the release", after=first)
 
 
-def canaries(settings: Settings) -> tuple[str, ...]:
+def canary_names(settings: Settings) -> tuple[str, ...]:
     """Names of the first targets of the inventory, as many as `canary` says, that can be reached."""
     reachable = inventory.get_active_hosts()
     targets = [one.name for one in inventory.get_group("targets") if one in reachable]
@@ -70,52 +70,60 @@ def switch_to(after: tuple[str, ...] = ()) -> Commands:
     if missing and host.state.is_executing:
         yield refuse(f"the canary {', '.join(missing)} did not pass: this host keeps the release that it has")
         return
-    release = prepared(host)
+    release = prepared_release(host)
     if release is None:
         host.noop("there is no release for it")
         return
     status = release_seen(host, release.id).status
-    note(record_of(host), status)
-    host.connector_data[PASSED] = serves(status, release)
-    if not serves(status, release):
-        yield TargetStep(partial(switch if board_of(host).systemd else commit, release=release))
+    note_status(record_of(host), status)
+    host.connector_data[PASSED] = is_served(status, release)
+    if not is_served(status, release):
+        yield TargetStep(partial(switch_release if board_of(host).systemd else commit_release, release=release))
     elif status.strays:
-        yield TargetStep(partial(prune, release=release))
+        yield TargetStep(partial(prune_releases, release=release))
 
 
-def note(record: RunRecord, status: StatusInfo) -> None:
-    """What runs there now, for the table at the end."""
+def note_status(record: RunRecord, status: StatusInfo) -> None:
+    """Keeps what runs on the host now, for the table at the end of the run."""
     record.note_found(status.current)
     record.tokens_per_second = status.tokens_per_second
 
 
-def serves(status: StatusInfo, release: WantedRelease) -> bool:
+def is_served(status: StatusInfo, release: WantedRelease) -> bool:
     """True when the release is committed and is what runs, or waits for the model that an operator brings."""
     committed = status.current == release.id and not status.tried and status.linked
     return committed and (status.waiting or not board_of(host).systemd or (status.active and status.fresh))
 
 
-def switch(remote: Remote, release: WantedRelease) -> None:
-    """Has the target switch, and repeats what it says until its verdict. Raises NotServed, CommandFailed, Lost."""
-    follow(remote, f"{release.program} switch {release.id}")
+def switch_release(remote: Remote, release: WantedRelease) -> None:
+    """Has the target switch, and repeats what it says until its verdict.
+
+    Raises NotServed, RemoteCommandFailed, Lost.
+    """
+    follow_switch(remote, f"{release.program} switch {release.id}")
     remote.host.connector_data[PASSED] = True
 
 
-def follow(remote: Remote, begin: str) -> None:
-    """Begins a switch with that command, and listens for as long as the target lives. Raises as `switch` does."""
+def follow_switch(remote: Remote, begin: str) -> None:
+    """Begins a switch with that command, and listens for as long as the target lives. Raises as
+    `switch_release` does.
+    """
     refused = "printf 'refused %s\\n' \"$(printf %s \"$said\" | tr '\\n' ' ')\""
     command, listener = f"said=$({begin} 2>&1) || {{ {refused}; exit; }}; echo begun; {REPORTS}", Listener(remote.say)
     for _ in range(RETURNS):
-        if verdict := listen(remote, command, listener):
-            return judge(record_of(remote.host), Outcome[verdict["outcome"]], verdict)
+        if verdict := hear_verdict(remote, command, listener):
+            return take_verdict(record_of(remote.host), Outcome[verdict["outcome"]], verdict)
         remote.say(f"{why_lost(remote.host)}; it goes on by itself, connecting again")
         remote.reconnect()
         command = REPORTS
     raise Lost(f"it went away {RETURNS} times during its switch, which it goes on with by itself: run again")
 
 
-def listen(remote: Remote, command: str, listener: Listener) -> dict[str, Any] | None:
-    """The verdict, as it comes over one connection; None when that breaks. Raises NotServed, CommandFailed, Lost."""
+def hear_verdict(remote: Remote, command: str, listener: Listener) -> dict[str, Any] | None:
+    """The verdict, as it comes over one connection; None when the connection breaks.
+
+    Raises NotServed, RemoteCommandFailed, Lost.
+    """
     talk, heard = remote.talk(command), command == REPORTS
     try:
         while line := talk.line():
@@ -136,8 +144,8 @@ def listen(remote: Remote, command: str, listener: Listener) -> dict[str, Any] |
     return None
 
 
-def judge(record: RunRecord, outcome: Outcome, verdict: Any) -> None:
-    """Raises NotServed with the reason unless the target serves what it was asked to."""
+def take_verdict(record: RunRecord, outcome: Outcome, verdict: Any) -> None:
+    """Keeps a good verdict in the host's record. Raises NotServed with the reason for any other."""
     if not outcome.is_good:
         raise NotServed(f"release {verdict['release']} is {outcome.value}: {verdict['reason']}")
     record.verdict = outcome.value if outcome is Outcome.WAITING else ""
@@ -145,13 +153,13 @@ def judge(record: RunRecord, outcome: Outcome, verdict: Any) -> None:
     record.note_serving(verdict["release"])
 
 
-def commit(remote: Remote, release: WantedRelease) -> None:
-    """In a root tree nothing runs that could be judged: the first boot will."""
+def commit_release(remote: Remote, release: WantedRelease) -> None:
+    """Commits without a gate: in a root tree nothing runs that could be judged. The first boot will judge."""
     remote.run(f"{release.program} commit {release.id}")
     remote.host.connector_data[PASSED] = True
 
 
-def prune(remote: Remote, release: WantedRelease) -> None:
+def prune_releases(remote: Remote, release: WantedRelease) -> None:
     """Frees what no release needs: the rest of a deploy that was cut, or of a release that was rejected."""
     for line in remote.run(f"{release.program} prune").splitlines():
         remote.say(line)
@@ -168,7 +176,7 @@ def rollback(to: str = "") -> None:
 def go_back(to: str) -> Commands:
     """Under the same gate as a deploy. No change when the release that is named runs."""
     status = snapshot_of(host).status
-    note(record_of(host), status)
+    note_status(record_of(host), status)
     if to and status.current == to and status.linked and status.active and status.fresh and not status.tried:
         host.noop(f"{to} is what runs")
     else:
@@ -176,8 +184,8 @@ def go_back(to: str) -> Commands:
 
 
 def switch_back(remote: Remote, to: str) -> None:
-    """Raises NotServed, or CommandFailed when there is no such release."""
-    follow(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
+    """Raises NotServed, or RemoteCommandFailed when there is no such release."""
+    follow_switch(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
 
 
 class ReleaseTable(FactBase[list[dict[str, str]]]):

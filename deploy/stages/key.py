@@ -26,7 +26,7 @@ def owner_of(service: Service) -> str:
 
 
 @operation()
-def api_key(service: Service, key: SecretStr) -> Commands:
+def store_api_key(service: Service, key: SecretStr) -> Commands:
     """Puts the key where the service account alone reads it. It travels as standard input, never in a command line."""
     secret = key.get_secret_value()
     digest = hashlib.sha256(f"{secret}\n".encode()).hexdigest()
@@ -40,13 +40,13 @@ def api_key(service: Service, key: SecretStr) -> Commands:
 def write_key(remote: Remote, service: Service, secret: str) -> None:
     """Writes the given key, or makes one on the device when the word is `generate`."""
     if secret == GENERATE:
-        remote.run(keep(service, random_key("/dev/urandom")))
+        remote.run(key_command(service, random_key("/dev/urandom")))
     else:
-        remote.feed([f"{secret}\n".encode()], keep(service, "cat"))
+        remote.feed([f"{secret}\n".encode()], key_command(service, "cat"))
 
 
 def lock_away(remote: Remote, service: Service) -> None:
-    """The service alone may read the key that is there."""
+    """Lets the service alone read the key that is there."""
     remote.run(f"chown {owner_of(service)} {service.api_key} && chmod {MODE} {service.api_key}")
 
 
@@ -55,8 +55,8 @@ def random_key(source: str) -> str:
     return f"head -c 24 {source} | base64"
 
 
-def keep(service: Service, printed: str) -> str:
-    """The shell command that makes what another one prints the key."""
+def key_command(service: Service, printed: str) -> str:
+    """The shell command that makes the output of the command `printed` the service's key."""
     path = shlex.quote(str(service.api_key))
     return (
         f"set -e; umask 077; {printed} > {path}.new; chown {owner_of(service)} {path}.new; chmod {MODE} {path}.new;"
@@ -77,15 +77,18 @@ def key_of_first_start(service: Service, key: SecretStr) -> Commands:
     unit = str(service.public_key_unit(PLACES))
     yield from text_files._inner((TextFile(unit, key_unit(service)),))
     if snapshot_of(host).links.get(str(service.key_enabled(PLACES))) != unit:
-        yield TargetStep(partial(enable, service=service))
+        yield TargetStep(partial(enable_key_unit, service=service))
 
 
 def key_unit(service: Service) -> str:
-    """The unit. Early in a first boot /dev/urandom may repeat itself; /dev/random waits until it does not."""
-    command = keep(service, random_key("/dev/random"))
+    """The unit that makes the key.
+
+    Early in a first boot /dev/urandom may repeat itself; /dev/random waits until it cannot.
+    """
+    command = key_command(service, random_key("/dev/random"))
     return render_template(OLLAMA.key_unit, path=service.api_key, unit=service.unit, command=command)
 
 
-def enable(remote: Remote, service: Service) -> None:
-    """In the files alone: nothing is started."""
+def enable_key_unit(remote: Remote, service: Service) -> None:
+    """Enables the unit that makes the key, in the tree's files alone: nothing is started."""
     remote.run(f"systemctl enable {service.key_unit}")

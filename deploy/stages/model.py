@@ -19,7 +19,7 @@ from deploy.hosts.store import BigFile, big_files
 from deploy.hosts.target import board_of
 from deploy.models import architectures, fit, smoke
 from deploy.models.fit import BoardMemory
-from deploy.models.gguf_header import read_header
+from deploy.models.gguf_header import read_model_header
 from deploy.models.gguf_info import gguf_info_of, read_gguf_info
 from deploy.models.memory import Serving, can_repack
 from deploy.models.progress_lines import to_stderr
@@ -122,7 +122,7 @@ def check_model_file(settings: Settings, path: Path) -> None:
     """Raises BoardllamaError for a model that our llama-server would not chat with, for a part of a model, and for a
     context_size beyond what the model was trained for.
     """
-    header = read_header(path)
+    header = read_model_header(path)
     architectures.check_architecture(header, path.name, pin=settings.source.pin)
     info = gguf_info_of(header, path)
     if settings.context_size > info.context_length:
@@ -151,7 +151,7 @@ def fetch_and_check(remote: Remote, settings: Settings) -> None:
 
 @operation()
 def store_model(settings: Settings, cpu: Cpu) -> Commands:
-    """Brings the model to the target's models folder; one that does not fit the board's memory stays here."""
+    """Brings the model to the target's models folder; a model that does not fit the board's memory stays here."""
     if not is_here(settings):
         host.noop("not fetched yet")
         yield refuse(NotThere("the model is not on the controller"))

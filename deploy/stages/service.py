@@ -24,7 +24,7 @@ from deploy.onboard.places import PLACES
 from deploy.onboard.server.mounts import mount_unit
 from deploy.onboard.service import OLLAMA, SERVICES, Service
 from deploy.settings import Settings
-from deploy.stages.key import api_key, key_of_first_start
+from deploy.stages.key import key_of_first_start, store_api_key
 from deploy.stages.model import MEMORY_SHARE, fit_settings, model_of
 
 # A start takes what a small board needs for anything, and the time to read the model from the slowest card that the SD
@@ -35,15 +35,15 @@ PREPARED = "boardllama_prepared"
 
 
 @stage("Configure")
-def configure(settings: Settings, build: Build | None) -> None:
+def configure_service(settings: Settings, build: Build | None) -> None:
     """Account, folders, key and the release; what is served stays as it is."""
     text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if build:
-        prepare(name="Prepare the release", settings=settings, build=build)
+        prepare_release(name="Prepare the release", settings=settings, build=build)
     for service in host.loop(SERVICES if settings.api_key else ()):
         assert settings.api_key
         if board_of(host).systemd:
-            api_key(name="Write the API key", service=service, key=settings.api_key)
+            store_api_key(name="Write the API key", service=service, key=settings.api_key)
         else:
             key_of_first_start(name="Have the first start make the API key", service=service, key=settings.api_key)
 
@@ -103,7 +103,7 @@ def served_by(settings: Settings, service: Service, cpu: Cpu) -> Served:
     fitting, said = fit_settings(settings, cpu, board_of(host))
     model = model_of(settings, service)
     wanted = wanted_files(fitting, service, model)
-    kept = edits(service, wanted) if settings.config_conflict == "keep" else {}
+    kept = operator_edits(service, wanted) if settings.config_conflict == "keep" else {}
     if service.config in kept:
         check_edited(settings.with_edits(kept[service.config], service), service, cpu)
     elif said:
@@ -126,7 +126,7 @@ def check_edited(edited: Settings | None, service: Service, cpu: Cpu) -> None:
         )
 
 
-def edits(service: Service, wanted: dict[Path, bytes]) -> dict[Path, bytes]:
+def operator_edits(service: Service, wanted: dict[Path, bytes]) -> dict[Path, bytes]:
     """Files of a service that an operator changed on the target since the last deploy; reported, or shown as a diff."""
     pristine = editable_of(service)
     held = snapshot_of(host, *pristine, *pristine.values()).texts
@@ -144,8 +144,8 @@ def edits(service: Service, wanted: dict[Path, bytes]) -> dict[Path, bytes]:
 
 
 @operation()
-def prepare(settings: Settings, build: Build) -> Commands:
-    """Writes the release beside the one that runs. What it is, `prepared` says to the stages after this one."""
+def prepare_release(settings: Settings, build: Build) -> Commands:
+    """Writes the release beside the one that runs. The stages after this one get it from `prepared_release`."""
     host.connector_data.pop(PREPARED, None)
     try:
         release = wanted_release(settings, build)
@@ -159,7 +159,7 @@ def prepare(settings: Settings, build: Build) -> Commands:
         yield TargetStep(partial(write_release, release=release, created=created))
 
 
-def prepared(host: Host) -> WantedRelease | None:
+def prepared_release(host: Host) -> WantedRelease | None:
     """The release that the host is to have; None for a host that was refused."""
     release: WantedRelease | None = host.connector_data.get(PREPARED)
     return release

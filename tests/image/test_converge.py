@@ -15,7 +15,7 @@ from deploy.image.tree.sandbox import Sandbox
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO, cache_dir
-from deploy.stages.key import keep, random_key
+from deploy.stages.key import key_command, random_key
 from tests.image.runs import PYINFRA, deploy, environment, mounts
 
 KEY_UNIT = OLLAMA.public_key_unit(PLACES)
@@ -54,7 +54,7 @@ def holding(tree: Path, word: str, *options: str) -> str:
 def test_the_first_start_makes_a_key_that_curl_and_the_server_take(shared: Path, channel: Channel) -> None:
     """What the unit runs, without the unit."""
     assert channel.carry("mkdir -p /etc/ollama-cpp; groupadd -f ollama")[0] == 0
-    assert channel.carry(keep(OLLAMA, random_key("/dev/random"))) == (0, "")
+    assert channel.carry(key_command(OLLAMA, random_key("/dev/random"))) == (0, "")
     made = shared / "etc/ollama-cpp/api-key"
     assert (len(made.read_text().strip()), oct(made.stat().st_mode)[-3:]) == (32, "640")
 

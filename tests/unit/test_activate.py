@@ -93,10 +93,10 @@ def test_nobody_is_refused_for_a_canary_that_has_yet_to_switch(two: Any) -> None
 def test_a_canary_is_one_of_the_boards_that_can_be_reached() -> None:
     first = KnownHost(Snapshot(), "@fake/first", others=(SECOND, "@fake/third"))
     with first.turn():
-        assert activate.canaries(told(canary=1)) == ()
+        assert activate.canary_names(told(canary=1)) == ()
         first.state.active_hosts |= {first.state.inventory.get_host(name) for name in (SECOND, "@fake/third")}
-        assert activate.canaries(told(canary=1)) == (SECOND,)
-        assert activate.canaries(told(canary=0)) == ()
+        assert activate.canary_names(told(canary=1)) == (SECOND,)
+        assert activate.canary_names(told(canary=0)) == ()
 
 
 @pytest.mark.parametrize(

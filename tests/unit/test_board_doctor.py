@@ -13,7 +13,7 @@ import pytest
 
 from deploy.doctor import __main__ as doctor
 from deploy.doctor import network_checks, remote_doctor
-from deploy.doctor.network_checks import SshDestination, check_login, check_name, check_port, find_destination
+from deploy.doctor.network_checks import SshDestination, check_login, check_name, check_ssh_port, find_destination
 from deploy.errors import BoardllamaError
 from deploy.onboard.commands import end_of
 from deploy.onboard.doctor.lights import Light
@@ -97,12 +97,12 @@ def test_a_name_that_nobody_knows() -> None:
 
 
 def test_a_closed_port_and_one_that_says_nothing(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert check_port(computer.board)[0] is Light.GOOD
+    assert check_ssh_port(computer.board)[0] is Light.GOOD
     monkeypatch.setattr(network_checks, "PORT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         number = silent.getsockname()[1]
-        assert "does not answer" in check_port(replace(computer.board, number=number))[1]
-    assert "is closed" in check_port(replace(computer.board, number=number))[1]
+        assert "does not answer" in check_ssh_port(replace(computer.board, number=number))[1]
+    assert "is closed" in check_ssh_port(replace(computer.board, number=number))[1]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_key_that_a_first_start_makes_is_another_one_on_each_board(api_key: Pa
     """What the unit of an image runs: 24 random bytes in base64, and nothing beside it."""
     made = []
     for _ in range(2):
-        subprocess.run(["sh", "-c", key.keep(kept(api_key), key.random_key("/dev/random"))], check=True)
+        subprocess.run(["sh", "-c", key.key_command(kept(api_key), key.random_key("/dev/random"))], check=True)
         made.append(api_key.read_text())
     assert [len(base64.b64decode(text)) for text in made] == [24, 24]
     assert made[0] != made[1]
@@ -102,7 +102,7 @@ def test_a_file_without_a_key_counts_as_none(tmp_path: Path, text: str, is_key: 
 def test_the_given_key_is_written_for_the_service_alone_and_shown_to_nobody(
     api_key: Path, there: KeyInfo | None
 ) -> None:
-    assert KnownHost(Snapshot(keys={OLLAMA.name: there})).does(key.api_key, kept(api_key), SecretStr("sk-1"))
+    assert KnownHost(Snapshot(keys={OLLAMA.name: there})).does(key.store_api_key, kept(api_key), SecretStr("sk-1"))
     assert api_key.read_text() == "sk-1\n"
     assert api_key.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in api_key.parent.iterdir()] == ["api-key"]
@@ -111,7 +111,7 @@ def test_the_given_key_is_written_for_the_service_alone_and_shown_to_nobody(
 
 
 def test_a_key_is_made_on_a_board_that_has_none(api_key: Path) -> None:
-    assert KnownHost(Snapshot()).does(key.api_key, kept(api_key), SecretStr("generate"))
+    assert KnownHost(Snapshot()).does(key.store_api_key, kept(api_key), SecretStr("generate"))
     assert len(base64.b64decode(api_key.read_text())) == 24
 
 
@@ -119,7 +119,7 @@ def test_a_key_that_others_may_read_is_locked_away(api_key: Path) -> None:
     api_key.write_text("sk-1\n")
     api_key.chmod(0o644)
     there = Snapshot(keys={OLLAMA.name: KeyInfo(GIVEN, "644", "root:ollama")})
-    assert KnownHost(there).does(key.api_key, kept(api_key), SecretStr("sk-1"))
+    assert KnownHost(there).does(key.store_api_key, kept(api_key), SecretStr("sk-1"))
     assert (api_key.read_text(), api_key.stat().st_mode & 0o777) == ("sk-1\n", 0o640)
     assert seen(api_key).endswith("owner root:ollama\n")
 
@@ -135,4 +135,7 @@ def test_a_key_that_others_may_read_is_locked_away(api_key: Path) -> None:
     ],
 )
 def test_a_key_that_is_right_stays(given: str, there: KeyInfo, changes: bool) -> None:
-    assert bool(KnownHost(Snapshot(keys={OLLAMA.name: there})).plans(key.api_key, OLLAMA, SecretStr(given))) == changes
+    assert (
+        bool(KnownHost(Snapshot(keys={OLLAMA.name: there})).plans(key.store_api_key, OLLAMA, SecretStr(given)))
+        == changes
+    )

@@ -32,7 +32,7 @@ def edits(there: dict[Path, bytes], deployed: dict[Path, bytes]) -> dict[Path, b
     held |= {pristine_of(OLLAMA, path): content for path, content in deployed.items()}
     host = KnownHost(Snapshot(texts={path: Text(content, 0o644, "root:root") for path, content in held.items()}))
     with host.turn():
-        return service.edits(OLLAMA, WANTED)
+        return service.operator_edits(OLLAMA, WANTED)
 
 
 @pytest.mark.parametrize("path", WANTED, ids=lambda path: path.name)
@@ -132,30 +132,30 @@ EDITED = Snapshot(
 
 def test_a_board_is_brought_what_it_lacks_of_its_release_and_nothing_when_all_is_there(build: Build) -> None:
     host, settings = KnownHost(Snapshot(), "@fake/board"), told(model=None)
-    assert len(host.plans(service.prepare, settings, build)) == 1
-    release = service.prepared(host.host)
+    assert len(host.plans(service.prepare_release, settings, build)) == 1
+    release = service.prepared_release(host.host)
     assert release
     there = release.stored_contents(NOON) | {"created": NOON, "judged": "a note of the target's own"}
     memory_of(host.host).releases[release.id] = ReleaseThere(files=there)
-    assert host.plans(service.prepare, settings, build) == []
+    assert host.plans(service.prepare_release, settings, build) == []
     for name in ("config.json", "onboard/release/gate.py", "manifest.json"):
         memory_of(host.host).releases[release.id] = ReleaseThere(files=there | {name: "another sha256"})
-        assert len(host.plans(service.prepare, settings, build)) == 1, name
+        assert len(host.plans(service.prepare_release, settings, build)) == 1, name
 
 
 @pytest.mark.parametrize(("conflict", "kept"), [("keep", [CONFIG]), ("overwrite", [])])
 def test_an_edit_wins_until_its_operator_says_otherwise(build: Build, conflict: str, kept: list[Path]) -> None:
     host = KnownHost(EDITED, "@fake/board")
-    host.plans(service.prepare, told(model=None, config_conflict=conflict), build)
-    release = service.prepared(host.host)
+    host.plans(service.prepare_release, told(model=None, config_conflict=conflict), build)
+    release = service.prepared_release(host.host)
     assert release and [list(served.kept) for served in release.served] == [kept]
 
 
 def test_a_board_whose_build_is_gone_is_not_switched_to_what_was_prepared_before(build: Build) -> None:
     """pyinfra asks each operation twice: before the run, and in it."""
     host, settings = KnownHost(Snapshot(), "@fake/board"), told(model=None)
-    host.plans(service.prepare, settings, build)
+    host.plans(service.prepare_release, settings, build)
     (build.artifact_folder / "manifest.json").unlink()
-    assert not host.does(service.prepare, settings, build)
+    assert not host.does(service.prepare_release, settings, build)
     assert "is not there" in host.record.reason
-    assert service.prepared(host.host) is None
+    assert service.prepared_release(host.host) is None

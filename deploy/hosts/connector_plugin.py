@@ -3,7 +3,7 @@
 pyinfra finds connectors by the entry points of installed distributions, and nothing of this repository is installed: an
 entry point in pyproject.toml would hold for the one checkout that the environment was made from. So the process that
 reads the inventory announces them, by importlib.metadata's own protocol for providers of distributions, before pyinfra
-makes the hosts. Of two connectors of one name pyinfra takes the one that it finds last, which is ours.
+makes the hosts. Of two connectors with the same name pyinfra takes the connector that it finds last, which is ours.
 """
 
 import sys

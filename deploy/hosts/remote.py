@@ -31,7 +31,7 @@ Commands = Generator[str | PyinfraCommand, None, None]
 
 
 class RemoteCommandFailed(BoardllamaError):
-    """A command on the host ended with another status than 0. The message holds what it wrote to stderr."""
+    """A command on the host ended with another status than 0. The message holds the command's stderr."""
 
 
 class Lost(BoardllamaError):
@@ -149,8 +149,10 @@ def open_channel(connector: SSHConnector, command: str) -> Channel:
 
 
 class Talk(NamedTuple):
-    """A command that runs on a host: `line` waits for its next line, without the newline, "" at its end; `send` writes
-    to it; `end` ends it.
+    """A command that runs on a host.
+
+    `line` waits for the command's next line, without the newline; "" at the end. `send` writes to the command; `end`
+    ends it.
     """
 
     line: Callable[[], str]

@@ -1,4 +1,4 @@
-"""What a run learns of one host on its way, for the table at its end."""
+"""What a run learns of one host, for the table at the end of the run."""
 
 import time
 from collections.abc import Iterator

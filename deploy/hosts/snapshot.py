@@ -133,7 +133,7 @@ HELD = "boardllama_snapshot"
 
 @dataclass
 class HostMemory:
-    """What is known of one host. `first` is what it had when the run began; `asked` the small files to ask for."""
+    """What is known of one host. `first`: what the host had when the run began; `asked`: the small files to ask for."""
 
     lock: Lock = field(default_factory=Lock)
     asked: set[str] = field(default_factory=lambda: set(TEXTS))

@@ -47,7 +47,7 @@ def board_of(host: Host) -> BoardInfo:
 
 
 def why_refused(host: Host, settings: Settings) -> str | None:
-    """Why this host's board cannot run what it is told to run; None when it can."""
+    """Why the host's board cannot run what the settings ask of it, and what to do; None when it can."""
     board = board_of(host)
     if why := system_misfit(board):
         return why

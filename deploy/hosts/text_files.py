@@ -64,7 +64,7 @@ def text_files(files: tuple[TextFile, ...], conflict: str = "keep") -> Commands:
 
 
 def is_edited(file: TextFile, there: Text | None, record: Text | None) -> bool:
-    """True when the target's content comes neither from this deploy nor from the one before."""
+    """True when the target's content comes neither from this deploy nor from the deploy before."""
     return there is not None and there.content not in (file.content_bytes, record.content if record else None)
 
 

@@ -6,7 +6,7 @@ from deploy.errors import BoardllamaError
 from deploy.reference.pages import generated_pages
 
 
-def main() -> None:
+def write_changed_pages() -> None:
     """Writes every page that differs, and names it. Raises BoardllamaError."""
     for path, text in generated_pages().items():
         if path.read_text() != text:
@@ -16,6 +16,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        write_changed_pages()
     except BoardllamaError as error:
         sys.exit(str(error))

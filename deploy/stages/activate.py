@@ -39,7 +39,7 @@ PASSED = "boardllama_passed"
 
 
 class NotServed(BoardllamaError):
-    """The target does not serve the release that it was to serve; what it does instead is in the message."""
+    """The target does not serve the release that it should serve. The message says what it does instead."""
 
     verdict = "rejected"
 

@@ -1,4 +1,4 @@
-"""The service: its account, folders and API key, and the release that it is to be, beside the one that runs."""
+"""The service: its account, folders and API key, and its next release, beside the release that runs."""
 
 from functools import partial
 from pathlib import Path

@@ -115,7 +115,8 @@ def root_options(mounts: list[str]) -> str:
 def is_in_memory(mounts: list[str], boot: str) -> bool:
     """Whether the root file system is lost at the next start.
 
-    mounts: where, type and, of the root, options, in the order of /proc/mounts; boot: what the kernel was told of it.
+    `mounts`: place, type and, for the root, options, in the order of /proc/mounts; `boot`: the words about an overlay
+    on the kernel's command line.
     """
     kinds = {place: kind for place, kind, *_ in map(str.split, mounts)}
     upper = re.search(r"(?:^|,)upperdir=([^,]+)", root_options(mounts))

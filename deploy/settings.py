@@ -93,7 +93,9 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _obeys_the_launcher(self) -> "Settings":
         for service in SERVICES:
-            found = config.problems(json.loads(self.config_json(service)), service, keyed=self.api_key is not None)
+            found = config.config_problems(
+                json.loads(self.config_json(service)), service, keyed=self.api_key is not None
+            )
             if found:
                 raise ValueError("; ".join(self._as_settings(service, line) for line in found))
         return self
@@ -161,7 +163,7 @@ class Settings(BaseModel):
             told = json.loads(config_json)
         except ValueError:
             return None
-        if config.problems(told, service, keyed=True):
+        if config.config_problems(told, service, keyed=True):
             return None
         told = config.with_defaults(told, service)
         if (told["models"]["path"], told["models"]["default_model"]) != (str(service.models), self.model_name):

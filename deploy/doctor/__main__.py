@@ -21,7 +21,7 @@ from deploy.doctor.network_checks import (
 from deploy.doctor.remote_doctor import run_remote_doctor
 from deploy.errors import BoardllamaError
 from deploy.onboard.doctor.lights import Light, Line, bad
-from deploy.onboard.doctor.screen import lines_of, screen, status, values
+from deploy.onboard.doctor.screen import exit_status, line_values, render_screen, screen_from_json
 
 UNREACHABLE = """\
 The board cannot be reached. Look at these, in this order:
@@ -55,17 +55,17 @@ def examine_board(host: str, as_json: bool) -> int:
     inside: tuple[Line, ...] = ()
     if not any(line.light is Light.BAD for line in outside):
         try:
-            title, inside = lines_of(run_remote_doctor(board))
+            title, inside = screen_from_json(run_remote_doctor(board))
         except BoardllamaError as error:
             outside.append(Line("board", *bad(str(error), "log in by hand and look: the system itself is not well")))
         except (ValueError, KeyError):
             outside.append(Line("board", *bad("its answer cannot be read", "run this again; is its disk full?")))
     if as_json:
-        print(json.dumps({"host": host, "outside": values(outside), "lines": values(inside)}))
+        print(json.dumps({"host": host, "outside": line_values(outside), "lines": line_values(inside)}))
     else:
-        print(screen(f"{host}, seen from here", outside, sys.stdout.isatty()))
-        print(screen(f"\n{title}", inside, sys.stdout.isatty()) if inside else unreachable_advice(outside))
-    return status([*outside, *inside])
+        print(render_screen(f"{host}, seen from here", outside, sys.stdout.isatty()))
+        print(render_screen(f"\n{title}", inside, sys.stdout.isatty()) if inside else unreachable_advice(outside))
+    return exit_status([*outside, *inside])
 
 
 def from_outside(board: SshDestination) -> Iterable[Line]:

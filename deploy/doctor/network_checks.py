@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.commands import end_of
-from deploy.onboard.doctor.lights import Verdict, bad, good, unknown
+from deploy.onboard.doctor.lights import Finding, bad, good, unknown
 from deploy.vm.machine import Machine
 
 ACCOUNT = "board"
@@ -102,12 +102,12 @@ def ssh_settings(words: list[str]) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
 
 
-def check_route(board: SshDestination) -> Verdict:
+def check_route(board: SshDestination) -> Finding:
     """Says through which host or program ~/.ssh/config leads to the board."""
     return good(f"through {board.through}")
 
 
-def check_name(board: SshDestination) -> Verdict:
+def check_name(board: SshDestination) -> Finding:
     """Whether the board's name leads to an address."""
     done = end_of("getent", "ahosts", board.address, deadline=NAME_SECONDS)
     if done and done.returncode == 0:
@@ -118,7 +118,7 @@ def check_name(board: SshDestination) -> Verdict:
     return bad(f"nobody knows the name {board.address}", advice)
 
 
-def check_ping(board: SshDestination) -> Verdict:
+def check_ping(board: SshDestination) -> Finding:
     """Whether the board answers a ping. No answer is no fault: some networks let no ping through."""
     if not shutil.which("ping"):
         return unknown("this computer has no ping")
@@ -126,7 +126,7 @@ def check_ping(board: SshDestination) -> Verdict:
     return good("answers") if done and done.returncode == 0 else unknown("no answer")
 
 
-def check_ssh_port(board: SshDestination) -> Verdict:
+def check_ssh_port(board: SshDestination) -> Finding:
     """Whether an SSH server greets at the board's port."""
     where = f"port {board.number}"
     try:
@@ -145,7 +145,7 @@ def check_ssh_port(board: SshDestination) -> Verdict:
     return good(f"{where} greets: {greeting.split()[0].decode(errors='replace')}")
 
 
-def check_login(board: SshDestination) -> Verdict:
+def check_login(board: SshDestination) -> Finding:
     """Whether a key of this computer logs in."""
     done = end_of(*board.ssh, "true", deadline=LOGIN_SECONDS)
     if done is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, made_of
+from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, identity_of
 from deploy.onboard.identity.rules import DHCP, NAMES
 
 Value = tuple[str, str]
@@ -17,7 +17,7 @@ HARD_BLANK = "\ue000"  # stands for a blank in quotation marks, which belongs to
 def identity_from_options(values: Sequence[Value]) -> Identity | None:
     """The identity that the options give; None when they give none. Raises BoardllamaError."""
     try:
-        return made_of(*values) if values else None
+        return identity_of(*values) if values else None
     except IdentityError as error:
         raise BoardllamaError(f"the identity is wrong: {error}") from None
 
@@ -104,4 +104,4 @@ def identity_from_row(header: Sequence[str], cells: Sequence[str], common: Seque
     given = {name for name, _ in own}
     if "hostname" not in given:
         raise BoardllamaError("hostname is empty: every card needs one")
-    return made_of(*expand_key_files([*own, *(value for value in common if value[0] not in given)]))
+    return identity_of(*expand_key_files([*own, *(value for value in common if value[0] not in given)]))

@@ -17,8 +17,8 @@ from deploy.flash.archive import Archive
 from deploy.flash.layout import Kept
 from deploy.flash.spans import IO_BLOCK, Span
 from deploy.flash.stream import decompressed_pieces
-from deploy.onboard.identity.boardllama_txt import FILE, Identity, read
-from deploy.onboard.identity.lines import decode
+from deploy.onboard.identity.boardllama_txt import FILE, Identity, read_identity
+from deploy.onboard.identity.lines import decode_file
 
 MTOOLS_DEADLINE = 60  # seconds
 FAT_EPOCH = 315532800.0  # 1980-01-01, in seconds since 1970
@@ -86,8 +86,8 @@ def read_host_name(disk: Path, archive: Archive) -> str | None:
         said = run_mtool("mtype", "-i", f"{disk}@@{span.start}", f"::{FILE}", created=archive.manifest.created)
     except BoardllamaError:
         return None
-    text = decode(said)
-    return read(text)[0].hostname if image_mark(archive) in text.splitlines() else None
+    text = decode_file(said)
+    return read_identity(text)[0].hostname if image_mark(archive) in text.splitlines() else None
 
 
 def can_boot(disk: Path) -> bool:

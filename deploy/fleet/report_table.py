@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from deploy.fleet.report_row import Row
-from deploy.onboard.release.releases import as_table
+from deploy.onboard.release.releases import aligned_lines
 
 
 def report_lines(rows: Sequence[Row], builders: Sequence[str]) -> list[str]:
@@ -14,7 +14,7 @@ def report_lines(rows: Sequence[Row], builders: Sequence[str]) -> list[str]:
     counted = ", ".join(f"{count} {word}" for word, count in Counter(row.verdict for row in rows).most_common())
     retry = retry_options(rows, builders)
     return [
-        *as_table([row.table_cells() for row in rows]),
+        *aligned_lines([row.table_cells() for row in rows]),
         f"{len(rows)} board{'s' if len(rows) != 1 else ''}: {counted}",
         *([f"To try again those that are not good: {retry}"] if retry else []),
     ]

@@ -16,7 +16,7 @@ from deploy.image.board_machine import BoardMachine, with_firmware
 from deploy.image.disk import DiskLayout
 from deploy.models.smoke import smoke_model
 from deploy.onboard.identity import boardllama_txt
-from deploy.onboard.server.health import Health, Unhealthy, wait
+from deploy.onboard.server.health import Health, Unhealthy, wait_for_ready
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power
@@ -127,7 +127,7 @@ def bring_model(machine: BoardMachine) -> None:
 def wait_for_health(machine: BoardMachine) -> None:
     """Returns when the server is healthy. Raises BoardllamaError with the reason why it is not."""
     try:
-        wait(lambda: board_health(machine), HEALTH_DEADLINE, MachineProgress(machine).say)
+        wait_for_ready(lambda: board_health(machine), HEALTH_DEADLINE, MachineProgress(machine).say)
     except Unhealthy as error:
         raise BoardllamaError(f"the server is not healthy after the first boot: {error}") from None
 

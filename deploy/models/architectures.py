@@ -2,7 +2,7 @@
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.gguf.architectures import PIN
-from deploy.onboard.gguf.chat_models import ONE_FILE, parts, refusal
+from deploy.onboard.gguf.chat_models import ONE_FILE, model_refusal, part_count
 from deploy.onboard.gguf.header import Header
 
 
@@ -11,8 +11,8 @@ def check_architecture(header: Header, label: str, pin: str = PIN) -> None:
 
     `label` names the model in the error.
     """
-    said = refusal(header, pin)
-    if count := parts(header):
+    said = model_refusal(header, pin)
+    if count := part_count(header):
         said = f"is one of {count} parts of a model: {ONE_FILE}"
     if said:
         raise BoardllamaError(f"{label} {said}")

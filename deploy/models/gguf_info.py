@@ -9,7 +9,7 @@ from deploy.errors import BoardllamaError
 from deploy.models.gguf_facts import GgufFacts
 from deploy.models.gguf_header import Header, Scalar, Tensor, read_model_header
 from deploy.models.layers import Layer, layers_of
-from deploy.onboard.gguf.chat_models import parts
+from deploy.onboard.gguf.chat_models import part_count
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def gguf_info_of(header: Header, path: Path) -> GgufInfo:
         context,
         _file_type(header.keys.get("general.file_type")),
         len(header.tensors),
-        parts(header),
+        part_count(header),
         header.size,
         _read_hyperparameters(facts),
         header.tensors,

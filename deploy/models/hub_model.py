@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import BoardllamaError, shown
-from deploy.onboard.gguf.chat_models import parts_by_name
+from deploy.onboard.gguf.chat_models import part_count_in_name
 from deploy.paths import cache_dir
 from deploy.setting_rules import RULES
 
@@ -27,7 +27,7 @@ class HubModel:
             value, rule = getattr(self, name), RULES[f"model_{name}"]
             if not isinstance(value, str) or not rule.holds(value):
                 raise BoardllamaError(f"model {name} {shown(value)} is not valid: it must be {rule.text}")
-        if (parts := parts_by_name(self.file)) > 1:
+        if (parts := part_count_in_name(self.file)) > 1:
             raise BoardllamaError(
                 f"model file {shown(self.file)} is one of {parts} parts of a model: take one that is a single file, or "
                 f"fetch them all, make one of them with `llama-gguf-split --merge`, and set model to path"

@@ -5,7 +5,7 @@ import subprocess
 DEADLINE = 30.0
 
 
-class CommandFailed(OSError):
+class ProgramFailed(OSError):
     """A program ended badly, or not in time. The message has its last words."""
 
 
@@ -25,12 +25,12 @@ def end_of(*words: str, deadline: float = DEADLINE) -> subprocess.CompletedProce
         return None
 
 
-def run(*words: str, deadline: float = DEADLINE) -> str:
+def run_command(*words: str, deadline: float = DEADLINE) -> str:
     """Standard output of a program that must succeed within `deadline` seconds. Raises CommandFailed, OSError."""
     done = end_of(*words, deadline=deadline)
     if done is None:
-        raise CommandFailed(f"{words[0]} did not end within {deadline:.0f} s")
+        raise ProgramFailed(f"{words[0]} did not end within {deadline:.0f} s")
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
-        raise CommandFailed(f"{words[0]}: {said}")
+        raise ProgramFailed(f"{words[0]}: {said}")
     return done.stdout

@@ -26,7 +26,7 @@ KILLERS = {
 SIGNALS = {"BUS": "llama-server lost the file that it reads (SIGBUS): the disk of its model is gone, or broken"}
 
 
-def explain(environment: Mapping[str, str]) -> str | None:
+def explain_end(environment: Mapping[str, str]) -> str | None:
     """The sentence for what systemd says in $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5)).
 
     $RUNTIME_DIRECTORY is the service's folder below /run, which has its name.
@@ -44,7 +44,7 @@ def explain(environment: Mapping[str, str]) -> str | None:
     if result == "exit-code":
         return f"llama-server ended by itself with status {status}, its reason is above; {AGAIN}"
     if result == "signal" and status == "KILL":
-        return f"{KILLERS[killer(environment['RUNTIME_DIRECTORY'])]}; {AGAIN}"
+        return f"{KILLERS[find_killer(environment['RUNTIME_DIRECTORY'])]}; {AGAIN}"
     if result in ("signal", "core-dump") and status in SIGNALS:
         return f"{SIGNALS[status]}; {AGAIN}"
     if result in ("signal", "core-dump"):
@@ -52,7 +52,7 @@ def explain(environment: Mapping[str, str]) -> str | None:
     return f"{REASONS.get(result, result)}; {AGAIN}"
 
 
-def killer(folder: str) -> str:
+def find_killer(folder: str) -> str:
     """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; or someone else, if there is a log.
 
     `folder`: where the watcher leaves its note, and the launcher the number of the main process.
@@ -87,5 +87,5 @@ def kernel_log() -> str:
     return text
 
 
-if __name__ == "__main__" and (reason := explain(os.environ)):
+if __name__ == "__main__" and (reason := explain_end(os.environ)):
     print(reason)

@@ -26,7 +26,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def link(path: Path, target: Path) -> None:
+def replace_link(path: Path, target: Path) -> None:
     """Makes `path` lead to `target`, in one durable step: at no moment is there none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.new")
@@ -36,7 +36,9 @@ def link(path: Path, target: Path) -> None:
     sync(path.parent)
 
 
-def write(path: Path, content: bytes, mode: int = 0o644, owner: Callable[[Path], object] = lambda path: None) -> None:
+def write_file(
+    path: Path, content: bytes, mode: int = 0o644, owner: Callable[[Path], object] = lambda path: None
+) -> None:
     """Makes `path` hold `content`, in one durable step; `owner` gives the file to its owner. At no moment may more
     people read it than at the end.
     """

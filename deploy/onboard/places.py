@@ -56,7 +56,7 @@ PLACES = Places()
 Paths = TypeVar("Paths")
 
 
-def below(root: Path, paths: Paths) -> Paths:
+def paths_below(root: Path, paths: Paths) -> Paths:
     """The same dataclass, with each of its absolute paths below `root`."""
     held = {field.name: getattr(paths, field.name) for field in fields(paths)}  # type: ignore[arg-type]
     moved = {name: root / str(path).lstrip("/") for name, path in held.items() if isinstance(path, Path)}

@@ -44,7 +44,7 @@ NET = "/proc/self/net"
 LISTENING, CONNECTED = ("0A",), ("01", "08")  # states of proc_net_tcp(5): open, and closed by the other side alone
 
 
-def watch(server: int) -> None:
+def watch_server(server: int) -> None:
     """Returns when the process `server`, our parent, is gone, or has been ended."""
     if not until_ready(server):
         return
@@ -56,27 +56,27 @@ def watch(server: int) -> None:
         if is_heard(server):
             heard = time.monotonic()
         elif time.monotonic() - heard > HANG_SECONDS:
-            end(server)
+            end_server(server)
             break
 
 
 def is_heard(server: int) -> bool:
     """Asks, and waits until it may be asked again. True also when the silence is no fault of the server."""
-    before = worked(server)
-    alive = answers()
+    before = processor_time(server)
+    alive = is_healthy()
     time.sleep(WATCH_SECONDS if alive else RETRY_SECONDS)
-    return alive is not False or (worked(server) != before and is_crowded())
+    return alive is not False or (processor_time(server) != before and is_crowded())
 
 
-def end(server: int) -> None:
+def end_server(server: int) -> None:
     """Ends it, and leaves word of that."""
     print(f"/health had no good answer for {HANG_SECONDS:.0f} s: ending the server", file=sys.stderr)
-    leave(HUNG)
+    leave_note(HUNG)
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGKILL)
 
 
-def leave(note: str) -> None:
+def leave_note(note: str) -> None:
     """An empty file; nothing where the disk is full."""
     with suppress(OSError), open(note, "w"):
         pass
@@ -84,7 +84,7 @@ def leave(note: str) -> None:
 
 def until_ready(server: int) -> bool:
     """Waits for the first answer of the process `server`; False when that is gone."""
-    while not answers():
+    while not is_healthy():
         if not is_alive(server):
             return False
         time.sleep(LOADING_SECONDS)
@@ -96,13 +96,13 @@ def until_started(server: int) -> bool:
 
     A disk may come hours later. And a crowd that came first must not make the start fail: the server has let it in.
     """
-    while (status := answer()) != 200:
+    while (status := health_status()) != 200:
         if not is_alive(server):
             return False
         if os.path.exists(AWAITED):
             return True
         if status == 0 and is_crowded():
-            leave(CROWDED)
+            leave_note(CROWDED)
             return True
         time.sleep(LOADING_SECONDS)
     return True
@@ -117,7 +117,7 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def worked(process: int) -> str:
+def processor_time(process: int) -> str:
     """The processor time of a process, in ticks; where /proc hides it the time now, which never stands still."""
     try:
         with open(f"/proc/{process}/stat") as stat:
@@ -129,11 +129,11 @@ def worked(process: int) -> str:
 def is_crowded() -> bool:
     """Whether so many are connected to the server, or wait for it to accept them, that others must wait."""
     with suppress(OSError, ValueError):
-        return len(sockets(address()[1], CONNECTED)) >= CROWD
+        return len(far_ends(server_address()[1], CONNECTED)) >= CROWD
     return False
 
 
-def sockets(port: int, states: tuple[str, ...], net: str = NET) -> list[str]:
+def far_ends(port: int, states: tuple[str, ...], net: str = NET) -> list[str]:
     """The far ends, in the words of proc_net_tcp(5), of the TCP sockets at a port of this machine in such a state.
 
     Raises OSError when the kernel shows none of either family; it has no table for one that is switched off.
@@ -150,19 +150,19 @@ def sockets(port: int, states: tuple[str, ...], net: str = NET) -> list[str]:
     return ends
 
 
-def answers() -> bool | None:
+def is_healthy() -> bool | None:
     """Whether /health says 200; None when this machine cannot ask, as while its address is gone: nobody's fault."""
-    status = answer()
+    status = health_status()
     return None if status is None else status == 200
 
 
-def answer() -> int | None:
+def health_status() -> int | None:
     """The HTTP status of /health; 0 when nothing answers, None when this machine cannot ask.
 
     By hand, because http.client would cost the board 4 MB.
     """
     try:
-        host, port = address()
+        host, port = server_address()
         with socket.create_connection((host, port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             return int(connection.recv(64).split(b" ", 2)[1])
@@ -172,7 +172,7 @@ def answer() -> int | None:
         return None
 
 
-def address() -> tuple[str, int]:
+def server_address() -> tuple[str, int]:
     """Where the server answers. Raises OSError and ValueError before the launcher has said it."""
     with open(STARTED) as started:
         host, port = started.readline().split()
@@ -184,4 +184,4 @@ if __name__ == "__main__":
         if not until_started(int(os.environ["MAINPID"])):
             sys.exit(1)
     else:
-        watch(int(sys.argv[2]))
+        watch_server(int(sys.argv[2]))

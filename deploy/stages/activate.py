@@ -20,7 +20,7 @@ from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
 from deploy.onboard.places import PLACES, SWITCH_UNIT
 from deploy.onboard.release.follow import Listener
-from deploy.onboard.release.releases import as_table
+from deploy.onboard.release.releases import aligned_lines
 from deploy.onboard.release.switch import Outcome
 from deploy.settings import Settings
 from deploy.stages.service import prepared_release
@@ -206,5 +206,9 @@ def releases() -> None:
     """`pyinfra INVENTORY deploy.stages.activate.releases`: a line for each release of each target, on stdout."""
     if "targets" in host.groups:
         rows = host.get_fact(ReleaseTable)
-        lines = as_table([{"host": host.name, **row} for row in rows]) if rows else [f"{host.name}  has no release yet"]
+        lines = (
+            aligned_lines([{"host": host.name, **row} for row in rows])
+            if rows
+            else [f"{host.name}  has no release yet"]
+        )
         print("\n".join(lines), flush=True)

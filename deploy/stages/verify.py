@@ -9,7 +9,7 @@ from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import PROGRAM, snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
-from deploy.onboard.server.health import Health, State, Unhealthy, wait
+from deploy.onboard.server.health import Health, State, Unhealthy, wait_for_ready
 from deploy.onboard.service import SERVICES
 
 HEALTH = f"{PROGRAM} health --json"
@@ -39,6 +39,6 @@ def await_health(models: str) -> Commands:
 def wait_on_target(remote: Remote) -> None:
     """Asks the target until the server is healthy. Raises BoardllamaError with the reason when it will not be."""
     try:
-        wait(lambda: Health.from_json(remote.run(HEALTH)), DEADLINE, remote.say)
+        wait_for_ready(lambda: Health.from_json(remote.run(HEALTH)), DEADLINE, remote.say)
     except Unhealthy as error:
         raise BoardllamaError(str(error)) from None

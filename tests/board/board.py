@@ -7,7 +7,7 @@ from typing import Any
 
 from testinfra.host import Host
 
-from deploy.onboard.server.health import Health, wait
+from deploy.onboard.server.health import Health, wait_for_ready
 from deploy.onboard.service import OLLAMA, Service
 
 DEADLINE = 120
@@ -85,4 +85,4 @@ class Board:
 
     def await_health(self) -> None:
         """The deploy's own gate."""
-        wait(lambda: self.health, DEADLINE, print)
+        wait_for_ready(lambda: self.health, DEADLINE, print)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.identity.boardllama_txt import parse
+from deploy.onboard.identity.boardllama_txt import parse_identity
 from tests.flash.faulty import faulty_card
 from tests.flash.flashing import Flashing, has_image, raw_bytes
 from tests.flash.images import IDENTITY, MIB, Recipe, make_image
@@ -65,7 +65,7 @@ def test_the_identity_is_on_the_card_and_only_that_differs_from_the_image(flashi
     with loop_device(memory) as card:
         done = flashing.flash("old", card, "--hostname", "kitchen", "--ssh-key", str(key))
     assert done.returncode == 0, done.stderr
-    identity = parse(identity_text(memory))
+    identity = parse_identity(identity_text(memory))
     assert (identity.hostname, identity.ssh_keys) == ("kitchen", (KEY,))
     wanted, found = raw_bytes(flashing.image("old")), memory.read_bytes()
     assert found[: IDENTITY[0]] == wanted[: IDENTITY[0]]
@@ -133,7 +133,7 @@ def test_two_cards_at_once_get_a_row_each_and_a_batch_goes_on(flashing: Flashing
         done = flashing.run("old", *words)
         assert done.returncode == 0, done.stderr
         assert f"rows of {table} that are left: 1" in done.stderr
-        assert [parse(identity_text(memory)).hostname for memory in (first, second)] == ["one", "two"]
+        assert [parse_identity(identity_text(memory)).hostname for memory in (first, second)] == ["one", "two"]
         done = flashing.run("old", *words)
         assert done.returncode == 1
         assert "every card here has passed already: put in others" in done.stderr
@@ -144,8 +144,8 @@ def test_two_cards_at_once_get_a_row_each_and_a_batch_goes_on(flashing: Flashing
             assert f"{one.path} is left alone: it is one, and has passed" in done.stderr
             assert f"{fourth.path} is left alone: no row is left for it" in done.stderr
             done = flashing.run("old", *card_options((fourth,)), "--csv", str(table))
-        assert parse(identity_text(first)).hostname == "one"
-        assert parse(identity_text(tmp_path / "third")).hostname == "three"
+        assert parse_identity(identity_text(first)).hostname == "one"
+        assert parse_identity(identity_text(tmp_path / "third")).hostname == "three"
     assert "nothing is left to do" in done.stderr
     assert sorted(line["identity"]["hostname"][0] for line in flashing.lines()) == ["one", "three", "two"]
 
@@ -161,7 +161,7 @@ def test_a_row_that_changed_is_written_again_and_another_image_is_not_taken_for_
         table.write_text("hostname,timezone\nkitchen,Europe/Berlin\n")
         done = flashing.run("old", *words)
         assert done.returncode == 0, done.stderr
-        assert parse(identity_text(memory)).timezone == "Europe/Berlin"
+        assert parse_identity(identity_text(memory)).timezone == "Europe/Berlin"
         for more in ((), ("--everything",)):
             assert "nothing is left to do; RESULTS=" in flashing.run("old", *words, *more).stderr
         again = ("--results", str(tmp_path / "again.jsonl"), "--everything")
@@ -173,8 +173,8 @@ def test_a_row_that_changed_is_written_again_and_another_image_is_not_taken_for_
             assert flashing.run("new", *card_options((other,)), "--csv", str(table)).returncode == 0
         done = flashing.run("new", *words)
         assert done.returncode == 0, done.stderr
-    assert parse(identity_text(memory)).hostname == "hall", "it was kitchen with the other image"
-    assert parse(identity_text(tmp_path / "other")).hostname == "kitchen"
+    assert parse_identity(identity_text(memory)).hostname == "hall", "it was kitchen with the other image"
+    assert parse_identity(identity_text(tmp_path / "other")).hostname == "kitchen"
 
 
 def test_a_card_that_has_passed_and_was_cut_later_is_not_taken_for_done(flashing: Flashing, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_card_that_has_passed_and_was_cut_later_is_not_taken_for_done(flashing
             disk.write(bytes(MIB))  # what every run begins with
         done = flashing.run("old", *words)
     assert done.returncode == 0, done.stderr
-    assert parse(identity_text(memory)).hostname == "hall"
+    assert parse_identity(identity_text(memory)).hostname == "hall"
 
 
 def test_a_bad_card_does_not_stop_the_good_one_beside_it(flashing: Flashing, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from deploy.onboard.identity import consoles, first_boot, steps
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE
 from deploy.onboard.identity.partition import IdentityPartition
-from deploy.onboard.places import PLACES, below
+from deploy.onboard.places import PLACES, paths_below
 from deploy.onboard.service import OLLAMA
 
 __all__ = ["Board", "PowerCut", "board"]
@@ -27,7 +27,7 @@ class Board:
 
     def __init__(self, root: Path) -> None:
         self.root, self.card = root, IdentityPartition(root / "card")
-        self.places, self.service = below(root, PLACES), below(root, OLLAMA)
+        self.places, self.service = paths_below(root, PLACES), paths_below(root, OLLAMA)
         self.card.folder.mkdir()
         self.kernel_name = ""
         self.cut: int | None = None
@@ -41,7 +41,7 @@ class Board:
         """The exit status."""
         self.cut, self.writes = cut, 0
         try:
-            return first_boot.boot(self.card, self.places)
+            return first_boot.set_up_board(self.card, self.places)
         finally:
             self.cut = None
 
@@ -83,7 +83,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     made.places.hostname.write_text("boardllama\n")
     monkeypatch.setattr(steps, "services_of", lambda release: (made.service,))
     monkeypatch.setattr(socket, "sethostname", lambda name: setattr(made, "kernel_name", name))
-    monkeypatch.setattr(first_boot, "account", lambda: None)
+    monkeypatch.setattr(first_boot, "make_account", lambda: None)
     monkeypatch.setattr(steps, "default_name", lambda: "boardllama-1a2b3c")
     monkeypatch.setattr(shutil, "chown", lambda path, group: None)
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # a cut here loses nothing that was written

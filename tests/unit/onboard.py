@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from deploy.onboard.places import PLACES, PROGRAMS, below
+from deploy.onboard.places import PLACES, PROGRAMS, paths_below
 from deploy.onboard.release import pruning, switch
-from deploy.onboard.release.releases import Release, current
+from deploy.onboard.release.releases import Release, current_release
 from deploy.onboard.server import launch
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.server.health import Unhealthy
@@ -42,7 +42,7 @@ def operators(service: Service = OLLAMA) -> Release:
 
 def command(wanted: dict[str, dict[str, Any]], service: Service = OLLAMA) -> list[str]:
     """The argument vector, for a release whose model the operator brings."""
-    return launch.command(wanted, operators(service), service)
+    return launch.server_command(wanted, operators(service), service)
 
 
 def argument(command: list[str], flag: str) -> str:
@@ -57,7 +57,7 @@ class Target:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.places, self.service = below(root, PLACES), below(root, OLLAMA)
+        self.places, self.service = paths_below(root, PLACES), paths_below(root, OLLAMA)
         self.bad: set[str] = set()
         self.fatal = "\0"
         self.judged: list[str] = []
@@ -156,21 +156,21 @@ class Target:
 def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     """A target without any release."""
     made = Target(tmp_path)
-    monkeypatch.setattr(switch, "check", lambda release: None)
-    monkeypatch.setattr(switch, "judge", made.judge)
-    monkeypatch.setattr(switch, "systemctl", lambda *words: None)
+    monkeypatch.setattr(switch, "check_release", lambda release: None)
+    monkeypatch.setattr(switch, "judge_release", made.judge)
+    monkeypatch.setattr(switch, "run_systemctl", lambda *words: None)
     monkeypatch.setattr(switch, "last_words", lambda service, count: ["its last line"])
     return made
 
 
 def consistent(target: Target) -> str:
     """The release that all public names lead to; fails when they lead to two."""
-    release = current(target.places)
+    release = current_release(target.places)
     assert release
     for path in release.public_names():
         assert path.resolve().exists(), path
         inside = path.resolve().is_relative_to(release.folder)
-        stored = path.resolve().parent in pruning.stored(release)
+        stored = path.resolve().parent in pruning.stored_folders(release)
         assert inside or stored, path
     assert all(target.served(service) == release for service in release.services)
     return str(release.id)

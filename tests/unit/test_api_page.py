@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from deploy.onboard.server import launch
-from deploy.onboard.server.config import KEYS, ConfigError, configuration
+from deploy.onboard.server.config import KEYS, ConfigError, load_config
 from deploy.onboard.service import OLLAMA
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, target
@@ -82,9 +82,9 @@ class Served:
     def said(self) -> str:
         """Why the launcher does not start the server."""
         with pytest.raises(ConfigError) as caught:
-            config = configuration(self.service)
-            launch.command(config, self.release, self.service)
-            launch.check_port(self.service, config["server"])
+            config = load_config(self.service)
+            launch.server_command(config, self.release, self.service)
+            launch.require_free_port(self.service, config["server"])
         return str(caught.value)
 
 

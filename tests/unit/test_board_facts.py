@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.commands import CommandFailed, run
+from deploy.onboard.commands import ProgramFailed, run_command
 from deploy.onboard.doctor import facts, looks, reach
-from deploy.onboard.places import PLACES, below
+from deploy.onboard.places import PLACES, paths_below
 from deploy.onboard.service import OLLAMA
 
 ADDRESSES = [
@@ -46,11 +46,11 @@ def write(path: Path, text: str) -> Path:
 def test_cards_are_the_real_ones_and_a_link_is_what_the_kernel_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "run", lambda *words, deadline: json.dumps(ADDRESSES))
+    monkeypatch.setattr(reach, "run_command", lambda *words, deadline: json.dumps(ADDRESSES))
     write(tmp_path / "end0/device/x", "")
     write(tmp_path / "wlan0/device/x", "")
     write(tmp_path / "wlan0/wireless/x", "")
-    assert reach.interfaces(tmp_path) == [("end0", False, True, ("192.168.1.20",)), ("wlan0", True, False, ())]
+    assert reach.network_cards(tmp_path) == [("end0", False, True, ("192.168.1.20",)), ("wlan0", True, False, ())]
 
 
 def test_the_gateway_of_either_family(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,21 +58,21 @@ def test_the_gateway_of_either_family(monkeypatch: pytest.MonkeyPatch) -> None:
         "-4": [{"dst": "default", "dev": "ppp0"}],
         "-6": [{"dst": "default", "gateway": "fe80::1", "dev": "end0"}],
     }
-    monkeypatch.setattr(reach, "run", lambda _ip, _json, family, *words, deadline: json.dumps(routes[family]))
-    assert reach.gateway() == "fe80::1"
+    monkeypatch.setattr(reach, "run_command", lambda _ip, _json, family, *words, deadline: json.dumps(routes[family]))
+    assert reach.default_gateway() == "fe80::1"
     routes["-6"] = []
     with pytest.raises(LookupError):
-        reach.gateway()
+        reach.default_gateway()
 
 
 def test_a_family_that_is_switched_off_hides_no_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     def shown(_ip: str, _json: str, family: str, *words: str, deadline: float) -> str:
         if family == "-4":
-            raise CommandFailed("ip: Address family not supported by protocol")
+            raise ProgramFailed("ip: Address family not supported by protocol")
         return json.dumps([{"dst": "default", "gateway": "fe80::1", "dev": "end0"}])
 
-    monkeypatch.setattr(reach, "run", shown)
-    assert reach.gateway() == "fe80::1"
+    monkeypatch.setattr(reach, "run_command", shown)
+    assert reach.default_gateway() == "fe80::1"
 
 
 def test_a_router_that_refuses_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_silent_router_is_judged_by_the_wire(
 
     monkeypatch.setattr(socket, "create_connection", silent)
     shown = [json.dumps([{"dst": "192.0.2.1", "state": [state]}] if state else []) for state in states]
-    monkeypatch.setattr(reach, "run", lambda *words, deadline: shown.pop(0) if len(shown) > 1 else shown[0])
+    monkeypatch.setattr(reach, "run_command", lambda *words, deadline: shown.pop(0) if len(shown) > 1 else shown[0])
     monkeypatch.setattr(reach, "KNOWN_SECONDS", 0.3)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     assert reach.answers_arp("192.0.2.1") == there
@@ -165,22 +165,22 @@ def test_a_folder_that_cannot_be_looked_at_hides_no_disk(monkeypatch: pytest.Mon
         return stat(folder)
 
     monkeypatch.setattr(os, "statvfs", stale)
-    assert facts.disks((Path("/"), OLLAMA.models))[0].folder == "/"
+    assert facts.distinct_disks((Path("/"), OLLAMA.models))[0].folder == "/"
 
 
 @pytest.mark.parametrize(("state", "listens"), [("0A", True), ("01", False)])
 def test_a_connection_is_not_a_listener(tmp_path: Path, state: str, listens: bool) -> None:
     write(tmp_path / "tcp", TCP.format(state=state))
     write(tmp_path / "tcp6", "heading\n")
-    assert facts.listens(22, tmp_path) is listens
+    assert facts.is_listening(22, tmp_path) is listens
 
 
 @pytest.mark.parametrize("family", ["tcp", "tcp6"])
 def test_a_family_that_is_switched_off_hides_no_listener(tmp_path: Path, family: str) -> None:
     """With ipv6.disable=1 there is no /proc/net/tcp6."""
     write(tmp_path / family, TCP.format(state="0A"))
-    assert facts.listens(22, tmp_path)
-    assert looks.known(lambda: facts.listens(22, tmp_path / "none")) is None
+    assert facts.is_listening(22, tmp_path)
+    assert looks.value_or_none(lambda: facts.is_listening(22, tmp_path / "none")) is None
 
 
 @pytest.mark.parametrize(
@@ -197,16 +197,16 @@ def test_the_ssh_server_may_listen_elsewhere(monkeypatch: pytest.MonkeyPatch, se
 
     def said(*words: str, deadline: float) -> str:
         if not settings:
-            raise CommandFailed("unknown option -- G")
+            raise ProgramFailed("unknown option -- G")
         return settings
 
-    monkeypatch.setattr(facts, "run", said)
-    monkeypatch.setattr(facts, "listens", lambda port: port == 2222)
-    assert facts.ssh_listens() is there
+    monkeypatch.setattr(facts, "run_command", said)
+    monkeypatch.setattr(facts, "is_listening", lambda port: port == 2222)
+    assert facts.is_ssh_listening() is there
 
 
 def test_one_file_system_is_one_disk(tmp_path: Path) -> None:
-    found = facts.disks((Path("/"), tmp_path, tmp_path, Path("/run")))
+    found = facts.distinct_disks((Path("/"), tmp_path, tmp_path, Path("/run")))
     assert found[0].folder == "/" and found[0].size >= found[0].free > 0
     assert len({disk.folder for disk in found}) == len(found) <= 3
 
@@ -217,19 +217,19 @@ def test_a_machine_that_tells_nothing_is_looked_at_all_the_same(
     """No systemd, no ip, no release: everything is for itself."""
 
     def nothing(*words: str, deadline: float = 0) -> str:
-        raise CommandFailed(f"no {words[0]}")
+        raise ProgramFailed(f"no {words[0]}")
 
     for module in (facts, reach):
-        monkeypatch.setattr(module, "run", nothing)
+        monkeypatch.setattr(module, "run_command", nothing)
     monkeypatch.setattr(facts, "name_servers", lambda: ())
-    found = facts.collect(below(tmp_path, PLACES))
+    found = facts.collect_facts(paths_below(tmp_path, PLACES))
     assert (found.interfaces, found.releases, found.identity) == (None, (), None)
     assert [(service.unit, service.model) for service in found.services] == [(None, None)]
     assert found.host == os.uname().nodename
 
 
 def test_a_program_that_hangs_is_given_up() -> None:
-    with pytest.raises(CommandFailed, match="sleep did not end within 0 s"):
-        run("sleep", "30", deadline=0.05)
-    with pytest.raises(CommandFailed, match="sh: oh no"):
-        run("sh", "-c", "echo oh no >&2; exit 3")
+    with pytest.raises(ProgramFailed, match="sleep did not end within 0 s"):
+        run_command("sleep", "30", deadline=0.05)
+    with pytest.raises(ProgramFailed, match="sh: oh no"):
+        run_command("sh", "-c", "echo oh no >&2; exit 3")

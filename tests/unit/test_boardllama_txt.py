@@ -5,8 +5,8 @@ import random
 import pytest
 
 from deploy.onboard.identity import rules
-from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, made_of, parse, read
-from deploy.onboard.identity.lines import decode
+from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, identity_of, parse_identity, read_identity
+from deploy.onboard.identity.lines import decode_file
 from deploy.onboard.identity.secret_lines import without_secrets
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBJH5h5GJlVZ0iCMoh2KR3cCZ2nmVbiFcT5iZ7nq0AGv tech@laptop"
@@ -46,11 +46,11 @@ ANYTHING = [
 
 def said(text: str) -> list[str]:
     """The problems of a file."""
-    return [str(problem) for problem in read(text)[1]]
+    return [str(problem) for problem in read_identity(text)[1]]
 
 
 def test_every_name_reaches_its_value() -> None:
-    identity = parse(FULL)
+    identity = parse_identity(FULL)
     assert {name for name, _ in identity.entries} == set(rules.NAMES), "this test names them all"
     assert (identity.hostname, identity.timezone) == ("kitchen-2", "Europe/Berlin")
     assert identity.ssh_keys == (KEY, RSA)
@@ -73,7 +73,9 @@ def test_every_name_reaches_its_value() -> None:
     ],
 )
 def test_what_is_written_is_read_back(text: str) -> None:
-    assert parse(parse(text).render()) == Identity(tuple(sorted(parse(text).entries, key=order)))
+    assert parse_identity(parse_identity(text).render()) == Identity(
+        tuple(sorted(parse_identity(text).entries, key=order))
+    )
 
 
 def order(entry: tuple[str, str]) -> int:
@@ -83,7 +85,7 @@ def order(entry: tuple[str, str]) -> int:
 
 def test_the_empty_file_explains_every_name_and_its_examples_are_valid() -> None:
     text = Identity().render()
-    assert parse(text) == Identity()
+    assert parse_identity(text) == Identity()
     for name, rule in rules.NAMES.items():
         assert f"\n# {rule.about}\n# {name} = {rule.example}\n" in text
         if name != "ssh_key":
@@ -93,13 +95,13 @@ def test_the_empty_file_explains_every_name_and_its_examples_are_valid() -> None
 @pytest.mark.parametrize("save", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_any_editor_may_save_it(save: str, newline: str) -> None:
-    assert parse(decode(FULL.strip().replace("\n", newline).encode(save))) == parse(FULL)
+    assert parse_identity(decode_file(FULL.strip().replace("\n", newline).encode(save))) == parse_identity(FULL)
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\r\n", "\u2028", "\x85"])
 def test_a_line_ends_however_an_editor_ends_it(end: str) -> None:
     """Else all of it would be one comment, which takes away who may log in."""
-    assert parse(decode(FULL.replace("\n", end).encode())) == parse(FULL)
+    assert parse_identity(decode_file(FULL.replace("\n", end).encode())) == parse_identity(FULL)
 
 
 @pytest.mark.parametrize("line", ["wifi_ssid = \u201cHome\u201d", "wifi_ssid: Home", "wifi_ssid = Home # 5 GHz"])
@@ -109,17 +111,17 @@ def test_one_mistake_is_one_problem(line: str) -> None:
 
 
 def test_what_begins_with_a_hash_sign_may_stand_in_quotes_or_without_a_blank() -> None:
-    identity = parse(f'wifi_ssid = "Home # 5"\nwifi_password = secret#12\nssh_key = {KEY} # mine')
+    identity = parse_identity(f'wifi_ssid = "Home # 5"\nwifi_password = secret#12\nssh_key = {KEY} # mine')
     assert (identity.wifi_ssid, identity.wifi_password) == ("Home # 5", "secret#12")
     assert identity.ssh_keys == (f"{KEY} # mine",)
 
 
 def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -> None:
-    identity, problems = read("hostname = my board\n\nhostnam = x\ntimezone = Europe/Berlin\njust words\n")
-    assert identity == made_of(("timezone", "Europe/Berlin"))
+    identity, problems = read_identity("hostname = my board\n\nhostnam = x\ntimezone = Europe/Berlin\njust words\n")
+    assert identity == identity_of(("timezone", "Europe/Berlin"))
     assert [problem.line for problem in problems] == [1, 3, 5]
     with pytest.raises(IdentityError, match=r"line 1: hostname is 'my board': must be .*; line 3: .*; line 5: "):
-        parse("hostname = my board\n\nhostnam = x\ntimezone = Europe/Berlin\njust words\n")
+        parse_identity("hostname = my board\n\nhostnam = x\ntimezone = Europe/Berlin\njust words\n")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_one_mistake_is_one_sentence(text: str, expected: str) -> None:
 )
 def test_a_value_that_needs_a_wrong_one_is_not_used_and_not_said(text: str) -> None:
     """A network name whose password is wrong must not become an open network."""
-    identity, problems = read(text)
+    identity, problems = read_identity(text)
     assert identity == Identity()
     assert len(problems) == 1
 
@@ -200,6 +202,6 @@ def test_a_value_that_needs_a_wrong_one_is_not_used_and_not_said(text: str) -> N
 def test_no_text_breaks_the_parser_and_what_is_good_is_good_again(seed: int) -> None:
     chance = random.Random(seed)
     text = "".join(chance.choice(ANYTHING) for _ in range(chance.randrange(60)))
-    identity, _ = read(text)
-    assert dict(parse(identity.render()).entries) == dict(identity.entries)
-    read(without_secrets(text, identity))
+    identity, _ = read_identity(text)
+    assert dict(parse_identity(identity.render()).entries) == dict(identity.entries)
+    read_identity(without_secrets(text, identity))

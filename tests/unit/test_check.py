@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard.release import check
-from deploy.onboard.release.check import CheckError, said_yes
+from deploy.onboard.release.check import CheckError, require_success
 from deploy.onboard.release.releases import Release
 from deploy.onboard.server.config import ConfigError
 from tests.unit.known_host import program
@@ -15,22 +15,22 @@ __all__ = ["target"]
 
 
 def test_a_program_that_succeeds_says_yes(tmp_path: Path) -> None:
-    said_yes(str(program(tmp_path / "good", "echo fine")))
+    require_success(str(program(tmp_path / "good", "echo fine")))
 
 
 def test_a_program_that_says_no_is_quoted(tmp_path: Path) -> None:
     refusing = str(program(tmp_path / "llama-server", "echo error: unknown argument >&2; exit 1"))
     with pytest.raises(CheckError, match="llama-server refuses it: error: unknown argument"):
-        said_yes(refusing)
-    said_yes(refusing, about="another file")
+        require_success(refusing)
+    require_success(refusing, about="another file")
 
 
 def test_a_program_without_its_loader_is_told_from_one_that_is_missing(tmp_path: Path) -> None:
     """To the kernel both are ENOENT: so an arm64 program ends on a 32-bit system."""
     with pytest.raises(CheckError, match=r"llama-server is there, but not the loader .* this system is no 64-bit"):
-        said_yes(str(program(tmp_path / "llama-server", "", loader="/lib/nonexistent/ld-linux-aarch64.so.1")))
+        require_success(str(program(tmp_path / "llama-server", "", loader="/lib/nonexistent/ld-linux-aarch64.so.1")))
     with pytest.raises(FileNotFoundError):
-        said_yes(str(tmp_path / "none"))
+        require_success(str(tmp_path / "none"))
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def offered(target: Target, monkeypatch: pytest.MonkeyPatch) -> Release:
 def refusal(release: Release) -> str:
     """Why it must not be tried."""
     with pytest.raises(CheckError) as caught:
-        check.check(release)
+        check.check_release(release)
     return str(caught.value)
 
 
 def test_a_whole_release_is_asked_of_systemd_and_of_its_own_server(offered: Release, target: Target) -> None:
-    check.check(offered)
+    check.check_release(offered)
     assert (target.root / "verified").read_text() == offered.trial_unit(target.service)
     asked = (target.root / "asked").read_text().split()
     assert asked[:2] == ["--model", str((offered.folder / "m.gguf").resolve())]
@@ -90,14 +90,14 @@ def test_a_unit_that_systemd_refuses_refuses_its_release(offered: Release, targe
     program(target.root / "programs" / "systemd-analyze", said)
     assert refusal(offered) == f"systemd-analyze refuses it: {target.service.unit}:1: Missing =."
     program(target.root / "programs" / "systemd-analyze", "echo other.service: bad >&2; exit 1")
-    check.check(offered)
+    check.check_release(offered)
 
 
 def test_a_config_that_the_launcher_refuses_refuses_its_release(offered: Release) -> None:
     (offered.folder / "config.json").write_text('{"server": {"port": 0}}')
     with pytest.raises(ConfigError, match=r"server\.port is 0: must be a whole number"):
-        check.check(offered)
+        check.check_release(offered)
 
 
 def test_a_release_that_waits_for_its_model_is_not_asked_what_it_cannot_know(target: Target) -> None:
-    check.check(target.add("r1", model=None))
+    check.check_release(target.add("r1", model=None))

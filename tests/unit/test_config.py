@@ -13,7 +13,7 @@ __all__ = ["models"]
 
 
 def test_the_defaults_obey_their_own_rules() -> None:
-    assert rules.problems(rules.with_defaults({}, OLLAMA), OLLAMA, keyed=False) == []
+    assert rules.config_problems(rules.with_defaults({}, OLLAMA), OLLAMA, keyed=False) == []
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_every_key_reaches_the_server(
 ) -> None:
     wanted = config(models)
     wanted[section][key] = value
-    assert rules.problems(wanted, OLLAMA, keyed=False) == []
+    assert rules.config_problems(wanted, OLLAMA, keyed=False) == []
     assert argument(command(wanted), flag) == shown
 
 
@@ -49,12 +49,12 @@ def test_the_log_format_is_a_flag_of_its_own(models: Path) -> None:
 
 
 def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
-    """`elsewhere` marks the keys that `command` treats by itself; each is tested below. gpu_layers has one value."""
+    """`no_arguments` marks keys that `server_command` treats by itself, each tested below. gpu_layers has one value."""
     special = {
         f"{section}.{name}"
         for section, keys in rules.KEYS.items()
         for name, key in keys.items()
-        if key.arguments is rules.elsewhere
+        if key.arguments is rules.no_arguments
     }
     assert special == {
         "server.allow_unauthenticated",
@@ -90,15 +90,17 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
     ],
 )
 def test_a_wrong_key_is_refused_by_name(broken: Any, said: str) -> None:
-    (problem,) = rules.problems(broken, OLLAMA, keyed=False)
+    (problem,) = rules.config_problems(broken, OLLAMA, keyed=False)
     assert said in problem
 
 
 def test_beyond_loopback_a_key_is_needed() -> None:
     outside = {"server": {"host": "0.0.0.0"}}
-    assert "API key is needed" in rules.problems(outside, OLLAMA, keyed=False)[0]
-    assert rules.problems(outside, OLLAMA, keyed=True) == []
-    assert rules.problems({"server": {"host": "0.0.0.0", "allow_unauthenticated": True}}, OLLAMA, keyed=False) == []
+    assert "API key is needed" in rules.config_problems(outside, OLLAMA, keyed=False)[0]
+    assert rules.config_problems(outside, OLLAMA, keyed=True) == []
+    assert (
+        rules.config_problems({"server": {"host": "0.0.0.0", "allow_unauthenticated": True}}, OLLAMA, keyed=False) == []
+    )
 
 
 def test_a_key_file_without_a_key_counts_as_none(tmp_path: Path) -> None:
@@ -113,13 +115,13 @@ def test_broken_json_is_reported_with_line_and_column(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text('{\n  "models": {\n    "default_threads": 4  // more\n  }\n}\n')
     with pytest.raises(rules.ConfigError, match=r"line 3, column 27: Expecting"):
-        rules.read(file)
+        rules.read_config(file)
 
 
 def test_a_fragment_leaves_the_rest_at_its_defaults(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text('{"models": {"default_threads": 4}}')
-    wanted = rules.configuration(OLLAMA, file)
+    wanted = rules.load_config(OLLAMA, file)
     assert wanted["models"]["default_threads"] == 4
     assert wanted["server"]["port"] == 11434
 

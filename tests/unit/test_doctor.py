@@ -9,7 +9,7 @@ import pytest
 from deploy.onboard.doctor.diagnosis import CHECKS, diagnose
 from deploy.onboard.doctor.facts import Disk, Facts, Interface, ServiceFacts
 from deploy.onboard.doctor.lights import Light, Line
-from deploy.onboard.doctor.screen import lines_of, screen, status, to_json
+from deploy.onboard.doctor.screen import exit_status, render_screen, screen_from_json, to_json
 from deploy.onboard.server.health import Health, State
 from deploy.onboard.service import OLLAMA
 
@@ -126,7 +126,7 @@ def lights(facts: Facts) -> dict[str, Light]:
 
 def test_a_board_that_is_well_is_green_everywhere() -> None:
     assert set(lights(WELL).values()) == {Light.GOOD}
-    assert status(diagnose(WELL)) == 0
+    assert exit_status(diagnose(WELL)) == 0
 
 
 def test_what_is_not_known_is_grey_and_no_fault() -> None:
@@ -143,7 +143,7 @@ def test_each_fault_is_one_red_line_with_its_next_step(
     assert name in red
     assert said in red[name].text and advice in red[name].advice
     assert set(red) <= {name, "address"}, "one fault is one line; without a link there is no address either"
-    assert status(diagnose(facts)) == 1
+    assert exit_status(diagnose(facts)) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,19 +197,19 @@ def test_no_red_line_is_without_advice_and_the_worst_board_fits_one_screen() -> 
     )
     lines = diagnose(worst)
     assert all(line.light is Light.BAD and line.advice for line in lines)
-    assert len(screen("x", lines, colour=False).splitlines()) <= 45
+    assert len(render_screen("x", lines, colour=False).splitlines()) <= 45
 
 
 def test_colours_are_for_terminals() -> None:
     line = Line("link", Light.BAD, "no link", "plug it in")
-    assert "\033[" not in screen("t", [line], colour=False)
-    assert screen("t", [line], colour=True).count("\033[") == 2
+    assert "\033[" not in render_screen("t", [line], colour=False)
+    assert render_screen("t", [line], colour=True).count("\033[") == 2
 
 
 def test_what_goes_over_the_wire_is_read_back() -> None:
     told = to_json(WELL, diagnose(WELL))
     assert "\n" not in told
-    assert lines_of(told) == ("kitchen, Raspberry Pi 4 Model B Rev 1.4", diagnose(WELL))
+    assert screen_from_json(told) == ("kitchen, Raspberry Pi 4 Model B Rev 1.4", diagnose(WELL))
     assert json.loads(told)["facts"]["disks"][0]["folder"] == "/"
 
 

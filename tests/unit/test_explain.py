@@ -13,16 +13,16 @@ from deploy.onboard.explain import (
     NOBODY_KNOWS,
     SOMEONE,
     WATCHER,
-    explain,
+    explain_end,
+    find_killer,
     is_out_of_memory,
     kernel_log,
-    killer,
 )
 
 
 def explained(environment: dict[str, str]) -> str | None:
     """Of a service whose folder below /run systemd names."""
-    return explain(environment | {"RUNTIME_DIRECTORY": "/run/some-server"})
+    return explain_end(environment | {"RUNTIME_DIRECTORY": "/run/some-server"})
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_want_of_memory_is_known_from_the_kernel_s_log_by_the_number_of_the_proc
 def test_each_killer_is_told_from_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process, hung = tmp_path / "process", tmp_path / "hung"
     monkeypatch.setattr(module, "kernel_log", lambda: OUT_OF_MEMORY[1])
-    assert killer(str(tmp_path)) == NOBODY_KNOWS, "which process it was"
+    assert find_killer(str(tmp_path)) == NOBODY_KNOWS, "which process it was"
     process.write_text("612")
-    assert killer(str(tmp_path)) == KERNEL
+    assert find_killer(str(tmp_path)) == KERNEL
     process.write_text("61")
-    assert killer(str(tmp_path)) == SOMEONE, "the kernel ended another one"
+    assert find_killer(str(tmp_path)) == SOMEONE, "the kernel ended another one"
     monkeypatch.setattr(module, "kernel_log", str)
-    assert killer(str(tmp_path)) == NOBODY_KNOWS, "the log was emptied, or may not be read"
+    assert find_killer(str(tmp_path)) == NOBODY_KNOWS, "the log was emptied, or may not be read"
     hung.touch()
-    assert killer(str(tmp_path)) == WATCHER
+    assert find_killer(str(tmp_path)) == WATCHER
 
 
 @pytest.mark.parametrize("who", [WATCHER, KERNEL, SOMEONE, NOBODY_KNOWS])
@@ -86,7 +86,7 @@ def test_only_of_a_sigkill_the_killer_is_looked_for(monkeypatch: pytest.MonkeyPa
         looked.append(who)
         return who
 
-    monkeypatch.setattr(module, "killer", killer)
+    monkeypatch.setattr(module, "find_killer", killer)
     explained({"SERVICE_RESULT": "core-dump", "EXIT_STATUS": "SEGV"})
     explained({"SERVICE_RESULT": "oom-kill", "EXIT_STATUS": "KILL"})
     assert looked == []
@@ -103,13 +103,13 @@ def test_the_kernel_s_log_is_what_dmesg_says(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PATH", str(tmp_path))
     process = tmp_path / "process"
     process.write_text("612")
-    assert killer(str(tmp_path)) == NOBODY_KNOWS, "a board without dmesg"
+    assert find_killer(str(tmp_path)) == NOBODY_KNOWS, "a board without dmesg"
 
 
 def test_it_loads_nothing_that_a_restart_would_wait_for() -> None:
     """A board whose memory is out, or whose Python has no compiled files, takes tens of seconds for subprocess."""
     ask = "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); import explain; "
-    ask += "explain.killer('/none'); print(*set(sys.modules) - before)"
+    ask += "explain.find_killer('/none'); print(*set(sys.modules) - before)"
     words = [sys.executable, "-IS", "-c", ask, str(Path(module.__file__).parent)]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     assert not {"subprocess", "pathlib", "re"} & set(loaded), loaded

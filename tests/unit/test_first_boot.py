@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard.commands import CommandFailed
+from deploy.onboard.commands import ProgramFailed
 from deploy.onboard.identity import consoles
 from deploy.onboard.identity.boardllama_txt import FILE, Identity
 from deploy.onboard.identity.partition import MOST_BYTES, IdentityPartition
@@ -204,7 +204,7 @@ def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
     """Its switch is at "lock", or it is worn."""
 
     def locked() -> None:
-        raise CommandFailed("mount: write-protected")
+        raise ProgramFailed("mount: write-protected")
 
     board.insert(TEXT)
     board.card = IdentityPartition(board.card.folder, locked)

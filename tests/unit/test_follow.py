@@ -27,7 +27,7 @@ def test_a_switch_is_begun_in_one_unit_that_systemd_starts_again_when_it_is_kill
     """What an earlier switch has said is not taken for its verdict."""
     verdict(target, "COMMITTED")
     release = target.add("r1")
-    follow.begin(release)
+    follow.begin_switch(release)
     assert systemd.ran[-3:] == [str(release.folder / "boardllama"), "perform", "r1"]
     assert {f"--unit={SWITCH_UNIT}", "--collect", "--property=Restart=on-abnormal"} <= set(systemd.ran)
     assert not target.places.verdict.exists()
@@ -37,14 +37,14 @@ def test_there_is_never_a_second_switch(target: Target, systemd: Systemd) -> Non
     systemd.switches()
     verdict(target, None, "trying r0")
     with pytest.raises(Unhealthy, match="a switch is under way here: wait for it"):
-        follow.begin(target.add("r1"))
+        follow.begin_switch(target.add("r1"))
     assert target.places.verdict.exists(), "the one under way is heard to its end"
 
 
 def test_a_switch_that_systemd_does_not_start_says_why(target: Target, systemd: Systemd) -> None:
     systemd.refuse("Failed to connect to bus: No such file or directory\n")
     with pytest.raises(Unhealthy, match=r"^the switch cannot be started: Failed to connect to bus: No such file"):
-        follow.begin(target.add("r1"))
+        follow.begin_switch(target.add("r1"))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_switch_is_heard_until_its_verdict(
 ) -> None:
     said: list[str] = []
     verdict(target, outcome, "trying r1", reason="it answers 503" if outcome == "BACK" else "")
-    assert follow.follow(target.places, said.append) is is_good
+    assert follow.follow_switch(target.places, said.append) is is_good
     assert said == ["trying r1", last]
 
 
@@ -66,4 +66,4 @@ def test_a_switch_that_ends_without_a_verdict_is_not_waited_for(
     verdict(target, None, "trying r1")
     monkeypatch.setattr(follow, "time", None)  # whoever waits fails
     with pytest.raises(Unhealthy, match=f"the switch ended without a verdict: journalctl -u {SWITCH_UNIT}"):
-        follow.follow(target.places, print)
+        follow.follow_switch(target.places, print)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.onboard.release import gate, switch
-from deploy.onboard.release.releases import Release, current
+from deploy.onboard.release.releases import Release, current_release
 from deploy.onboard.release.switch import Outcome
 from deploy.onboard.server.health import Unhealthy
 from tests.unit.llama_server import Ports, ports
@@ -36,7 +36,7 @@ def offered(target: Target, ports: Ports, systemd: Systemd) -> Callable[..., Rel
 def refusal(release: Release) -> str:
     """Why the gate does not let it in."""
     with pytest.raises(Unhealthy) as caught:
-        gate.judge(release, print)
+        gate.judge_release(release, print)
     return str(caught.value)
 
 
@@ -44,7 +44,7 @@ def test_a_server_that_answers_with_text_is_let_in_with_its_speed(
     target: Target, offered: Callable[..., Release], systemd: Systemd
 ) -> None:
     said: list[str] = []
-    rate = gate.judge(offered("well", floor=0.1), said.append)
+    rate = gate.judge_release(offered("well", floor=0.1), said.append)
     assert 0.1 < rate < 1000, "the server takes a millisecond for each word"
     assert said[-1] == f"it answers, {rate:.1f} tokens/s"
     asked = [f"reset-failed {target.service.unit}", f"restart {target.service.unit}"]
@@ -99,13 +99,13 @@ def test_a_switch_ends_with_the_release_that_the_gate_lets_in(
     offered: Callable[..., Release], target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The two together: the server of the second release is healthy, and says nothing."""
-    monkeypatch.setattr(switch, "judge", gate.judge)
-    monkeypatch.setattr(switch, "systemctl", gate.systemctl)
-    assert switch.switch(offered("well")) is Outcome.COMMITTED
-    assert switch.switch(offered("empty", name="r2")) is Outcome.BACK
+    monkeypatch.setattr(switch, "judge_release", gate.judge_release)
+    monkeypatch.setattr(switch, "run_systemctl", gate.run_systemctl)
+    assert switch.perform_switch(offered("well")) is Outcome.COMMITTED
+    assert switch.perform_switch(offered("empty", name="r2")) is Outcome.BACK
     assert consistent(target) == "r1"
     verdict = json.loads(target.places.verdict.read_text())
     assert "without text" in verdict["reason"] and "r1 serves again" in verdict["reason"]
     assert "r1 is" not in verdict["reason"]
-    now = current(target.places)
+    now = current_release(target.places)
     assert now and not now.is_tried

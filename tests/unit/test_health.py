@@ -10,8 +10,17 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard.places import below
-from deploy.onboard.server.health import Health, State, Unhealthy, ask, excused, judge, look_at, wait
+from deploy.onboard.places import paths_below
+from deploy.onboard.server.health import (
+    Health,
+    State,
+    Unhealthy,
+    ask_server,
+    excuse_crowd,
+    judge_answer,
+    look_at_unit,
+    wait_for_ready,
+)
 from deploy.onboard.service import OLLAMA
 from deploy.onboard.watch import CROWD
 
@@ -20,7 +29,7 @@ OK = {"status": "ok"}
 
 def judged(status: int = 200, body: Any = OK, props: Any = None) -> Health:
     """The judgement on what a server answers."""
-    return judge(status, body, lambda: (200, {"model_path": "/m/x.gguf"} if props is None else props))
+    return judge_answer(status, body, lambda: (200, {"model_path": "/m/x.gguf"} if props is None else props))
 
 
 def test_a_server_with_a_model_is_ready() -> None:
@@ -65,7 +74,7 @@ class Clock:
 def waited(looks: Iterator[Health], deadline: float = 60) -> list[str]:
     """Waits without waiting; the lines of progress."""
     clock, said = Clock(), list[str]()
-    wait(lambda: next(looks), deadline, said.append, clock, clock.sleep)
+    wait_for_ready(lambda: next(looks), deadline, said.append, clock, clock.sleep)
     return said
 
 
@@ -104,7 +113,7 @@ def test_an_answer_that_trickles_for_ever_is_none() -> None:
 
         threading.Thread(target=trickle, daemon=True).start()
         began = time.monotonic()
-        status, said = ask(f"http://127.0.0.1:{server.getsockname()[1]}", "/", deadline=0.3)
+        status, said = ask_server(f"http://127.0.0.1:{server.getsockname()[1]}", "/", deadline=0.3)
     assert (status, said) == (0, "TimeoutError: the answer does not end")
     assert time.monotonic() - began < 20
 
@@ -113,13 +122,13 @@ def test_an_answer_that_trickles_for_ever_is_none() -> None:
     "state", [{"ActiveState": "active"}, {"ActiveState": "activating", "SubState": "auto-restart"}]
 )
 def test_a_service_that_waits_for_a_disk_says_for_which(tmp_path: Path, state: dict[str, str]) -> None:
-    service = below(tmp_path, OLLAMA)
+    service = paths_below(tmp_path, OLLAMA)
     service.runtime.mkdir(parents=True)
     service.awaited.write_text("waiting for the disk of /m: nothing is mounted on /m")
-    found = look_at(service, state, "http://127.0.0.1:9")
+    found = look_at_unit(service, state, "http://127.0.0.1:9")
     assert found == Health(State.WAITING, "waiting for the disk of /m: nothing is mounted on /m")
     with pytest.raises(Unhealthy, match="nothing is mounted on /m"):
-        wait(lambda: found, 60, print)
+        wait_for_ready(lambda: found, 60, print)
 
 
 def test_a_server_behind_a_crowd_is_not_sick() -> None:
@@ -127,15 +136,15 @@ def test_a_server_behind_a_crowd_is_not_sick() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         port = listener.getsockname()[1]
         silent = Health(State.STARTING, "nothing answers")
-        assert excused(silent, port) == silent
+        assert excuse_crowd(silent, port) == silent
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(CROWD)]
-        found = excused(silent, port)
+        found = excuse_crowd(silent, port)
         assert found.state is State.CROWDED and f"{CROWD} of them from 127.0.0.1" in found.detail
-        assert excused(Health(State.READY), port) == Health(State.READY)
-        assert excused(Health(State.WRONG, "418"), port) == Health(State.WRONG, "418")
+        assert excuse_crowd(Health(State.READY), port) == Health(State.READY)
+        assert excuse_crowd(Health(State.WRONG, "418"), port) == Health(State.WRONG, "418")
         for one in clients:
             one.close()
 
 
 def test_silence_of_props_is_no_verdict_on_the_model() -> None:
-    assert judge(200, OK, lambda: (0, "TimeoutError")).state is State.STARTING
+    assert judge_answer(200, OK, lambda: (0, "TimeoutError")).state is State.STARTING

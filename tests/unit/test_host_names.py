@@ -32,7 +32,7 @@ from deploy.onboard.identity import host_names
 def test_a_board_without_a_name_is_called_by_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], name: str
 ) -> None:
-    monkeypatch.setattr(host_names, "run", lambda *words, deadline: "")
+    monkeypatch.setattr(host_names, "run_command", lambda *words, deadline: "")
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.cli import arguments
+from deploy.onboard.cli import board_arguments
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
@@ -31,7 +31,7 @@ def test_the_first_boot_runs_a_verb_of_the_release_before_whatever_needs_it() ->
     first = unit("boardllama-first-boot.service")
     program, verb = first["ExecStart"].split()
     assert program == first["ConditionPathExists"] == f"{PLACES.current}/boardllama"
-    assert arguments().parse_args([verb]).function
+    assert board_arguments().parse_args([verb]).function
     assert {"network-pre.target", "ssh.service", OLLAMA.unit} <= set(first["Before"].split())
 
 

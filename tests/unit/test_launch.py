@@ -115,15 +115,15 @@ def test_a_port_whose_last_connections_are_not_forgotten_yet_is_not_taken() -> N
         with socket.create_connection(("127.0.0.1", port)) as client:
             server.accept()[0].close()
             assert client.recv(1) == b""
-    launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": port})
+    launch.require_free_port(OLLAMA, {"host": "127.0.0.1", "port": port})
 
 
 def test_a_taken_port_is_said_to_be_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"server.port {port}: Address already in use"):
-            launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": port})
-    launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": port})
+            launch.require_free_port(OLLAMA, {"host": "127.0.0.1", "port": port})
+    launch.require_free_port(OLLAMA, {"host": "127.0.0.1", "port": port})
 
 
 def test_a_server_is_told_of_the_key_as_soon_as_there_is_one(models: Path, target: Target) -> None:
@@ -141,12 +141,12 @@ def test_an_address_that_is_not_there_yet_is_waited_for(capsys: pytest.CaptureFi
         raise Waited
 
     with pytest.raises(Waited):
-        launch.check_port(OLLAMA, {"host": "192.0.2.1", "port": 11434}, sleep)
+        launch.require_free_port(OLLAMA, {"host": "192.0.2.1", "port": 11434}, sleep)
     assert "waiting for the address 192.0.2.1" in capsys.readouterr().err
 
 
 def test_the_model_of_a_release_is_its_own_before_and_after_the_commit(target: Target) -> None:
-    switch.switch(target.add("r1", content=b"GGUF one"))
+    switch.perform_switch(target.add("r1", content=b"GGUF one"))
     second = target.add("r2", content=b"GGUF two")
     models = {"path": str(target.service.models), "default_model": "m.gguf"}
     assert launch.find_model(models, second, target.service).read_bytes() == b"GGUF two"
@@ -158,7 +158,7 @@ def test_the_model_of_a_release_is_its_own_before_and_after_the_commit(target: T
 
 def test_a_config_that_names_the_model_of_the_release_before_is_refused_at_once(target: Target) -> None:
     """Kept from an operator's edit while the deploy brings another model: it would be gone after the commit."""
-    switch.switch(target.add("r1", model="a.gguf"))
+    switch.perform_switch(target.add("r1", model="a.gguf"))
     second = target.add("r2", model="b.gguf", content=b"GGUF b")
     models = {"path": str(target.service.models), "default_model": "a.gguf"}
     with pytest.raises(ConfigError, match=r"default_model is a\.gguf: .* holds b\.gguf"):
@@ -174,4 +174,4 @@ def test_a_port_that_is_roots_alone_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(socket, "socket", Socket)
     with pytest.raises(ConfigError, match=r"server\.port 80: Permission denied; ports below 1024 are root's"):
-        launch.check_port(OLLAMA, {"host": "127.0.0.1", "port": 80})
+        launch.require_free_port(OLLAMA, {"host": "127.0.0.1", "port": 80})

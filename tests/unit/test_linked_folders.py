@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.release.pruning import strays
-from deploy.onboard.release.releases import current
-from deploy.onboard.release.switch import commit, tidy
+from deploy.onboard.release.pruning import find_strays
+from deploy.onboard.release.releases import current_release
+from deploy.onboard.release.switch import commit_release, tidy_up
 from tests.unit.onboard import Target, target
 
 __all__ = ["target"]
@@ -23,9 +23,9 @@ def test_a_folder_that_lies_on_another_disk_keeps_what_is_served(target: Target,
         moved.parent.mkdir(parents=True, exist_ok=True)
     moved.symlink_to(other)
     release = target.add("r00000000001")
-    commit(release)
-    tidy(release)
-    assert current(target.places) == release
-    assert strays(target.places, 2) == []
+    commit_release(release)
+    tidy_up(release)
+    assert current_release(target.places) == release
+    assert find_strays(target.places, 2) == []
     assert (release.folder / "m.gguf").read_bytes() == b"GGUF"
     assert (release.folder / "llama-server").exists()

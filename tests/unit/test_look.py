@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard.server.config import first_key
-from deploy.onboard.server.health import State, ask, look_at
+from deploy.onboard.server.health import State, ask_server, look_at_unit
 from deploy.vm.ports import free_ports
 from tests.unit.llama_server import Ports, ports, running
 from tests.unit.onboard import Target, target
@@ -36,11 +36,11 @@ def test_a_server_is_what_its_unit_and_its_answer_make_it(
 ) -> None:
     """What answers while the unit is down is someone else's."""
     port = ports(manner) if manner else free_ports(1)[0]
-    assert look_at(target.service, facts, f"http://127.0.0.1:{port}").state is state
+    assert look_at_unit(target.service, facts, f"http://127.0.0.1:{port}").state is state
 
 
 def test_a_server_that_ended_is_told_with_its_status_and_its_last_words(target: Target, systemd: Systemd) -> None:
-    assert look_at(target.service, FAILED, "http://127.0.0.1:9").detail == (
+    assert look_at_unit(target.service, FAILED, "http://127.0.0.1:9").detail == (
         f"{target.service.unit} is failed (failed), exit-code, status 78; its last lines: its last line"
     )
 
@@ -52,4 +52,4 @@ def test_a_server_that_asks_for_a_key_is_given_the_boards_own(target: Target, tm
         for key, status in (("sk-1", 200), ("# none", 401), ("sk-2", 401)):
             target.service.api_key.write_text(f"{key}\n")
             own = first_key(target.service.api_key)
-            assert ask(f"http://127.0.0.1:{port}", "/props", key=own)[0] == status
+            assert ask_server(f"http://127.0.0.1:{port}", "/props", key=own)[0] == status

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.places import below
+from deploy.onboard.places import paths_below
 from deploy.onboard.server import launch, mounts
 from deploy.onboard.server.config import ConfigError
-from deploy.onboard.server.mounts import await_disk, lacking, mount_unit, out_of_reach, unescaped
+from deploy.onboard.server.mounts import await_disk, missing_mount, mount_unit, out_of_reach, unescape_octal
 from deploy.onboard.service import OLLAMA, Service
 from tests.unit.onboard import Target, target
 
@@ -59,11 +59,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def test_a_folder_whose_disk_is_in_fstab_lacks_it_until_it_is_mounted(machine: Machine) -> None:
     models = machine.usb / "models"
-    assert lacking(models) is None, "nobody says that a disk belongs there"
+    assert missing_mount(models) is None, "nobody says that a disk belongs there"
     machine.tell()
-    assert lacking(models) == lacking(machine.usb) == machine.usb
+    assert missing_mount(models) == missing_mount(machine.usb) == machine.usb
     machine.mount()
-    assert lacking(models) is None
+    assert missing_mount(models) is None
 
 
 @pytest.mark.parametrize(
@@ -72,48 +72,48 @@ def test_a_folder_whose_disk_is_in_fstab_lacks_it_until_it_is_mounted(machine: M
 )
 def test_what_a_person_mounts_by_hand_is_not_waited_for(machine: Machine, options: str, awaited: bool) -> None:
     machine.tell(options)
-    assert (lacking(machine.usb) is not None) is awaited
+    assert (missing_mount(machine.usb) is not None) is awaited
 
 
 def test_a_unit_of_systemd_tells_it_too(machine: Machine) -> None:
     (machine.units / mount_unit(machine.usb)).write_text("[Mount]\n")
-    assert lacking(machine.usb / "models") == machine.usb
+    assert missing_mount(machine.usb / "models") == machine.usb
 
 
 def test_a_disk_that_systemd_may_not_mount_is_not_waited_for(machine: Machine) -> None:
     """A masked unit is an empty one, and goes before fstab."""
     machine.tell()
     (machine.units / mount_unit(machine.usb)).symlink_to("/dev/null")
-    assert lacking(machine.usb / "models") is None
+    assert missing_mount(machine.usb / "models") is None
 
 
 def test_a_disk_above_one_that_is_mounted_does_not_matter(machine: Machine) -> None:
     (machine.units / mount_unit(machine.usb.parent)).write_text("[Mount]\n")
     machine.mount()
-    assert lacking(machine.usb / "models") is None
+    assert missing_mount(machine.usb / "models") is None
 
 
 def test_an_automount_is_no_disk_until_something_lies_on_it(machine: Machine) -> None:
     machine.mount("autofs")
-    assert lacking(machine.usb / "models") == machine.usb
+    assert missing_mount(machine.usb / "models") == machine.usb
     machine.mount("nfs4")
-    assert lacking(machine.usb / "models") is None
+    assert missing_mount(machine.usb / "models") is None
 
 
 def test_the_way_is_followed_through_links(machine: Machine, tmp_path: Path) -> None:
     machine.tell()
     link = tmp_path / "models"
     link.symlink_to(machine.usb / "models/not there yet")
-    assert lacking(link) == machine.usb
+    assert missing_mount(link) == machine.usb
 
 
 def test_fstab_may_name_the_place_by_a_link(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "ollama").symlink_to(machine.usb.parent)
     models = tmp_path / "ollama" / machine.usb.name
     machine.fstab.write_text(f"UUID=3 {models} ext4 nofail 0 2\n".replace(" disk", "\\040disk"))
-    assert lacking(models / "models") == machine.usb
+    assert missing_mount(models / "models") == machine.usb
     machine.mount()
-    assert lacking(models / "models") is None
+    assert missing_mount(models / "models") is None
 
 
 def test_the_store_of_the_models_may_lead_to_the_disk(machine: Machine, target: Target) -> None:
@@ -121,12 +121,15 @@ def test_the_store_of_the_models_may_lead_to_the_disk(machine: Machine, target: 
     models = {"path": str(target.service.models), "default_model": "m.gguf"}
     target.service.model_store.rename(machine.usb / "store")
     target.service.model_store.symlink_to(machine.usb / "store")
-    assert next(filter(None, map(lacking, launch.ways(models, release, target.service))), None) is None
+    assert next(filter(None, map(missing_mount, launch.model_paths(models, release, target.service))), None) is None
     machine.tell()
-    assert next(filter(None, map(lacking, launch.ways(models, release, target.service))), None) == machine.usb
-    assert lacking(launch.ways({**models, "default_model": "theirs.gguf"}, release, target.service)[0]) is None, (
-        "it is not needed"
+    assert (
+        next(filter(None, map(missing_mount, launch.model_paths(models, release, target.service))), None) == machine.usb
     )
+    assert (
+        missing_mount(launch.model_paths({**models, "default_model": "theirs.gguf"}, release, target.service)[0])
+        is None
+    ), "it is not needed"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_systemd_s_names_of_mounts(name: str) -> None:
 
 
 def test_octal_digits_are_characters() -> None:
-    assert unescaped(r"/a\040b\134c\9\04") == "/a b\\c\\9\\04"
+    assert unescape_octal(r"/a\040b\134c\9\04") == "/a b\\c\\9\\04"
 
 
 def fails(number: int) -> Callable[[], object]:
@@ -174,7 +177,7 @@ def test_a_folder_that_holds_no_model_is_not_waited_for(machine: Machine) -> Non
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
     """One whose runtime folder systemd has made."""
-    made = below(tmp_path, OLLAMA)
+    made = paths_below(tmp_path, OLLAMA)
     made.runtime.mkdir(parents=True)
     return made
 

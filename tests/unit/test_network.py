@@ -5,46 +5,46 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.identity.boardllama_txt import Identity, made_of
-from deploy.onboard.identity.network import networkd, supplicant
+from deploy.onboard.identity.boardllama_txt import Identity, identity_of
+from deploy.onboard.identity.network import networkd_config, supplicant_config
 from deploy.onboard.identity.partition import on_disk_of_root
 from deploy.onboard.identity.rules import Wrong
 
 
 def wifi(password: str, ssid: str = "Home") -> str:
     """The supplicant's file for a network."""
-    text = supplicant(made_of(("wifi_ssid", ssid), ("wifi_password", password)))
+    text = supplicant_config(identity_of(("wifi_ssid", ssid), ("wifi_password", password)))
     assert text
     return text
 
 
 @pytest.mark.parametrize("values", [(), (("address", "dhcp"),), (("hostname", "x"),)])
 def test_dhcp_needs_no_file(values: tuple[tuple[str, str], ...]) -> None:
-    assert networkd(made_of(*values)) is None
+    assert networkd_config(identity_of(*values)) is None
 
 
 def test_a_fixed_address_asks_no_dhcp_server() -> None:
-    text = networkd(made_of(("address", "fd00::2/64"), ("gateway", "fe80::1"))) or ""
+    text = networkd_config(identity_of(("address", "fd00::2/64"), ("gateway", "fe80::1"))) or ""
     assert "Type=ether" in text and "Address=fd00::2/64\nGateway=fe80::1\n" in text
     assert "DHCP" not in text
 
 
 def test_chosen_name_servers_are_the_only_ones() -> None:
-    text = networkd(made_of(("dns", "9.9.9.9"), ("dns", "1.1.1.1"))) or ""
+    text = networkd_config(identity_of(("dns", "9.9.9.9"), ("dns", "1.1.1.1"))) or ""
     assert "DHCP=yes\nDNS=9.9.9.9\nDNS=1.1.1.1\n" in text
     assert text.count("UseDNS=no") == 3
 
 
 def test_a_cable_is_taken_before_the_wifi() -> None:
     """As 80-boardllama-wifi.network says where no name server was chosen."""
-    text = networkd(made_of(("dns", "9.9.9.9"), ("wifi_ssid", "Home"), ("wifi_password", "none"))) or ""
+    text = networkd_config(identity_of(("dns", "9.9.9.9"), ("wifi_ssid", "Home"), ("wifi_password", "none"))) or ""
     assert text.count("RouteMetric=2048") == 2
-    assert "RouteMetric" not in (networkd(made_of(("dns", "9.9.9.9"))) or "")
+    assert "RouteMetric" not in (networkd_config(identity_of(("dns", "9.9.9.9"))) or "")
 
 
 def test_the_address_is_the_wifis_where_there_is_one() -> None:
     values = (("address", "10.0.0.2/24"), ("wifi_ssid", "Home"), ("wifi_password", "none"))
-    text = networkd(made_of(*values)) or ""
+    text = networkd_config(identity_of(*values)) or ""
     assert "Type=wlan" in text and "Type=ether" not in text
 
 
@@ -64,11 +64,11 @@ def test_no_name_of_a_network_can_end_its_line() -> None:
 @pytest.mark.parametrize("password", ["12345678", "none", "ab" * 32])
 def test_a_kept_password_is_the_one_from_before(password: str) -> None:
     kept = Identity((("wifi_ssid", "Home"),), frozenset({"wifi_password"}))
-    assert supplicant(kept, wifi(password)) == wifi(password)
+    assert supplicant_config(kept, wifi(password)) == wifi(password)
     with pytest.raises(Wrong, match="another network than before"):
-        supplicant(kept, wifi(password, "Other"))
+        supplicant_config(kept, wifi(password, "Other"))
     with pytest.raises(Wrong):
-        supplicant(kept, "")
+        supplicant_config(kept, "")
 
 
 def test_a_card_in_a_reader_is_not_the_boards_own(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.onboard.identity import first_boot
 from deploy.onboard.identity.boardllama_txt import FILE
-from deploy.onboard.identity.partition import COPY, sealed
+from deploy.onboard.identity.partition import COPY, seal_copy
 from tests.unit.first_board import Board, PowerCut, board
 from tests.unit.test_first_boot import TEXT
 
@@ -25,7 +25,7 @@ def keygen(*words: str) -> str:
 def test_a_power_cut_between_any_two_writes_is_mended_by_the_next_boot(
     board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_boot, "run", keygen)
+    monkeypatch.setattr(first_boot, "run_command", keygen)
     text = TEXT.replace("dns = ", "dsn = ")  # so that the complaint is cut too
     board.insert(text)
     board.boot()
@@ -58,7 +58,7 @@ def test_a_secret_is_overwritten_where_it_lay(board: Board) -> None:
 
 def test_an_edit_after_a_power_cut_is_not_undone(board: Board, tmp_path: Path) -> None:
     board.insert(TEXT)
-    (board.card.folder / COPY).write_bytes(sealed(b"hostname = cellar\n", 7))
+    (board.card.folder / COPY).write_bytes(seal_copy(b"hostname = cellar\n", 7))
     board.boot()
     assert "cellar" not in board.file
     assert COPY not in {path.name for path in board.card.folder.iterdir()}

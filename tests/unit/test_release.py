@@ -14,8 +14,8 @@ from deploy.build.source import ArchiveSource
 from deploy.cpu import find_cpu
 from deploy.hosts.release import Served, WantedRelease, build_folder, onboard_programs, stored_model
 from deploy.hosts.release_manifest import Policy
-from deploy.onboard.places import PLACES, PROGRAMS, below
-from deploy.onboard.release.pruning import keep
+from deploy.onboard.places import PLACES, PROGRAMS, paths_below
+from deploy.onboard.release.pruning import releases_kept
 from deploy.onboard.release.releases import Release as OnTarget
 from deploy.onboard.service import OLLAMA, Service
 from tests.services import second_service
@@ -38,7 +38,7 @@ def release(tmp_path: Path) -> WantedRelease:
         served=(served(),),
         pins={"llama.cpp": "x"},
         policy=Policy(min_tokens_per_second=0, releases_kept=3),
-        places=below(tmp_path, PLACES),
+        places=paths_below(tmp_path, PLACES),
     )
 
 
@@ -103,7 +103,7 @@ def test_the_archive_is_the_release_that_the_target_reads(release: WantedRelease
         assert {member.name for member in archive} == set(release.stored_contents(NOON))
         archive.extractall(folder, filter="tar")
     read = OnTarget(folder)
-    assert (read.id, read.services, read.model(OLLAMA), keep(read)) == (release.id, (OLLAMA,), "m.gguf", 3)
+    assert (read.id, read.services, read.model(OLLAMA), releases_kept(read)) == (release.id, (OLLAMA,), "m.gguf", 3)
     assert read.manifest["created"] == NOON
     assert (folder / "boardllama").stat().st_mode & 0o111
     assert {path.name for path in folder.iterdir() if path.is_symlink()} == {*PROGRAMS, "m.gguf"}

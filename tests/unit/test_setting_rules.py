@@ -98,7 +98,7 @@ def harmless(settings: Settings, folder: Path) -> None:
         assert not {"reboot", "rm -rf"} & set(
             shlex.split(text.decode(), comments=True) if path.suffix != ".json" else []
         )
-    assert config.problems(json.loads(settings.config_json(OLLAMA)), OLLAMA, keyed=True) == []
+    assert config.config_problems(json.loads(settings.config_json(OLLAMA)), OLLAMA, keyed=True) == []
     if settings.llama_source != "path":
         told_shell = job_files(Build(settings.source, find_cpu("generic")))["job.sh"]
         if (folder / "job.sh").exists() and (folder / "job.sh").read_bytes() == told_shell:

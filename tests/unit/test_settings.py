@@ -51,7 +51,7 @@ def test_config_json_has_the_shape_of_the_reference_and_the_launcher_takes_it() 
     }
     assert config["models"]["default_context_size"] == 1024
     assert config["models"]["default_threads"] == 3
-    assert rules.problems(config, OLLAMA, keyed=False) == []
+    assert rules.config_problems(config, OLLAMA, keyed=False) == []
 
 
 def test_the_defaults_of_the_launcher_and_of_the_settings_agree() -> None:

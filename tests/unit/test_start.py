@@ -36,14 +36,14 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(os, "fork", lambda: 1)
     monkeypatch.setattr(os, "execve", lambda *args: seen.update(zip(("path", "argv", "env"), args, strict=True)))
-    monkeypatch.setattr(launch, "check_port", lambda service, server: None)
+    monkeypatch.setattr(launch, "require_free_port", lambda service, server: None)
     return seen
 
 
 def test_it_becomes_the_server_with_a_clean_environment(started: dict[str, Any], target: Target) -> None:
     """LLAMA_ARG_* and a user's config.ini must not change what config.json says."""
     release = target.add("r1")
-    launch.start(release, target.service)
+    launch.become_server(release, target.service)
     assert started["path"] == release.folder / "llama-server", "what is judged is what runs"
     assert started["argv"][0] == str(target.places.public_bin / "llama-server"), "and shows the name that users know"
     plain = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
@@ -54,14 +54,14 @@ def test_an_operators_file_in_the_place_of_a_public_name_counts_at_the_next_star
     started: dict[str, Any], target: Target
 ) -> None:
     """As `sed -i` leaves it. Before its commit a release is started as it was deployed."""
-    switch.switch(target.add("r1"))
+    switch.perform_switch(target.add("r1"))
     target.service.config.unlink()
     target.service.config.write_text(
         json.dumps({"models": {"path": str(target.service.models)}, "server": {"port": 8080}})
     )
-    launch.start(target.release("r1"), target.service)
+    launch.become_server(target.release("r1"), target.service)
     assert argument(started["argv"], "--port") == "8080"
-    launch.start(target.add("r2"), target.service)
+    launch.become_server(target.add("r2"), target.service)
     assert argument(started["argv"], "--port") == "11434"
 
 
@@ -75,13 +75,13 @@ def test_it_leaves_word_where_it_can_be_asked(
     (release.folder / "config.json").write_text(
         json.dumps({"server": server, "models": {"path": str(target.service.models)}})
     )
-    launch.start(release, target.service)
+    launch.become_server(release, target.service)
     assert (tmp_path / "started").read_text().splitlines()[:2] == [f"{reached} 11434", "release r1"]
 
 
 def test_it_leaves_word_which_cores_are_its_own(started: dict[str, Any], target: Target, tmp_path: Path) -> None:
     """As taskset reads it: the unit has it do what the sandbox lets no process do."""
-    launch.start(target.add("r1"), target.service)
+    launch.become_server(target.add("r1"), target.service)
     allowed = fast_cores(allowed=os.sched_getaffinity(0))
     assert (tmp_path / "cores").read_text() == ",".join(map(str, sorted(allowed)))
 
@@ -90,7 +90,7 @@ def test_each_start_is_counted_and_forgets_why_the_last_server_was_ended(
     started: dict[str, Any], target: Target, tmp_path: Path
 ) -> None:
     (tmp_path / "hung").touch()
-    launch.start(target.add("r1"), target.service)
+    launch.become_server(target.add("r1"), target.service)
     assert (tmp_path / "attempts").read_text() == "1"
     assert not (tmp_path / "hung").exists()
 
@@ -100,7 +100,7 @@ def test_a_disk_that_does_not_come_ends_the_start_so_that_systemd_tries_again(
 ) -> None:
     monkeypatch.setattr(launch, "await_disk", lambda _service, _ways, _read: False)
     with pytest.raises(SystemExit, match=str(launch.EX_TEMPFAIL)):
-        launch.start(target.add("r1"), target.service)
+        launch.become_server(target.add("r1"), target.service)
     assert not started
 
 
@@ -119,7 +119,7 @@ def test_what_only_a_person_can_mend_is_not_tried_again(
         (release.folder / "config.json").write_text(json.dumps({"server": server}))
     else:
         monkeypatch.setenv("RUNTIME_DIRECTORY", str(target.root / "none"))
-    assert launch.launch(release, target.service) == status
+    assert launch.launch_service(release, target.service) == status
     assert not started
     said = capsys.readouterr().err
     assert said.startswith("ollama-cpp-server: ") and said.count("\n") == 1
@@ -133,14 +133,14 @@ def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(
     release = target.add("r1")
     wanted = {"models": {"path": str(target.service.models), "default_model": "m.gguf"}}
     (release.folder / "config.json").write_text(json.dumps(wanted))
-    launch.start(release, target.service)
+    launch.become_server(release, target.service)
     assert not launch.is_fresh(target.service), "nothing has the public names yet"
-    switch.switch(release)
+    switch.perform_switch(release)
     assert launch.is_fresh(target.service)
     model = (release.folder / "m.gguf").resolve()
     model.write_bytes(b"GGUF another")
     assert not launch.is_fresh(target.service), "it serves what lay there before"
-    launch.start(release, target.service)
+    launch.become_server(release, target.service)
     assert launch.is_fresh(target.service)
     key = target.service.api_key
     key.parent.mkdir(parents=True, exist_ok=True)
@@ -175,12 +175,12 @@ def test_a_start_that_failed_behind_a_crowd_does_not_count_and_the_next_one_wait
 LAUNCH = """
 import sys
 from pathlib import Path
-from deploy.onboard.places import PLACES, below
+from deploy.onboard.places import PLACES, paths_below
 from deploy.onboard.release.releases import Release
-from deploy.onboard.server.launch import launch, service_started
-places = below(Path(sys.argv[1]), PLACES)
+from deploy.onboard.server.launch import launch_service, service_started
+places = paths_below(Path(sys.argv[1]), PLACES)
 release = Release(places.releases / "r1", places)
-sys.exit(launch(release, service_started(release)))
+sys.exit(launch_service(release, service_started(release)))
 """
 
 

@@ -47,7 +47,7 @@ def serve(target: Target, name: str = "r1") -> Release:
     (port,) = free_ports(1)
     models = {"path": str(target.service.models)}
     (release.folder / "config.json").write_text(json.dumps({"server": {"port": port}, "models": models}))
-    switch.switch(release)
+    switch.perform_switch(release)
     target.service.started.write_text(f"127.0.0.1 {port}\nrelease {name}\n")
     return release
 

@@ -87,7 +87,7 @@ def test_a_crowd_that_comes_before_the_first_answer_does_not_make_the_start_fail
 def test_a_start_behind_a_crowd_leaves_word_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If that start fails nevertheless, it does not count."""
     monkeypatch.setattr(watch, "CROWDED", str(tmp_path / "crowded"))
-    monkeypatch.setattr(watch, "answer", lambda: 0)
+    monkeypatch.setattr(watch, "health_status", lambda: 0)
     monkeypatch.setattr(watch, "is_crowded", lambda: True)
     assert watch.until_started(os.getpid())
     assert (tmp_path / "crowded").exists()
@@ -124,8 +124,8 @@ def test_connections_are_counted_whether_they_are_let_in_or_wait(tmp_path: Path)
         address = listener.getsockname()
         clients = [socket.create_connection(address) for _ in range(3)]
         accepted, _ = listener.accept()
-        assert len(watch.sockets(address[1], watch.CONNECTED)) == 3
-        assert len(watch.sockets(address[1], watch.LISTENING)) == 1
+        assert len(watch.far_ends(address[1], watch.CONNECTED)) == 3
+        assert len(watch.far_ends(address[1], watch.LISTENING)) == 1
         for one in (*clients, accepted):
             one.close()
 
@@ -137,12 +137,12 @@ def test_the_largest_part_of_a_crowd_is_named(tmp_path: Path) -> None:
     (tmp_path / "tcp").write_text(
         " sl local\n" + row("0701A8C0") * 30 + row("0801A8C0") * 5 + row("0901A8C0", "06") * 9
     )
-    assert crowds.crowd(11434, str(tmp_path)) == ""
+    assert crowds.describe_crowd(11434, str(tmp_path)) == ""
     (tmp_path / "tcp6").write_text(" sl local\n" + row("0000000000000000FFFF00000701A8C0") * 10)
-    said = crowds.crowd(11434, str(tmp_path))
+    said = crowds.describe_crowd(11434, str(tmp_path))
     assert said.startswith("45 connections to port 11434 are open, 40 of them from 192.168.1.7")
-    assert crowds.crowd(80, str(tmp_path)) == "" and crowds.crowd(11434, str(tmp_path / "none")) == ""
-    assert crowds.address("000080FE00000000FF005450B6AD1DFE:0016") == "fe80::5054:ff:fe1d:adb6"
+    assert crowds.describe_crowd(80, str(tmp_path)) == "" and crowds.describe_crowd(11434, str(tmp_path / "none")) == ""
+    assert crowds.end_address("000080FE00000000FF005450B6AD1DFE:0016") == "fe80::5054:ff:fe1d:adb6"
 
 
 def test_a_server_that_loads_is_given_its_time(service: Service) -> None:
@@ -154,12 +154,12 @@ def test_a_server_that_loads_is_given_its_time(service: Service) -> None:
 
 def test_nothing_answers_where_nothing_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "STARTED", str(tmp_path / "none"))
-    assert not watch.answers()
+    assert not watch.is_healthy()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         (tmp_path / "started").write_text(f"127.0.0.1 {silent.getsockname()[1]}\n")
         monkeypatch.setattr(watch, "STARTED", str(tmp_path / "started"))
         monkeypatch.setattr(watch, "ANSWER_SECONDS", 0.2)
-        assert not watch.answers()
+        assert not watch.is_healthy()
 
 
 def test_programs_that_import_nothing_name_the_same_places() -> None:
@@ -176,5 +176,5 @@ def test_that_this_machine_cannot_ask_is_no_fault_of_the_server(
     monkeypatch.setattr(watch, "STARTED", str(tmp_path / "started"))
     monkeypatch.setattr(watch, "RETRY_SECONDS", 0)
     (tmp_path / "started").write_text("fe80::1 11434\n")
-    assert watch.answers() is None
+    assert watch.is_healthy() is None
     assert watch.is_heard(os.getpid())

@@ -5,17 +5,26 @@ from dataclasses import dataclass
 
 from ..server.health import State
 from .facts import Facts, ServiceFacts
-from .lights import Line, Verdict, bad, good, mb, unknown
-from .surroundings import address, clock, heat, link, names, power, router, space
+from .lights import Finding, Line, bad, good, in_megabytes, unknown
+from .surroundings import (
+    check_address,
+    check_clock,
+    check_disks,
+    check_heat,
+    check_link,
+    check_name_servers,
+    check_power,
+    check_router,
+)
 
-Check = Callable[[Facts], Verdict]
+Check = Callable[[Facts], Finding]
 
 
 @dataclass(frozen=True)
 class ServiceCheck:
     """Judges a service, by itself and on its board."""
 
-    judge: Callable[[Facts, ServiceFacts], Verdict]
+    judge: Callable[[Facts, ServiceFacts], Finding]
 
 
 NO_LIMIT = {"", "infinity"}
@@ -25,10 +34,10 @@ UNLIMITED = "no limit holds: this kernel runs without the memory cgroup (cgroup_
 
 def diagnose(facts: Facts) -> tuple[Line, ...]:
     """A line for each check, in the order in which a technician would look; of several services, for each of them."""
-    return tuple(line for name, check in CHECKS.items() for line in lines_of(name, check, facts))
+    return tuple(line for name, check in CHECKS.items() for line in check_lines(name, check, facts))
 
 
-def lines_of(name: str, check: "Check | ServiceCheck", facts: Facts) -> Iterator[Line]:
+def check_lines(name: str, check: "Check | ServiceCheck", facts: Facts) -> Iterator[Line]:
     """What a check says of the board, or of each of its services."""
     if not isinstance(check, ServiceCheck):
         yield Line(name, *check(facts))
@@ -38,36 +47,36 @@ def lines_of(name: str, check: "Check | ServiceCheck", facts: Facts) -> Iterator
         yield Line(called, *check.judge(facts, service))
 
 
-def memory(facts: Facts, service: ServiceFacts) -> Verdict:
+def check_memory(facts: Facts, service: ServiceFacts) -> Finding:
     """The model against what the board has. Its file's size is the least that it takes."""
     if facts.memory_total is None or facts.memory_available is None:
         return unknown()
     unit = service.unit or {}
-    free = f"{mb(facts.memory_available)} free of {mb(facts.memory_total)}"
+    free = f"{in_megabytes(facts.memory_available)} free of {in_megabytes(facts.memory_total)}"
     limit, has = facts.memory_total, f"{free}; {UNLIMITED}"
     if facts.memory_limits is not False:
         limit = facts.memory_total if unit.get("MemoryMax", "") in NO_LIMIT else int(unit["MemoryMax"])
-        has = f"{free}, the service may have {mb(limit)}"
+        has = f"{free}, the service may have {in_megabytes(limit)}"
     smaller = "choose a smaller model or quantization, and deploy again"
     if service.out_of_memory or unit.get("Result") == "oom-kill":
         return bad(f"the service was ended for want of memory; {has}", f"{smaller}; or a smaller context_size")
     if service.model_size and service.model_size > limit:
-        return bad(f"{service.model} alone has {mb(service.model_size)}; {has}", smaller)
+        return bad(f"{service.model} alone has {in_megabytes(service.model_size)}; {has}", smaller)
     idle = unit.get("ActiveState") != "active"
     if idle and service.model_size and service.model_size > facts.memory_available:
         return bad(
-            f"{service.model} has {mb(service.model_size)}; {has}",
+            f"{service.model} has {in_megabytes(service.model_size)}; {has}",
             "something else takes the memory: `ps aux --sort=-rss | head`",
         )
     if service.out_of_memory is None and unit.get("Result") == "signal" and unit.get("ExecMainStatus") == "9":
         return unknown(
             f"{has}; the service was killed: `sudo journalctl -k | grep -i 'killed process'` says whether for it"
         )
-    text = f"{has}; the model has {mb(service.model_size)}" if service.model_size else has
+    text = f"{has}; the model has {in_megabytes(service.model_size)}" if service.model_size else has
     return good(text) if facts.memory_limits is not False else unknown(text)
 
 
-def serving(facts: Facts, service: ServiceFacts) -> Verdict:
+def check_serving(facts: Facts, service: ServiceFacts) -> Finding:
     """What the board is for."""
     if service.unit is None:
         silent = bad("systemd does not answer", "start the board again; if it stays so, flash a new card")
@@ -96,21 +105,21 @@ def serving(facts: Facts, service: ServiceFacts) -> Verdict:
         restart = f"`systemctl restart {service.name}`"
         return bad(service.health.detail, f"{restart}; when that does not help `boardllama rollback`")
     if service.unit.get("ActiveState") == "inactive" and service.unit.get("Result") == "success":
-        return stopped(service)
+        return stopped_service(service)
     if service.out_of_memory:
-        return bad(f"{ended(service.unit)}: the kernel ended it for want of memory", "see the line about memory")
+        return bad(f"{unit_end(service.unit)}: the kernel ended it for want of memory", "see the line about memory")
     return bad(
-        f"{ended(service.unit)}: {' / '.join(service.words)}" if service.words else ended(service.unit),
+        f"{unit_end(service.unit)}: {' / '.join(service.words)}" if service.words else unit_end(service.unit),
         f"`journalctl -u {service.name} -n 50`; then `systemctl restart {service.name}`, or `boardllama rollback`",
     )
 
 
-def ended(unit: dict[str, str]) -> str:
+def unit_end(unit: dict[str, str]) -> str:
     """As systemd saw it."""
     return f"is {unit.get('ActiveState')} ({unit.get('Result')}, status {unit.get('ExecMainStatus')})"
 
 
-def stopped(service: ServiceFacts) -> Verdict:
+def stopped_service(service: ServiceFacts) -> Finding:
     """By hand, or because there was nothing to start it with."""
     start = f"`systemctl start {service.name}`"
     if service.model is None:
@@ -118,7 +127,7 @@ def stopped(service: ServiceFacts) -> Verdict:
     return bad("is stopped", start)
 
 
-def release(facts: Facts) -> Verdict:
+def check_releases(facts: Facts) -> Finding:
     """Which one serves, and what became of the others."""
     if not facts.releases:
         return bad("there is none", "deploy to this board, or flash an image")
@@ -135,7 +144,7 @@ def release(facts: Facts) -> Verdict:
     return good(f"{name}, and {len(others)} to go back to")
 
 
-def ssh(facts: Facts) -> Verdict:
+def check_ssh(facts: Facts) -> Finding:
     """The door for the technician."""
     if facts.ssh is None:
         return unknown()
@@ -146,7 +155,7 @@ def ssh(facts: Facts) -> Verdict:
     )
 
 
-def identity(facts: Facts) -> Verdict:
+def check_identity(facts: Facts) -> Finding:
     """boardllama.txt."""
     if facts.identity is None:
         return unknown("no boardllama.txt was applied here")
@@ -158,7 +167,7 @@ def identity(facts: Facts) -> Verdict:
     )
 
 
-def units(facts: Facts) -> Verdict:
+def check_units(facts: Facts) -> Finding:
     """Everything else that systemd runs."""
     if facts.failed_units is None:
         return unknown()
@@ -167,18 +176,18 @@ def units(facts: Facts) -> Verdict:
 
 
 CHECKS: dict[str, Check | ServiceCheck] = {
-    "link": link,
-    "address": address,
-    "router": router,
-    "names": names,
-    "clock": clock,
-    "power": power,
-    "heat": heat,
-    "space": space,
-    "memory": ServiceCheck(memory),
-    "service": ServiceCheck(serving),
-    "release": release,
-    "ssh": ssh,
-    "card": identity,
-    "units": units,
+    "link": check_link,
+    "address": check_address,
+    "router": check_router,
+    "names": check_name_servers,
+    "clock": check_clock,
+    "power": check_power,
+    "heat": check_heat,
+    "space": check_disks,
+    "memory": ServiceCheck(check_memory),
+    "service": ServiceCheck(check_serving),
+    "release": check_releases,
+    "ssh": check_ssh,
+    "card": check_identity,
+    "units": check_units,
 }

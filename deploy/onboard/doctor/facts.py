@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ..commands import run
+from ..commands import run_command
 from ..explain import is_out_of_memory
 from ..places import PLACES, SWITCH_UNIT, Places
-from ..release.releases import Release, current, services_of, table
-from ..server.config import ConfigError, configuration, url_of
-from ..server.health import Health, State, look_at, unit_facts
+from ..release.releases import Release, current_release, release_rows, services_of
+from ..server.config import ConfigError, load_config, url_of
+from ..server.health import Health, State, look_at_unit, unit_facts
 from ..server.launch import find_model
 from ..service import Service
-from ..watch import LISTENING, sockets
-from .looks import each, in_time, known
-from .reach import answers_arp, answers_dns, gateway, interfaces
-from .sensors import board, memory_limits, temperature, throttled
+from ..watch import LISTENING, far_ends
+from .looks import in_time, value_or_none, values_from
+from .reach import answers_arp, answers_dns, default_gateway, network_cards
+from .sensors import board_model, has_memory_limits, read_temperature, read_throttled
 
 DEADLINE = 10.0
 UNIT_PROPERTIES = "LoadState,ActiveState,SubState,Result,ExecMainStatus,ExecMainPID,MemoryMax,MemoryCurrent,NRestarts"
@@ -103,83 +103,85 @@ class Facts:
     identity: tuple[str, ...] | None = None
 
 
-def collect(places: Places = PLACES) -> Facts:
+def collect_facts(places: Places = PLACES) -> Facts:
     """Half a minute at most, where everything hangs."""
-    way, servers = known(gateway), known(name_servers) or ()
-    total, available = known(memory) or (None, None)
-    release = current(places)
+    way, servers = value_or_none(default_gateway), value_or_none(name_servers) or ()
+    total, available = value_or_none(memory_sizes) or (None, None)
+    release = current_release(places)
     services = services_of(release)
     return Facts(
         host=os.uname().nodename,
-        board=board(),
+        board=board_model(),
         root=os.geteuid() == 0,
-        interfaces=known(lambda: tuple(Interface(*card) for card in interfaces())),
+        interfaces=value_or_none(lambda: tuple(Interface(*card) for card in network_cards())),
         gateway=way,
-        gateway_answers=known(lambda: answers_arp(way)) if way else None,
+        gateway_answers=value_or_none(lambda: answers_arp(way)) if way else None,
         dns=servers,
         dns_answers=any(answers_dns(server) for server in servers[:3]) if servers else None,
         systemd=places.runtime_units.is_dir(),
         services=tuple(look_at_service(service, release) for service in services),
         memory_total=total,
         memory_available=available,
-        memory_limits=known(memory_limits),
-        temperature=known(temperature),
-        throttled=known(throttled),
-        disks=tuple(disks((Path("/"), *(service.models for service in services), places.root, Path("/run")))),
+        memory_limits=value_or_none(has_memory_limits),
+        temperature=value_or_none(read_temperature),
+        throttled=value_or_none(read_throttled),
+        disks=tuple(distinct_disks((Path("/"), *(service.models for service in services), places.root, Path("/run")))),
         now=time.time(),
-        created=known(lambda: datetime.fromisoformat(release.manifest["created"]).timestamp()) if release else None,
-        synchronized=known(synchronized),
-        releases=tuple((row["id"], row["state"]) for row in known(lambda: table(places)) or ()),
-        switching=known(lambda: is_active(SWITCH_UNIT)) or False,
-        ssh=known(ssh_listens),
-        failed_units=known(failed_units),
-        identity=known(lambda: tuple(json.loads(places.applied.read_text())["problems"])),
+        created=value_or_none(lambda: datetime.fromisoformat(release.manifest["created"]).timestamp())
+        if release
+        else None,
+        synchronized=value_or_none(is_clock_set),
+        releases=tuple((row["id"], row["state"]) for row in value_or_none(lambda: release_rows(places)) or ()),
+        switching=value_or_none(lambda: is_active(SWITCH_UNIT)) or False,
+        ssh=value_or_none(is_ssh_listening),
+        failed_units=value_or_none(failed_units),
+        identity=value_or_none(lambda: tuple(json.loads(places.applied.read_text())["problems"])),
     )
 
 
 def look_at_service(service: Service, release: Release | None) -> ServiceFacts:
     """All that is known of a service; `release`: the committed one."""
-    unit = known(lambda: unit_facts(service, UNIT_PROPERTIES, DEADLINE)) or None
-    health, wrong = health_of(service, unit or {})
-    model, size = known(lambda: in_time(lambda: model_served(service, release), DEADLINE)) or (None, None)
+    unit = value_or_none(lambda: unit_facts(service, UNIT_PROPERTIES, DEADLINE)) or None
+    health, wrong = service_health(service, unit or {})
+    model, size = value_or_none(lambda: in_time(lambda: model_served(service, release), DEADLINE)) or (None, None)
     return ServiceFacts(
         name=service.unit,
         models=str(service.models),
         unit=unit,
         health=health,
         config_error=wrong,
-        words=() if health and health.state is State.READY else known(lambda: last_words(service)) or (),
-        out_of_memory=known(lambda: out_of_memory(unit or {})),
+        words=() if health and health.state is State.READY else value_or_none(lambda: words_of_boot(service)) or (),
+        out_of_memory=value_or_none(lambda: is_ended_for_memory(unit or {})),
         model=model,
         model_size=size,
     )
 
 
-def last_words(service: Service) -> tuple[str, ...]:
+def words_of_boot(service: Service) -> tuple[str, ...]:
     """The last two lines of the service since the board started, without what systemd says about it."""
     ours = ("--boot", "--unit", service.unit, "--identifier", service.name)
-    said = run("journalctl", *ours, "--lines", "2", "--output", "cat", "--no-pager", deadline=DEADLINE)
+    said = run_command("journalctl", *ours, "--lines", "2", "--output", "cat", "--no-pager", deadline=DEADLINE)
     return tuple(line.strip() for line in said.splitlines() if line.strip())
 
 
-def health_of(service: Service, unit: dict[str, str]) -> tuple[Health | None, str]:
+def service_health(service: Service, unit: dict[str, str]) -> tuple[Health | None, str]:
     """Its health, or what is wrong with its config."""
     try:
-        return look_at(service, unit, url_of(configuration(service)["server"])), ""
+        return look_at_unit(service, unit, url_of(load_config(service)["server"])), ""
     except ConfigError as error:
         return None, str(error)
     except (OSError, ValueError):
         return None, ""
 
 
-def out_of_memory(unit: dict[str, str]) -> bool:
+def is_ended_for_memory(unit: dict[str, str]) -> bool:
     """Whether the kernel ended the service for want of memory; systemd knows it from the memory cgroup alone.
 
     Raises LookupError where the kernel's log is for root.
     """
     if (unit.get("Result"), unit.get("ExecMainStatus")) != ("signal", SIGKILL):
         return unit.get("Result") == "oom-kill"
-    log = run("journalctl", "--boot", "--dmesg", "--output", "cat", "--no-pager", deadline=DEADLINE)
+    log = run_command("journalctl", "--boot", "--dmesg", "--output", "cat", "--no-pager", deadline=DEADLINE)
     if not log.strip():
         raise LookupError("no kernel log")
     return is_out_of_memory(unit.get("ExecMainPID", ""), log)
@@ -189,31 +191,31 @@ def model_served(service: Service, release: Release | None) -> tuple[str, int]:
     """Name and size of what the service would serve. Raises ConfigError, LookupError."""
     if release is None:
         raise LookupError("no release")
-    model = find_model(configuration(service)["models"], release, service)
+    model = find_model(load_config(service)["models"], release, service)
     return model.name, model.stat().st_size
 
 
-def memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
+def memory_sizes(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
     """MemTotal, MemAvailable; what is free or can be taken back where the kernel does not say the latter."""
     rows = dict(line.partition(":")[::2] for line in meminfo.read_text().splitlines())
-    (total,), free = kilobytes(rows, "MemTotal"), kilobytes(rows, "MemFree", "Buffers", "Cached")
-    return total, next(iter(kilobytes(rows, "MemAvailable")), sum(free))
+    (total,), free = row_sizes(rows, "MemTotal"), row_sizes(rows, "MemFree", "Buffers", "Cached")
+    return total, next(iter(row_sizes(rows, "MemAvailable")), sum(free))
 
 
-def kilobytes(rows: dict[str, str], *names: str) -> list[int]:
+def row_sizes(rows: dict[str, str], *names: str) -> list[int]:
     """In bytes, of those rows that are there."""
-    return each(lambda name: int(rows[name].split()[0]) * 1024, names)
+    return values_from(lambda name: int(rows[name].split()[0]) * 1024, names)
 
 
-def disks(folders: Iterable[Path]) -> list[Disk]:
+def distinct_disks(folders: Iterable[Path]) -> list[Disk]:
     """Of everything that boardllama writes to; two folders on one file system are one."""
     found: dict[int, Disk] = {}
-    for number, one in each(disk, folders):
+    for number, one in values_from(disk_below, folders):
         found.setdefault(number, one)
     return list(found.values())
 
 
-def disk(folder: Path) -> tuple[int, Disk]:
+def disk_below(folder: Path) -> tuple[int, Disk]:
     """The file system that a folder is on, and its number. Raises OSError."""
     said, where = in_time(lambda: (os.statvfs(folder), folder.stat()), DEADLINE)
     sizes = (said.f_blocks * said.f_frsize, said.f_bavail * said.f_frsize, said.f_files, said.f_favail)
@@ -230,9 +232,9 @@ def name_servers(etc: Path = Path("/etc/resolv.conf"), run: Path = Path("/run/sy
     return ()
 
 
-def synchronized() -> bool:
+def is_clock_set() -> bool:
     """Whether a time server has set the clock. Raises LookupError where none is asked."""
-    shown = run("timedatectl", "show", "--property=NTP,NTPSynchronized", deadline=DEADLINE).split()
+    shown = run_command("timedatectl", "show", "--property=NTP,NTPSynchronized", deadline=DEADLINE).split()
     if "NTP=no" in shown and "NTPSynchronized=no" in shown:
         raise LookupError("no time server")
     return "NTPSynchronized=yes" in shown
@@ -240,28 +242,30 @@ def synchronized() -> bool:
 
 def is_active(unit: str) -> bool:
     """For systemd."""
-    return run("systemctl", "show", "--property=ActiveState", unit, deadline=DEADLINE).strip() in (
+    return run_command("systemctl", "show", "--property=ActiveState", unit, deadline=DEADLINE).strip() in (
         "ActiveState=active",
         "ActiveState=activating",
     )
 
 
-def listens(port: int, net: Path = Path("/proc/net")) -> bool:
+def is_listening(port: int, net: Path = Path("/proc/net")) -> bool:
     """Whether something does on that TCP port. Raises OSError."""
-    return bool(sockets(port, LISTENING, str(net)))
+    return bool(far_ends(port, LISTENING, str(net)))
 
 
-def ssh_listens() -> bool:
+def is_ssh_listening() -> bool:
     """Whether a port of the SSH server's own settings is open; of 22 where it does not say them. Raises OSError."""
     # -G is new in OpenSSH 9.3; -T does the same for root, if the host keys are good.
-    said = each(lambda option: run("/usr/sbin/sshd", option, deadline=DEADLINE), ("-G", "-T"))
+    said = values_from(lambda option: run_command("/usr/sbin/sshd", option, deadline=DEADLINE), ("-G", "-T"))
     rows = [line.split() for line in "".join(said[:1]).splitlines()]
     named = [row[1].rpartition(":")[2] for row in rows if len(row) == 2 and row[0] in ("port", "listenaddress")]
     ports = {int(port) for port in named if port.isdigit()} or {22}
-    return any([listens(port) for port in ports])
+    return any([is_listening(port) for port in ports])
 
 
 def failed_units() -> tuple[str, ...]:
     """Their names."""
-    shown = run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager", deadline=DEADLINE)
+    shown = run_command(
+        "systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager", deadline=DEADLINE
+    )
     return tuple(line.split()[0] for line in shown.splitlines() if line.strip())

@@ -37,9 +37,9 @@ def bad(text: str, advice: str) -> tuple[Light, str, str]:
     return Light.BAD, text, advice
 
 
-Verdict = tuple[Light, str] | tuple[Light, str, str]
+Finding = tuple[Light, str] | tuple[Light, str, str]
 
 
-def mb(size: int) -> str:
+def in_megabytes(size: int) -> str:
     """In decimal megabytes, as models and cards are sold."""
     return f"{size // 1_000_000} MB"

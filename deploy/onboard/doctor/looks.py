@@ -12,14 +12,14 @@ Found = TypeVar("Found")
 SILENT = (OSError, ValueError, LookupError, ConfigError)
 
 
-def known(look: Callable[[], Found]) -> Found | None:
+def value_or_none(look: Callable[[], Found]) -> Found | None:
     """What it finds; None where this board does not tell."""
     with suppress(*SILENT):
         return look()
     return None
 
 
-def each(look: Callable[[Place], Found], places: Iterable[Place]) -> list[Found]:
+def values_from(look: Callable[[Place], Found], places: Iterable[Place]) -> list[Found]:
     """What it finds in those of the places that tell."""
     found = []
     for place in places:
@@ -31,7 +31,7 @@ def each(look: Callable[[Place], Found], places: Iterable[Place]) -> list[Found]
 def in_time(look: Callable[[], Found], deadline: float) -> Found:
     """What it finds within `deadline` seconds: a file on a server or a disk that is gone may hold its reader for ever.
 
-    Raises TimeoutError, and of what `look` raises the kinds that `known` expects.
+    Raises TimeoutError, and of what `look` raises the kinds that `value_or_none` expects.
     """
     found: list[Found] = []
     wrong: list[Exception] = []

@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ..commands import run
-from .looks import each
+from ..commands import run_command
+from .looks import values_from
 
 DEADLINE = 10.0
 # The kernel gives up a neighbour that it never heard of after three seconds, one that it knew after eight.
@@ -22,26 +22,26 @@ ANSWERED = {"REACHABLE", "PERMANENT", "NOARP"}
 ASKED = {"STALE", "DELAY", "PROBE"}
 
 
-def interfaces(sys: Path = Path("/sys/class/net")) -> list[tuple[str, bool, bool, tuple[str, ...]]]:
+def network_cards(sys: Path = Path("/sys/class/net")) -> list[tuple[str, bool, bool, tuple[str, ...]]]:
     """Name, whether it is Wi-Fi, whether it has a link, its addresses; real cards alone."""
-    shown = json.loads(run("ip", "-json", "address", "show", deadline=DEADLINE))
+    shown = json.loads(run_command("ip", "-json", "address", "show", deadline=DEADLINE))
     found = []
     for row in shown:
         path = sys / row.get("ifname", "")
         if row.get("ifname") and (path / "device").exists():
-            addresses = tuple(one["local"] for one in row.get("addr_info", ()) if not is_local(one))
+            addresses = tuple(one["local"] for one in row.get("addr_info", ()) if not is_link_local(one))
             found.append((path.name, (path / "wireless").exists(), "LOWER_UP" in row.get("flags", ()), addresses))
     return found
 
 
-def is_local(address: dict[str, object]) -> bool:
+def is_link_local(address: dict[str, object]) -> bool:
     """IPv6 gives every card an address of its own, which says nothing."""
     return (address.get("scope") == "link" and address.get("family") == "inet6") or "local" not in address
 
 
-def gateway() -> str:
+def default_gateway() -> str:
     """The router's address. Raises LookupError without one."""
-    for found in each(default_routes, ("-4", "-6")):
+    for found in values_from(default_routes, ("-4", "-6")):
         for route in found:
             if "gateway" in route:
                 return str(route["gateway"])
@@ -50,7 +50,7 @@ def gateway() -> str:
 
 def default_routes(family: str) -> list[dict[str, object]]:
     """As `ip` tells. Raises OSError for a family that is switched off."""
-    return list(json.loads(run("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"))
+    return list(json.loads(run_command("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"))
 
 
 def answers_arp(address: str) -> bool:
@@ -68,14 +68,14 @@ def answers_arp(address: str) -> bool:
                     break
                 raise
     end = time.monotonic() + KNOWN_SECONDS
-    while (states := neighbour(address)) & ASKED and time.monotonic() < end:
+    while (states := neighbour_states(address)) & ASKED and time.monotonic() < end:
         time.sleep(0.5)
     return bool(states & ANSWERED)
 
 
-def neighbour(address: str) -> set[str]:
+def neighbour_states(address: str) -> set[str]:
     """What the kernel knows of a machine on the same wire."""
-    shown = json.loads(run("ip", "-json", "neighbour", "show", "to", address, deadline=DEADLINE) or "[]")
+    shown = json.loads(run_command("ip", "-json", "neighbour", "show", "to", address, deadline=DEADLINE) or "[]")
     return {state for row in shown for state in row.get("state", ())}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from .diagnosis import diagnose
-from .facts import Facts, collect
+from .facts import Facts, collect_facts
 from .lights import Light, Line
 
 COLOURS = {Light.GOOD: "32", Light.BAD: "31;1", Light.UNKNOWN: "90"}
@@ -16,49 +16,49 @@ INDENT = 16
 NARROWEST, WIDEST = 60, 120
 
 
-def doctor(as_json: bool) -> int:
+def print_diagnosis(as_json: bool) -> int:
     """Looks, and says it. The exit status: 1 when a line is red."""
-    facts = collect()
+    facts = collect_facts()
     lines = diagnose(facts)
     if as_json:
         print(to_json(facts, lines))
     else:
-        print(screen(heading(facts), lines, sys.stdout.isatty()))
-    return status(lines)
+        print(render_screen(board_heading(facts), lines, sys.stdout.isatty()))
+    return exit_status(lines)
 
 
-def status(lines: Iterable[Line]) -> int:
+def exit_status(lines: Iterable[Line]) -> int:
     """1 when one is red."""
     return int(any(line.light is Light.BAD for line in lines))
 
 
-def heading(facts: Facts) -> str:
+def board_heading(facts: Facts) -> str:
     """Which board this is."""
     more = "" if facts.root else " (as root it sees more: sudo boardllama-doctor)"
     return f"{facts.host}, {facts.board}{more}"
 
 
-def screen(title: str, lines: Iterable[Line], colour: bool) -> str:
+def render_screen(title: str, lines: Iterable[Line], colour: bool) -> str:
     """What a person reads."""
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size((100, 24)).columns))
-    return "\n".join([title, *(row for line in lines for row in rows(line, width, colour))])
+    return "\n".join([title, *(row for line in lines for row in line_rows(line, width, colour))])
 
 
-def rows(line: Line, width: int, colour: bool) -> Iterator[str]:
+def line_rows(line: Line, width: int, colour: bool) -> Iterator[str]:
     """A line, wrapped, and its next step."""
     light = f"{line.light.value:<4}"
-    first, *more = wrapped(line.text, width) or [""]
-    yield f"{painted(light, line.light, colour)} {line.name:<{INDENT - 6}} {first}"
+    first, *more = wrap_text(line.text, width) or [""]
+    yield f"{paint_text(light, line.light, colour)} {line.name:<{INDENT - 6}} {first}"
     yield from (" " * INDENT + text for text in more)
-    yield from (" " * INDENT + text for text in wrapped(f"-> {line.advice}" if line.advice else "", width))
+    yield from (" " * INDENT + text for text in wrap_text(f"-> {line.advice}" if line.advice else "", width))
 
 
-def wrapped(text: str, width: int) -> list[str]:
+def wrap_text(text: str, width: int) -> list[str]:
     """At most three lines: it is one screen."""
     return textwrap.wrap(text, width - INDENT, max_lines=3, placeholder=" …", break_on_hyphens=False)
 
 
-def painted(text: str, light: Light, colour: bool) -> str:
+def paint_text(text: str, light: Light, colour: bool) -> str:
     """For a terminal."""
     return f"\033[{COLOURS[light]}m{text}\033[0m" if colour else text
 
@@ -68,15 +68,15 @@ def to_json(facts: Facts, lines: Iterable[Line]) -> str:
     told = asdict(facts)
     for row, service in zip(told["services"], facts.services, strict=True):
         row["health"] = service.health.state.name if service.health else None
-    return json.dumps({"host": facts.host, "board": facts.board, "lines": values(lines), "facts": told})
+    return json.dumps({"host": facts.host, "board": facts.board, "lines": line_values(lines), "facts": told})
 
 
-def values(lines: Iterable[Line]) -> list[dict[str, str]]:
+def line_values(lines: Iterable[Line]) -> list[dict[str, str]]:
     """For JSON."""
     return [{**asdict(line), "light": line.light.name} for line in lines]
 
 
-def lines_of(text: str) -> tuple[str, tuple[Line, ...]]:
+def screen_from_json(text: str) -> tuple[str, tuple[Line, ...]]:
     """The heading and the lines in what `to_json` wrote. Raises ValueError, KeyError."""
     told = json.loads(text)
     lines = tuple(Line(row["name"], Light[row["light"]], row["text"], row["advice"]) for row in told["lines"])

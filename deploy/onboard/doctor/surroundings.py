@@ -1,7 +1,7 @@
 """Checks of what is around the software: network, clock, power, heat, disks. Pure."""
 
 from .facts import Facts
-from .lights import Light, Verdict, bad, good, mb, unknown
+from .lights import Finding, Light, bad, good, in_megabytes, unknown
 
 # A deploy of another release needs this much beside what is there, without its model; inodes: one release has 40.
 FREE_BYTES, FREE_INODES = 200_000_000, 500
@@ -12,7 +12,7 @@ UNDER_VOLTAGE, SLOWED, TOO_HOT = 0x1_0001, 0x6_0006, 0x8_0008
 DAY = 86_400.0
 
 
-def link(facts: Facts) -> Verdict:
+def check_link(facts: Facts) -> Finding:
     """Cable or Wi-Fi."""
     if facts.interfaces is None:
         return unknown()
@@ -28,7 +28,7 @@ def link(facts: Facts) -> Verdict:
     )
 
 
-def address(facts: Facts) -> Verdict:
+def check_address(facts: Facts) -> Finding:
     """An address that others can reach."""
     if facts.interfaces is None:
         return unknown()
@@ -40,7 +40,7 @@ def address(facts: Facts) -> Verdict:
     return bad(seen, "is there a DHCP server (a router) on this cable? Else set address in boardllama.txt")
 
 
-def router(facts: Facts) -> Verdict:
+def check_router(facts: Facts) -> Finding:
     """The way out."""
     if not facts.gateway:
         return unknown("none: the board reaches its own network alone")
@@ -54,7 +54,7 @@ def router(facts: Facts) -> Verdict:
     )
 
 
-def names(facts: Facts) -> Verdict:
+def check_name_servers(facts: Facts) -> Finding:
     """DNS."""
     if not facts.dns:
         return unknown("no name server is set: only addresses can be reached")
@@ -64,7 +64,7 @@ def names(facts: Facts) -> Verdict:
     return bad(f"{listed} does not answer", "set dns in boardllama.txt to one that does, such as the router's address")
 
 
-def clock(facts: Facts) -> Verdict:
+def check_clock(facts: Facts) -> Finding:
     """A wrong clock breaks certificates and makes logs useless."""
     now = Light.GOOD if facts.synchronized else Light.UNKNOWN
     if facts.created and facts.now < facts.created - DAY:
@@ -76,7 +76,7 @@ def clock(facts: Facts) -> Verdict:
     return now, "set by a time server" if facts.synchronized else "plausible; no time server has set it"
 
 
-def power(facts: Facts) -> Verdict:
+def check_power(facts: Facts) -> Finding:
     """Under-voltage: the usual cause of crashes and damaged cards."""
     if facts.throttled is None:
         return unknown()
@@ -89,7 +89,7 @@ def power(facts: Facts) -> Verdict:
     return good("enough voltage")
 
 
-def heat(facts: Facts) -> Verdict:
+def check_heat(facts: Facts) -> Finding:
     """A hot board is a slow board."""
     degrees = f"{facts.temperature:.0f} °C" if facts.temperature is not None else "not measured"
     word = facts.throttled or 0
@@ -100,7 +100,7 @@ def heat(facts: Facts) -> Verdict:
     return unknown() if facts.temperature is None else good(degrees)
 
 
-def space(facts: Facts) -> Verdict:
+def check_disks(facts: Facts) -> Finding:
     """Room for the next deploy, and a card that still takes writes."""
     if not facts.disks:
         return unknown()
@@ -111,7 +111,7 @@ def space(facts: Facts) -> Verdict:
             )
         if disk.free < min(FREE_BYTES, disk.size // 10):
             return bad(
-                f"{disk.folder}: {mb(disk.free)} free of {mb(disk.size)}",
+                f"{disk.folder}: {in_megabytes(disk.free)} free of {in_megabytes(disk.size)}",
                 "remove models that are not served, `boardllama prune`, `journalctl --vacuum-size=50M`",
             )
         if disk.inodes and disk.inodes_free < FREE_INODES:
@@ -119,4 +119,4 @@ def space(facts: Facts) -> Verdict:
                 f"{disk.folder}: {disk.inodes_free} inodes are left",
                 "too many small files: `du --inodes -x / | sort -n | tail` finds them",
             )
-    return good(", ".join(f"{disk.folder} {mb(disk.free)} free" for disk in facts.disks[:2]))
+    return good(", ".join(f"{disk.folder} {in_megabytes(disk.free)} free" for disk in facts.disks[:2]))

@@ -1,6 +1,6 @@
 """Which models the pinned llama.cpp loads: an architecture is a name in a GGUF file and a graph in llama.cpp's code."""
 
-from ..server.config import told
+from ..server.config import short_json
 from ..spelling import nearest_name
 
 PIN = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"  # the llama.cpp in the source distribution of llama-cpp-python 0.3.36
@@ -25,7 +25,7 @@ kimi-linear kimi-k3 glm5-next talkie mellum nanbeige qwen3tts pockettts
 )
 
 
-def unknown(architecture: str) -> str | None:
+def unknown_architecture(architecture: str) -> str | None:
     """What to say of a model that the pinned llama.cpp has no graph for, after its name; None when it has one."""
     if architecture in ARCHITECTURES:
         return None
@@ -34,6 +34,6 @@ def unknown(architecture: str) -> str | None:
     near = nearest_name(architecture, ARCHITECTURES)
     hint = f" (the nearest that it knows is {near})" if near else ""
     return (
-        f"has the architecture {told(architecture)}: this llama.cpp knows {len(ARCHITECTURES)} others{hint}; "
+        f"has the architecture {short_json(architecture)}: this llama.cpp knows {len(ARCHITECTURES)} others{hint}; "
         f"take a model of a known one, or set llama_source to a llama.cpp that knows it"
     )

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..server.config import ConfigError, is_file_name, told
-from .architectures import PIN, unknown
+from ..server.config import ConfigError, is_file_name, short_json
+from .architectures import PIN, unknown_architecture
 from .header import GgufError, Header, Truncated, read_header
 from .kinds import BLOCKS, REMOVED
 from .tokenizers import unknown_tokenizer
@@ -41,7 +41,7 @@ POOLING = {1: "mean", 2: "cls", 3: "last"}
 RANK = 4
 
 
-def judge(path: Path, pin: str, say: Callable[[str], object]) -> None:
+def require_chat_model(path: Path, pin: str, say: Callable[[str], object]) -> None:
     """Raises ConfigError for an operator's file that llama-server would not chat with, in the words of a deploy.
 
     One whose header cannot be read this far is llama-server's to judge: a reader's mistake must not stop a good start.
@@ -55,11 +55,11 @@ def judge(path: Path, pin: str, say: Callable[[str], object]) -> None:
     except GgufError as error:
         say(str(error))
         return
-    if said := lone_part(header, path) or refusal(header, pin):
+    if said := lone_part(header, path) or model_refusal(header, pin):
         raise ConfigError(f"{path} {said}")
 
 
-def refusal(header: Header, pin: str) -> str | None:
+def model_refusal(header: Header, pin: str) -> str | None:
     """Why llama-server of that llama.cpp would not chat with this file: what follows its name in a sentence.
 
     None when it would, and where that is not known: what another llama.cpp than the pinned one loads.
@@ -67,11 +67,11 @@ def refusal(header: Header, pin: str) -> str | None:
     architecture = str(header.keys.get("general.architecture", ""))
     return (
         other_file(header, architecture)
-        or (unknown(architecture) if pin == PIN or not architecture.isprintable() else None)
+        or (unknown_architecture(architecture) if pin == PIN or not architecture.isprintable() else None)
         or no_chat(header, architecture)
         or (unknown_tokenizer(header) if pin == PIN else None)
         or no_weights(header, pin)
-        or misplaced(header)
+        or misplaced_tensor(header)
         or no_numbers(header, architecture)
         or no_layers(header, architecture)
     )
@@ -103,7 +103,7 @@ def no_chat(header: Header, architecture: str) -> str | None:
 
 def no_weights(header: Header, pin: str) -> str | None:
     """For a file without tensors, and for tensors that llama.cpp has no code for."""
-    if not header.tensors and not parts(header):  # the first part of a split model may hold none
+    if not header.tensors and not part_count(header):  # the first part of a split model may hold none
         return "holds no weights, a vocabulary at most: take the whole model"
     for tensor in header.tensors:
         if tensor.kind in REMOVED:
@@ -116,7 +116,7 @@ def no_weights(header: Header, pin: str) -> str | None:
     return None
 
 
-def misplaced(header: Header) -> str | None:
+def misplaced_tensor(header: Header) -> str | None:
     """For gaps between tensors, of which llama.cpp takes none but what fills up to the alignment."""
     expected = header.start
     for tensor in header.tensors:
@@ -137,7 +137,7 @@ def no_numbers(header: Header, architecture: str) -> str | None:
         if number is None:
             return f"has no {name}: it is no language model, or damaged; fetch it again"
         if type(number) is not int or not 0 < number <= 0xFFFFFFFF:
-            return f"says that its {name} is {told(number)}: must be a number over 0; fetch it again"
+            return f"says that its {name} is {short_json(number)}: must be a number over 0; fetch it again"
     return None
 
 
@@ -149,18 +149,18 @@ def no_layers(header: Header, architecture: str) -> str | None:
     for key in PER_LAYER:
         name = f"{architecture}.{key}"
         if header.lengths.get(name, layers) != layers or type(header.keys.get(name, 0)) is not int:
-            seen = f"a list of {header.lengths[name]}" if name in header.lengths else told(header.keys[name])
+            seen = f"a list of {header.lengths[name]}" if name in header.lengths else short_json(header.keys[name])
             return f"says that its {name} is {seen}: must be a number, or {layers}, by layer; convert the model again"
     return None
 
 
-def parts(header: Header) -> int:
+def part_count(header: Header) -> int:
     """How many files the model was split into; 0 for one that was not."""
     count = header.keys.get("split.count", 0)
     return count if isinstance(count, int) and count > 1 else 0
 
 
-def parts_by_name(name: str) -> int:
+def part_count_in_name(name: str) -> int:
     """The same, for a file that is not here yet: x-00001-of-00003.gguf by llama-gguf-split, or much the same."""
     found = re.search(r"[-_.](?:part)?[-_]?\d+[-_]?of[-_]?(\d{1,9})\.gguf\Z", name, re.IGNORECASE)
     return int(found[1]) if found else 0
@@ -168,7 +168,7 @@ def parts_by_name(name: str) -> int:
 
 def lone_part(header: Header, path: Path) -> str | None:
     """Why llama-server would not load the split model that begins at `path`; None when all of its parts are there."""
-    count = parts(header)
+    count = part_count(header)
     first = f"-00001-of-{count:05}.gguf"
     stem = path.name.removesuffix(first)
     names = (f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))  # a damaged count is huge

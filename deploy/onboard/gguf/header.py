@@ -74,7 +74,7 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             check_start(file.read(16), str(path))
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Walk(data, path).header()
+                return _HeaderReader(data, path).read_header()
     except OSError as exc:
         raise GgufError(f"{path} cannot be read ({exc.strerror}): give the path of a GGUF file") from exc
 
@@ -92,7 +92,7 @@ def check_start(head: bytes, label: str) -> None:
     raise GgufError(f"{label} is not a GGUF model: it begins with {head!r}, which looks like {kind}")
 
 
-class _Walk:
+class _HeaderReader:
     """One walk over the header. `at` counts bytes from the start of the file."""
 
     def __init__(self, data: mmap.mmap, path: Path) -> None:
@@ -103,17 +103,17 @@ class _Walk:
         self.lists: dict[str, tuple[Scalar, ...]] = {}
         self.lengths: dict[str, int] = {}
 
-    def header(self) -> Header:
+    def read_header(self) -> Header:
         try:
-            n_tensors, n_keys = self._counts()
+            n_tensors, n_keys = self._read_counts()
             for _ in range(n_keys):
-                self._key()
-            tensors, start = self._tensors(n_tensors)
+                self._read_key()
+            tensors, start = self._read_tensors(n_tensors)
         except (struct.error, OverflowError) as exc:
             raise self._error(f"the header breaks at byte {self.at} of {len(self.data)}: fetch it again") from exc
         return Header(self.keys, self.lists, self.lengths, tensors, start, len(self.data))
 
-    def _counts(self) -> tuple[int, int]:
+    def _read_counts(self) -> tuple[int, int]:
         version = self._u32()
         if version & 0xFFFF == 0:
             raise self._error("it is big-endian, and boards are little-endian: convert it with gguf-convert-endian")
@@ -121,20 +121,20 @@ class _Walk:
             raise self._error(f"it is GGUF version {version}, llama.cpp loads {VERSIONS}: convert the model again")
         return self._u64(), self._u64()
 
-    def _key(self) -> None:
-        name, kind = self._string(), self._u32()
+    def _read_key(self) -> None:
+        name, kind = self._read_string(), self._u32()
         if not name or name in self.keys or name in self.lengths:
             raise self._error(f"it has the key {name!r} " + (f"twice: {AGAIN}" if name else f"without a name: {AGAIN}"))
         if kind == ARRAY:
-            self._list(name)
+            self._read_list(name)
         else:
-            self.keys[name] = self._value(kind)
+            self.keys[name] = self._read_value(kind)
 
-    def _tensors(self, count: int) -> tuple[tuple[Tensor, ...], int]:
+    def _read_tensors(self, count: int) -> tuple[tuple[Tensor, ...], int]:
         """They, and where their weights begin. The header may be whole and the weights cut off: every tensor must end
         within the file.
         """
-        tensors = list(self._named(count))
+        tensors = list(self._distinct_tensors(count))
         alignment = self.keys.get("general.alignment", ALIGNMENT)
         if type(alignment) is not int or alignment < 1 or alignment & (alignment - 1):
             raise self._error(f"its general.alignment is {alignment!r}, no power of two: convert the model again")
@@ -148,20 +148,20 @@ class _Walk:
             raise Truncated(f"{self.path} is not usable: it is truncated ({reach}): fetch it again")
         return placed, start
 
-    def _named(self, count: int) -> Iterator[Tensor]:
+    def _distinct_tensors(self, count: int) -> Iterator[Tensor]:
         """Up to the second one of a name: zeros are as many tensors without a name as the file has room for."""
         names = set()
         for _ in range(count):
-            tensor = self._tensor()
+            tensor = self._read_tensor()
             if tensor.name in names:
                 raise self._error(f"it has two tensors of one name: {AGAIN}")
             names.add(tensor.name)
             yield tensor
 
-    def _tensor(self) -> Tensor:
+    def _read_tensor(self) -> Tensor:
         """Its offset counts from the start of all tensor data."""
         begin = self.at + _U64.size
-        name, size, dimensions = self._string(), self.at - begin, self._u32()
+        name, size, dimensions = self._read_string(), self.at - begin, self._u32()
         if size > LONGEST_NAME or dimensions > DIMENSIONS:
             raise self._error(f"tensor {name[:80]!r} of {dimensions} dimensions is none: {AGAIN}")
         shape = tuple(self._u64() for _ in range(dimensions))
@@ -171,7 +171,7 @@ class _Walk:
             raise self._error(f"tensor {name!r} has the shape {shape}, in blocks of {block}: {AGAIN}")
         return Tensor(name, shape, kind, offset, math.prod(shape) * block_bytes // block)
 
-    def _list(self, name: str) -> None:
+    def _read_list(self, name: str) -> None:
         """A list: counted, kept when it is short and of numbers, stepped over."""
         kind, count = self._u32(), self._u64()
         self.lengths[name] = count
@@ -182,9 +182,9 @@ class _Walk:
         if kind == STRING:
             self._skip_strings(count)
         elif count <= LONGEST_LIST:
-            self.lists[name] = tuple(self._value(kind) for _ in range(count))
+            self.lists[name] = tuple(self._read_value(kind) for _ in range(count))
         else:
-            self.at += count * self._format(kind).size
+            self.at += count * self._layout_of(kind).size
 
     def _skip_strings(self, count: int) -> None:
         """The hot loop: two passes over 32k to 256k short strings in a usual model."""
@@ -195,26 +195,26 @@ class _Walk:
             at += 8 + length(data, at)[0]
         self.at = at
 
-    def _value(self, kind: int) -> Scalar:
-        return self._string() if kind == STRING else self._scalar(self._format(kind))
+    def _read_value(self, kind: int) -> Scalar:
+        return self._read_string() if kind == STRING else self._read_scalar(self._layout_of(kind))
 
-    def _format(self, kind: int) -> struct.Struct:
+    def _layout_of(self, kind: int) -> struct.Struct:
         if kind not in SCALARS:
             raise self._error(f"value type {kind} at byte {self.at} does not exist: {AGAIN}")
         return SCALARS[kind]
 
-    def _scalar(self, layout: struct.Struct) -> Scalar:
+    def _read_scalar(self, layout: struct.Struct) -> Scalar:
         value: Scalar = layout.unpack_from(self.data, self.at)[0]
         self.at += layout.size
         return value
 
     def _u32(self) -> int:
-        return int(self._scalar(_U32))
+        return int(self._read_scalar(_U32))
 
     def _u64(self) -> int:
-        return int(self._scalar(_U64))
+        return int(self._read_scalar(_U64))
 
-    def _string(self) -> str:
+    def _read_string(self) -> str:
         """llama.cpp takes any bytes; those that are no UTF-8 are told as \\xe9."""
         length = self._u64()
         if self.at + length > len(self.data):

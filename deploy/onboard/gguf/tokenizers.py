@@ -3,7 +3,7 @@
 tests/build compares the names with the source that was built.
 """
 
-from ..server.config import told
+from ..server.config import short_json
 from .header import Header
 
 # tokenizer.ggml.model: where tokenizer.ggml.pre counts too, and where it does not.
@@ -31,6 +31,6 @@ def unknown_tokenizer(header: Header) -> str | None:
     if name is None or name in known:
         return None
     return (
-        f"has the {kind} {told(name)}, with which this llama.cpp reads no text: take the same model from another "
+        f"has the {kind} {short_json(name)}, with which this llama.cpp reads no text: take the same model from another "
         f"converter, or set llama_source to a llama.cpp that knows it"
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ..spelling import nearest_name
-from .lines import Entry, entry, named, quoted
-from .rules import NAMES, Rule, Wrong, conflicts
+from .lines import Entry, first_word, parse_line, quote_value
+from .rules import NAMES, NameRule, Wrong, find_conflicts
 
 FILE = "boardllama.txt"
 ERRORS = "boardllama-errors.txt"
@@ -57,13 +57,13 @@ class Identity:
         shown = ((name, "…" if NAMES[name].secret else value) for name, value in self.entries)
         return f"Identity({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
-    def all(self, name: str) -> tuple[str, ...]:
+    def values_of(self, name: str) -> tuple[str, ...]:
         """Every value of a name that may repeat."""
         return tuple(value for one, value in self.entries if one == name)
 
-    def first(self, name: str) -> str | None:
+    def value_of(self, name: str) -> str | None:
         """The value of a name."""
-        return next(iter(self.all(name)), None)
+        return next(iter(self.values_of(name)), None)
 
     def without(self, names: Collection[str]) -> "Identity":
         """The same, but silent about these names."""
@@ -72,84 +72,84 @@ class Identity:
     @property
     def hostname(self) -> str | None:
         """Small letters, digits, hyphens."""
-        return self.first("hostname")
+        return self.value_of("hostname")
 
     @property
     def ssh_keys(self) -> tuple[str, ...]:
         """Public keys, as in authorized_keys."""
-        return self.all("ssh_key")
+        return self.values_of("ssh_key")
 
     @property
     def wifi_ssid(self) -> str | None:
         """Name of the network."""
-        return self.first("wifi_ssid")
+        return self.value_of("wifi_ssid")
 
     @property
     def wifi_password(self) -> str | None:
         """8 to 63 characters, 64 hexadecimal digits, or `none` for an open network."""
-        return self.first("wifi_password")
+        return self.value_of("wifi_password")
 
     @property
     def wifi_country(self) -> str | None:
         """Two capital letters."""
-        return self.first("wifi_country")
+        return self.value_of("wifi_country")
 
     @property
     def address(self) -> str | None:
         """`dhcp`, or address/prefix."""
-        return self.first("address")
+        return self.value_of("address")
 
     @property
     def gateway(self) -> str | None:
         """An address of the same network."""
-        return self.first("gateway")
+        return self.value_of("gateway")
 
     @property
     def dns(self) -> tuple[str, ...]:
         """Addresses."""
-        return self.all("dns")
+        return self.values_of("dns")
 
     @property
     def api_key(self) -> str | None:
         """The key itself, or `generate`."""
-        return self.first("api_key")
+        return self.value_of("api_key")
 
     @property
     def timezone(self) -> str | None:
         """As in Europe/Berlin."""
-        return self.first("timezone")
+        return self.value_of("timezone")
 
     def render(self) -> str:
-        """The file's text, with every name explained; `parse` gives the same identity back."""
-        return "\n".join([HEADING, *(line for name, rule in NAMES.items() for line in self._lines(name, rule)), ""])
+        """The file's text, with every name explained; `parse_identity` gives the same identity back."""
+        return "\n".join([HEADING, *(line for name, rule in NAMES.items() for line in self._lines_of(name, rule)), ""])
 
-    def _lines(self, name: str, rule: Rule) -> Iterator[str]:
+    def _lines_of(self, name: str, rule: NameRule) -> Iterator[str]:
         yield from ("", f"# {rule.about}")
         if name in self.kept:
             yield APPLIED.format(name=name)
-        values = self.all(name)
-        yield from (f"{name} = {quoted(value)}" for value in values)
+        values = self.values_of(name)
+        yield from (f"{name} = {quote_value(value)}" for value in values)
         if not values:
             yield f"# {name} = {rule.example}"
 
 
-def parse(text: str) -> Identity:
+def parse_identity(text: str) -> Identity:
     """The identity in the file. Raises IdentityError with every problem."""
-    identity, problems = read(text)
+    identity, problems = read_identity(text)
     if problems:
         raise IdentityError(problems)
     return identity
 
 
-def made_of(*values: tuple[str, str]) -> Identity:
+def identity_of(*values: tuple[str, str]) -> Identity:
     """From names and values that come from elsewhere, such as options. Raises IdentityError with every problem."""
-    identity, problems = checked([Entry(0, name, value) for name, value in values])
+    identity, problems = check_entries([Entry(0, name, value) for name, value in values])
     if problems:
         raise IdentityError(problems)
     return identity
 
 
-def read(text: str) -> tuple[Identity, list[Problem]]:
+def read_identity(text: str) -> tuple[Identity, list[Problem]]:
     """What is valid in the file, and what is not."""
     if text.startswith("{\\rtf"):
         return Identity(), [Problem(0, f"{FILE} is formatted text (RTF): save it as plain text")]
@@ -162,19 +162,19 @@ def read(text: str) -> tuple[Identity, list[Problem]]:
         if not line or line.startswith("#"):
             continue
         try:
-            entries.append(entry(number, line))
+            entries.append(parse_line(number, line))
         except Wrong as error:
             problems.append(Problem(number, str(error)))
-            unclear.add(name if (name := named(line.partition("=")[0].strip())) in NAMES else "")
+            unclear.add(name if (name := first_word(line.partition("=")[0].strip())) in NAMES else "")
     kept = frozenset(name for name, (mark, _) in marks.items() if mark == "applied")
     said = {entry.name for entry in entries}
     refused = {name: line for name, (_, line) in marks.items() if name not in kept | said}
-    identity, more = checked(entries, kept, {*refused, *unclear})
+    identity, more = check_entries(entries, kept, {*refused, *unclear})
     problems += [Problem(line, f"{name} was wrong and was taken out: write it again") for name, line in refused.items()]
     return identity, sorted([*problems, *more])
 
 
-def checked(
+def check_entries(
     entries: Iterable[Entry], kept: frozenset[str] = frozenset(), unclear: Iterable[str] = ()
 ) -> tuple[Identity, list[Problem]]:
     """The entries that obey their rules, alone and together, and what is wrong with the others; `unclear`: names that
@@ -184,14 +184,14 @@ def checked(
     problems, spoiled = list[Problem](), set(unclear)
     for one in entries:
         try:
-            good.append(one._replace(value=accepted(one, good)))
+            good.append(one._replace(value=accepted_value(one, good)))
         except Wrong as error:
             problems.append(Problem(one.line, str(error)))
             spoiled.add(one.name)
     # Of two secrets nobody knows which one is meant, and what is used leaves the file.
     good = [one for one in good if not (is_secret(one.name) and one.name in spoiled)]
     lines = {one.name: one.line for one in good}
-    for name, partner, text in conflicts({one.name: one.value for one in good}, kept):
+    for name, partner, text in find_conflicts({one.name: one.value for one in good}, kept):
         if partner not in spoiled:  # else the cause has been said
             problems.append(Problem(lines[name], text))
         spoiled.add(name)
@@ -199,13 +199,13 @@ def checked(
     return Identity(tuple((one.name, one.value) for one in good), kept, frozenset(spoiled)), problems
 
 
-def accepted(entry: Entry, before: Iterable[Entry]) -> str:
+def accepted_value(entry: Entry, before: Iterable[Entry]) -> str:
     """The value as it will be used. Raises Wrong."""
     rule = NAMES.get(entry.name)
     if rule is None:
         near = nearest_name(entry.name, NAMES)
         advice = f"did you mean {near}?" if near else f"must be one of {', '.join(NAMES)}"
-        raise Wrong(f"{named(entry.name)!r} is unknown: {advice}")
+        raise Wrong(f"{first_word(entry.name)!r} is unknown: {advice}")
     if earlier := [one for one in before if one.name == entry.name and not rule.repeats]:
         raise Wrong(f"{entry.name} is there a second time, first in line {earlier[0].line}: take one of them away")
     if "\ufffd" in entry.value:

@@ -8,7 +8,7 @@ ACTIVE = Path("/sys/class/tty/console/active")
 DEVICES = Path("/dev")
 
 
-def show(text: str) -> None:
+def show_on_consoles(text: str) -> None:
     """To the journal, and to every console that the kernel uses.
 
     /dev/console is the last of them alone: on a Raspberry Pi the serial pins, and not the screen.
@@ -17,10 +17,10 @@ def show(text: str) -> None:
     with suppress(OSError):
         for name in ACTIVE.read_text().split():
             with suppress(OSError):
-                write(DEVICES / name, f"{text}\n")
+                write_console(DEVICES / name, f"{text}\n")
 
 
-def write(console: Path, text: str) -> None:
+def write_console(console: Path, text: str) -> None:
     """Opened without waiting for somebody at the other end of a serial line."""
     handle = os.open(console, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     try:

@@ -13,61 +13,61 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from ..commands import run
-from ..files import sync, write
+from ..commands import run_command
+from ..files import sync, write_file
 from ..places import PLACES, Places
-from .boardllama_txt import FILE, Identity, read
-from .consoles import show
-from .partition import IdentityPartition, mounted
+from .boardllama_txt import FILE, Identity, read_identity
+from .consoles import show_on_consoles
+from .partition import IdentityPartition, mounted_partition
 from .secret_lines import without_secrets
-from .steps import STEPS, applied, left_out, usable
+from .steps import STEPS, last_applied, unmet_needs, usable_part
 
 ACCOUNT = "board"
 
 
-def main(places: Places = PLACES) -> int:
+def run_first_boot(places: Places = PLACES) -> int:
     """The exit status: 1 when something could not be done, and will be tried again at the next boot."""
     try:
-        with mounted(places) as card:
-            return boot(card, places)
+        with mounted_partition(places) as card:
+            return set_up_board(card, places)
     except OSError as error:
-        show(f"the partition with {FILE} cannot be used: {error}")
-        boot(None, places)
+        show_on_consoles(f"the partition with {FILE} cannot be used: {error}")
+        set_up_board(None, places)
         return 1
 
 
-def boot(card: IdentityPartition | None, places: Places) -> int:
+def set_up_board(card: IdentityPartition | None, places: Places) -> int:
     """Everything. The exit status."""
-    failed = attempts([("the SSH host key", partial(host_key, places.host_key)), ("the account", account)])
+    failed = try_steps([("the SSH host key", partial(make_host_key, places.host_key)), ("the account", make_account)])
     try:
-        text = card.text() if card else None
+        text = card.read_text() if card else None
     except (OSError, ValueError) as error:
         text = None
         failed.append(str(error))
     if card is None or not text or not text.strip():  # an empty file is an accident, and takes nothing away
-        failed += apply(Identity(), False, places)
-        show(f"no {FILE} was read: this board keeps what it has")
-        return tell(card, [], failed)
-    return obey(card, text, failed, places)
+        failed += apply_identity(Identity(), False, places)
+        show_on_consoles(f"no {FILE} was read: this board keeps what it has")
+        return report_result(card, [], failed)
+    return apply_file(card, text, failed, places)
 
 
-def obey(card: IdentityPartition, text: str, failed: list[str], places: Places) -> int:
+def apply_file(card: IdentityPartition, text: str, failed: list[str], places: Places) -> int:
     """Applies the file unless that has been done. Its secrets leave it when they have been taken over."""
-    before, others = applied(places), card.misnamed()
+    before, others = last_applied(places), card.misnamed_files()
     if before.get("sha256") == hash_of(text) and not failed:
-        return tell(card, [*before["problems"], *others], failed)
-    identity, problems = read(text)
-    said = [*map(str, problems), *left_out(identity, places)]
-    identity = usable(identity, places)
+        return report_result(card, [*before["problems"], *others], failed)
+    identity, problems = read_identity(text)
+    said = [*map(str, problems), *unmet_needs(identity, places)]
+    identity = usable_part(identity, places)
     clean = without_secrets(text, identity)
-    failed = [*failed, *apply(identity, not said, places)]
+    failed = [*failed, *apply_identity(identity, not said, places)]
 
-    def settle() -> None:
+    def note_result() -> None:
         if clean != text:
-            card.replace(clean)
-        write(places.applied, json.dumps({"sha256": hash_of(clean), "problems": said}).encode())
+            card.replace_text(clean)
+        write_file(places.applied, json.dumps({"sha256": hash_of(clean), "problems": said}).encode())
 
-    return tell(card, [*said, *others], failed or attempts([("the note that it is done", settle)]))
+    return report_result(card, [*said, *others], failed or try_steps([("the note that it is done", note_result)]))
 
 
 def hash_of(text: str) -> str:
@@ -75,12 +75,12 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def apply(identity: Identity, whole: bool, places: Places) -> list[str]:
+def apply_identity(identity: Identity, whole: bool, places: Places) -> list[str]:
     """What could not be done; each step is tried whatever became of the others."""
-    return attempts([(what, partial(step, identity, whole, places)) for what, step in STEPS])
+    return try_steps([(what, partial(step, identity, whole, places)) for what, step in STEPS])
 
 
-def attempts(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
+def try_steps(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
     """One sentence for each step that failed."""
     failed = []
     for what, step in steps:
@@ -91,7 +91,7 @@ def attempts(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
     return failed
 
 
-def tell(card: IdentityPartition | None, problems: list[str], failed: list[str]) -> int:
+def report_result(card: IdentityPartition | None, problems: list[str], failed: list[str]) -> int:
     """On the consoles, and on the card for whoever takes it out. The exit status."""
     lines = []
     if problems:
@@ -99,13 +99,13 @@ def tell(card: IdentityPartition | None, problems: list[str], failed: list[str])
         lines += ["", f"Whatever else {FILE} says is in use. Mend these lines and start the board again."]
     if failed:
         lines += [*failed, "This is tried again at the next start."]
-    show("\n".join(["boardllama:", *lines] if lines else [f"this board is {socket.gethostname()}"]))
+    show_on_consoles("\n".join(["boardllama:", *lines] if lines else [f"this board is {socket.gethostname()}"]))
     if card:
-        failed = [*failed, *attempts([("the note on the card", lambda: card.complain(lines))])]
+        failed = [*failed, *try_steps([("the note on the card", lambda: card.write_errors(lines))])]
     return 1 if failed else 0
 
 
-def host_key(file: Path) -> None:
+def make_host_key(file: Path) -> None:
     """This board's own, made once. One kind is enough for every client since 2014, and is made in no time."""
     if file.is_file():
         return
@@ -113,7 +113,7 @@ def host_key(file: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700, parents=True)
     key, public = aside / "key", aside / "key.pub"
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boardllama", "-f", str(key))
+    run_command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boardllama", "-f", str(key))
     sync(key)
     sync(public)
     public.replace(file.with_name(f"{file.name}.pub"))
@@ -121,13 +121,13 @@ def host_key(file: Path) -> None:
     key.replace(file)
     sync(file.parent)
     aside.rmdir()
-    show(f"SSH host key: {run('ssh-keygen', '-l', '-f', str(file)).strip()}")
+    show_on_consoles(f"SSH host key: {run_command('ssh-keygen', '-l', '-f', str(file)).strip()}")
 
 
-def account() -> None:
+def make_account() -> None:
     """The one that technicians log in as. An image declares it; a tree in which that was not done has it made here."""
     try:
         pwd.getpwnam(ACCOUNT)
     except KeyError:
-        run("systemd-sysusers")
-        run("systemd-tmpfiles", "--create", "--prefix", f"/home/{ACCOUNT}")
+        run_command("systemd-sysusers")
+        run_command("systemd-tmpfiles", "--create", "--prefix", f"/home/{ACCOUNT}")

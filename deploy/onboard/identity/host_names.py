@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ..commands import run
+from ..commands import run_command
 
 DIGITS = 6
 # What firmware says where a maker has not filled it in.
@@ -14,26 +14,26 @@ NO_NUMBER = re.compile(r"0*|none|default.*|not .*|to be filled.*|unknown|system 
 
 def default_name(root: Path = Path("/")) -> str:
     """From the serial number of the board or of its firmware, else the address of its network card, else its id."""
-    for number in numbers(root):
+    for number in board_numbers(root):
         plain = re.sub(r"[^a-z0-9]", "", number.lower())
         if plain and not NO_NUMBER.fullmatch(number.strip()):
             return f"boardllama-{plain[-DIGITS:]}"
     return "boardllama"
 
 
-def numbers(root: Path) -> Iterator[str]:
+def board_numbers(root: Path) -> Iterator[str]:
     """The best one first."""
     for name in ("proc/device-tree/serial-number", "sys/class/dmi/id/product_serial"):
         with suppress(OSError):
             yield (root / name).read_text(errors="replace").strip("\0\n ")
     with suppress(OSError):
-        run("udevadm", "settle", "--timeout=10", deadline=15)  # a network card on USB takes its time
-    yield from cards(root)
+        run_command("udevadm", "settle", "--timeout=10", deadline=15)  # a network card on USB takes its time
+    yield from card_addresses(root)
     with suppress(OSError):
         yield (root / "etc/machine-id").read_text()
 
 
-def cards(root: Path) -> Iterator[str]:
+def card_addresses(root: Path) -> Iterator[str]:
     """Addresses of real network cards, those with a cable first."""
     found = [path for path in (root / "sys/class/net").glob("*") if (path / "device").exists()]
     for path in sorted(found, key=lambda path: ((path / "wireless").exists(), path.name)):

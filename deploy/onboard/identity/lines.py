@@ -20,15 +20,15 @@ class Entry(NamedTuple):
     value: str
 
 
-def decode(content: bytes) -> str:
+def decode_file(content: bytes) -> str:
     """The text of a file as editors save it, with line feeds at its lines' ends.
 
     Bytes that are no UTF-8 become U+FFFD, which no value may hold.
     """
-    return LINE_ENDS.sub("\n", content.decode(encoding(content), errors="replace"))
+    return LINE_ENDS.sub("\n", content.decode(encoding_of(content), errors="replace"))
 
 
-def encoding(content: bytes) -> str:
+def encoding_of(content: bytes) -> str:
     """UTF-8, or UTF-16: some editors write it without its mark. The first sign of the file is one of ASCII."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -36,37 +36,41 @@ def encoding(content: bytes) -> str:
     return {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(zeros, "utf-8-sig")
 
 
-def entry(number: int, line: str) -> Entry:
+def parse_line(number: int, line: str) -> Entry:
     """What a line says. Raises Wrong when it says nothing; the message has no more of it, as it may be a password."""
     name, equals, value = (part.strip() for part in line.partition("="))
     if not equals:
-        raise Wrong(f"{named(name) if named(name) in NAMES else 'what stands here'} has no =: write name = value")
-    if has_comment(value) and named(name) != "ssh_key":  # whose own comment may hold anything
-        raise Wrong(f'{named(name)}: a comment has a line of its own; what belongs to the value stands between " and "')
+        raise Wrong(
+            f"{first_word(name) if first_word(name) in NAMES else 'what stands here'} has no =: write name = value"
+        )
+    if has_comment(value) and first_word(name) != "ssh_key":  # whose own comment may hold anything
+        raise Wrong(
+            f'{first_word(name)}: a comment has a line of its own; what belongs to the value stands between " and "'
+        )
     if is_oddly_quoted(value):
-        raise Wrong(f'{named(name)} stands between {value[0]} and {value[-1]}: take them away, or write " instead')
-    return Entry(number, name.lower(), unquoted(value))
+        raise Wrong(f'{first_word(name)} stands between {value[0]} and {value[-1]}: take them away, or write " instead')
+    return Entry(number, name.lower(), unquote_value(value))
 
 
-def named(name: str) -> str:
+def first_word(name: str) -> str:
     """The first word of what stands before the =. What follows it may be a password with a = of its own."""
     return re.split(r"[^\w-]", name.lower(), maxsplit=1)[0][:40]
 
 
-def quoted(value: str) -> str:
+def quote_value(value: str) -> str:
     """Quotation marks where blanks at an end, or signs of its own, would be lost or refused."""
-    plain = value == value.strip() == unquoted(value) and not is_oddly_quoted(value) and not has_comment(value)
+    plain = value == value.strip() == unquote_value(value) and not is_oddly_quoted(value) and not has_comment(value)
     return value if plain else f'"{value}"'
 
 
-def unquoted(value: str) -> str:
+def unquote_value(value: str) -> str:
     """Without the quotation marks around it."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def has_comment(value: str) -> bool:
     """Whether someone may mean the end of it as a comment: people write `DE  # Germany`."""
-    return value == unquoted(value) and re.search(r"(^|\s)#", value) is not None
+    return value == unquote_value(value) and re.search(r"(^|\s)#", value) is not None
 
 
 def is_oddly_quoted(value: str) -> bool:

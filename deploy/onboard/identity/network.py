@@ -6,7 +6,7 @@ from .rules import DHCP, OPEN, Wrong
 HEADING = "# Made at boot from boardllama.txt; edits are lost when that file changes."
 
 
-def networkd(identity: Identity) -> str | None:
+def networkd_config(identity: Identity) -> str | None:
     """The text of a .network file; None where DHCP on every interface, the image's own default, is all that is said.
 
     A fixed address is the Wi-Fi's when the board has one, else the cable's: two interfaces cannot share it.
@@ -27,7 +27,7 @@ def networkd(identity: Identity) -> str | None:
     return "\n".join(lines)
 
 
-def supplicant(identity: Identity, before: str = "") -> str | None:
+def supplicant_config(identity: Identity, before: str = "") -> str | None:
     """The text of wpa_supplicant.conf(5); None without Wi-Fi. `before`: what it was, for a password that is kept.
 
     Raises Wrong when the password of another network is kept.
@@ -40,7 +40,7 @@ def supplicant(identity: Identity, before: str = "") -> str | None:
     lines += [f"country={identity.wifi_country}"] if identity.wifi_country else []
     lines += ["network={", ssid, "\tscan_ssid=1"]
     if identity.wifi_password:
-        lines += secret(identity.wifi_password)
+        lines += password_lines(identity.wifi_password)
     elif ssid in before.splitlines():
         lines += [line for line in before.splitlines() if line.startswith(("\tpsk=", "\tkey_mgmt=", "\tieee80211w="))]
     else:
@@ -48,7 +48,7 @@ def supplicant(identity: Identity, before: str = "") -> str | None:
     return "\n".join([*lines, "}", ""])
 
 
-def secret(password: str) -> list[str]:
+def password_lines(password: str) -> list[str]:
     """A passphrase serves WPA2 and WPA3; the key itself, 64 digits, WPA2 alone. Quotation marks inside need no escape:
     wpa_supplicant reads to the last one of the line.
     """

@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..commands import CommandFailed, run
+from ..commands import ProgramFailed, run_command
 from ..files import sync
 from ..places import Places
 from .boardllama_txt import ERRORS, FILE, LABEL
-from .lines import decode
+from .lines import decode_file
 
 COPY = "boardllama.new"
 SETTLE_SECONDS = 15
@@ -31,9 +31,9 @@ class IdentityPartition:
     folder: Path
     unlock: Callable[[], object] = lambda: None
 
-    def text(self) -> str | None:
+    def read_text(self) -> str | None:
         """What boardllama.txt says; None without one. Raises OSError, ValueError when it is too big."""
-        self.mend()
+        self.finish_replacement()
         file = self.folder / FILE
         if not file.exists():
             return None
@@ -41,38 +41,38 @@ class IdentityPartition:
             content = opened.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise ValueError(f"{FILE} has more than {MOST_BYTES >> 10} KiB: that is no list of names and values")
-        return decode(content)
+        return decode_file(content)
 
-    def misnamed(self) -> list[str]:
+    def misnamed_files(self) -> list[str]:
         """Sentences about files that someone took for boardllama.txt: some systems hide the ends of names."""
         names = sorted(path.name for path in self.folder.glob("[Bb]oardllama*.*") if not path.name.startswith("._"))
         others = [name for name in names if name.lower() not in (FILE, ERRORS, COPY)]
         return [f"{name} is not read: the name must be {FILE}" for name in others]
 
-    def replace(self, text: str) -> None:
+    def replace_text(self, text: str) -> None:
         """Makes boardllama.txt say `text`, written over what it said before: there were secrets in it."""
         self.unlock()
         content, copy = text.encode(), self.folder / COPY
-        copy.write_bytes(sealed(content, (self.folder / FILE).stat().st_size))
+        copy.write_bytes(seal_copy(content, (self.folder / FILE).stat().st_size))
         sync(copy)
         sync(self.folder)
-        self.overwrite(content)
+        self.overwrite_file(content)
         copy.unlink()
         sync(self.folder)
 
-    def mend(self) -> None:
+    def finish_replacement(self) -> None:
         """Ends what a power cut interrupted. One of another size than before and after was edited since, and stays."""
         file, copy = self.folder / FILE, self.folder / COPY
         if not copy.exists():
             return
         self.unlock()
-        found = unsealed(copy.read_bytes())
+        found = unseal_copy(copy.read_bytes())
         if found and file.exists() and file.stat().st_size in (found[1], len(found[0])):
-            self.overwrite(found[0])
+            self.overwrite_file(found[0])
         copy.unlink()
         sync(self.folder)
 
-    def overwrite(self, content: bytes) -> None:
+    def overwrite_file(self, content: bytes) -> None:
         """Puts the content where the old one lies, and line feeds over the rest of that."""
         handle = os.open(self.folder / FILE, os.O_RDWR)
         try:
@@ -83,7 +83,7 @@ class IdentityPartition:
         finally:
             os.close(handle)
 
-    def complain(self, lines: list[str]) -> None:
+    def write_errors(self, lines: list[str]) -> None:
         """Puts the lines into boardllama-errors.txt; without any, there is no such file."""
         file, text = self.folder / ERRORS, "".join(f"{line}\n" for line in lines)
         there = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
@@ -98,14 +98,14 @@ class IdentityPartition:
         sync(self.folder)
 
 
-def sealed(content: bytes, size: int) -> bytes:
+def seal_copy(content: bytes, size: int) -> bytes:
     """A copy that can be told from half of one; `size` is that of the file that it is to replace."""
     body = f"{size}\n".encode() + content
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
-def unsealed(copy: bytes) -> tuple[bytes, int] | None:
-    """What `sealed` was given; None for half of a copy."""
+def unseal_copy(copy: bytes) -> tuple[bytes, int] | None:
+    """What `seal_copy` was given; None for half of a copy."""
     seal, _, body = copy.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != seal:
         return None
@@ -114,38 +114,38 @@ def unsealed(copy: bytes) -> tuple[bytes, int] | None:
 
 
 @contextmanager
-def mounted(places: Places) -> Iterator[IdentityPartition | None]:
+def mounted_partition(places: Places) -> Iterator[IdentityPartition | None]:
     """The partition of the disk that this board runs from; None when there is none. Raises OSError."""
-    device = find()
+    device = find_partition()
     if device is None:
         yield None
         return
     places.card.mkdir(parents=True, exist_ok=True)
     where = str(places.card)
-    run("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec,umask=0077", str(device), where)
+    run_command("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec,umask=0077", str(device), where)
     try:
-        yield IdentityPartition(places.card, lambda: run("mount", "-o", "remount,rw", where))
+        yield IdentityPartition(places.card, lambda: run_command("mount", "-o", "remount,rw", where))
     finally:
-        run("umount", where)
+        run_command("umount", where)
 
 
-def find() -> Path | None:
+def find_partition() -> Path | None:
     """Its device. One on another disk, such as a card in a reader, is none of this board's."""
     # The disk is there: the root file system lies on it. Only its names may be on their way.
-    with suppress(CommandFailed):
-        run("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", deadline=2 * SETTLE_SECONDS)
+    with suppress(ProgramFailed):
+        run_command("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", deadline=2 * SETTLE_SECONDS)
     device = Path("/dev/disk/by-label") / LABEL
     if device.exists() and on_disk_of_root(device.stat().st_rdev):
         return device
     # Another board's card, in a reader, may have taken the name.
-    return next((device for device in neighbours_of_root() if label(device) == LABEL), None)
+    return next((device for device in neighbours_of_root() if read_label(device) == LABEL), None)
 
 
-def label(device: Path) -> str:
+def read_label(device: Path) -> str:
     """Of a file system; empty without one."""
     try:
-        return run("blkid", "--output", "value", "--match-tag", "LABEL", str(device)).strip()
-    except CommandFailed:
+        return run_command("blkid", "--output", "value", "--match-tag", "LABEL", str(device)).strip()
+    except ProgramFailed:
         return ""
 
 

@@ -27,7 +27,7 @@ class Wrong(Exception):
     """The value breaks its rule. The message completes "name is value: …"."""
 
 
-class Rule(NamedTuple):
+class NameRule(NamedTuple):
     """`value` gives the value as it will be used, or raises Wrong; `about` and `example` stand in the file."""
 
     value: Callable[[str], str]
@@ -37,7 +37,7 @@ class Rule(NamedTuple):
     secret: bool = False
 
 
-def hostname(value: str) -> str:
+def valid_hostname(value: str) -> str:
     """RFC 1123, one label, in small letters."""
     name = value.lower()
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) or name == "localhost" or name.isdigit():
@@ -47,7 +47,7 @@ def hostname(value: str) -> str:
     return name
 
 
-def ssh_key(value: str) -> str:
+def valid_ssh_key(value: str) -> str:
     """The line of a .pub file. What the base64 holds must be a key of the type before it."""
     if "PRIVATE KEY" in value:
         raise Wrong("this is a private key, which must never leave its machine: put in the line of the .pub file")
@@ -75,14 +75,14 @@ def is_whole(key: bytes, kind: bytes) -> bool:
     return not key and len(fields) > 1 and fields[0] == kind
 
 
-def wifi_ssid(value: str) -> str:
+def valid_wifi_ssid(value: str) -> str:
     """IEEE 802.11: up to 32 bytes."""
     if not 1 <= len(value.encode()) <= 32 or not value.isprintable():
         raise Wrong("must be the name of a network, 1 to 32 bytes")
     return value
 
 
-def wifi_password(value: str) -> str:
+def valid_wifi_password(value: str) -> str:
     """WPA: a passphrase, the key itself, or none at all."""
     if value.lower() == OPEN:
         return OPEN
@@ -91,7 +91,7 @@ def wifi_password(value: str) -> str:
     return value
 
 
-def wifi_country(value: str) -> str:
+def valid_wifi_country(value: str) -> str:
     """ISO 3166-1."""
     country = value.upper()
     if country == "UK":
@@ -101,7 +101,7 @@ def wifi_country(value: str) -> str:
     return country
 
 
-def address(value: str) -> str:
+def valid_address(value: str) -> str:
     """dhcp, or an address that one board can have, with its prefix."""
     if value.lower() == DHCP:
         return DHCP
@@ -114,18 +114,18 @@ def address(value: str) -> str:
         raise Wrong(f"{advice} ({error})") from None
     if own.is_loopback or own.is_multicast or own.is_unspecified:
         raise Wrong("no board can have this address: take one of your network")
-    if own.ip in ends(own.network):
+    if own.ip in end_addresses(own.network):
         raise Wrong(f"this is the first or last address of {own.network}, which no board can have")
     return str(own)
 
 
-def ends(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[object, ...]:
+def end_addresses(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[object, ...]:
     """Its first and last address, which no machine can have; of two addresses or one, both may be used."""
     few = network.version == 6 or network.prefixlen > 30
     return () if few else (network.network_address, network.broadcast_address)
 
 
-def ip(value: str) -> str:
+def valid_ip(value: str) -> str:
     """One address of a machine."""
     try:
         found = ipaddress.ip_address(value)
@@ -136,14 +136,14 @@ def ip(value: str) -> str:
     return str(found)
 
 
-def dns(value: str) -> str:
+def valid_dns(value: str) -> str:
     """One address; people write two, with a comma."""
     if len(re.split(r"[\s,;]+", value)) > 1:
         raise Wrong("one address in a line: write another line with dns = for the next one")
-    return ip(value)
+    return valid_ip(value)
 
 
-def api_key(value: str) -> str:
+def valid_api_key(value: str) -> str:
     """generate, or what RFC 6750 allows in a bearer token."""
     if value.lower() == GENERATE:
         return GENERATE
@@ -152,7 +152,7 @@ def api_key(value: str) -> str:
     return value
 
 
-def timezone(value: str) -> str:
+def valid_timezone(value: str) -> str:
     """A name of this machine's own list, where it has one."""
     import zoneinfo  # no boot without a time zone waits for it
 
@@ -167,30 +167,37 @@ def timezone(value: str) -> str:
     return value
 
 
-NAMES: dict[str, Rule] = {
-    "hostname": Rule(hostname, "The board's name in the network. Without it: boardllama- and its number.", "kitchen"),
-    "ssh_key": Rule(
-        ssh_key,
+NAMES: dict[str, NameRule] = {
+    "hostname": NameRule(
+        valid_hostname, "The board's name in the network. Without it: boardllama- and its number.", "kitchen"
+    ),
+    "ssh_key": NameRule(
+        valid_ssh_key,
         "Who may log in as board@…: the line of a .pub file. A line for each; there is no password.",
         "ssh-ed25519 AAAAC3… you@laptop",
         repeats=True,
     ),
-    "wifi_ssid": Rule(
-        wifi_ssid, "Wi-Fi: the network's name, its password, and the country that the board is in.", "Home"
+    "wifi_ssid": NameRule(
+        valid_wifi_ssid, "Wi-Fi: the network's name, its password, and the country that the board is in.", "Home"
     ),
-    "wifi_password": Rule(wifi_password, "The password; none: an open network.", "correct horse", secret=True),
-    "wifi_country": Rule(wifi_country, "Two letters.", "DE"),
-    "address": Rule(address, "dhcp, which is usual, or a fixed address with its prefix.", "192.168.1.20/24"),
-    "gateway": Rule(ip, "For a fixed address: the router.", "192.168.1.1"),
-    "dns": Rule(dns, "Who resolves names; a line for each.", "192.168.1.1", repeats=True),
-    "api_key": Rule(
-        api_key, "The key that clients of the LLM server must send; generate: made on the board.", GENERATE, secret=True
+    "wifi_password": NameRule(
+        valid_wifi_password, "The password; none: an open network.", "correct horse", secret=True
     ),
-    "timezone": Rule(timezone, "For the times in its log.", "Europe/Berlin"),
+    "wifi_country": NameRule(valid_wifi_country, "Two letters.", "DE"),
+    "address": NameRule(valid_address, "dhcp, which is usual, or a fixed address with its prefix.", "192.168.1.20/24"),
+    "gateway": NameRule(valid_ip, "For a fixed address: the router.", "192.168.1.1"),
+    "dns": NameRule(valid_dns, "Who resolves names; a line for each.", "192.168.1.1", repeats=True),
+    "api_key": NameRule(
+        valid_api_key,
+        "The key that clients of the LLM server must send; generate: made on the board.",
+        GENERATE,
+        secret=True,
+    ),
+    "timezone": NameRule(valid_timezone, "For the times in its log.", "Europe/Berlin"),
 }
 
 
-def conflicts(values: Mapping[str, str], kept: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
+def find_conflicts(values: Mapping[str, str], kept: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
     """Names that cannot be used because of another one, that other name, and why; `kept`: secrets applied before."""
     own, gateway = values.get("address"), values.get("gateway")
     if gateway and own in (None, DHCP):
@@ -210,4 +217,4 @@ def is_neighbour(gateway: str, own: str) -> bool:
     """Whether a board with the address `own` reaches the gateway without another."""
     board, router = ipaddress.ip_interface(own), ipaddress.ip_address(gateway)
     local = router.version == board.version == 6 and router.is_link_local
-    return local or (router in board.network and router not in (board.ip, *ends(board.network)))
+    return local or (router in board.network and router not in (board.ip, *end_addresses(board.network)))

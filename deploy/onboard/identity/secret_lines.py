@@ -1,7 +1,7 @@
 """Secrets leave boardllama.txt when the board has read them; a line says what became of each. Pure."""
 
-from .boardllama_txt import APPLIED, REFUSED, Identity, accepted, is_secret
-from .lines import Entry, unquoted
+from .boardllama_txt import APPLIED, REFUSED, Identity, accepted_value, is_secret
+from .lines import Entry, unquote_value
 from .rules import Wrong
 
 
@@ -14,18 +14,18 @@ def without_secrets(text: str, identity: Identity) -> str:
     for line in text.split("\n"):
         name, equals, value = line.partition("=")
         name = name.strip().lstrip("\ufeff").lower()
-        if equals and is_secret(name) and (mark := fate(identity, name, unquoted(value.strip()))):
+        if equals and is_secret(name) and (mark := mark_of_secret(identity, name, unquote_value(value.strip()))):
             line = mark.format(name=name) + ("\r" if line.endswith("\r") else "")
         lines.append(line)
     return "\n".join(lines)
 
 
-def fate(identity: Identity, name: str, value: str) -> str | None:
+def mark_of_secret(identity: Identity, name: str, value: str) -> str | None:
     """What stands in the place of a secret; None for one that stays."""
-    if identity.first(name) is not None:
+    if identity.value_of(name) is not None:
         return APPLIED
     try:
-        accepted(Entry(0, name, value), ())
+        accepted_value(Entry(0, name, value), ())
     except Wrong:
         return REFUSED
     return None

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..files import link, write
+from ..files import replace_link, write_file
 from ..places import Places
-from ..release.releases import current, services_of
-from ..server.config import ConfigError, exposure, first_key, with_defaults
-from ..server.config import read as read_config
+from ..release.releases import current_release, services_of
+from ..server.config import ConfigError, exposure_problems, first_key, read_config, with_defaults
 from ..service import Service
 from .boardllama_txt import Identity
 from .host_names import default_name, hosts_with
-from .network import networkd, supplicant
+from .network import networkd_config, supplicant_config
 from .rules import GENERATE, NAMES, Wrong
 
 # What an image is called before it is anyone's board.
@@ -31,7 +30,7 @@ ZONES = Path("/usr/share/zoneinfo")
 Step = Callable[[Identity, bool, Places], None]
 
 
-def applied(places: Places) -> Any:
+def last_applied(places: Places) -> Any:
     """The file that was applied last: its hash, and what was wrong with it."""
     try:
         found = json.loads(places.applied.read_text())
@@ -40,10 +39,10 @@ def applied(places: Places) -> Any:
     return found if isinstance(found, dict) and {"sha256", "problems"} <= found.keys() else {}
 
 
-def left_out(identity: Identity, places: Places) -> list[str]:
+def unmet_needs(identity: Identity, places: Places) -> list[str]:
     """What this board, as it is, needs besides. Known before the first step, for it is a mistake like any other."""
     try:
-        wireless(identity, places)
+        wireless_config(identity, places)
     except Wrong as error:
         return [str(error)]
     except (OSError, ValueError):  # the step will say so
@@ -51,17 +50,17 @@ def left_out(identity: Identity, places: Places) -> list[str]:
     return []
 
 
-def usable(identity: Identity, places: Places) -> Identity:
+def usable_part(identity: Identity, places: Places) -> Identity:
     """Without the network, when there is a mistake in a line of it, or in a name: it is one thing.
 
     The address of one network is of no use in another. A password that waits for the mending of another line stays in
     the file. On a board to which no file has been applied yet, what is right is better than nothing.
     """
-    torn = left_out(identity, places) or (identity.unclear - ELSEWHERE and applied(places))
+    torn = unmet_needs(identity, places) or (identity.unclear - ELSEWHERE and last_applied(places))
     return identity.without(NETWORK) if torn else identity
 
 
-def hostname(identity: Identity, _whole: bool, places: Places) -> None:
+def set_hostname(identity: Identity, _whole: bool, places: Places) -> None:
     """The name that was chosen; or the default one, on a board that has none yet."""
     now = places.hostname.read_text().strip() if places.hostname.exists() else ""
     wanted = identity.hostname or (default_name() if now in NAMELESS else now)
@@ -69,36 +68,41 @@ def hostname(identity: Identity, _whole: bool, places: Places) -> None:
         return
     hosts = places.hosts.read_bytes() if places.hosts.exists() else b""
     # Comments in it may be of any encoding.
-    write(places.hosts, hosts_with(wanted, hosts.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
-    write(places.hostname, f"{wanted}\n".encode())
+    write_file(
+        places.hosts, hosts_with(wanted, hosts.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    )
+    write_file(places.hostname, f"{wanted}\n".encode())
     socket.sethostname(wanted)
 
 
-def ssh_keys(identity: Identity, whole: bool, places: Places) -> None:
+def set_ssh_keys(identity: Identity, whole: bool, places: Places) -> None:
     """Who may log in. A wrong line never locks out those who could: then nobody is removed."""
     path = places.authorized_keys
     there = path.read_text().splitlines() if path.exists() else []
     keys = list(identity.ssh_keys) if whole else list(dict.fromkeys([*there, *identity.ssh_keys]))
     if keys != there:
-        put(path, "".join(f"{key}\n" for key in keys) or None)
+        put_file(path, "".join(f"{key}\n" for key in keys) or None)
 
 
-def network(identity: Identity, whole: bool, places: Places) -> None:
+def set_network(identity: Identity, whole: bool, places: Places) -> None:
     """Address, gateway, name servers, Wi-Fi. What is said of a Wi-Fi is harmless without one: nothing reads it."""
-    parts = ((places.network, networkd(identity), 0o644), (places.wifi, wireless(identity, places), 0o600))
+    parts = (
+        (places.network, networkd_config(identity), 0o644),
+        (places.wifi, wireless_config(identity, places), 0o600),
+    )
     if whole or any(text for _, text, _ in parts):
         for path, text, mode in parts:
-            put(path, text, mode)
+            put_file(path, text, mode)
 
 
-def wireless(identity: Identity, places: Places) -> str | None:
+def wireless_config(identity: Identity, places: Places) -> str | None:
     """What the Wi-Fi is told. Raises Wrong where it needs a password that this board does not have."""
-    return supplicant(identity, places.wifi.read_text() if places.wifi.exists() else "")
+    return supplicant_config(identity, places.wifi.read_text() if places.wifi.exists() else "")
 
 
-def api_key(identity: Identity, _whole: bool, places: Places) -> None:
+def set_api_key(identity: Identity, _whole: bool, places: Places) -> None:
     """For each service the key that was given; or one made here when the file or the service's config asks for it."""
-    for service in services_of(current(places)):
+    for service in services_of(current_release(places)):
         set_key(service, identity.api_key)
 
 
@@ -111,7 +115,7 @@ def set_key(service: Service, wanted: str | None) -> None:
         wanted = base64.b64encode(os.urandom(24)).decode()
     if wanted != there:
         secret = f"{wanted}\n".encode()
-        write(service.api_key, secret, 0o640, owner=lambda file: shutil.chown(file, group=service.account))
+        write_file(service.api_key, secret, 0o640, owner=lambda file: shutil.chown(file, group=service.account))
 
 
 def needs_key(service: Service) -> bool:
@@ -120,30 +124,30 @@ def needs_key(service: Service) -> bool:
         return True
     try:
         config = with_defaults(read_config(service.config), service)
-        return bool(exposure(config["server"], service, keyed=False))
+        return bool(exposure_problems(config["server"], service, keyed=False))
     except (ConfigError, AttributeError, ValueError):
         return False
 
 
-def timezone(identity: Identity, _whole: bool, places: Places) -> None:
+def set_timezone(identity: Identity, _whole: bool, places: Places) -> None:
     """For the times in the journal."""
     if identity.timezone:
-        link(places.localtime, ZONES / identity.timezone)
-        write(places.timezone, f"{identity.timezone}\n".encode())
+        replace_link(places.localtime, ZONES / identity.timezone)
+        write_file(places.timezone, f"{identity.timezone}\n".encode())
 
 
-def put(path: Path, text: str | None, mode: int = 0o644) -> None:
+def put_file(path: Path, text: str | None, mode: int = 0o644) -> None:
     """The file with that text, or none."""
     if text is None:
         path.unlink(missing_ok=True)
     else:
-        write(path, text.encode(), mode)
+        write_file(path, text.encode(), mode)
 
 
 STEPS: tuple[tuple[str, Step], ...] = (
-    ("the host name", hostname),
-    ("the SSH keys", ssh_keys),
-    ("the network", network),
-    ("the API key", api_key),
-    ("the time zone", timezone),
+    ("the host name", set_hostname),
+    ("the SSH keys", set_ssh_keys),
+    ("the network", set_network),
+    ("the API key", set_api_key),
+    ("the time zone", set_timezone),
 )

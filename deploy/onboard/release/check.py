@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..commands import end_of
-from ..files import sha256_of, write
-from ..server.config import configuration
-from ..server.launch import SERVER, command, is_waiting
+from ..files import sha256_of, write_file
+from ..server.config import load_config
+from ..server.launch import SERVER, is_waiting, server_command
 from ..service import Service
 from .releases import Release
 
@@ -17,9 +17,9 @@ class CheckError(Exception):
     """The release must not be tried. The message says why."""
 
 
-def check(release: Release) -> None:
+def check_release(release: Release) -> None:
     """Hashes, config, unit, and what the binary says to its arguments. Raises CheckError, ConfigError, OSError."""
-    for name, sha256 in hashes(release):
+    for name, sha256 in pinned_hashes(release):
         path = release.folder / name
         if not path.is_file() or sha256_of(path) != sha256:
             # What a worn card changed keeps its receipt: without it the next deploy reads the file, and brings it.
@@ -33,17 +33,17 @@ def check(release: Release) -> None:
 
 def check_service(release: Release, service: Service) -> None:
     """Its config, its unit, and what the binary says to its arguments. Raises CheckError, ConfigError, OSError."""
-    config = configuration(service, release.folder_of(service) / service.config.name)
-    _, *arguments = command(config, release, service)
+    config = load_config(service, release.folder_of(service) / service.config.name)
+    _, *arguments = server_command(config, release, service)
     # Its own name, and the paths of the trial: those of the commit do not lead to it yet.
     unit = release.places.verdict.parent / service.unit
-    write(unit, release.trial_unit(service).encode())
-    said_yes("systemd-analyze", "verify", "--man=no", str(unit), about=service.unit)
+    write_file(unit, release.trial_unit(service).encode())
+    require_success("systemd-analyze", "verify", "--man=no", str(unit), about=service.unit)
     # Arguments are read in their order: a server that does not know one of them says so before it comes to the last.
-    said_yes(str(release.folder / SERVER), *arguments, "--version")
+    require_success(str(release.folder / SERVER), *arguments, "--version")
 
 
-def hashes(release: Release) -> Iterator[tuple[str, str]]:
+def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:
     """Name and sha256 of everything but what an operator may edit."""
     for name, file in release.manifest["build"]["files"].items():
         yield name, file["sha256"]
@@ -53,7 +53,7 @@ def hashes(release: Release) -> Iterator[tuple[str, str]]:
     yield from release.manifest["programs"].items()
 
 
-def said_yes(*words: str, about: str = "") -> None:
+def require_success(*words: str, about: str = "") -> None:
     """Runs a command that must succeed, or else say nothing `about` this. Raises CheckError with its words."""
     try:
         done = end_of(*words, deadline=DEADLINE)

@@ -5,10 +5,10 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from ..files import link, sha256_of, write
+from ..files import replace_link, sha256_of, write_file
 from ..places import PRISTINE, Places
 from ..service import Service
-from .releases import Release, current
+from .releases import Release, current_release
 
 # Where a release keeps its editable files as they were when it was judged good.
 JUDGED = "judged"
@@ -25,7 +25,7 @@ class Editable(NamedTuple):
     key: str
 
 
-def editable(release: Release) -> list[Editable]:
+def editable_files(release: Release) -> list[Editable]:
     """The config and the unit of each service."""
     return [
         Editable(service, public, release.folder_of(service) / public.name, key)
@@ -34,33 +34,33 @@ def editable(release: Release) -> list[Editable]:
     ]
 
 
-def adopt(places: Places) -> None:
+def adopt_edits(places: Places) -> None:
     """A file that an operator put in the place of a public name becomes part of the release that it changed.
 
     What is served stays the same at every moment, and from here on one rename changes all of it.
     """
-    release = current(places)
-    for file in editable(release) if release else ():
+    release = current_release(places)
+    for file in editable_files(release) if release else ():
         if file.public.is_file() and not file.public.is_symlink():
-            write(file.own, file.public.read_bytes())
-            link(file.public, places.current / file.service.folder / file.public.name)
+            write_file(file.own, file.public.read_bytes())
+            replace_link(file.public, places.current / file.service.folder / file.public.name)
 
 
-def remember(release: Release) -> None:
+def keep_judged_files(release: Release) -> None:
     """Notes the files as they are good."""
-    for file in editable(release):
-        write(kept_aside(release, JUDGED, file), file.own.read_bytes())
+    for file in editable_files(release):
+        write_file(kept_aside(release, JUDGED, file), file.own.read_bytes())
 
 
 def undo_edits(release: Release) -> list[tuple[Path, Path]]:
     """Puts back what was committed. Returns the place of each edited file, and where it is kept, beside its name."""
     undone = []
-    for file in editable(release):
+    for file in editable_files(release):
         committed, now = as_committed(release, file), file.own.read_bytes() if file.own.exists() else b""
         if committed is not None and committed != now:
             aside = free_name(file.public)
-            write(aside, now)
-            write(file.own, committed)
+            write_file(aside, now)
+            write_file(file.own, committed)
             undone.append((file.own, aside))
     return undone
 
@@ -68,7 +68,7 @@ def undo_edits(release: Release) -> list[tuple[Path, Path]]:
 def redo_edits(undone: Iterable[tuple[Path, Path]]) -> None:
     """Takes that back."""
     for own, aside in undone:
-        write(own, aside.read_bytes())
+        write_file(own, aside.read_bytes())
         aside.unlink()
 
 

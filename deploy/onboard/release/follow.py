@@ -13,7 +13,7 @@ from .releases import Release
 from .switch import Outcome
 
 
-def begin(release: Release) -> None:
+def begin_switch(release: Release) -> None:
     """Starts the switch. Raises Unhealthy when systemd does not."""
     busy = subprocess.run(["systemctl", "is-active", "--quiet", SWITCH_UNIT], check=False)
     if busy.returncode == 0:
@@ -51,7 +51,7 @@ class Listener:
         return verdict if "outcome" in verdict else None
 
 
-def follow(places: Places, say: Callable[[str], None]) -> bool:
+def follow_switch(places: Places, say: Callable[[str], None]) -> bool:
     """Says what the switch says until its verdict. True when that is good."""
     listener = Listener(say)
     while True:

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..server.config import configuration, first_key, url_of
-from ..server.health import State, Unhealthy, ask, awaited, down, look, unit_facts
+from ..server.config import first_key, load_config, url_of
+from ..server.health import State, Unhealthy, ask_server, awaited_disk, look_at_server, unit_facts, why_down
 from ..service import Service
-from .releases import Release, running
+from .releases import Release, running_release
 
 PROMPT = "The quick brown fox"
 TOKENS = 16
@@ -25,7 +25,7 @@ class ServiceUnhealthy(Unhealthy):
         self.service = service
 
 
-def restart(service: Service, say: Say) -> None:
+def restart_service(service: Service, say: Say) -> None:
     """Returns when systemd has seen the server ready; the unit's TimeoutStartSec is the deadline. Raises Unhealthy."""
     subprocess.run(["systemctl", "reset-failed", service.unit], capture_output=True, check=False)
     began = told = time.monotonic()
@@ -41,15 +41,15 @@ def restart(service: Service, say: Say) -> None:
     if starting.returncode:
         # What systemd did not even try, as with a unit that is masked, it says itself.
         refused = said.strip().splitlines()[0] if said.startswith("Failed to") else ""
-        raise Unhealthy(f"the server did not start: {refused or down(service, unit_facts(service))}")
+        raise Unhealthy(f"the server did not start: {refused or why_down(service, unit_facts(service))}")
 
 
-def judge(release: Release, say: Say) -> float:
+def judge_release(release: Release, say: Say) -> float:
     """Restarts the servers of a release and judges each by its tokens. Returns tokens per second of the slowest one.
 
     Raises Unhealthy with the reason of the first that does not pass.
     """
-    systemctl("daemon-reload")
+    run_systemctl("daemon-reload")
     if len(release.services) == 1:
         return judge_service(release, release.services[0], say)
     return min(judge_beside_others(release, service, say) for service in release.services)
@@ -65,30 +65,30 @@ def judge_beside_others(release: Release, service: Service, say: Say) -> float:
 
 def judge_service(release: Release, service: Service, say: Say) -> float:
     """Restarts a server and asks it for tokens. Returns tokens per second. Raises Unhealthy with the reason."""
-    restart(service, say)
-    if reason := awaited(service):
+    restart_service(service, say)
+    if reason := awaited_disk(service):
         raise Unhealthy(f"the server is {reason}")
-    if (found := running(service)) != release.id:
+    if (found := running_release(service)) != release.id:
         raise Unhealthy(
             f"systemd started release {found} and not {release.id}: another unit or a drop-in stands in its place, "
             f"`systemctl cat {service.unit}` shows it"
         )
-    url = url_of(configuration(service, release.config(service))["server"])
-    health = look(service, url)
+    url = url_of(load_config(service, release.config(service))["server"])
+    health = look_at_server(service, url)
     if health.state is not State.READY:
         raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
     floor = float(release.manifest["policy"]["min_tokens_per_second"])
-    rate = speed(url, floor, first_key(service.api_key))
+    rate = measure_speed(url, floor, first_key(service.api_key))
     say(f"it answers, {rate:.1f} tokens/s")
     return rate
 
 
-def speed(url: str, floor: float, key: str | None) -> float:
+def measure_speed(url: str, floor: float, key: str | None) -> float:
     """Tokens of the answer over the seconds of the whole request, prompt included. Raises Unhealthy below the floor."""
     question = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0.0, "ignore_eos": True}
     deadline = min(ANSWER_DEADLINE, 10 + 3 * TOKENS / floor) if floor else ANSWER_DEADLINE
     began = time.monotonic()
-    status, body = ask(url, "/v1/completions", question, deadline, key)
+    status, body = ask_server(url, "/v1/completions", question, deadline, key)
     seconds = time.monotonic() - began
     text, tokens = answer_of(body)
     if status != 200:
@@ -111,7 +111,7 @@ def answer_of(body: Any) -> tuple[str, int]:
         return "", 0
 
 
-def systemctl(*words: str) -> None:
+def run_systemctl(*words: str) -> None:
     """Runs systemctl. Raises Unhealthy with what it said."""
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     if done.returncode:

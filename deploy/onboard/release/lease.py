@@ -20,20 +20,20 @@ SWITCH = "boardllama-switch.service"
 BEAT, STALE, SILENCE = 5, 15, 30
 
 
-def main(who: str) -> int:
+def run_lease(who: str) -> int:
     """Returns the exit status."""
     try:
-        return hold(who)
+        return hold_lock(who)
     except OSError as error:
         print(f"failed {error}", flush=True)
         return 1
 
 
-def hold(who: str) -> int:
+def hold_lock(who: str) -> int:
     """Takes the lock, waits for a switch that is under way, then holds on. Raises OSError."""
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("a+") as lock:
-        holder = take(lock)
+        holder = take_lock(lock)
         if holder is not None:
             print(f"busy {holder}", flush=True)
             return 75
@@ -46,7 +46,7 @@ def hold(who: str) -> int:
     return 0
 
 
-def take(lock: IO[str]) -> "str | None":
+def take_lock(lock: IO[str]) -> "str | None":
     """None when the lock is ours, else who has it. A holder without signs of life is waited for: it ends."""
     while True:
         try:
@@ -70,4 +70,4 @@ def await_switch() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(run_lease(sys.argv[1]))

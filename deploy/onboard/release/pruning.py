@@ -5,45 +5,45 @@ from pathlib import Path
 
 from ..places import Places
 from ..service import Service
-from .releases import Release, everyone, lineage, running, services_here
+from .releases import Release, all_releases, lineage, running_release, services_here
 
 
-def keep(release: Release) -> int:
+def releases_kept(release: Release) -> int:
     """How many releases the target keeps."""
     return int(release.manifest["policy"]["releases_kept"])
 
 
-def strays(places: Places, keep: int, spared: Release | None = None) -> list[Path]:
+def find_strays(places: Places, keep: int, spared: Release | None = None) -> list[Path]:
     """What nothing needs: releases beyond the `keep` last committed ones, and what only they had in the stores.
 
     What runs, what is tried and `spared` stay, whatever their age.
     """
     services = services_here(places)
     kept = {release.id for _, release in zip(range(keep), lineage(places), strict=False)}
-    kept |= {release.id for release in everyone(places) if release.is_tried or release == spared}
-    kept |= {id for service in services if (id := running(service))}
-    needed = {part for release in everyone(places) if release.id in kept for part in stored(release)}
+    kept |= {release.id for release in all_releases(places) if release.is_tried or release == spared}
+    kept |= {id for service in services if (id := running_release(service))}
+    needed = {part for release in all_releases(places) if release.id in kept for part in stored_folders(release)}
     stores = dict.fromkeys((places.builds, *(service.model_store for service in services)))
     folders = [place for store in stores if store.is_dir() for place in store.iterdir()]
     unfinished = list(places.releases.glob(".*")) if places.releases.is_dir() else []
     return [
-        *(release.folder for release in everyone(places) if release.id not in kept),
+        *(release.folder for release in all_releases(places) if release.id not in kept),
         *unfinished,
         *(place for place in folders if Path(os.path.realpath(place)) not in needed),
     ]
 
 
-def stored(release: Release) -> set[Path]:
+def stored_folders(release: Release) -> set[Path]:
     """The folders of the stores that a release's links lead into."""
     links = (path for path in release.folder.rglob("*") if path.is_symlink() and path.name != "previous")
     return {Path(os.path.realpath(path)).parent for path in links}
 
 
-def prune(places: Places, keep: int, spared: Release | None = None) -> list[Path]:
+def prune_releases(places: Places, keep: int, spared: Release | None = None) -> list[Path]:
     """Removes what nothing needs. Returns what went."""
     import shutil  # a tenth of a second at every start of the service, which needs none of it
 
-    gone, services = strays(places, keep, spared), services_here(places)
+    gone, services = find_strays(places, keep, spared), services_here(places)
     for path in gone:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for service in services:

@@ -68,7 +68,7 @@ class Release:
     @property
     def is_current(self) -> bool:
         """True when it is the committed one."""
-        return current(self.places) == self
+        return current_release(self.places) == self
 
     @property
     def is_tried(self) -> bool:
@@ -128,7 +128,7 @@ def own_release(places: Places = PLACES) -> Release:
     return named_by(folder, places) or Release(folder, places)
 
 
-def current(places: Places) -> Release | None:
+def current_release(places: Places) -> Release | None:
     """The committed release."""
     return named_by(places.current, places)
 
@@ -140,17 +140,17 @@ def named_by(link: Path, places: Places) -> Release | None:
     return Release(places.releases / folder.name, places) if there else None
 
 
-def everyone(places: Places) -> list[Release]:
+def all_releases(places: Places) -> list[Release]:
     """Every release that is there whole."""
     folders = places.releases.glob("*") if places.releases.is_dir() else iter(())
     return [Release(folder, places) for folder in sorted(folders) if not folder.name.startswith(".")]
 
 
-def find(name: str, places: Places) -> Release:
+def find_release(name: str, places: Places) -> Release:
     """The release with that id or beginning of an id. Raises LookupError with what is there."""
-    found = [release for release in everyone(places) if release.id.startswith(name)]
+    found = [release for release in all_releases(places) if release.id.startswith(name)]
     if len(found) != 1 or not name:
-        there = ", ".join(release.id for release in everyone(places)) or "none"
+        there = ", ".join(release.id for release in all_releases(places)) or "none"
         raise LookupError(f"{name or 'an empty name'} names {len(found) or 'no'} release here: there are {there}")
     return found[0]
 
@@ -158,7 +158,7 @@ def find(name: str, places: Places) -> Release:
 def lineage(places: Places) -> Iterator[Release]:
     """The current release, the one before it, and so on."""
     seen: set[str] = set()
-    release = current(places)
+    release = current_release(places)
     while release and release.id not in seen:
         yield release
         seen.add(release.id)
@@ -174,10 +174,10 @@ def services_of(release: Release | None) -> tuple[Service, ...]:
 
 def services_here(places: Places) -> list[Service]:
     """The services of every release on this target, each once."""
-    return list(dict.fromkeys(service for release in everyone(places) for service in services_of(release)))
+    return list(dict.fromkeys(service for release in all_releases(places) for service in services_of(release)))
 
 
-def running(service: Service) -> str | None:
+def running_release(service: Service) -> str | None:
     """Id of the release that the running server was started from."""
     try:
         return service.started.read_text().splitlines()[1].split()[1]
@@ -185,7 +185,7 @@ def running(service: Service) -> str | None:
         return None
 
 
-def state(release: Release) -> str:
+def release_state(release: Release) -> str:
     """One word for a table, and the reason of a rejection."""
     lines = [one.id for one in lineage(release.places)]
     if release.is_current:
@@ -197,21 +197,21 @@ def state(release: Release) -> str:
     return f"rejected: {release.rejected}" if release.rejected else "prepared"
 
 
-def table(places: Places) -> list[dict[str, str]]:
+def release_rows(places: Places) -> list[dict[str, str]]:
     """A row for each release: the current one, those before it, the others."""
     order = [release.id for release in lineage(places)]
     rows = []
-    for release in sorted(everyone(places), key=lambda one: order.index(one.id) if one.id in order else len(order)):
+    for release in sorted(all_releases(places), key=lambda one: order.index(one.id) if one.id in order else len(order)):
         try:
             made = release.manifest
             about = {"when": made["created"], "build": made["build"]["name"], "model": release.models}
         except (OSError, ValueError, KeyError):
             about = {"when": "", "build": "", "model": "its manifest cannot be read"}
-        rows.append({"id": release.id, **about, "state": state(release)})
+        rows.append({"id": release.id, **about, "state": release_state(release)})
     return rows
 
 
-def as_table(rows: list[dict[str, str]]) -> list[str]:
+def aligned_lines(rows: list[dict[str, str]]) -> list[str]:
     """Lines of aligned columns under a heading."""
     rows = [{name: name for name in rows[0]}, *rows]
     wide = {name: max(len(row[name]) for row in rows) for name in rows[0]}

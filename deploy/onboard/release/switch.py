@@ -11,16 +11,16 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ..files import link, write
+from ..files import replace_link, write_file
 from ..server.config import ConfigError
 from ..server.health import Unhealthy, last_words
 from ..server.launch import is_waiting
 from ..service import Service
-from .check import CheckError, check
-from .edits import adopt, redo_edits, remember, undo_edits
-from .gate import ServiceUnhealthy, judge, systemctl
-from .pruning import keep, prune
-from .releases import Release, current, everyone, lineage, services_of
+from .check import CheckError, check_release
+from .edits import adopt_edits, keep_judged_files, redo_edits, undo_edits
+from .gate import ServiceUnhealthy, judge_release, run_systemctl
+from .pruning import prune_releases, releases_kept
+from .releases import Release, all_releases, current_release, lineage, services_of
 
 JOURNAL_LINES = 12
 
@@ -42,7 +42,7 @@ class Outcome(Enum):
         return self in (Outcome.COMMITTED, Outcome.SERVING, Outcome.WAITING)
 
 
-class Verdict:
+class SwitchVerdict:
     """What a switch has to say so far; kept in /run for whoever asks."""
 
     def __init__(self, release: Release) -> None:
@@ -65,7 +65,7 @@ class Verdict:
     def write(self, **end: Any) -> None:
         """Replaces the file in one step."""
         with suppress(OSError):  # of a full /run: the target comes first
-            write(
+            write_file(
                 self.release.places.verdict,
                 json.dumps({"release": self.release.id, "lines": self.lines, **end}).encode(),
             )
@@ -80,12 +80,12 @@ def last_rate(release: Release) -> float | None:
     return verdict.get("tokens_per_second") if verdict.get("release") == release.id else None
 
 
-def switch(release: Release) -> Outcome:
+def perform_switch(release: Release) -> Outcome:
     """Makes the release the current one if it deserves it."""
-    verdict = Verdict(release)
+    verdict = SwitchVerdict(release)
     verdict.say("checking the release")
     try:
-        check(release)
+        check_release(release)
     except (CheckError, ConfigError, OSError) as error:
         return verdict.end(Outcome.REFUSED, str(error))
     except (ValueError, KeyError) as error:
@@ -93,65 +93,65 @@ def switch(release: Release) -> Outcome:
     if is_waiting(release):
         return await_model(release, verdict)
     if release.is_current:
-        return again(release, verdict)
-    return trial(release, verdict)
+        return restart_current(release, verdict)
+    return try_release(release, verdict)
 
 
-def await_model(release: Release, verdict: Verdict) -> Outcome:
+def await_model(release: Release, verdict: SwitchVerdict) -> Outcome:
     """Nothing can be tried before the operator has brought the model."""
     try:
-        commit(release)
+        commit_release(release)
     except OSError as error:  # of a full disk, say
         return verdict.end(Outcome.REFUSED, str(error))
-    tidy(release)
+    tidy_up(release)
     return verdict.end(Outcome.WAITING)
 
 
-def again(release: Release, verdict: Verdict) -> Outcome:
+def restart_current(release: Release, verdict: SwitchVerdict) -> Outcome:
     """Restarts the current release, as it was committed. There is nothing to go back to: it was good then."""
     drop_trial(release)
     try:
-        publish(release)
+        publish_names(release)
         replace_files(release)
-        rate = judge(release, verdict.say)
+        rate = judge_release(release, verdict.say)
     except Exception as error:  # whatever it is, whoever asked is told
         return verdict.end(Outcome.FAILING, with_journal(error, release))
     with suppress(OSError):
-        prune(release.places, keep(release))
-        remember(release)
+        prune_releases(release.places, releases_kept(release))
+        keep_judged_files(release)
     return verdict.end(Outcome.SERVING, rate=rate)
 
 
-def trial(release: Release, verdict: Verdict) -> Outcome:
+def try_release(release: Release, verdict: SwitchVerdict) -> Outcome:
     """Restarts the server as this release, judges it, and commits it or goes back."""
-    before = current(release.places)
+    before = current_release(release.places)
     verdict.say(f"trying {release.id}" + (f" in place of {before.id}" if before else ""))
     try:
-        adopt(release.places)
+        adopt_edits(release.places)
         for service in release.services:
-            write(service.trial_unit(release.places), release.trial_unit(service).encode())
+            write_file(service.trial_unit(release.places), release.trial_unit(service).encode())
         stop_others(before, release)
-        rate = judge(release, verdict.say)
-        commit(release)
+        rate = judge_release(release, verdict.say)
+        commit_release(release)
     except Exception as error:  # whatever it is: the release before comes back
         reason = with_journal(error, release)
         with suppress(OSError):  # of a full disk, say: that it was rejected is told anyhow
-            write(release.note, f"{str(error)[:200]}\n".encode())
-        return back(before, release, reason, verdict)
-    tidy(release)
+            write_file(release.note, f"{str(error)[:200]}\n".encode())
+        return bring_back(before, release, reason, verdict)
+    tidy_up(release)
     return verdict.end(Outcome.COMMITTED, rate=rate)
 
 
-def back(before: Release | None, release: Release, reason: str, verdict: Verdict) -> Outcome:
+def bring_back(before: Release | None, release: Release, reason: str, verdict: SwitchVerdict) -> Outcome:
     """The release that served before serves again."""
     drop_trial(release)
     if before is None:
         with suppress(Unhealthy):  # what stood there before the first release may not start, as it did not before
-            systemctl("daemon-reload")
+            run_systemctl("daemon-reload")
         for service in release.services:
             with suppress(Unhealthy):
                 there = service.public_unit(release.places).exists()
-                systemctl("restart" if there else "stop", service.unit)
+                run_systemctl("restart" if there else "stop", service.unit)
         return verdict.end(Outcome.BACK, f"{reason}; no release was served before, and none is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
@@ -160,23 +160,23 @@ def back(before: Release | None, release: Release, reason: str, verdict: Verdict
     except Exception as error:
         return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error, before)}")
     with suppress(OSError):
-        prune(before.places, keep(before), spared=release)
+        prune_releases(before.places, releases_kept(before), spared=release)
     return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again{undone}")
 
 
-def as_edited_or_judged(release: Release, verdict: Verdict) -> str:
+def as_edited_or_judged(release: Release, verdict: SwitchVerdict) -> str:
     """Restarts the release that was served: as it is, or else without what was edited since it was judged good.
 
     An edit shows only at a restart, which may be this one. Returns what a user must be told; raises what judge does.
     """
     try:
-        judge(release, verdict.say)
+        judge_release(release, verdict.say)
     except Exception:
         if not (undone := undo_edits(release)):
             raise
         verdict.say(f"{release.id} does not serve with what was edited in it: as it was when it was committed")
         try:
-            judge(release, verdict.say)
+            judge_release(release, verdict.say)
         except Exception:  # it was not the edit
             redo_edits(undone)
             raise
@@ -185,15 +185,15 @@ def as_edited_or_judged(release: Release, verdict: Verdict) -> str:
     return ""
 
 
-def commit(release: Release) -> None:
+def commit_release(release: Release) -> None:
     """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
-    before, earlier = current(release.places), release.previous
-    remember(release)
-    publish(release)
+    before, earlier = current_release(release.places), release.previous
+    keep_judged_files(release)
+    publish_names(release)
     if before and before != release:
-        link(release.folder / "previous", Path("..") / before.id)
+        replace_link(release.folder / "previous", Path("..") / before.id)
     os.sync()
-    link(release.places.current, release.folder.relative_to(release.places.root))
+    replace_link(release.places.current, release.folder.relative_to(release.places.root))
     if earlier and before != release:
         close_line(release, earlier)
 
@@ -206,29 +206,29 @@ def close_line(release: Release, earlier: Release) -> None:
     with suppress(OSError):
         for later in lineage(release.places):
             if later.previous == release:
-                link(later.folder / "previous", Path("..") / earlier.id)
+                replace_link(later.folder / "previous", Path("..") / earlier.id)
 
 
-def tidy(release: Release) -> None:
+def tidy_up(release: Release) -> None:
     """What may come after the commit, or never: whatever fails here, the release is committed and serves."""
     with suppress(OSError, Unhealthy):
         if release.previous is None:
             replace_files(release)
-        for other in everyone(release.places):
+        for other in all_releases(release.places):
             other.note.unlink(missing_ok=True)
         drop_trial(release)
         withdraw_others(release)
         if release.places.runtime_units.is_dir():
-            systemctl("daemon-reload")
-        prune(release.places, keep(release))
+            run_systemctl("daemon-reload")
+        prune_releases(release.places, releases_kept(release))
 
 
-def publish(release: Release) -> None:
+def publish_names(release: Release) -> None:
     """Makes every public name lead through `current`. A file that someone put in the place of one stays."""
     for path, target in release.public_names().items():
         leads_there = path.is_symlink() and path.readlink() == target
         if not leads_there and (path.is_symlink() or not path.exists()):
-            link(path, target)
+            replace_link(path, target)
 
 
 def replace_files(release: Release) -> None:
@@ -236,7 +236,7 @@ def replace_files(release: Release) -> None:
     for path, target in release.public_names().items():
         if not path.is_symlink():
             path.replace(path.with_name(f"{path.name}.before-boardllama"))
-            link(path, target)
+            replace_link(path, target)
 
 
 def drop_trial(release: Release) -> None:
@@ -247,9 +247,9 @@ def drop_trial(release: Release) -> None:
 
 def stop_others(served: Release | None, release: Release) -> None:
     """Ends what another release serves and this one does not: its memory and its port may be needed."""
-    for service in others(served, release):
+    for service in dropped_services(served, release):
         with suppress(Unhealthy):
-            systemctl("stop", service.unit)
+            run_systemctl("stop", service.unit)
 
 
 def withdraw_others(release: Release) -> None:
@@ -265,7 +265,7 @@ def withdraw_others(release: Release) -> None:
                 path.unlink()
 
 
-def others(served: Release | None, release: Release) -> list[Service]:
+def dropped_services(served: Release | None, release: Release) -> list[Service]:
     """The services of `served` whose units `release` does not have: one with another port or folder is the same."""
     units = {service.unit for service in release.services}
     return [service for service in services_of(served) if service.unit not in units] if served else []

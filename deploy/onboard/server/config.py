@@ -35,12 +35,12 @@ class Key(NamedTuple):
     arguments: Callable[[Any], list[str]]
 
 
-def whole(low: int, high: int, note: str = "") -> Rule:
+def whole_number(low: int, high: int, note: str = "") -> Rule:
     """A whole number from `low` to `high`; JSON's true and false are not numbers here."""
     return Rule(f"a whole number from {low} to {high}{note}", lambda v: type(v) is int and low <= v <= high)
 
 
-def number(low: float, high: float) -> Rule:
+def number_between(low: float, high: float) -> Rule:
     """A number from `low` to `high`."""
     return Rule(f"a number from {low:g} to {high:g}", lambda v: type(v) in (int, float) and low <= v <= high)
 
@@ -73,13 +73,13 @@ def is_path(text: str) -> bool:
     return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))
 
 
-def flag(name: str) -> Callable[[Any], list[str]]:
+def flag_value(name: str) -> Callable[[Any], list[str]]:
     """The value as the argument of `name`."""
     return lambda value: [name, str(value)]
 
 
-def elsewhere(_value: Any) -> list[str]:
-    """For a key that `command` reads together with others."""
+def no_arguments(_value: Any) -> list[str]:
+    """For a key that `server_command` reads together with others."""
     return []
 
 
@@ -93,26 +93,28 @@ NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(
 
 KEYS: dict[str, dict[str, Key]] = {
     "server": {
-        "host": Key("127.0.0.1", ADDRESS, flag("--host")),
-        "port": Key(OLLAMA.port, whole(1, 65535), flag("--port")),
-        "timeout": Key(300, whole(1, 86400, " seconds"), flag("--timeout")),
-        "allow_unauthenticated": Key(False, YES_NO, elsewhere),
+        "host": Key("127.0.0.1", ADDRESS, flag_value("--host")),
+        "port": Key(OLLAMA.port, whole_number(1, 65535), flag_value("--port")),
+        "timeout": Key(300, whole_number(1, 86400, " seconds"), flag_value("--timeout")),
+        "allow_unauthenticated": Key(False, YES_NO, no_arguments),
     },
     "models": {
-        "path": Key(str(OLLAMA.models), FOLDER, elsewhere),
-        "default_model": Key(None, MODEL, elsewhere),
-        "default_context_size": Key(2048, whole(0, 1 << 24, " tokens (0: the model's own)"), flag("--ctx-size")),
-        "default_threads": Key(0, whole(0, 1024, " (0: one per fast core)"), elsewhere),
-        "default_batch_threads": Key(0, whole(0, 1024, " (0: as many as default_threads)"), elsewhere),
+        "path": Key(str(OLLAMA.models), FOLDER, no_arguments),
+        "default_model": Key(None, MODEL, no_arguments),
+        "default_context_size": Key(
+            2048, whole_number(0, 1 << 24, " tokens (0: the model's own)"), flag_value("--ctx-size")
+        ),
+        "default_threads": Key(0, whole_number(0, 1024, " (0: one per fast core)"), no_arguments),
+        "default_batch_threads": Key(0, whole_number(0, 1024, " (0: as many as default_threads)"), no_arguments),
     },
     "inference": {
-        "gpu_layers": Key(0, NO_GPU, elsewhere),
+        "gpu_layers": Key(0, NO_GPU, no_arguments),
         "repack": Key(True, YES_NO, lambda v: ["--repack" if v else "--no-repack"]),
-        "batch_size": Key(512, whole(1, 1 << 16, " tokens"), flag("--batch-size")),
-        "temperature": Key(0.8, number(0, 10), flag("--temp")),
-        "top_p": Key(0.9, number(0, 1), flag("--top-p")),
-        "top_k": Key(40, whole(0, 1 << 20, " (0: all)"), flag("--top-k")),
-        "repeat_penalty": Key(1.1, number(0, 10), flag("--repeat-penalty")),
+        "batch_size": Key(512, whole_number(1, 1 << 16, " tokens"), flag_value("--batch-size")),
+        "temperature": Key(0.8, number_between(0, 10), flag_value("--temp")),
+        "top_p": Key(0.9, number_between(0, 1), flag_value("--top-p")),
+        "top_k": Key(40, whole_number(0, 1 << 20, " (0: all)"), flag_value("--top-k")),
+        "repeat_penalty": Key(1.1, number_between(0, 10), flag_value("--repeat-penalty")),
     },
     "logging": {
         "level": Key("info", one_of(LOG_LEVELS), lambda v: ["--log-verbosity", str(LOG_LEVELS[v])]),
@@ -121,7 +123,7 @@ KEYS: dict[str, dict[str, Key]] = {
 }
 
 
-def read(path: Path) -> Any:
+def read_config(path: Path) -> Any:
     """The parsed file. Raises ConfigError with line and column where it is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -134,7 +136,7 @@ def read(path: Path) -> Any:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
 
 
-def problems(config: Any, service: Service, keyed: bool) -> list[str]:
+def config_problems(config: Any, service: Service, keyed: bool) -> list[str]:
     """Every breach of the table, one sentence each; empty when the service can be started with `config`.
 
     `keyed` says whether it has an API key.
@@ -144,29 +146,29 @@ def problems(config: Any, service: Service, keyed: bool) -> list[str]:
     found = []
     for section, values in config.items():
         if section not in KEYS:
-            found.append(unknown(section, list(KEYS)))
+            found.append(unknown_key(section, list(KEYS)))
         elif not isinstance(values, dict):
             found.append(f"{section} is {json.dumps(values)}: must be an object with {', '.join(KEYS[section])}")
         else:
-            found += [breach for key, value in values.items() for breach in breaches(section, key, value)]
-    return found or exposure(with_defaults(config, service)["server"], service, keyed)
+            found += [breach for key, value in values.items() for breach in key_breaches(section, key, value)]
+    return found or exposure_problems(with_defaults(config, service)["server"], service, keyed)
 
 
-def breaches(section: str, key: str, value: Any) -> list[str]:
+def key_breaches(section: str, key: str, value: Any) -> list[str]:
     """What is wrong with one key, as zero or one sentence."""
     if key not in KEYS[section]:
-        return [unknown(f"{section}.{key}", [f"{section}.{name}" for name in KEYS[section]])]
+        return [unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in KEYS[section]])]
     rule = KEYS[section][key].rule
-    return [] if rule.holds(value) else [f"{section}.{key} is {told(value)}: must be {rule.text}"]
+    return [] if rule.holds(value) else [f"{section}.{key} is {short_json(value)}: must be {rule.text}"]
 
 
-def told(value: Any) -> str:
+def short_json(value: Any) -> str:
     """The value as JSON, short enough for a line."""
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
 
 
-def unknown(name: str, valid: list[str]) -> str:
+def unknown_key(name: str, valid: list[str]) -> str:
     """The sentence for a key that is not in the table, with the nearest one that is."""
     near = nearest_name(name, valid)
     return f"{name} is unknown: " + (f"did you mean {near}?" if near else f"must be one of {', '.join(valid)}")
@@ -177,7 +179,7 @@ def is_local(host: str) -> bool:
     return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
-def exposure(server: dict[str, Any], service: Service, keyed: bool) -> list[str]:
+def exposure_problems(server: dict[str, Any], service: Service, keyed: bool) -> list[str]:
     """Refuses an open door: an address beyond loopback needs a key or the word that none is wanted."""
     if is_local(server["host"]) or server["allow_unauthenticated"] or keyed:
         return []
@@ -207,25 +209,25 @@ def with_defaults(config: Config, service: Service) -> Config:
     }
 
 
-def configuration(service: Service, path: Path | None = None) -> Config:
+def load_config(service: Service, path: Path | None = None) -> Config:
     """What a config says, with defaults: the service's own one unless `path` names another.
 
     Raises ConfigError naming every problem.
     """
     path = path or service.config
-    config = read(path)
-    found = problems(config, service, keyed=first_key(service.api_key) is not None)
+    config = read_config(path)
+    found = config_problems(config, service, keyed=first_key(service.api_key) is not None)
     if found:
         raise ConfigError(f"{path}: " + "; ".join(found))
     return with_defaults(config, service)
 
 
-def reach(host: str) -> str:
+def reaching_address(host: str) -> str:
     """The address that reaches a server which listens on `host`, seen from the target itself."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 def url_of(server: dict[str, Any]) -> str:
     """Where the server answers, seen from the target itself."""
-    host = reach(server["host"])
+    host = reaching_address(server["host"])
     return f"http://[{host}]:{server['port']}" if ":" in host else f"http://{host}:{server['port']}"

@@ -14,16 +14,16 @@ BESIDE_ONE = 0.5
 
 def fast_cores(cpus: Path = CPUS, allowed: Set[int] | None = None) -> Set[int]:
     """The allowed cores of the fast class; all of them where nothing is known of their speeds, or they are the same."""
-    allowed = present(cpus) if allowed is None else allowed
+    allowed = online_cores(cpus) if allowed is None else allowed
     # Without a device tree that says otherwise, the kernel calls the capacity of all cores the same.
     for measure in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"):
-        speeds = {core: speed(cpus / f"cpu{core}" / measure) for core in allowed}
+        speeds = {core: core_speed(cpus / f"cpu{core}" / measure) for core in allowed}
         if all(speeds.values()) and len(set(speeds.values())) > 1:
-            return fastest(speeds)
+            return fast_class(speeds)
     return allowed
 
 
-def fastest(speeds: dict[int, int]) -> Set[int]:
+def fast_class(speeds: dict[int, int]) -> Set[int]:
     """The fast class: cores whose speed is that of the fastest, or near it."""
     best = max(speeds.values())
     alike = {core for core, speed in speeds.items() if speed >= ALIKE * best}
@@ -35,27 +35,27 @@ def physical_cores(cpus: Path = CPUS, cores: Set[int] | None = None) -> int:
     thread of a core.
     """
     cores = fast_cores(cpus) if cores is None else cores
-    return len({siblings(cpus / f"cpu{core}") or str(core) for core in cores}) or os.cpu_count() or 1
+    return len({core_siblings(cpus / f"cpu{core}") or str(core) for core in cores}) or os.cpu_count() or 1
 
 
-def present(cpus: Path) -> Set[int]:
+def online_cores(cpus: Path) -> Set[int]:
     """The numbers of the cores that are on."""
-    folders = [path for path in cpus.glob("cpu[0-9]*") if read(path / "online") != "0"]
+    folders = [path for path in cpus.glob("cpu[0-9]*") if read_if_there(path / "online") != "0"]
     return {int(path.name.removeprefix("cpu")) for path in folders}
 
 
-def speed(path: Path) -> int:
+def core_speed(path: Path) -> int:
     """What a file says of a core's speed, in its own measure; 0 where it says nothing."""
-    said = read(path)
+    said = read_if_there(path)
     return int(said) if said.isdecimal() else 0
 
 
-def siblings(core: Path) -> str:
+def core_siblings(core: Path) -> str:
     """The hardware threads of that core, itself among them, as a list; "" where that is not told."""
-    return read(core / "topology" / "thread_siblings_list")
+    return read_if_there(core / "topology" / "thread_siblings_list")
 
 
-def read(path: Path) -> str:
+def read_if_there(path: Path) -> str:
     """The text of a small file; "" where there is none."""
     try:
         return path.read_text().strip()

@@ -3,24 +3,24 @@
 import socket
 from collections import Counter
 
-from ..watch import CONNECTED, CROWD, NET, sockets
+from ..watch import CONNECTED, CROWD, NET, far_ends
 
 WORD = 8  # hexadecimal digits that the kernel writes of an address at a time, as this machine's memory has them
 
 
-def crowd(port: int, net: str = NET) -> str:
+def describe_crowd(port: int, net: str = NET) -> str:
     """In words, with whoever has most of the connections to that port; empty when they are no crowd, or not known."""
     try:
-        ends = sockets(port, CONNECTED, net)
+        ends = far_ends(port, CONNECTED, net)
     except (OSError, ValueError):
         return ""
     if len(ends) < CROWD:
         return ""
-    ((most, count),) = Counter(address(end) for end in ends).most_common(1)
+    ((most, count),) = Counter(end_address(end) for end in ends).most_common(1)
     return f"{len(ends)} connections to port {port} are open, {count} of them from {most}: more than it answers at once"
 
 
-def address(end: str) -> str:
+def end_address(end: str) -> str:
     """The IP address in what proc_net_tcp(5) says of one end of a connection; of little-endian machines."""
     digits = end.partition(":")[0]
     packed = b"".join(bytes.fromhex(digits[at : at + WORD])[::-1] for at in range(0, len(digits), WORD))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ..commands import end_of
 from ..service import Service
 from .config import first_key
-from .crowd import crowd
+from .crowd import describe_crowd
 
 POLL_SECONDS = 0.5
 PROPERTIES = "ActiveState,SubState,Result,ExecMainStatus"
@@ -53,28 +53,28 @@ class Health:
         return Health(State[value["state"]], value["detail"])
 
 
-def look(service: Service, url: str) -> Health:
+def look_at_server(service: Service, url: str) -> Health:
     """One look at the unit and at what answers at `url`."""
-    return look_at(service, unit_facts(service), url)
+    return look_at_unit(service, unit_facts(service), url)
 
 
-def look_at(service: Service, facts: dict[str, str], url: str) -> Health:
+def look_at_unit(service: Service, facts: dict[str, str], url: str) -> Health:
     """The same, of a unit of which systemd has been asked."""
     if facts.get("ActiveState") not in ("active", "activating"):
-        return Health(State.EXITED, gone(service, facts))
-    if reason := awaited(service):
+        return Health(State.EXITED, why_gone(service, facts))
+    if reason := awaited_disk(service):
         return Health(State.WAITING, reason)
     if facts.get("ActiveState") == "active":
         key = first_key(service.api_key)
-        health = judge(*ask(url, "/health", key=key), lambda: ask(url, "/props", key=key))
-        return excused(health, urlsplit(url).port or 0)
+        health = judge_answer(*ask_server(url, "/health", key=key), lambda: ask_server(url, "/props", key=key))
+        return excuse_crowd(health, urlsplit(url).port or 0)
     if facts.get("SubState", "").startswith("auto-restart"):
-        return Health(State.EXITED, gone(service, facts))
-    status, _ = ask(url, "/health")
+        return Health(State.EXITED, why_gone(service, facts))
+    status, _ = ask_server(url, "/health")
     return Health(State.LOADING if status == 503 else State.STARTING, "systemd has not seen it ready yet")
 
 
-def awaited(service: Service) -> str:
+def awaited_disk(service: Service) -> str:
     """What the launcher says of the disk that it waits for; empty when it does not wait, or nobody else may know."""
     try:
         return service.awaited.read_text()
@@ -82,9 +82,9 @@ def awaited(service: Service) -> str:
         return ""
 
 
-def excused(health: Health, port: int) -> Health:
+def excuse_crowd(health: Health, port: int) -> Health:
     """A server that nobody reaches is not sick when a crowd is there first."""
-    there = crowd(port) if health.state is State.STARTING else ""
+    there = describe_crowd(port) if health.state is State.STARTING else ""
     return Health(State.CROWDED, there) if there else health
 
 
@@ -94,12 +94,12 @@ def unit_facts(service: Service, properties: str = PROPERTIES, deadline: float =
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
-def gone(service: Service, facts: dict[str, str]) -> str:
+def why_gone(service: Service, facts: dict[str, str]) -> str:
     """Why the process is not there, with its own last words."""
-    return f"{down(service, facts)}; its last lines: {' / '.join(last_words(service, 4)) or 'none'}"
+    return f"{why_down(service, facts)}; its last lines: {' / '.join(last_words(service, 4)) or 'none'}"
 
 
-def down(service: Service, facts: dict[str, str]) -> str:
+def why_down(service: Service, facts: dict[str, str]) -> str:
     """What systemd says of a unit that does not run."""
     status = f"{facts.get('ActiveState', 'unknown')} ({facts.get('SubState', '')}), {facts.get('Result', '')}"
     return f"{service.unit} is {status}, status {facts.get('ExecMainStatus', '?')}"
@@ -117,7 +117,7 @@ def said_by(*words: str, deadline: float = SYSTEM_DEADLINE) -> str:
     return done.stdout if done else ""
 
 
-def ask(
+def ask_server(
     url: str, path: str, body: dict[str, Any] | None = None, deadline: float = 10, key: str | None = None
 ) -> tuple[int, Any]:
     """HTTP status and parsed body of a GET, or of a POST of `body`; status 0 and the reason when nothing answers.
@@ -131,7 +131,7 @@ def ask(
     try:
         connection.request("POST" if body else "GET", path, json.dumps(body) if body else None, headers)
         answer = connection.getresponse()
-        text = b"".join(pieces(answer, end)).decode(errors="replace")
+        text = b"".join(answer_pieces(answer, end)).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, f"{type(error).__name__}: {error}"
     finally:
@@ -142,7 +142,7 @@ def ask(
         return answer.status, text
 
 
-def pieces(answer: http.client.HTTPResponse, end: float) -> Iterator[bytes]:
+def answer_pieces(answer: http.client.HTTPResponse, end: float) -> Iterator[bytes]:
     """The body as it comes. Raises TimeoutError when there is more of it at `end` (time.monotonic)."""
     while piece := answer.read1(1 << 16):
         yield piece
@@ -150,7 +150,7 @@ def pieces(answer: http.client.HTTPResponse, end: float) -> Iterator[bytes]:
             raise TimeoutError("the answer does not end")
 
 
-def judge(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -> Health:
+def judge_answer(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -> Health:
     """The judgement on what /health answered; `props` is asked when that was good."""
     if status == 200 and body == {"status": "ok"}:
         return judge_props(*props())
@@ -172,7 +172,7 @@ def judge_props(status: int, props: Any) -> Health:
     return Health(State.READY)
 
 
-def wait(
+def wait_for_ready(
     see: Callable[[], Health],
     deadline: float,
     say: Callable[[str], None],

@@ -13,7 +13,7 @@ from ..release.releases import Release, own_release
 from ..service import Service
 from . import bounds
 from .attempts import count_attempt
-from .config import KEYS, Config, ConfigError, configuration, first_key, is_local, reach
+from .config import KEYS, Config, ConfigError, first_key, is_local, load_config, reaching_address
 from .cores import CPUS, fast_cores, physical_cores
 from .mounts import await_disk
 
@@ -77,9 +77,9 @@ def find_model(models: dict[str, Any], release: Release, service: Service) -> Pa
     if path.parent != release.folder_of(
         service
     ):  # what a release brings was judged before it came, and starts without the rules
-        from ..gguf.chat_models import judge
+        from ..gguf.chat_models import require_chat_model
 
-        judge(path, release.pin, lambda line: print(f"{service.name}: {line}", file=sys.stderr))
+        require_chat_model(path, release.pin, lambda line: print(f"{service.name}: {line}", file=sys.stderr))
     return path
 
 
@@ -88,7 +88,7 @@ def alias_of(name: str) -> str:
     return name.replace(",", "_")
 
 
-def ways(models: dict[str, Any], release: Release, service: Service) -> list[Path]:
+def model_paths(models: dict[str, Any], release: Release, service: Service) -> list[Path]:
     """The models folder, and what is to be read in it, each of which may be a link to another disk."""
     folder, chosen = Path(models["path"]), models["default_model"]
     brought = brought_models(folder, release, service)
@@ -126,7 +126,7 @@ def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Pat
     return Work(threads, batch_threads, fast if max(threads, batch_threads) <= most else allowed)
 
 
-def command(config: Config, release: Release, service: Service) -> list[str]:
+def server_command(config: Config, release: Release, service: Service) -> list[str]:
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release, service)
     # What a release brings is started from the release, never by a public name: what was judged is what runs.
@@ -147,7 +147,7 @@ def command(config: Config, release: Release, service: Service) -> list[str]:
     return arguments + FIXED
 
 
-def check_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
+def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
     """Says who is wrong when the port is taken; llama-server itself would only say that it could not bind.
 
     An address that is not there yet, as before DHCP has answered, is waited for: the unit has the deadline.
@@ -173,7 +173,7 @@ def check_port(service: Service, server: dict[str, Any], sleep: Callable[[float]
         sleep(1)
 
 
-def record(release: Release, service: Service, model: Path) -> str:
+def start_record(release: Release, service: Service, model: Path) -> str:
     """Which files this server is started from, so that a deploy can tell whether they are still the ones there.
 
     The release, then one line each: inode, size, change time, name; `absent` for one that may appear. Editable files
@@ -182,7 +182,7 @@ def record(release: Release, service: Service, model: Path) -> str:
     editable = (service.config, service.public_unit(release.places))
     used = {path: release.place(service, path) for path in editable}
     used |= {path: path for path in (release.folder / SERVER, model, service.api_key)}
-    return f"release {release.id}\n" + "".join(f"{identity(path)} {name}\n" for name, path in used.items())
+    return f"release {release.id}\n" + "".join(f"{file_identity(path)} {name}\n" for name, path in used.items())
 
 
 def is_fresh(service: Service) -> bool:
@@ -191,10 +191,10 @@ def is_fresh(service: Service) -> bool:
         _address, _release, *lines = service.started.read_text().splitlines()
     except (OSError, ValueError):
         return False
-    return all(line == f"{identity(path := Path(line.split(' ', 3)[3]))} {path}" for line in lines)
+    return all(line == f"{file_identity(path := Path(line.split(' ', 3)[3]))} {path}" for line in lines)
 
 
-def identity(path: Path) -> str:
+def file_identity(path: Path) -> str:
     """What a file that was written, replaced or moved since does not keep."""
     if not path.exists():
         return "absent 0 0"
@@ -211,23 +211,27 @@ def leave_word(folder: Path, models: dict[str, Any]) -> None:
     (folder / "hung").unlink(missing_ok=True)
 
 
-def start(release: Release, service: Service) -> NoReturn:
+def become_server(release: Release, service: Service) -> NoReturn:
     """Becomes llama-server. Raises ConfigError and OSError when it cannot be started."""
-    config = configuration(service, release.config(service))
+    config = load_config(service, release.config(service))
     models = config["models"]
     if "RUNTIME_DIRECTORY" in os.environ:
         leave_word(Path(os.environ["RUNTIME_DIRECTORY"]), models)
-    if not await_disk(service, lambda: ways(models, release, service), lambda: find_model(models, release, service)):
+    if not await_disk(
+        service, lambda: model_paths(models, release, service), lambda: find_model(models, release, service)
+    ):
         sys.exit(EX_TEMPFAIL)
-    arguments, server = command(config, release, service), config["server"]
-    check_port(service, server)
+    arguments, server = server_command(config, release, service), config["server"]
+    require_free_port(service, server)
     if not is_local(server["host"]):
         print(f"{service.name}: on {server['host']}; IPAddressAllow= of the unit says who gets in", file=sys.stderr)
     if "RUNTIME_DIRECTORY" in os.environ:
         folder = Path(os.environ["RUNTIME_DIRECTORY"])
         count_attempt(folder)
         aside = folder / "started.new"
-        aside.write_text(f"{reach(server['host'])} {server['port']}\n{record(release, service, Path(arguments[2]))}")
+        aside.write_text(
+            f"{reaching_address(server['host'])} {server['port']}\n{start_record(release, service, Path(arguments[2]))}"
+        )
         aside.replace(folder / service.started.name)
         server_process = str(os.getpid())
         if os.fork() == 0:
@@ -238,16 +242,16 @@ def start(release: Release, service: Service) -> NoReturn:
     os.execve(release.folder / SERVER, arguments, environment)
 
 
-def main() -> int:
+def run_launcher() -> int:
     """Becomes llama-server, or returns the exit status: EX_CONFIG when a person has to mend something."""
     release = own_release()
-    return launch(release, service_started(release))
+    return launch_service(release, service_started(release))
 
 
-def launch(release: Release, service: Service) -> int:
-    """As `main`."""
+def launch_service(release: Release, service: Service) -> int:
+    """As `run_launcher`, for a service of a release that are given."""
     try:
-        start(release, service)
+        become_server(release, service)
     except ConfigError as error:
         print(f"{service.name}: {error}", file=sys.stderr)
         return EX_CONFIG

@@ -76,7 +76,7 @@ def out_of_reach(paths: Callable[[], Iterable[Path]], read: Callable[[], object]
     """Why they cannot be read now, although they may be there: a disk is not mounted, or gone. Empty when they can."""
     try:
         for path in paths():
-            if point := lacking(path):
+            if point := missing_mount(path):
                 return f"waiting for the disk of {path}: nothing is mounted on {point}"
         read()
     except ConfigError:
@@ -87,12 +87,12 @@ def out_of_reach(paths: Callable[[], Iterable[Path]], read: Callable[[], object]
     return ""
 
 
-def lacking(path: Path) -> Path | None:
+def missing_mount(path: Path) -> Path | None:
     """The place on the way to `path` where a disk is to be mounted, and none is."""
     real = Path(os.path.realpath(path))
     with suppress(OSError):
         os.scandir(real).close()  # has an automount look for its disk
-    kinds = mounted()
+    kinds = mounted_types()
     # fstab may name a place by links, too.
     told = {os.path.realpath(point) for point in (path, *path.parents) if is_expected(point)}
     for point in (real, *real.parents):
@@ -103,12 +103,12 @@ def lacking(path: Path) -> Path | None:
     return None
 
 
-def mounted() -> dict[str, str]:
+def mounted_types() -> dict[str, str]:
     """Type of the file system by the folder where it is; of several at one, the last one shows. Raises OSError."""
     kinds = {}
     for line in MOUNTED.read_text(errors="replace").splitlines():
         place, _, source = line.partition(" - ")
-        kinds[unescaped(place.split()[4])] = source.split()[0]
+        kinds[unescape_octal(place.split()[4])] = source.split()[0]
     return kinds
 
 
@@ -117,17 +117,17 @@ def is_expected(point: Path) -> bool:
     units = (folder / mount_unit(point) for folder in UNITS)
     if unit := next(filter(Path.exists, units), None):
         return unit.stat().st_size > 0  # an empty one, as a link to /dev/null is, is masked: nothing is mounted there
-    return str(point) in expected()
+    return str(point) in fstab_folders()
 
 
-def expected() -> set[str]:
+def fstab_folders() -> set[str]:
     """Folders at which fstab has something mounted without being asked."""
     try:
         rows = [line.split() for line in FSTAB.read_text(errors="replace").splitlines()]
     except OSError:
         return set()
     wanted = [row for row in rows if len(row) >= 3 and not row[0].startswith("#")]
-    return {unescaped(row[1]).rstrip("/") or "/" for row in wanted if not is_left_to_others(row)}
+    return {unescape_octal(row[1]).rstrip("/") or "/" for row in wanted if not is_left_to_others(row)}
 
 
 def is_left_to_others(row: list[str]) -> bool:
@@ -136,7 +136,7 @@ def is_left_to_others(row: list[str]) -> bool:
     return "noauto" in options and AUTOMOUNT not in options
 
 
-def unescaped(text: str) -> str:
+def unescape_octal(text: str) -> str:
     """As the kernel and fstab write blanks, tabs, line ends and backslashes: in three octal digits."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Kind
 
-from deploy.models.smoke import add_tokenizer, vocabulary_pieces
+from deploy.models.smoke_writer import add_tokenizer, vocabulary_pieces
 from tests.families import FAMILIES
 
 # Scales that keep weights near 0.02, as the 16 bits of an F16, and where in a block they lie: random bits there could

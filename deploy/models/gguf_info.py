@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gguf.constants import LlamaFileType
-
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_facts import GgufFacts
 from deploy.models.gguf_header import Header, Scalar, Tensor, read_model_header
@@ -92,6 +90,8 @@ def _feed_forward(facts: GgufFacts) -> int:
 
 def _file_type(value: Scalar | None) -> str:
     """The quantization's usual name: LlamaFileType.MOSTLY_Q4_K_M is "Q4_K_M"."""
+    from gguf.constants import LlamaFileType  # a tenth of a second, and few runs read a model
+
     names = {member.value: member.name for member in LlamaFileType}
     name = names.get(value, "unknown") if isinstance(value, int) else "unknown"
     return name.removeprefix("MOSTLY_").removeprefix("ALL_")

@@ -9,8 +9,6 @@ again. What a model cannot do without, repacked or not, is its estimate with rep
 
 from dataclasses import dataclass
 
-from gguf.constants import GGMLQuantizationType as Kind
-
 from deploy.cpu import Cpu
 from deploy.models.gguf_header import Tensor
 from deploy.models.gguf_info import GgufInfo
@@ -21,18 +19,13 @@ CELLS = 256  # src/llama-context.cpp and src/llama-kv-cache-iswa.cpp pad to a mu
 F16, F32 = 2, 4  # bytes
 MIB = 1 << 20
 
+# Kinds of tensors by their numbers in ggml.h: the gguf package, which has the names, takes a tenth of a second.
 # ggml/src/ggml-cpu/repack.cpp, ggml_repack_get_optimal_repack_type: what a build with dot products (sdot) copies into
 # another order at load, and of what its rows must be a multiple. i8mm changes the order, not the choice. A build
 # without dot products repacks nothing on arm64.
 REPACKED = {
-    Kind.Q4_0: 4,
-    Kind.Q8_0: 4,
-    Kind.Q1_0: 4,
-    Kind.IQ4_NL: 4,
-    Kind.MXFP4: 4,
-    Kind.Q4_K: 8,
-    Kind.Q5_K: 8,
-    Kind.Q6_K: 8,
+    **{2: 4, 8: 4, 41: 4, 20: 4, 39: 4},  # Q4_0 Q8_0 Q1_0 IQ4_NL MXFP4
+    **{12: 8, 13: 8, 14: 8},  # Q4_K Q5_K Q6_K
 }
 # src/llama-arch.cpp, LLM_TENSOR_INFOS: matrices of which rows are taken (GET_ROWS) instead of being multiplied with.
 LOOKED_UP = ("token_embd.weight", "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight")
@@ -116,7 +109,7 @@ def repacked_tensors(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def _is_repacked(tensor: Tensor, tied: bool) -> bool:
     """A tied token embedding is loaded a second time, as the output matrix."""
-    rows = {kind.value: multiple for kind, multiple in REPACKED.items()}.get(tensor.kind)
+    rows = REPACKED.get(tensor.kind)
     multiplied = tensor.name not in LOOKED_UP or (tied and tensor.name == "token_embd.weight")
     return rows is not None and multiplied and 2 <= len(tensor.shape) <= 3 and tensor.shape[1] % rows == 0
 

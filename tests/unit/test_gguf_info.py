@@ -12,7 +12,8 @@ from gguf import GGMLQuantizationType as Kind
 
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_info import Hyperparameters, read_gguf_info
-from deploy.models.smoke import CONTEXT, NAME, SIZE, vocabulary_pieces, write_smoke_model
+from deploy.models.smoke import CONTEXT, NAME, SIZE, write_smoke_model
+from deploy.models.smoke_writer import vocabulary_pieces
 from deploy.onboard.gguf.kinds import BLOCKS
 from tests.gguf_bytes import Matrix, chat
 from tests.gguf_bytes import gguf as gguf_file

@@ -9,7 +9,7 @@ from gguf import GGMLQuantizationType as Kind
 
 from deploy.cpu import find_cpu
 from deploy.models.gguf_info import GgufInfo, read_gguf_info
-from deploy.models.memory import MIB, Serving, can_repack, estimate_memory, mapped_bytes, repacked_tensors
+from deploy.models.memory import MIB, REPACKED, Serving, can_repack, estimate_memory, mapped_bytes, repacked_tensors
 from tests.shapes import Shape, write
 from tests.vm.resident import GEMMA3, GEMMA3N, GPT_OSS, GRANITE, LFM2, MAMBA2, QWEN3MOE, QWEN35
 
@@ -39,6 +39,11 @@ def test_a_tied_embedding_is_loaded_a_second_time_as_output(tmp_path: Path) -> N
     assert "token_embd.weight" in {tensor.name for tensor in repacked_tensors(model.tensors)}
     start = min(tensor.offset for tensor in model.tensors)
     assert mapped_bytes(model, repacked_tensors(model.tensors)) == model.size - start
+
+
+def test_the_numbers_of_the_types_that_are_repacked_are_those_of_gguf() -> None:
+    by_rows = {rows: {Kind(number).name for number in REPACKED if REPACKED[number] == rows} for rows in (4, 8)}
+    assert by_rows == {4: {"Q4_0", "Q8_0", "Q1_0", "IQ4_NL", "MXFP4"}, 8: {"Q4_K", "Q5_K", "Q6_K"}}
 
 
 @pytest.mark.parametrize("kind", [Kind.F16, Kind.Q2_K, Kind.Q3_K])

@@ -13,7 +13,7 @@ from deploy.hosts import stage_decorator
 from deploy.paths import REPO
 
 # Each takes a tenth of a second or more, and none of them is for a run that changes nothing.
-SPARED = ("capstone", "elftools", "httpx2", "huggingface_hub")
+SPARED = ("capstone", "elftools", "gguf", "httpx2", "huggingface_hub", "numpy")
 
 
 def test_the_file_of_the_deploy_is_found_at_once_by_inspect(monkeypatch: pytest.MonkeyPatch) -> None:

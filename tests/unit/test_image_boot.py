@@ -23,6 +23,9 @@ from deploy.vm import power
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware
 from tests.gguf_bytes import chat, gguf
+from tests.unit.known_host import program, programs_here
+
+__all__ = ["programs_here"]
 
 CONFIG = "# made\narm_64bit=1\nkernel=vmlinuz-6.12\ninitramfs initrd.img-6.12\n"
 
@@ -94,17 +97,14 @@ def test_who_was_turned_away_for_asking_too_often_asks_again(
         boot_test.wait_for_new_login(machine)
 
 
-def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = []
-
-    def run(line: list[str], **_more: object) -> subprocess.CompletedProcess[str]:
-        lines.append(line[-1])
-        return subprocess.CompletedProcess(line, 0, "", "")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    run_in_guest(machine, "echo 'it is' && id")
-    assert lines == ["""sudo -n sh -c 'echo '"'"'it is'"'"' && id'"""]
+def test_commands_are_run_as_root_by_whoever_enters(machine: BoardMachine, programs_here: Path) -> None:
+    """The whole of a command, with its quotes and operators. As sshd, this ssh gives its words to a shell."""
+    program(programs_here / "ssh", 'for last; do :; done; exec sh -c "$last"')
+    program(programs_here / "sudo", 'test "$1" = -n || exit 1; shift; ROOT="root by sudo" exec "$@"')
     machine.write_ssh_config()
+    assert run_in_guest(machine, """echo 'it is' && echo "$ROOT" && false || echo $ROOT""") == (
+        "it is\nroot by sudo\nroot by sudo\n"
+    )
     assert "    User board\n" in machine.ssh_config.read_text()
 
 

@@ -14,7 +14,7 @@ from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.service import OLLAMA, Service
 from deploy.stages import key
 from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here
-from tests.unit.test_plan import PI_5, changes, plan
+from tests.unit.test_plan import PI_5, a_board, changes, deploy, plan
 
 __all__ = ["lock_here", "programs_here"]
 
@@ -49,10 +49,10 @@ def seen(api_key: Path) -> str:
 
 
 def test_a_running_board_gets_its_key_and_a_tree_the_unit(tmp_path: Path) -> None:
-    board = changes(plan(tmp_path, PI_5, "--data", "api_key=generate"))
-    assert (MADE in board, board["Configure | Write the API key"]) == (False, ["@fake/board"])
-    tree = changes(plan(tmp_path, IN_A_TREE, "--data", "api_key=generate"))
-    assert ("Configure | Write the API key" in tree, tree[MADE]) == (False, ["@fake/board"])
+    both = [a_board(PI_5, "board"), a_board(IN_A_TREE, "tree")]
+    planned = changes(deploy(tmp_path, both, "--dry", "--data", "api_key=generate", builder="@fake/builder"))
+    assert planned["Configure | Write the API key"] == ["@fake/board"]
+    assert planned[MADE] == ["@fake/tree"]
 
 
 def test_a_key_of_ones_own_is_refused_for_a_tree(tmp_path: Path) -> None:

@@ -79,47 +79,67 @@ def changes(done: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
     return {operation["name"]: operation["hosts_with_change"] for operation in json.loads(done.stdout)["plan"]}
 
 
-def test_the_stages_come_in_order_and_the_build_is_for_the_board(tmp_path: Path) -> None:
-    names = list(changes(plan(tmp_path, PI_5)))
+@pytest.fixture(scope="module")
+def first_plan(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """The first dry run for a board that can be served, whose kernel has no memory cgroup."""
+    return plan(tmp_path_factory.mktemp("first"), f"{PI_5}\ncgroup cpuset cpu io pids unified")
+
+
+def test_the_stages_come_in_order_and_the_build_is_for_the_board(
+    first_plan: subprocess.CompletedProcess[str],
+) -> None:
+    names = list(changes(first_plan))
     stages = list(dict.fromkeys(name.split(" | ")[0] for name in names))
     assert stages == ["Build", "Install llama.cpp", "Model", "Configure", "Activate", "Verify"]
     assert names[0] == "Build | Compile llama.cpp for cortex-a76"
 
 
-def test_a_first_dry_run_refuses_no_board_for_what_it_would_build_itself(tmp_path: Path) -> None:
-    said = plan(tmp_path, PI_5).stderr
-    assert "refused" not in said
-    assert "1 board: 1 would change" in said
+def test_a_first_dry_run_refuses_no_board_for_what_it_would_build_itself(
+    first_plan: subprocess.CompletedProcess[str],
+) -> None:
+    assert "refused" not in first_plan.stderr
+    assert "1 board: 1 would change" in first_plan.stderr
+
+
+def test_what_a_board_falls_short_of_is_said_once_and_refuses_nothing(
+    first_plan: subprocess.CompletedProcess[str],
+) -> None:
+    assert first_plan.stderr.count("no memory cgroup") == 1
+    assert "Build | Compile llama.cpp for cortex-a76" in changes(first_plan)
 
 
 def test_the_plan_follows_the_board(tmp_path: Path) -> None:
-    assert next(iter(changes(plan(tmp_path, PI_4)))) == "Build | Compile llama.cpp for cortex-a72"
+    done = plan(tmp_path, PI_4)
+    assert next(iter(changes(done))) == "Build | Compile llama.cpp for cortex-a72"
+    assert "memory cgroup" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("board", "options", "said"),
-    [
-        (PI_4, ["--data", "cpu=cortex-a76"], "cortex-a76 needs asimddp"),
-        (LAPTOP, [], "this machine is x86_64"),
-        (f"{PI_4}\nuserland armhf", [], "the system of this board is 32-bit (armhf)"),
-        (f"{PI_4}\nPython 3.9.2", [], "this board has Python 3.9.2"),
-        (f"{PI_4}\nmount / tmpfs rw", [], "this board forgets all changes at its next start"),
-    ],
-)
+# By name: what the board answers, its settings, and why it is refused.
+REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
+    "old": (PI_4, {"cpu": "cortex-a76"}, "cortex-a76 needs asimddp"),
+    "laptop": (LAPTOP, {}, "this machine is x86_64"),
+    "32-bit": (f"{PI_4}\nuserland armhf", {}, "the system of this board is 32-bit (armhf)"),
+    "python": (f"{PI_4}\nPython 3.9.2", {}, "this board has Python 3.9.2"),
+    "forgets": (f"{PI_4}\nmount / tmpfs rw", {}, "this board forgets all changes at its next start"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusing_plan(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A dry run for all of them."""
+    boards = [a_board(board, name, **data) for name, (board, data, _) in REFUSED.items()]
+    return deploy(tmp_path_factory.mktemp("refused"), boards, "--dry", builder="@fake/builder")
+
+
+@pytest.mark.parametrize("name", REFUSED.keys())
 def test_a_board_that_cannot_run_the_build_is_refused_before_anything_else(
-    tmp_path: Path, board: str, options: list[str], said: str
+    name: str, refusing_plan: subprocess.CompletedProcess[str]
 ) -> None:
-    done = plan(tmp_path, board, *options)
-    planned = changes(done)
-    assert said in done.stderr
-    assert not any(name.startswith("Build") for name in planned), "nothing is compiled for it"
-    assert planned["Install llama.cpp | Check that this target can take it"] == ["@fake/board"]
-
-
-def test_what_a_board_falls_short_of_is_said_once_and_refuses_nothing(tmp_path: Path) -> None:
-    done = plan(tmp_path, f"{PI_5}\ncgroup cpuset cpu io pids unified")
-    assert done.stderr.count("no memory cgroup") == 1
-    assert "Build | Compile llama.cpp for cortex-a76" in changes(done)
+    planned = changes(refusing_plan)
+    verdict = f"would be refused: {REFUSED[name][2]}"
+    assert [line for line in refusing_plan.stderr.splitlines() if f"@fake/{name} " in line and verdict in line]
+    assert not any(operation.startswith("Build") for operation in planned), "nothing is compiled for it"
+    assert f"@fake/{name}" in planned["Install llama.cpp | Check that this target can take it"]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ types: $(VENV)/ready ## Check types
 # The unit tests start hundreds of programs of ours, each of which would be compiled anew.
 unit: export PYTHONDONTWRITEBYTECODE :=
 unit: $(VENV)/ready ## Run the unit tests
-	$(PYTHON) -m pytest -q -n 3 --dist worksteal tests/unit
+	$(PYTHON) -m pytest -q -n 2 --dist worksteal tests/unit
 
 setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinned Python packages
 	@sh deploy/controller/setup.sh packages

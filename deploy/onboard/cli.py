@@ -28,7 +28,7 @@ from .service import Service
 
 
 def board_arguments() -> argparse.ArgumentParser:
-    """The command line. Of several services `--service` names the one that a verb is about."""
+    """The parser of the command line. Of several services `--service` names the one that a verb is about."""
     parser = argparse.ArgumentParser(prog="boardllama", description="The LLM server of this board.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
@@ -63,7 +63,7 @@ def board_arguments() -> argparse.ArgumentParser:
 
 
 def about_service(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """A verb about one service."""
+    """The parser, which takes `--service` too."""
     parser.add_argument("--service", metavar="UNIT", help="which of them, where this board has several")
     return parser
 
@@ -80,7 +80,7 @@ def service_of(options: argparse.Namespace) -> Service:
 
 
 def list_releases(options: argparse.Namespace) -> None:
-    """A table, or JSON."""
+    """Prints a line for each release, or JSON."""
     rows = release_rows(options.places)
     if options.json:
         print(json.dumps(rows))
@@ -89,7 +89,10 @@ def list_releases(options: argparse.Namespace) -> None:
 
 
 def roll_back(options: argparse.Namespace) -> int:
-    """By hand, on the board: as a deploy would, and under the same lock."""
+    """Switches to another release as a deploy would, under the same lock. Returns the exit status.
+
+    Raises LookupError while a deploy is at work, or without that release.
+    """
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("a+") as lock:
         if (holder := take_lock(lock)) is not None:
@@ -102,7 +105,7 @@ def roll_back(options: argparse.Namespace) -> int:
 
 
 def begin_rollback(options: argparse.Namespace) -> None:
-    """Begins it and returns; the verdict is in places.verdict."""
+    """Begins a switch to the release named, or to the one before, and returns. The verdict is in places.verdict."""
     now = current_release(options.places)
     release = find_release(options.to, options.places) if options.to else now.previous if now else None
     if release is None:
@@ -111,7 +114,7 @@ def begin_rollback(options: argparse.Namespace) -> None:
 
 
 def show_health(options: argparse.Namespace) -> int:
-    """One look: at the service that is named, else at all, of which the first that is not well is told."""
+    """Prints the health of the service named; else of the first service that is not READY, or of the first."""
     services = [service_of(options)] if options.service or options.url else services_of(current_release(options.places))
     looks = [look_at_server(service, options.url or url_of(load_config(service)["server"])) for service in services]
     seen = next((health for health in looks if health.state is not State.READY), looks[0])
@@ -120,14 +123,13 @@ def show_health(options: argparse.Namespace) -> int:
 
 
 def run_doctor(options: argparse.Namespace) -> int:
-    """One screen."""
     from .doctor.screen import print_diagnosis  # nothing else needs it
 
     return print_diagnosis(options.json)
 
 
 def show_key(options: argparse.Namespace) -> None:
-    """Root and the service read the file, nobody else."""
+    """Prints the API key. Root and the service may read its file. Raises LookupError when there is none."""
     file = service_of(options).api_key
     found = first_key(file)
     if found is None:
@@ -136,12 +138,12 @@ def show_key(options: argparse.Namespace) -> None:
 
 
 def check_config(options: argparse.Namespace) -> None:
-    """Raises ConfigError."""
+    """Raises ConfigError with every problem of the file, or of the service's own config."""
     load_config(service_of(options), options.file)
 
 
 def show_command(options: argparse.Namespace) -> None:
-    """As the service would be started now, to paste into a shell."""
+    """Prints the command line of a start of the service now, quoted for a shell."""
     import shlex  # nothing else needs it
 
     release, service = own_release(options.places), service_of(options)
@@ -156,7 +158,10 @@ def first_boot(_options: argparse.Namespace) -> int:
 
 
 def show_status(options: argparse.Namespace) -> None:
-    """Asked of the release that a deploy has prepared, whose programs are the deploy's own."""
+    """Prints what a deploy asks (deploy/hosts/facts/target.py, StatusInfo), as JSON.
+
+    A deploy asks the release that it has prepared, whose programs are of the deploy's own version.
+    """
     release, now, places = own_release(options.places), current_release(options.places), options.places
     units = {service: unit_facts(service) for service in release.services}
     facts = {
@@ -174,7 +179,7 @@ def show_status(options: argparse.Namespace) -> None:
 
 
 def worst_health(units: dict[Service, dict[str, str]]) -> str | None:
-    """As JSON, of the first server that is not well, else of the first; None where one of them is not known."""
+    """JSON of the first health that is not READY, else of the first; None when the health of a service is unknown."""
     found = [health_of(service, unit) for service, unit in units.items()]
     known = [health for health in found if health]
     if len(known) < len(found):
@@ -183,7 +188,7 @@ def worst_health(units: dict[Service, dict[str, str]]) -> str | None:
 
 
 def health_of(service: Service, unit: dict[str, str]) -> Health | None:
-    """One look at a server; None without systemd, and where its config does not say where to ask."""
+    """The health of a server; None without systemd, and where the config does not say at which address to ask."""
     try:
         return look_at_unit(service, unit, url_of(load_config(service)["server"])) if unit else None
     except (ConfigError, OSError):
@@ -191,23 +196,23 @@ def health_of(service: Service, unit: dict[str, str]) -> Health | None:
 
 
 def remove_unneeded(options: argparse.Namespace) -> None:
-    """What went."""
+    """Prunes releases and stores, and prints what was removed."""
     for path in prune_releases(options.places, releases_kept(own_release(options.places))):
         print(f"removed {path}")
 
 
 def start_switch(options: argparse.Namespace) -> None:
-    """Begins it and returns; the verdict is in places.verdict."""
+    """Begins the switch to a release and returns. The verdict is in places.verdict."""
     begin_switch(find_release(options.id, options.places))
 
 
 def run_switch(options: argparse.Namespace) -> int:
-    """The switch itself, in a unit of its own."""
+    """Switches to a release; systemd runs this in a unit of its own. Returns the exit status."""
     return 0 if perform_switch(find_release(options.id, options.places)).is_good else 1
 
 
 def commit_prepared(options: argparse.Namespace) -> None:
-    """For a root tree in which nothing runs."""
+    """Commits a release without a trial: in a root tree nothing runs."""
     release = find_release(options.id, options.places)
     commit_release(release)
     tidy_up(release)

@@ -26,7 +26,7 @@ def end_of(*words: str, deadline: float = DEADLINE) -> subprocess.CompletedProce
 
 
 def run_command(*words: str, deadline: float = DEADLINE) -> str:
-    """Standard output of a program that must succeed within `deadline` seconds. Raises CommandFailed, OSError."""
+    """Standard output of a program that must succeed within `deadline` seconds. Raises ProgramFailed, OSError."""
     done = end_of(*words, deadline=deadline)
     if done is None:
         raise ProgramFailed(f"{words[0]} did not end within {deadline:.0f} s")

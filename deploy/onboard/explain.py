@@ -1,7 +1,7 @@
 """Why the server ended, in a sentence of the journal that `systemctl status` shows. Runs as ExecStopPost=.
 
-A program of its own, with no import that a restart would wait for. As root and outside of the sandbox, because what
-systemd calls a signal may be the kernel's want of memory, on a kernel without the memory cgroup: only its log tells.
+A program of its own, with no import that a restart would wait for. It runs as root and outside of the sandbox: on a
+kernel without the memory cgroup systemd calls a want of memory a signal, and only the kernel's log tells the two apart.
 """
 
 import os
@@ -27,7 +27,7 @@ SIGNALS = {"BUS": "llama-server lost the file that it reads (SIGBUS): the disk o
 
 
 def explain_end(environment: Mapping[str, str]) -> str | None:
-    """The sentence for what systemd says in $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS (systemd.exec(5)).
+    """The sentence for $SERVICE_RESULT, $EXIT_CODE and $EXIT_STATUS (systemd.exec(5)); None after a good end.
 
     $RUNTIME_DIRECTORY is the service's folder below /run, which has its name.
     """
@@ -53,7 +53,7 @@ def explain_end(environment: Mapping[str, str]) -> str | None:
 
 
 def find_killer(folder: str) -> str:
-    """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; or someone else, if there is a log.
+    """Who sent SIGKILL: the watcher, by its note; the kernel, by its log; else someone, if there is a log to read.
 
     `folder`: where the watcher leaves its note, and the launcher the number of the main process.
     """
@@ -66,14 +66,15 @@ def find_killer(folder: str) -> str:
 
 
 def is_out_of_memory(process: str, log: str) -> bool:
-    """Whether the kernel's log says that it ended the process for want of memory; so since Linux 2.6."""
+    """Whether the kernel's log says that it ended the process for want of memory, in its words since Linux 2.6."""
     return f"Killed process {process} (" in log
 
 
 def kernel_log() -> str:
-    """All that it still has. By the system call: the unit's DevicePolicy= closes /dev/kmsg. Raises OSError.
+    """The kernel's log, as far as it still has it. Raises OSError.
 
-    By hand: a board that is out of memory takes more than the unit's ten seconds to import subprocess.
+    By dmesg --syslog, which uses the system call: the unit's DevicePolicy= closes /dev/kmsg. Without the module
+    subprocess: a board that is out of memory takes more than the unit's ten seconds to import it.
     """
     reading, writing = os.pipe()
     actions = [(os.POSIX_SPAWN_DUP2, writing, 1), (os.POSIX_SPAWN_CLOSE, reading)]

@@ -27,7 +27,7 @@ def sync(path: Path) -> None:
 
 
 def replace_link(path: Path, target: Path) -> None:
-    """Makes `path` lead to `target`, in one durable step: at no moment is there none."""
+    """Makes `path` lead to `target`, in one durable step: at no moment is there no link."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.new")
     aside.unlink(missing_ok=True)
@@ -39,8 +39,9 @@ def replace_link(path: Path, target: Path) -> None:
 def write_file(
     path: Path, content: bytes, mode: int = 0o644, owner: Callable[[Path], object] = lambda path: None
 ) -> None:
-    """Makes `path` hold `content`, in one durable step; `owner` gives the file to its owner. At no moment may more
-    people read it than at the end.
+    """Makes `path` hold `content`, in one durable step; `owner` gives the file to its owner.
+
+    At no moment may more people read the file than at the end.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.new")

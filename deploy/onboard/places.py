@@ -26,7 +26,7 @@ class Places:
     releases: Path = Path("/usr/lib/boardllama/releases")
     # The last committed release. Every public name leads through this link: one rename switches all of them.
     current: Path = Path("/usr/lib/boardllama/current")
-    # What the switch that runs, or the last one, has to say.
+    # The words of the switch that runs, or of the last switch.
     verdict: Path = Path("/run/boardllama/verdict.json")
 
     public_bin: Path = Path("/usr/bin")
@@ -57,7 +57,7 @@ Paths = TypeVar("Paths")
 
 
 def paths_below(root: Path, paths: Paths) -> Paths:
-    """The same dataclass, with each of its absolute paths below `root`."""
+    """A copy of the dataclass `paths` with each of its absolute paths below `root`."""
     held = {field.name: getattr(paths, field.name) for field in fields(paths)}  # type: ignore[arg-type]
     moved = {name: root / str(path).lstrip("/") for name, path in held.items() if isinstance(path, Path)}
     return replace(paths, **moved)  # type: ignore[type-var]

@@ -31,7 +31,7 @@ class Service:
 
     @property
     def name(self) -> str:
-        """The unit's, without its suffix: what its lines in the journal begin with."""
+        """The unit's name without ".service"; the service's lines in the journal begin with it."""
         return self.unit.removesuffix(".service")
 
     @property
@@ -41,12 +41,12 @@ class Service:
 
     @property
     def started(self) -> Path:
-        """Where the running server notes what it was started from."""
+        """The file in which the running server notes what it was started from."""
         return self.runtime / "started"
 
     @property
     def awaited(self) -> Path:
-        """There while the launcher waits for the disk of the model, and says so."""
+        """The file that is there while the launcher waits for the disk of the model; it says for which."""
         return self.runtime / "awaited"
 
     def public_unit(self, places: Places) -> Path:
@@ -62,7 +62,7 @@ class Service:
         return places.enabled / "multi-user.target.wants" / self.unit
 
     def public_key_unit(self, places: Places) -> Path:
-        """Makes a key before the server's first start, unless there is one. Its presence says that a key is wanted."""
+        """The unit that makes a key before the server's first start. It is there where a key is wanted."""
         return places.units / self.key_unit
 
     def key_enabled(self, places: Places) -> Path:
@@ -71,7 +71,7 @@ class Service:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Service":
-        """As a release's manifest has it. Raises KeyError without a field; others are left out."""
+        """The service as a release's manifest has it. Raises KeyError without a field; unknown fields are ignored."""
         read: dict[str, Any] = {field.name: values[field.name] for field in fields(Service)}
         return Service(**read | {name: Path(read[name]) for name in PATHS})
 

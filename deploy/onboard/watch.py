@@ -4,10 +4,10 @@ systemd starts it again then, as after any crash. No sd_notify watchdog: it woul
 which together cost 0.3 of exposure in `systemd-analyze security`. A program of its own with few imports, because it
 runs for as long as the server does, and because every start waits for it.
 
-A crowd keeps it from asking: llama-server accepts as many connections as it may open files, and its queue in the kernel
-holds 512 more. Whoever waits behind them gets no answer, from a server that works. So silence behind a crowd counts as
-a hang only while the server's processor time stands still: one that is full goes on trying to accept, some thousand
-times a second.
+A crowd keeps the watcher from asking: llama-server accepts as many connections as it may open files, and its queue in
+the kernel holds 512 more. A client behind them gets no answer, although the server works. So silence behind a crowd
+counts as a hang only while the server's processor time stands still: a full server goes on trying to accept, some
+thousand times a second.
 
     watch.py ready    return when the service's main process, $MAINPID, serves or waits for a disk (for ExecStartPost)
     watch.py watch 7  watch over the parent process, which has that number, for as long as that lives
@@ -22,30 +22,32 @@ from contextlib import suppress
 
 # The service's folder below /run, as systemd names it to each program of the unit.
 RUNTIME = os.environ.get("RUNTIME_DIRECTORY", "")
-# Its first line is the address that reaches the server; written before the server is started, gone when it is stopped.
+# The first line is the address that reaches the server. Written before the server starts, gone when it is stopped.
 STARTED = f"{RUNTIME}/started"
 # How many starts in a row were not ready: the first answer begins a new count.
 ATTEMPTS = f"{RUNTIME}/attempts"
-# There when a start was over because of a crowd, until the first answer.
+# There, until the first good answer, when a start was over because of a crowd.
 CROWDED = f"{RUNTIME}/crowded"
 # There while the launcher waits for the disk of the model.
 AWAITED = f"{RUNTIME}/awaited"
-# There when this watcher ended the server, for whoever explains its end.
+# There when this watcher ended the server: explain.py tells it from another SIGKILL.
 HUNG = f"{RUNTIME}/hung"
 LOADING_SECONDS = 0.1
-# Seconds between two questions, after a miss, for an answer, and without any until it is a hang: ended within 50 s.
+# Seconds from a good answer to the next question, and from a miss to the next.
 WATCH_SECONDS = 10.0
 RETRY_SECONDS = 1.0
+# Seconds that an answer may take, and seconds without a good answer that are a hang. A server that hangs is ended 50 s
+# after its last good answer at the latest.
 ANSWER_SECONDS = 10.0
 HANG_SECONDS = 30.0
-# So many connections are a crowd: fewer than LimitNOFILE= of the unit lets in, and than the queue behind holds.
+# So many connections are a crowd. LimitNOFILE= of the unit lets more in, and the kernel's queue holds more.
 CROWD = 40
 NET = "/proc/self/net"
 LISTENING, CONNECTED = ("0A",), ("01", "08")  # states of proc_net_tcp(5): open, and closed by the other side alone
 
 
 def watch_server(server: int) -> None:
-    """Returns when the process `server`, our parent, is gone, or has been ended."""
+    """Returns when the process `server`, our parent, is gone, or has been ended because it hangs."""
     if not until_ready(server):
         return
     for note in (ATTEMPTS, CROWDED):
@@ -61,7 +63,7 @@ def watch_server(server: int) -> None:
 
 
 def is_heard(server: int) -> bool:
-    """Asks, and waits until it may be asked again. True also when the silence is no fault of the server."""
+    """Asks the server, then waits until it is to be asked again. True also when it is not to blame for its silence."""
     before = processor_time(server)
     alive = is_healthy()
     time.sleep(WATCH_SECONDS if alive else RETRY_SECONDS)
@@ -69,7 +71,7 @@ def is_heard(server: int) -> bool:
 
 
 def end_server(server: int) -> None:
-    """Ends it, and leaves word of that."""
+    """Ends a server that hangs, and leaves the note HUNG for whoever explains the end."""
     print(f"/health had no good answer for {HANG_SECONDS:.0f} s: ending the server", file=sys.stderr)
     leave_note(HUNG)
     with suppress(ProcessLookupError):
@@ -77,13 +79,13 @@ def end_server(server: int) -> None:
 
 
 def leave_note(note: str) -> None:
-    """An empty file; nothing where the disk is full."""
+    """Makes an empty file; does nothing where the disk is full."""
     with suppress(OSError), open(note, "w"):
         pass
 
 
 def until_ready(server: int) -> bool:
-    """Waits for the first answer of the process `server`; False when that is gone."""
+    """Waits for the first good answer of the process `server`. False when the process is gone."""
     while not is_healthy():
         if not is_alive(server):
             return False
@@ -92,9 +94,10 @@ def until_ready(server: int) -> bool:
 
 
 def until_started(server: int) -> bool:
-    """Waits until the start of the process `server` is over; False when that is gone.
+    """Waits until the start of the process `server` is over. False when the process is gone.
 
-    A disk may come hours later. And a crowd that came first must not make the start fail: the server has let it in.
+    A start is over as well when it waits for a disk, which may come hours later, and when a crowd came first: the
+    server works, for it has let the crowd in.
     """
     while (status := health_status()) != 200:
         if not is_alive(server):
@@ -109,7 +112,7 @@ def until_started(server: int) -> bool:
 
 
 def is_alive(process: int) -> bool:
-    """Whether there is such a process. By signal 0: /proc hides it from a sandbox in a user namespace of its own."""
+    """Whether the process exists. By signal 0: /proc hides it from a sandbox in a user namespace of its own."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -118,7 +121,7 @@ def is_alive(process: int) -> bool:
 
 
 def processor_time(process: int) -> str:
-    """The processor time of a process, in ticks; where /proc hides it the time now, which never stands still."""
+    """The processor time of a process, in ticks. Where /proc hides it, the time now, which differs at each call."""
     try:
         with open(f"/proc/{process}/stat") as stat:
             return " ".join(stat.read().rpartition(")")[2].split()[11:13])
@@ -127,16 +130,17 @@ def processor_time(process: int) -> str:
 
 
 def is_crowded() -> bool:
-    """Whether so many are connected to the server, or wait for it to accept them, that others must wait."""
+    """Whether CROWD clients or more are connected, or wait to be accepted: others get no answer then."""
     with suppress(OSError, ValueError):
         return len(far_ends(server_address()[1], CONNECTED)) >= CROWD
     return False
 
 
 def far_ends(port: int, states: tuple[str, ...], net: str = NET) -> list[str]:
-    """The far ends, in the words of proc_net_tcp(5), of the TCP sockets at a port of this machine in such a state.
+    """The far ends of the TCP sockets at a port of this machine that are in one of the states, as proc_net_tcp(5)
+    writes them.
 
-    Raises OSError when the kernel shows none of either family; it has no table for one that is switched off.
+    Raises OSError when the kernel has no table for IPv4 and none for IPv6; a family that is switched off has none.
     """
     ends: list[str] = []
     tables, near = 0, f":{port:04X}"
@@ -151,7 +155,7 @@ def far_ends(port: int, states: tuple[str, ...], net: str = NET) -> list[str]:
 
 
 def is_healthy() -> bool | None:
-    """Whether /health says 200; None when this machine cannot ask, as while its address is gone: nobody's fault."""
+    """Whether /health answers 200; None when this machine cannot ask, as while its address is gone."""
     status = health_status()
     return None if status is None else status == 200
 
@@ -159,7 +163,7 @@ def is_healthy() -> bool | None:
 def health_status() -> int | None:
     """The HTTP status of /health; 0 when nothing answers, None when this machine cannot ask.
 
-    By hand, because http.client would cost the board 4 MB.
+    Written by hand, because http.client would cost the board 4 MB.
     """
     try:
         host, port = server_address()
@@ -173,7 +177,7 @@ def health_status() -> int | None:
 
 
 def server_address() -> tuple[str, int]:
-    """Where the server answers. Raises OSError and ValueError before the launcher has said it."""
+    """Host and port at which the server answers. Raises OSError and ValueError before the launcher has written them."""
     with open(STARTED) as started:
         host, port = started.readline().split()
     return host, int(port)

@@ -78,9 +78,9 @@ def switch_to(after: tuple[str, ...] = ()) -> Commands:
     note_status(record_of(host), status)
     host.connector_data[PASSED] = is_served(status, release)
     if not is_served(status, release):
-        yield TargetStep(partial(switch_release if board_of(host).systemd else commit_release, release=release))
+        yield TargetStep(partial(switch_release if board_of(host).systemd else commit_in_tree, release=release))
     elif status.strays:
-        yield TargetStep(partial(prune_releases, release=release))
+        yield TargetStep(partial(prune_target, release=release))
 
 
 def note_status(record: RunRecord, status: StatusInfo) -> None:
@@ -100,11 +100,11 @@ def switch_release(remote: Remote, release: WantedRelease) -> None:
 
     Raises NotServed, RemoteCommandFailed, Lost.
     """
-    follow_switch(remote, f"{release.program} switch {release.id}")
+    follow_target(remote, f"{release.program} switch {release.id}")
     remote.host.connector_data[PASSED] = True
 
 
-def follow_switch(remote: Remote, begin: str) -> None:
+def follow_target(remote: Remote, begin: str) -> None:
     """Begins a switch with that command, and listens for as long as the target lives. Raises as
     `switch_release` does.
     """
@@ -153,13 +153,13 @@ def take_verdict(record: RunRecord, outcome: Outcome, verdict: Any) -> None:
     record.note_serving(verdict["release"])
 
 
-def commit_release(remote: Remote, release: WantedRelease) -> None:
+def commit_in_tree(remote: Remote, release: WantedRelease) -> None:
     """Commits without a gate: in a root tree nothing runs that could be judged. The first boot will judge."""
     remote.run(f"{release.program} commit {release.id}")
     remote.host.connector_data[PASSED] = True
 
 
-def prune_releases(remote: Remote, release: WantedRelease) -> None:
+def prune_target(remote: Remote, release: WantedRelease) -> None:
     """Frees what no release needs: the rest of a deploy that was cut, or of a release that was rejected."""
     for line in remote.run(f"{release.program} prune").splitlines():
         remote.say(line)
@@ -185,7 +185,7 @@ def go_back(to: str) -> Commands:
 
 def switch_back(remote: Remote, to: str) -> None:
     """Raises NotServed, or RemoteCommandFailed when there is no such release."""
-    follow_switch(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
+    follow_target(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
 
 
 class ReleaseTable(FactBase[list[dict[str, str]]]):

@@ -49,7 +49,7 @@ class Target:
 def follow(target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A switch of that target."""
     monkeypatch.setattr(activate, "why_lost", lambda _host: target.lost)
-    activate.follow_switch(target, "boardllama switch r2")
+    activate.follow_target(target, "boardllama switch r2")
 
 
 TRYING = 'active {"release": "r2", "lines": ["trying r2"]}'

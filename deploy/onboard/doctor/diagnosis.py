@@ -22,23 +22,23 @@ Check = Callable[[Facts], Finding]
 
 @dataclass(frozen=True)
 class ServiceCheck:
-    """Judges a service, by itself and on its board."""
+    """A check of each service by itself. `judge` is given the service's facts and, for what it shares, the board's."""
 
     judge: Callable[[Facts, ServiceFacts], Finding]
 
 
 NO_LIMIT = {"", "infinity"}
-# Said of a kernel on which MemoryMax= does nothing. It is how Raspberry Pi OS comes, so it is no fault.
+# For a kernel on which MemoryMax= does nothing. Raspberry Pi OS comes so: that is no fault.
 UNLIMITED = "no limit holds: this kernel runs without the memory cgroup (cgroup_enable=memory in cmdline.txt)"
 
 
 def diagnose(facts: Facts) -> tuple[Line, ...]:
-    """A line for each check, in the order in which a technician would look; of several services, for each of them."""
+    """A line for each check of the board and of each service, in the order in which a technician looks."""
     return tuple(line for name, check in CHECKS.items() for line in check_lines(name, check, facts))
 
 
 def check_lines(name: str, check: "Check | ServiceCheck", facts: Facts) -> Iterator[Line]:
-    """What a check says of the board, or of each of its services."""
+    """The line of a check of the board, or a line for each of its services; of several, the line names the service."""
     if not isinstance(check, ServiceCheck):
         yield Line(name, *check(facts))
         return
@@ -48,7 +48,7 @@ def check_lines(name: str, check: "Check | ServiceCheck", facts: Facts) -> Itera
 
 
 def check_memory(facts: Facts, service: ServiceFacts) -> Finding:
-    """The model against what the board has. Its file's size is the least that it takes."""
+    """Whether the board and the unit's MemoryMax have room for the model, which takes at least its file's size."""
     if facts.memory_total is None or facts.memory_available is None:
         return unknown()
     unit = service.unit or {}
@@ -77,7 +77,7 @@ def check_memory(facts: Facts, service: ServiceFacts) -> Finding:
 
 
 def check_serving(facts: Facts, service: ServiceFacts) -> Finding:
-    """What the board is for."""
+    """Whether the service answers; if not, what ended it and what to do."""
     if service.unit is None:
         silent = bad("systemd does not answer", "start the board again; if it stays so, flash a new card")
         return silent if facts.systemd else unknown()
@@ -115,12 +115,12 @@ def check_serving(facts: Facts, service: ServiceFacts) -> Finding:
 
 
 def unit_end(unit: dict[str, str]) -> str:
-    """As systemd saw it."""
+    """How the unit ended, in systemd's words for its state, result and status."""
     return f"is {unit.get('ActiveState')} ({unit.get('Result')}, status {unit.get('ExecMainStatus')})"
 
 
 def stopped_service(service: ServiceFacts) -> Finding:
-    """By hand, or because there was nothing to start it with."""
+    """For a unit that ended well: someone stopped it, or it had no model to start with."""
     start = f"`systemctl start {service.name}`"
     if service.model is None:
         return bad("is stopped, and has no model", f"put a .gguf file into {service.models}, then {start}")
@@ -128,7 +128,7 @@ def stopped_service(service: ServiceFacts) -> Finding:
 
 
 def check_releases(facts: Facts) -> Finding:
-    """Which one serves, and what became of the others."""
+    """Which release serves; red when none is committed, or when another was rejected or stays on trial."""
     if not facts.releases:
         return bad("there is none", "deploy to this board, or flash an image")
     (name, state), *others = facts.releases
@@ -145,7 +145,7 @@ def check_releases(facts: Facts) -> Finding:
 
 
 def check_ssh(facts: Facts) -> Finding:
-    """The door for the technician."""
+    """Whether the SSH server listens."""
     if facts.ssh is None:
         return unknown()
     return (
@@ -156,7 +156,7 @@ def check_ssh(facts: Facts) -> Finding:
 
 
 def check_identity(facts: Facts) -> Finding:
-    """boardllama.txt."""
+    """What was wrong with boardllama.txt when it was applied last."""
     if facts.identity is None:
         return unknown("no boardllama.txt was applied here")
     if not facts.identity:
@@ -168,7 +168,7 @@ def check_identity(facts: Facts) -> Finding:
 
 
 def check_units(facts: Facts) -> Finding:
-    """Everything else that systemd runs."""
+    """Whether systemd has a unit that failed, other than the services: those have a line of their own."""
     if facts.failed_units is None:
         return unknown()
     others = [unit for unit in facts.failed_units if unit not in {service.name for service in facts.services}]

@@ -30,7 +30,7 @@ SIGKILL = "9"  # as systemd gives the status of a process that ended by it
 
 @dataclass(frozen=True)
 class Interface:
-    """A real network card. `addresses` without their prefixes, link-local ones of IPv6 left out."""
+    """A network card that is hardware. `addresses` have no prefix, and leave out IPv6 addresses of the link alone."""
 
     name: str
     wifi: bool
@@ -40,7 +40,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system, by a folder on it; sizes in bytes."""
+    """The file system on which `folder` lies; sizes in bytes."""
 
     folder: str
     size: int
@@ -54,8 +54,9 @@ class Disk:
 class ServiceFacts:
     """A service at one moment; None: not known here. Sizes in bytes.
 
-    `name`: its unit's. `models`: its folder of models. `unit`: what systemd says of it, by property. `words`: its last
-    lines in the journal. `out_of_memory`: whether the kernel ended it, now that it is down, for want of memory.
+    `name`: that of its unit. `models`: its folder of models. `unit`: what systemd says of the unit, by property.
+    `words`: the last lines of the unit in the journal. `out_of_memory`: whether the kernel ended the service for want
+    of memory; asked only while the service is down.
     """
 
     name: str
@@ -104,7 +105,7 @@ class Facts:
 
 
 def collect_facts(places: Places = PLACES) -> Facts:
-    """Half a minute at most, where everything hangs."""
+    """All that the doctor looks at on this board. Takes half a minute at most, also where every part hangs."""
     way, servers = value_or_none(default_gateway), value_or_none(name_servers) or ()
     total, available = value_or_none(memory_sizes) or (None, None)
     release = current_release(places)
@@ -127,9 +128,7 @@ def collect_facts(places: Places = PLACES) -> Facts:
         throttled=value_or_none(read_throttled),
         disks=tuple(distinct_disks((Path("/"), *(service.models for service in services), places.root, Path("/run")))),
         now=time.time(),
-        created=value_or_none(lambda: datetime.fromisoformat(release.manifest["created"]).timestamp())
-        if release
-        else None,
+        created=value_or_none(lambda: creation_time(release)),
         synchronized=value_or_none(is_clock_set),
         releases=tuple((row["id"], row["state"]) for row in value_or_none(lambda: release_rows(places)) or ()),
         switching=value_or_none(lambda: is_active(SWITCH_UNIT)) or False,
@@ -139,8 +138,15 @@ def collect_facts(places: Places = PLACES) -> Facts:
     )
 
 
+def creation_time(release: Release | None) -> float:
+    """When the release was made, in seconds since 1970. Raises LookupError, OSError, ValueError."""
+    if release is None:
+        raise LookupError("no release")
+    return datetime.fromisoformat(release.manifest["created"]).timestamp()
+
+
 def look_at_service(service: Service, release: Release | None) -> ServiceFacts:
-    """All that is known of a service; `release`: the committed one."""
+    """The facts of a service; `release`: the committed one."""
     unit = value_or_none(lambda: unit_facts(service, UNIT_PROPERTIES, DEADLINE)) or None
     health, wrong = service_health(service, unit or {})
     model, size = value_or_none(lambda: in_time(lambda: model_served(service, release), DEADLINE)) or (None, None)
@@ -158,14 +164,14 @@ def look_at_service(service: Service, release: Release | None) -> ServiceFacts:
 
 
 def words_of_boot(service: Service) -> tuple[str, ...]:
-    """The last two lines of the service since the board started, without what systemd says about it."""
+    """The last two lines that the service itself wrote to the journal since the board started."""
     ours = ("--boot", "--unit", service.unit, "--identifier", service.name)
     said = run_command("journalctl", *ours, "--lines", "2", "--output", "cat", "--no-pager", deadline=DEADLINE)
     return tuple(line.strip() for line in said.splitlines() if line.strip())
 
 
 def service_health(service: Service, unit: dict[str, str]) -> tuple[Health | None, str]:
-    """Its health, or what is wrong with its config."""
+    """The health of a service. None with what is wrong with its config, or with "" when it cannot be asked."""
     try:
         return look_at_unit(service, unit, url_of(load_config(service)["server"])), ""
     except ConfigError as error:
@@ -175,9 +181,10 @@ def service_health(service: Service, unit: dict[str, str]) -> tuple[Health | Non
 
 
 def is_ended_for_memory(unit: dict[str, str]) -> bool:
-    """Whether the kernel ended the service for want of memory; systemd knows it from the memory cgroup alone.
+    """Whether the kernel ended the service for want of memory. Without the memory cgroup systemd sees a signal alone,
+    and the kernel's log tells.
 
-    Raises LookupError where the kernel's log is for root.
+    Raises LookupError when only root may read that log.
     """
     if (unit.get("Result"), unit.get("ExecMainStatus")) != ("signal", SIGKILL):
         return unit.get("Result") == "oom-kill"
@@ -188,7 +195,7 @@ def is_ended_for_memory(unit: dict[str, str]) -> bool:
 
 
 def model_served(service: Service, release: Release | None) -> tuple[str, int]:
-    """Name and size of what the service would serve. Raises ConfigError, LookupError."""
+    """Name and size in bytes of the model that a start of the service would serve. Raises ConfigError, LookupError."""
     if release is None:
         raise LookupError("no release")
     model = find_model(load_config(service)["models"], release, service)
@@ -196,19 +203,19 @@ def model_served(service: Service, release: Release | None) -> tuple[str, int]:
 
 
 def memory_sizes(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
-    """MemTotal, MemAvailable; what is free or can be taken back where the kernel does not say the latter."""
+    """MemTotal and MemAvailable, in bytes; of kernels without MemAvailable, free memory, buffers and cache."""
     rows = dict(line.partition(":")[::2] for line in meminfo.read_text().splitlines())
     (total,), free = row_sizes(rows, "MemTotal"), row_sizes(rows, "MemFree", "Buffers", "Cached")
     return total, next(iter(row_sizes(rows, "MemAvailable")), sum(free))
 
 
 def row_sizes(rows: dict[str, str], *names: str) -> list[int]:
-    """In bytes, of those rows that are there."""
+    """Sizes in bytes of the rows of /proc/meminfo that are there, of those named."""
     return values_from(lambda name: int(rows[name].split()[0]) * 1024, names)
 
 
 def distinct_disks(folders: Iterable[Path]) -> list[Disk]:
-    """Of everything that boardllama writes to; two folders on one file system are one."""
+    """The file systems on which the folders lie, each once. A folder that cannot be read is left out."""
     found: dict[int, Disk] = {}
     for number, one in values_from(disk_below, folders):
         found.setdefault(number, one)
@@ -216,14 +223,14 @@ def distinct_disks(folders: Iterable[Path]) -> list[Disk]:
 
 
 def disk_below(folder: Path) -> tuple[int, Disk]:
-    """The file system that a folder is on, and its number. Raises OSError."""
+    """The device number of the file system on which a folder lies, and its sizes. Raises OSError."""
     said, where = in_time(lambda: (os.statvfs(folder), folder.stat()), DEADLINE)
     sizes = (said.f_blocks * said.f_frsize, said.f_bavail * said.f_frsize, said.f_files, said.f_favail)
     return where.st_dev, Disk(str(folder), *sizes, bool(said.f_flag & os.ST_RDONLY))
 
 
 def name_servers(etc: Path = Path("/etc/resolv.conf"), run: Path = Path("/run/systemd/resolve")) -> tuple[str, ...]:
-    """The real ones, behind systemd-resolved's own address."""
+    """Addresses of the name servers; behind systemd-resolved, whose own address is 127.0.0.53, those that it asks."""
     for file in (etc, run / "resolv.conf"):
         with suppress(OSError):
             found = re.findall(r"^nameserver\s+(\S+)", file.read_text(), re.MULTILINE)
@@ -233,7 +240,7 @@ def name_servers(etc: Path = Path("/etc/resolv.conf"), run: Path = Path("/run/sy
 
 
 def is_clock_set() -> bool:
-    """Whether a time server has set the clock. Raises LookupError where none is asked."""
+    """Whether a time server has set the clock. Raises LookupError when no time server is asked."""
     shown = run_command("timedatectl", "show", "--property=NTP,NTPSynchronized", deadline=DEADLINE).split()
     if "NTP=no" in shown and "NTPSynchronized=no" in shown:
         raise LookupError("no time server")
@@ -241,7 +248,7 @@ def is_clock_set() -> bool:
 
 
 def is_active(unit: str) -> bool:
-    """For systemd."""
+    """Whether systemd runs the unit or starts it. Raises OSError."""
     return run_command("systemctl", "show", "--property=ActiveState", unit, deadline=DEADLINE).strip() in (
         "ActiveState=active",
         "ActiveState=activating",
@@ -249,12 +256,12 @@ def is_active(unit: str) -> bool:
 
 
 def is_listening(port: int, net: Path = Path("/proc/net")) -> bool:
-    """Whether something does on that TCP port. Raises OSError."""
+    """Whether a TCP server listens at the port. `net`: the folder with proc_net_tcp(5). Raises OSError."""
     return bool(far_ends(port, LISTENING, str(net)))
 
 
 def is_ssh_listening() -> bool:
-    """Whether a port of the SSH server's own settings is open; of 22 where it does not say them. Raises OSError."""
+    """Whether a server listens at a port of sshd's settings, or at 22 when they cannot be read. Raises OSError."""
     # -G is new in OpenSSH 9.3; -T does the same for root, if the host keys are good.
     said = values_from(lambda option: run_command("/usr/sbin/sshd", option, deadline=DEADLINE), ("-G", "-T"))
     rows = [line.split() for line in "".join(said[:1]).splitlines()]
@@ -264,7 +271,7 @@ def is_ssh_listening() -> bool:
 
 
 def failed_units() -> tuple[str, ...]:
-    """Their names."""
+    """Names of the units that systemd says have failed. Raises OSError."""
     shown = run_command(
         "systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager", deadline=DEADLINE
     )

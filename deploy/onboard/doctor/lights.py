@@ -5,7 +5,7 @@ from enum import Enum
 
 
 class Light(Enum):
-    """How a line looks at first sight."""
+    """The colour of a line."""
 
     GOOD = "ok"
     BAD = "BAD"
@@ -23,17 +23,16 @@ class Line:
 
 
 def good(text: str) -> tuple[Light, str]:
-    """As it should be."""
     return Light.GOOD, text
 
 
 def unknown(text: str = "not known here") -> tuple[Light, str]:
-    """Nothing can be said, or it need not be so."""
+    """A grey line: nothing can be told, or what is seen need not be a fault."""
     return Light.UNKNOWN, text
 
 
 def bad(text: str, advice: str) -> tuple[Light, str, str]:
-    """Not as it should be."""
+    """A red line; `advice` is the next thing to do."""
     return Light.BAD, text, advice
 
 
@@ -41,5 +40,5 @@ Finding = tuple[Light, str] | tuple[Light, str, str]
 
 
 def in_megabytes(size: int) -> str:
-    """In decimal megabytes, as models and cards are sold."""
+    """The size in decimal megabytes, as models and cards are sold."""
     return f"{size // 1_000_000} MB"

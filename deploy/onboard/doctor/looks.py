@@ -13,14 +13,14 @@ SILENT = (OSError, ValueError, LookupError, ConfigError)
 
 
 def value_or_none(look: Callable[[], Found]) -> Found | None:
-    """What it finds; None where this board does not tell."""
+    """What `look` returns; None when it raises one of SILENT, as where this board does not tell."""
     with suppress(*SILENT):
         return look()
     return None
 
 
 def values_from(look: Callable[[Place], Found], places: Iterable[Place]) -> list[Found]:
-    """What it finds in those of the places that tell."""
+    """What `look` returns for each of the places, without those where it raises one of SILENT."""
     found = []
     for place in places:
         with suppress(*SILENT):
@@ -29,9 +29,10 @@ def values_from(look: Callable[[Place], Found], places: Iterable[Place]) -> list
 
 
 def in_time(look: Callable[[], Found], deadline: float) -> Found:
-    """What it finds within `deadline` seconds: a file on a server or a disk that is gone may hold its reader for ever.
+    """What `look` returns within `deadline` seconds: a file on a server or a disk that is gone may hold its reader for
+    ever.
 
-    Raises TimeoutError, and of what `look` raises the kinds that `value_or_none` expects.
+    Raises TimeoutError, and of what `look` raises the kinds in SILENT.
     """
     found: list[Found] = []
     wrong: list[Exception] = []

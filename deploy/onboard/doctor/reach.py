@@ -13,7 +13,7 @@ from ..commands import run_command
 from .looks import values_from
 
 DEADLINE = 10.0
-# The kernel gives up a neighbour that it never heard of after three seconds, one that it knew after eight.
+# Seconds. The kernel gives up an unknown neighbour after three seconds, a known neighbour after eight.
 NEIGHBOUR_SECONDS = 4.0
 KNOWN_SECONDS = 6.0
 DNS_SECONDS = 2.0
@@ -23,7 +23,7 @@ ASKED = {"STALE", "DELAY", "PROBE"}
 
 
 def network_cards(sys: Path = Path("/sys/class/net")) -> list[tuple[str, bool, bool, tuple[str, ...]]]:
-    """Name, whether it is Wi-Fi, whether it has a link, its addresses; real cards alone."""
+    """Name, whether it is Wi-Fi, whether it has a link, and addresses of each real network card. Raises OSError."""
     shown = json.loads(run_command("ip", "-json", "address", "show", deadline=DEADLINE))
     found = []
     for row in shown:
@@ -35,12 +35,12 @@ def network_cards(sys: Path = Path("/sys/class/net")) -> list[tuple[str, bool, b
 
 
 def is_link_local(address: dict[str, object]) -> bool:
-    """IPv6 gives every card an address of its own, which says nothing."""
+    """Whether the address says nothing of the network: IPv6 gives every card an address of the link."""
     return (address.get("scope") == "link" and address.get("family") == "inet6") or "local" not in address
 
 
 def default_gateway() -> str:
-    """The router's address. Raises LookupError without one."""
+    """The address of the router. Raises LookupError without a default route."""
     for found in values_from(default_routes, ("-4", "-6")):
         for route in found:
             if "gateway" in route:
@@ -49,12 +49,12 @@ def default_gateway() -> str:
 
 
 def default_routes(family: str) -> list[dict[str, object]]:
-    """As `ip` tells. Raises OSError for a family that is switched off."""
+    """The rows of `ip route show default` for "-4" or "-6". Raises OSError for a family that is switched off."""
     return list(json.loads(run_command("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"))
 
 
 def answers_arp(address: str) -> bool:
-    """Whether the machine is there. It may refuse every connection: that it is found on the wire is enough."""
+    """Whether the machine at the address is there. It may refuse connections, as long as it is found on the wire."""
     with suppress(TimeoutError):
         for port in (WEB_PORT, DNS_PORT):
             try:
@@ -63,7 +63,7 @@ def answers_arp(address: str) -> bool:
             except ConnectionRefusedError:
                 return True
             except OSError as error:
-                # So answers a firewall, too.
+                # A firewall answers so, too.
                 if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
                     break
                 raise
@@ -74,13 +74,13 @@ def answers_arp(address: str) -> bool:
 
 
 def neighbour_states(address: str) -> set[str]:
-    """What the kernel knows of a machine on the same wire."""
+    """The address's states in the kernel's table of neighbours, ip-neighbour(8); empty when it is not in it."""
     shown = json.loads(run_command("ip", "-json", "neighbour", "show", "to", address, deadline=DEADLINE) or "[]")
     return {state for row in shown for state in row.get("state", ())}
 
 
 def answers_dns(server: str) -> bool:
-    """Whether it answers a question about the root, in any way."""
+    """Whether the server answers a question for the name servers of the root, with whatever answer."""
     number = os.urandom(2)
     question = number + struct.pack(">HHHHH", 0x0100, 1, 0, 0, 0) + b"\0" + struct.pack(">HH", 2, 1)  # NS, IN
     with suppress(OSError):

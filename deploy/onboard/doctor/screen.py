@@ -17,7 +17,7 @@ NARROWEST, WIDEST = 60, 120
 
 
 def print_diagnosis(as_json: bool) -> int:
-    """Looks, and says it. The exit status: 1 when a line is red."""
+    """Looks at this board and prints the screen, or JSON. Returns the exit status: 1 when a line is red."""
     facts = collect_facts()
     lines = diagnose(facts)
     if as_json:
@@ -28,24 +28,24 @@ def print_diagnosis(as_json: bool) -> int:
 
 
 def exit_status(lines: Iterable[Line]) -> int:
-    """1 when one is red."""
+    """1 when a line is red, else 0."""
     return int(any(line.light is Light.BAD for line in lines))
 
 
 def board_heading(facts: Facts) -> str:
-    """Which board this is."""
+    """The board's name and model; without root, how to see more."""
     more = "" if facts.root else " (as root it sees more: sudo boardllama-doctor)"
     return f"{facts.host}, {facts.board}{more}"
 
 
 def render_screen(title: str, lines: Iterable[Line], colour: bool) -> str:
-    """What a person reads."""
+    """The title, then the rows of each line, wrapped to the terminal's width. `colour`: with ANSI escapes."""
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size((100, 24)).columns))
     return "\n".join([title, *(row for line in lines for row in line_rows(line, width, colour))])
 
 
 def line_rows(line: Line, width: int, colour: bool) -> Iterator[str]:
-    """A line, wrapped, and its next step."""
+    """The line, wrapped, and below its text the next step."""
     light = f"{line.light.value:<4}"
     first, *more = wrap_text(line.text, width) or [""]
     yield f"{paint_text(light, line.light, colour)} {line.name:<{INDENT - 6}} {first}"
@@ -54,12 +54,12 @@ def line_rows(line: Line, width: int, colour: bool) -> Iterator[str]:
 
 
 def wrap_text(text: str, width: int) -> list[str]:
-    """At most three lines: it is one screen."""
+    """At most three rows, so that all checks fit on a screen."""
     return textwrap.wrap(text, width - INDENT, max_lines=3, placeholder=" …", break_on_hyphens=False)
 
 
 def paint_text(text: str, light: Light, colour: bool) -> str:
-    """For a terminal."""
+    """The text between the ANSI escapes of a light, when `colour` is wanted."""
     return f"\033[{COLOURS[light]}m{text}\033[0m" if colour else text
 
 
@@ -72,7 +72,7 @@ def to_json(facts: Facts, lines: Iterable[Line]) -> str:
 
 
 def line_values(lines: Iterable[Line]) -> list[dict[str, str]]:
-    """For JSON."""
+    """The lines as JSON takes them: [{"name", "light", "text", "advice"}]."""
     return [{**asdict(line), "light": line.light.name} for line in lines]
 
 

@@ -11,19 +11,19 @@ ZONES, CHIPS = "class/thermal/thermal_zone*/temp", "class/hwmon/hwmon*/temp*_inp
 GET_THROTTLED = "devices/platform/soc*/soc*firmware/get_throttled"
 # The mainline driver of the Raspberry Pi's firmware.
 VOLTAGE_CHIP, VOLTAGE_ALARM = "rpi_volt", "in0_lcrit_alarm"
-# What a sensor that sleeps, or that nothing is wired to, says lies outside; degrees Celsius.
+# Degrees Celsius. A sensor that sleeps, or that nothing is wired to, tells a value outside.
 COLDEST, HOTTEST = -40.0, 150.0
 
 
 def board_model(root: Path = Path("/")) -> str:
-    """As its maker calls it, or by the kind of its CPU."""
+    """The board's name by its maker, from the device tree or the firmware; else the machine's kind, as aarch64."""
     names = ("proc/device-tree/model", "sys/firmware/devicetree/base/model", "sys/class/dmi/id/product_name")
     found = values_from(lambda name: (root / name).read_text(errors="replace").strip("\0\n "), names)
     return next(filter(None, found), None) or os.uname().machine
 
 
 def read_temperature(sys: Path = Path("/sys")) -> float:
-    """Of the hottest zone, or without zones of the hottest sensor of a chip; degrees Celsius. Raises ValueError."""
+    """Degrees Celsius of the hottest thermal zone, or without zones of the hottest chip. Raises ValueError."""
     for pattern in (ZONES, CHIPS):
         if found := [value for value in values_from(read_degrees, sys.glob(pattern)) if COLDEST < value < HOTTEST]:
             return max(found)
@@ -31,13 +31,13 @@ def read_temperature(sys: Path = Path("/sys")) -> float:
 
 
 def read_degrees(file: Path) -> float:
-    """Thousandths of a degree, as the kernel's documentation says; whole ones, as older vendor kernels tell."""
+    """Degrees Celsius. The kernel's interface has thousandths of a degree; older vendor kernels write whole degrees."""
     value = int(file.read_text())
     return value / 1000 if abs(value) > HOTTEST else float(value)
 
 
 def read_throttled(sys: Path = Path("/sys")) -> int:
-    """From the Raspberry Pi's firmware, or from the alarm of the driver that asks it. Raises OSError, ValueError."""
+    """The word of `vcgencmd get_throttled`, by the firmware, its driver or that program. Raises OSError, ValueError."""
     for word in values_from(lambda file: int(file.read_text(), 16), sys.glob(GET_THROTTLED)):
         return word
     for alarm in values_from(voltage_alarm, sys.glob("class/hwmon/hwmon*")):
@@ -46,14 +46,14 @@ def read_throttled(sys: Path = Path("/sys")) -> int:
 
 
 def voltage_alarm(chip: Path) -> int:
-    """1 for too little. Raises LookupError for a chip that watches something else."""
+    """1 when the board has had too little voltage, else 0. Raises LookupError for another kind of chip."""
     if (chip / "name").read_text().strip() != VOLTAGE_CHIP:
         raise LookupError(chip.name)
     return int((chip / VOLTAGE_ALARM).read_text())
 
 
 def has_memory_limits(root: Path = Path("/")) -> bool:
-    """Whether this kernel can hold a service to its MemoryMax. Raises LookupError where it does not tell.
+    """Whether this kernel can hold a service to its MemoryMax. Raises OSError where the kernel does not tell.
 
     Raspberry Pi OS starts kernels that have the memory cgroup, with it switched off.
     """

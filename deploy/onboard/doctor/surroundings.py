@@ -3,17 +3,17 @@
 from .facts import Facts
 from .lights import Finding, Light, bad, good, in_megabytes, unknown
 
-# A deploy of another release needs this much beside what is there, without its model; inodes: one release has 40.
+# What a deploy of another release needs, without its model. A release has 40 inodes.
 FREE_BYTES, FREE_INODES = 200_000_000, 500
-# Where the Raspberry Pi's firmware and most others begin to slow the CPU down.
+# Degrees Celsius at which the Raspberry Pi's firmware, and most others, begin to slow the CPU down.
 HOT = 80.0
-# Bits of `vcgencmd get_throttled`: now, and 16 places higher since the start.
+# Bits of `vcgencmd get_throttled`: the low bit says now, the bit 16 places higher since the start.
 UNDER_VOLTAGE, SLOWED, TOO_HOT = 0x1_0001, 0x6_0006, 0x8_0008
 DAY = 86_400.0
 
 
 def check_link(facts: Facts) -> Finding:
-    """Cable or Wi-Fi."""
+    """Whether a network card has a link, by cable or Wi-Fi."""
     if facts.interfaces is None:
         return unknown()
     linked = [f"{card.name} ({'Wi-Fi' if card.wifi else 'cable'})" for card in facts.interfaces if card.carrier]
@@ -29,7 +29,7 @@ def check_link(facts: Facts) -> Finding:
 
 
 def check_address(facts: Facts) -> Finding:
-    """An address that others can reach."""
+    """Whether the board has an address that others can reach."""
     if facts.interfaces is None:
         return unknown()
     found = [f"{one} on {card.name}" for card in facts.interfaces for one in card.addresses]
@@ -41,7 +41,7 @@ def check_address(facts: Facts) -> Finding:
 
 
 def check_router(facts: Facts) -> Finding:
-    """The way out."""
+    """Whether the router is there, without which the board reaches its own network alone."""
     if not facts.gateway:
         return unknown("none: the board reaches its own network alone")
     if facts.gateway_answers is None:
@@ -55,7 +55,7 @@ def check_router(facts: Facts) -> Finding:
 
 
 def check_name_servers(facts: Facts) -> Finding:
-    """DNS."""
+    """Whether a name server answers."""
     if not facts.dns:
         return unknown("no name server is set: only addresses can be reached")
     listed = ", ".join(facts.dns)
@@ -65,7 +65,7 @@ def check_name_servers(facts: Facts) -> Finding:
 
 
 def check_clock(facts: Facts) -> Finding:
-    """A wrong clock breaks certificates and makes logs useless."""
+    """Whether the clock is right: a wrong one breaks certificates and makes logs useless."""
     now = Light.GOOD if facts.synchronized else Light.UNKNOWN
     if facts.created and facts.now < facts.created - DAY:
         days = (facts.created - facts.now) / DAY
@@ -77,7 +77,7 @@ def check_clock(facts: Facts) -> Finding:
 
 
 def check_power(facts: Facts) -> Finding:
-    """Under-voltage: the usual cause of crashes and damaged cards."""
+    """Whether the board has had enough voltage: too little is the usual cause of crashes and damaged cards."""
     if facts.throttled is None:
         return unknown()
     if facts.throttled & UNDER_VOLTAGE:
@@ -90,7 +90,7 @@ def check_power(facts: Facts) -> Finding:
 
 
 def check_heat(facts: Facts) -> Finding:
-    """A hot board is a slow board."""
+    """Whether the board is cool enough for its full speed."""
     degrees = f"{facts.temperature:.0f} °C" if facts.temperature is not None else "not measured"
     word = facts.throttled or 0
     slowed = word & TOO_HOT or (word & SLOWED and not word & UNDER_VOLTAGE)  # too little voltage slows it down as well
@@ -101,7 +101,7 @@ def check_heat(facts: Facts) -> Finding:
 
 
 def check_disks(facts: Facts) -> Finding:
-    """Room for the next deploy, and a card that still takes writes."""
+    """Whether each disk takes writes and has room for the next deploy."""
     if not facts.disks:
         return unknown()
     for disk in facts.disks:

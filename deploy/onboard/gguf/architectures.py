@@ -26,7 +26,7 @@ kimi-linear kimi-k3 glm5-next talkie mellum nanbeige qwen3tts pockettts
 
 
 def unknown_architecture(architecture: str) -> str | None:
-    """What to say of a model that the pinned llama.cpp has no graph for, after its name; None when it has one."""
+    """Why the pinned llama.cpp has no graph for a model, as a clause after the model's name; None when it has one."""
     if architecture in ARCHITECTURES:
         return None
     if not architecture:

@@ -13,7 +13,7 @@ from .tokenizers import unknown_tokenizer
 CHAT = "boardllama serves chat: take a chat model"
 ONE_FILE = "`llama-gguf-split --merge` makes one file of them"
 
-# `general.type` of what is no model; for files from before that key, a key that only they have.
+# By `general.type`, files that are no models. Older files lack that key, and have another that no model has.
 OTHER_FILES = {
     "adapter": "is a LoRA adapter, not a model: take the model itself, or merge the two with llama-export-lora",
     "imatrix": "is an importance matrix, which only llama-quantize reads: take the model itself",
@@ -78,7 +78,7 @@ def model_refusal(header: Header, pin: str) -> str | None:
 
 
 def other_file(header: Header, architecture: str) -> str | None:
-    """For what is no language model at all."""
+    """Why the file is no language model; None when it may be one."""
     kinds = [header.keys.get("general.type"), *(kind for key, kind in OTHER_KEYS.items() if key in header.keys)]
     found = next((OTHER_FILES[kind] for kind in kinds if isinstance(kind, str) and kind in OTHER_FILES), None)
     if architecture == "controlvector":
@@ -87,7 +87,7 @@ def other_file(header: Header, architecture: str) -> str | None:
 
 
 def no_chat(header: Header, architecture: str) -> str | None:
-    """For a language model that does something else."""
+    """Why the language model does not chat; None when it may."""
     pooling = header.keys.get(f"{architecture}.pooling_type")
     if pooling == RANK:
         return f"is a reranker ({architecture}), which answers with scores; {CHAT}"
@@ -102,7 +102,7 @@ def no_chat(header: Header, architecture: str) -> str | None:
 
 
 def no_weights(header: Header, pin: str) -> str | None:
-    """For a file without tensors, and for tensors that llama.cpp has no code for."""
+    """Why llama.cpp has no use for the tensors: there are none, or it has no code for one's kind. None when it has."""
     if not header.tensors and not part_count(header):  # the first part of a split model may hold none
         return "holds no weights, a vocabulary at most: take the whole model"
     for tensor in header.tensors:
@@ -117,7 +117,7 @@ def no_weights(header: Header, pin: str) -> str | None:
 
 
 def misplaced_tensor(header: Header) -> str | None:
-    """For gaps between tensors, of which llama.cpp takes none but what fills up to the alignment."""
+    """Why llama.cpp refuses the places of the tensors: it takes no gaps but those that the alignment makes."""
     expected = header.start
     for tensor in header.tensors:
         if tensor.kind not in BLOCKS:
@@ -130,7 +130,7 @@ def misplaced_tensor(header: Header) -> str | None:
 
 
 def no_numbers(header: Header, architecture: str) -> str | None:
-    """For a file that lacks what load_hparams in src/llama-model.cpp asks of every model, or says it as no number."""
+    """Why load_hparams in src/llama-model.cpp would fail: a number that every model needs is missing, or is none."""
     for key in NEEDED:
         name = f"{architecture}.{key}"
         number = header.keys.get(name)
@@ -142,7 +142,7 @@ def no_numbers(header: Header, architecture: str) -> str | None:
 
 
 def no_layers(header: Header, architecture: str) -> str | None:
-    """For more layers than llama.cpp has room for, and for lists that say something of more or fewer than there are."""
+    """Why the layers cannot be: more than llama.cpp has room for, or a list by layer of another length."""
     layers = header.keys[f"{architecture}.block_count"]
     if int(layers) > MOST_LAYERS:
         return f"says that it has {layers} layers, where llama.cpp takes {MOST_LAYERS}: it is damaged, fetch it again"
@@ -155,13 +155,13 @@ def no_layers(header: Header, architecture: str) -> str | None:
 
 
 def part_count(header: Header) -> int:
-    """How many files the model was split into; 0 for one that was not."""
+    """How many files the model was split into; 0 when it was not split."""
     count = header.keys.get("split.count", 0)
     return count if isinstance(count, int) and count > 1 else 0
 
 
 def part_count_in_name(name: str) -> int:
-    """The same, for a file that is not here yet: x-00001-of-00003.gguf by llama-gguf-split, or much the same."""
+    """As `part_count`, by a name as llama-gguf-split makes: x-00001-of-00003.gguf. For a file that is not here yet."""
     found = re.search(r"[-_.](?:part)?[-_]?\d+[-_]?of[-_]?(\d{1,9})\.gguf\Z", name, re.IGNORECASE)
     return int(found[1]) if found else 0
 

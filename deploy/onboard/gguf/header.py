@@ -28,12 +28,12 @@ class GgufError(Exception):
 
 
 class Truncated(GgufError):
-    """Its header is whole, its weights are not."""
+    """The header of the file is whole, its weights are not."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor. Positions and sizes are bytes, `offset` counts from the start of the file."""
+    """A tensor of the file. Positions and sizes in bytes; `offset` counts from the start of the file."""
 
     name: str
     shape: tuple[int, ...]  # as ggml counts: columns, rows, then experts
@@ -43,7 +43,7 @@ class Tensor:
 
     @property
     def weights(self) -> int:
-        """How many numbers it holds."""
+        """How many numbers the tensor holds."""
         return math.prod(self.shape)
 
 
@@ -80,7 +80,7 @@ def read_header(path: Path) -> Header:
 
 
 def check_start(head: bytes, label: str) -> None:
-    """Raises GgufError, saying what it looks like, unless head (the first bytes of a file) begins as GGUF."""
+    """Raises GgufError, with what the file looks like, unless `head`, its first bytes, begins as GGUF."""
     if head[:4] == MAGIC:
         return
     if not head:
@@ -93,7 +93,7 @@ def check_start(head: bytes, label: str) -> None:
 
 
 class _HeaderReader:
-    """One walk over the header. `at` counts bytes from the start of the file."""
+    """Reads a header once, from its start to its end. `at` counts bytes from the start of the file."""
 
     def __init__(self, data: mmap.mmap, path: Path) -> None:
         self.data = data
@@ -131,8 +131,9 @@ class _HeaderReader:
             self.keys[name] = self._read_value(kind)
 
     def _read_tensors(self, count: int) -> tuple[tuple[Tensor, ...], int]:
-        """They, and where their weights begin. The header may be whole and the weights cut off: every tensor must end
-        within the file.
+        """The tensors, and the byte at which their weights begin.
+
+        The header may be whole and the weights cut off: every tensor must end within the file.
         """
         tensors = list(self._distinct_tensors(count))
         alignment = self.keys.get("general.alignment", ALIGNMENT)
@@ -149,7 +150,7 @@ class _HeaderReader:
         return placed, start
 
     def _distinct_tensors(self, count: int) -> Iterator[Tensor]:
-        """Up to the second one of a name: zeros are as many tensors without a name as the file has room for."""
+        """The tensors, up to the second of a name: a file of zeros reads as very many tensors without a name."""
         names = set()
         for _ in range(count):
             tensor = self._read_tensor()
@@ -159,7 +160,7 @@ class _HeaderReader:
             yield tensor
 
     def _read_tensor(self) -> Tensor:
-        """Its offset counts from the start of all tensor data."""
+        """A tensor. Its offset still counts from the start of all weights."""
         begin = self.at + _U64.size
         name, size, dimensions = self._read_string(), self.at - begin, self._u32()
         if size > LONGEST_NAME or dimensions > DIMENSIONS:
@@ -172,7 +173,7 @@ class _HeaderReader:
         return Tensor(name, shape, kind, offset, math.prod(shape) * block_bytes // block)
 
     def _read_list(self, name: str) -> None:
-        """A list: counted, kept when it is short and of numbers, stepped over."""
+        """Counts a list. Keeps a short list of numbers, steps over any other."""
         kind, count = self._u32(), self._u64()
         self.lengths[name] = count
         if kind == ARRAY:
@@ -187,7 +188,7 @@ class _HeaderReader:
             self.at += count * self._layout_of(kind).size
 
     def _skip_strings(self, count: int) -> None:
-        """The hot loop: two passes over 32k to 256k short strings in a usual model."""
+        """The hot loop: 32k to 256k short strings, twice in a usual model."""
         length, data, at = _U64.unpack_from, self.data, self.at
         if count > (len(data) - at) // _U64.size:
             raise struct.error("a list ends beyond the file")
@@ -215,7 +216,7 @@ class _HeaderReader:
         return int(self._read_scalar(_U64))
 
     def _read_string(self) -> str:
-        """llama.cpp takes any bytes; those that are no UTF-8 are told as \\xe9."""
+        """The text. llama.cpp takes any bytes; bytes that are no UTF-8 come back as \\xe9."""
         length = self._u64()
         if self.at + length > len(self.data):
             raise struct.error("a string ends beyond the file")

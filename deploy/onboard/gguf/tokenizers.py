@@ -24,7 +24,7 @@ viking whitespace youtu
 
 
 def unknown_tokenizer(header: Header) -> str | None:
-    """What to say of a model whose text the pinned llama.cpp cannot cut; None when it can, or nothing is said of it."""
+    """Why the pinned llama.cpp cannot cut a model's text into tokens; None when it can, or the file says nothing."""
     kind, name, known = "tokenizer", header.keys.get("tokenizer.ggml.model"), PAIRWISE | OTHERS
     if name in PAIRWISE:
         kind, name, known = "pre-tokenizer", header.keys.get("tokenizer.ggml.pre") or "default", PRE

@@ -18,14 +18,14 @@ LABEL = "BOARDLLAMA"
 HEADING = """\
 # boardllama: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take the # away
 # before a name to use it. Read at every start of the board; what is wrong stands in boardllama-errors.txt beside it."""
-# What stands in the place of a secret: one that the board has taken over, and one that it could not use.
+# What stands in the place of a secret that the board has taken over, and of a secret that it could not use.
 APPLIED = '# {name}: applied, and kept on the board alone; a line "{name} = ..." changes it'
 REFUSED = '# {name}: wrong, and taken out; write a line "{name} = ..." again'
 MARK = re.compile(r"#\s*([a-z_]+): (applied|wrong)\b")
 
 
 class Problem(NamedTuple):
-    """A breach of a rule: the line's number from 1, or 0 for none."""
+    """A breach of a rule. `line` counts from 1; 0: the breach is in no single line."""
 
     line: int
     text: str
@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 
 
 class IdentityError(Exception):
-    """Something in the file cannot be used; `problems` has all of it."""
+    """The file breaks rules; `problems` has every breach."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -44,9 +44,10 @@ class IdentityError(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """What one board is told; None leaves it as it is. `kept` names secrets that the board has taken over before.
+    """What a board is told. A name that is not told, or None, leaves the board as it is.
 
-    `unclear`: the names of lines that could not be used, as they stand there; "" for a line without one.
+    `entries`: names and values, as they are used. `kept`: secrets that the board has taken over before. `unclear`: the
+    names of lines that could not be used; "" for a line without a known name.
     """
 
     entries: tuple[tuple[str, str], ...] = ()
@@ -58,65 +59,65 @@ class Identity:
         return f"Identity({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
     def values_of(self, name: str) -> tuple[str, ...]:
-        """Every value of a name that may repeat."""
+        """Every value of the name, in the order of the file."""
         return tuple(value for one, value in self.entries if one == name)
 
     def value_of(self, name: str) -> str | None:
-        """The value of a name."""
+        """The value of the name; None when it is not told."""
         return next(iter(self.values_of(name)), None)
 
     def without(self, names: Collection[str]) -> "Identity":
-        """The same, but silent about these names."""
+        """A copy without the values of these names."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry[0] not in names))
 
     @property
     def hostname(self) -> str | None:
-        """Small letters, digits, hyphens."""
+        """The board's name: small letters, digits and hyphens."""
         return self.value_of("hostname")
 
     @property
     def ssh_keys(self) -> tuple[str, ...]:
-        """Public keys, as in authorized_keys."""
+        """Who may log in: public keys, as in authorized_keys."""
         return self.values_of("ssh_key")
 
     @property
     def wifi_ssid(self) -> str | None:
-        """Name of the network."""
+        """The name of the Wi-Fi."""
         return self.value_of("wifi_ssid")
 
     @property
     def wifi_password(self) -> str | None:
-        """8 to 63 characters, 64 hexadecimal digits, or `none` for an open network."""
+        """The Wi-Fi's password: 8 to 63 characters, 64 hexadecimal digits, or `none` for an open network."""
         return self.value_of("wifi_password")
 
     @property
     def wifi_country(self) -> str | None:
-        """Two capital letters."""
+        """The country that the board is in: two capital letters of ISO 3166-1."""
         return self.value_of("wifi_country")
 
     @property
     def address(self) -> str | None:
-        """`dhcp`, or address/prefix."""
+        """How the board gets its address: `dhcp`, or a fixed address with its prefix."""
         return self.value_of("address")
 
     @property
     def gateway(self) -> str | None:
-        """An address of the same network."""
+        """The router, for a fixed address: an address of the same network."""
         return self.value_of("gateway")
 
     @property
     def dns(self) -> tuple[str, ...]:
-        """Addresses."""
+        """The addresses of name servers."""
         return self.values_of("dns")
 
     @property
     def api_key(self) -> str | None:
-        """The key itself, or `generate`."""
+        """The key that clients of the server must send, or `generate`."""
         return self.value_of("api_key")
 
     @property
     def timezone(self) -> str | None:
-        """As in Europe/Berlin."""
+        """The time zone by its name, such as Europe/Berlin."""
         return self.value_of("timezone")
 
     def render(self) -> str:
@@ -134,7 +135,7 @@ class Identity:
 
 
 def parse_identity(text: str) -> Identity:
-    """The identity in the file. Raises IdentityError with every problem."""
+    """The identity that the file's text says. Raises IdentityError with every problem."""
     identity, problems = read_identity(text)
     if problems:
         raise IdentityError(problems)
@@ -142,7 +143,7 @@ def parse_identity(text: str) -> Identity:
 
 
 def identity_of(*values: tuple[str, str]) -> Identity:
-    """From names and values that come from elsewhere, such as options. Raises IdentityError with every problem."""
+    """The identity of names and values from elsewhere, such as options. Raises IdentityError with every problem."""
     identity, problems = check_entries([Entry(0, name, value) for name, value in values])
     if problems:
         raise IdentityError(problems)
@@ -150,7 +151,7 @@ def identity_of(*values: tuple[str, str]) -> Identity:
 
 
 def read_identity(text: str) -> tuple[Identity, list[Problem]]:
-    """What is valid in the file, and what is not."""
+    """What is valid in the file's text, and a problem for everything else."""
     if text.startswith("{\\rtf"):
         return Identity(), [Problem(0, f"{FILE} is formatted text (RTF): save it as plain text")]
     entries, problems, marks = [], [], dict[str, tuple[str, int]]()
@@ -177,8 +178,9 @@ def read_identity(text: str) -> tuple[Identity, list[Problem]]:
 def check_entries(
     entries: Iterable[Entry], kept: frozenset[str] = frozenset(), unclear: Iterable[str] = ()
 ) -> tuple[Identity, list[Problem]]:
-    """The entries that obey their rules, alone and together, and what is wrong with the others; `unclear`: names that
-    are known to be wrong.
+    """The entries that obey their rules, alone and together, and a problem for each of the others.
+
+    `kept`: secrets that the board has taken over before. `unclear`: names that are known to be wrong.
     """
     good: list[Entry] = []
     problems, spoiled = list[Problem](), set(unclear)
@@ -188,7 +190,8 @@ def check_entries(
         except Wrong as error:
             problems.append(Problem(one.line, str(error)))
             spoiled.add(one.name)
-    # Of two secrets nobody knows which one is meant, and what is used leaves the file.
+    # A secret that is used leaves the file for good. Of a name with a wrong line no secret is used: nobody can tell
+    # which of its lines was meant.
     good = [one for one in good if not (is_secret(one.name) and one.name in spoiled)]
     lines = {one.name: one.line for one in good}
     for name, partner, text in find_conflicts({one.name: one.value for one in good}, kept):
@@ -200,7 +203,7 @@ def check_entries(
 
 
 def accepted_value(entry: Entry, before: Iterable[Entry]) -> str:
-    """The value as it will be used. Raises Wrong."""
+    """The entry's value as it will be used. Raises Wrong. `before`: the good entries of earlier lines."""
     rule = NAMES.get(entry.name)
     if rule is None:
         near = nearest_name(entry.name, NAMES)
@@ -220,5 +223,5 @@ def accepted_value(entry: Entry, before: Iterable[Entry]) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Whether values of that name do not stay in the file."""
+    """Whether the board takes values of the name out of the file."""
     return name in NAMES and NAMES[name].secret

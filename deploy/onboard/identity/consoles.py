@@ -9,9 +9,9 @@ DEVICES = Path("/dev")
 
 
 def show_on_consoles(text: str) -> None:
-    """To the journal, and to every console that the kernel uses.
+    """Prints the text to the journal, and to every console that the kernel uses.
 
-    /dev/console is the last of them alone: on a Raspberry Pi the serial pins, and not the screen.
+    /dev/console is the last of these consoles alone: on a Raspberry Pi the serial pins, and not the screen.
     """
     print(text, flush=True)
     with suppress(OSError):
@@ -21,7 +21,7 @@ def show_on_consoles(text: str) -> None:
 
 
 def write_console(console: Path, text: str) -> None:
-    """Opened without waiting for somebody at the other end of a serial line."""
+    """Writes the text without waiting for a reader at the other end of a serial line. Raises OSError."""
     handle = os.open(console, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     try:
         os.set_blocking(handle, True)

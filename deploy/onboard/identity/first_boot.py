@@ -26,7 +26,7 @@ ACCOUNT = "board"
 
 
 def run_first_boot(places: Places = PLACES) -> int:
-    """The exit status: 1 when something could not be done, and will be tried again at the next boot."""
+    """Makes the board itself. Returns the exit status: 1 when a step failed, which the next boot tries again."""
     try:
         with mounted_partition(places) as card:
             return set_up_board(card, places)
@@ -37,7 +37,7 @@ def run_first_boot(places: Places = PLACES) -> int:
 
 
 def set_up_board(card: IdentityPartition | None, places: Places) -> int:
-    """Everything. The exit status."""
+    """Makes what every board needs, then applies the file on the card. Returns the exit status."""
     failed = try_steps([("the SSH host key", partial(make_host_key, places.host_key)), ("the account", make_account)])
     try:
         text = card.read_text() if card else None
@@ -52,7 +52,10 @@ def set_up_board(card: IdentityPartition | None, places: Places) -> int:
 
 
 def apply_file(card: IdentityPartition, text: str, failed: list[str], places: Places) -> int:
-    """Applies the file unless that has been done. Its secrets leave it when they have been taken over."""
+    """Applies the file's text, unless that was done before. Returns the exit status.
+
+    Secrets leave the file only when every step has succeeded.
+    """
     before, others = last_applied(places), card.misnamed_files()
     if before.get("sha256") == hash_of(text) and not failed:
         return report_result(card, [*before["problems"], *others], failed)
@@ -71,17 +74,17 @@ def apply_file(card: IdentityPartition, text: str, failed: list[str], places: Pl
 
 
 def hash_of(text: str) -> str:
-    """By which a file is known that was obeyed."""
+    """SHA-256 of a file's text, by which an applied file is known again."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def apply_identity(identity: Identity, whole: bool, places: Places) -> list[str]:
-    """What could not be done; each step is tried whatever became of the others."""
+    """A sentence for each step that failed. Each step is tried, whatever became of the others."""
     return try_steps([(what, partial(step, identity, whole, places)) for what, step in STEPS])
 
 
 def try_steps(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
-    """One sentence for each step that failed."""
+    """A sentence for each step that failed; the other steps are done."""
     failed = []
     for what, step in steps:
         try:
@@ -92,7 +95,7 @@ def try_steps(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
 
 
 def report_result(card: IdentityPartition | None, problems: list[str], failed: list[str]) -> int:
-    """On the consoles, and on the card for whoever takes it out. The exit status."""
+    """Shows problems and failures on the consoles, and writes them to the card. Returns the exit status."""
     lines = []
     if problems:
         lines = [f"{FILE}, {problem}" if problem.startswith("line ") else problem for problem in problems]
@@ -106,7 +109,7 @@ def report_result(card: IdentityPartition | None, problems: list[str], failed: l
 
 
 def make_host_key(file: Path) -> None:
-    """This board's own, made once. One kind is enough for every client since 2014, and is made in no time."""
+    """Makes this board's SSH host key, once. ed25519 alone: every client since 2014 takes it, and it is made fast."""
     if file.is_file():
         return
     aside = file.with_name(".new-host-key")
@@ -125,7 +128,7 @@ def make_host_key(file: Path) -> None:
 
 
 def make_account() -> None:
-    """The one that technicians log in as. An image declares it; a tree in which that was not done has it made here."""
+    """Makes the account that technicians log in as, where the image declares it and its build has not made it."""
     try:
         pwd.getpwnam(ACCOUNT)
     except KeyError:

@@ -1,4 +1,4 @@
-"""What a board is called that nobody gave a name: boardllama- and the end of a number of its own."""
+"""The name of a board that nobody named: boardllama- and the end of a number of its own."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ NO_NUMBER = re.compile(r"0*|none|default.*|not .*|to be filled.*|unknown|system 
 
 
 def default_name(root: Path = Path("/")) -> str:
-    """From the serial number of the board or of its firmware, else the address of its network card, else its id."""
+    """The name by the serial number of board or firmware, else a network card's address, else the machine-id."""
     for number in board_numbers(root):
         plain = re.sub(r"[^a-z0-9]", "", number.lower())
         if plain and not NO_NUMBER.fullmatch(number.strip()):
@@ -22,7 +22,7 @@ def default_name(root: Path = Path("/")) -> str:
 
 
 def board_numbers(root: Path) -> Iterator[str]:
-    """The best one first."""
+    """Numbers that are a board's own, the best first. Firmware may hold a number that means nothing."""
     for name in ("proc/device-tree/serial-number", "sys/class/dmi/id/product_serial"):
         with suppress(OSError):
             yield (root / name).read_text(errors="replace").strip("\0\n ")
@@ -34,7 +34,7 @@ def board_numbers(root: Path) -> Iterator[str]:
 
 
 def card_addresses(root: Path) -> Iterator[str]:
-    """Addresses of real network cards, those with a cable first."""
+    """Addresses of network cards that are hardware, those with a cable first."""
     found = [path for path in (root / "sys/class/net").glob("*") if (path / "device").exists()]
     for path in sorted(found, key=lambda path: ((path / "wireless").exists(), path.name)):
         with suppress(OSError):
@@ -42,6 +42,6 @@ def card_addresses(root: Path) -> Iterator[str]:
 
 
 def hosts_with(name: str, hosts: str) -> str:
-    """/etc/hosts where the name leads to this machine, as Debian has it: 127.0.1.1."""
+    """The text of /etc/hosts in which the name leads to this machine: to 127.0.1.1, as Debian has it."""
     kept = [line for line in hosts.splitlines() if line.split()[:1] != ["127.0.1.1"]] or ["127.0.0.1\tlocalhost"]
     return "\n".join([kept[0], f"127.0.1.1\t{name}", *kept[1:], ""])

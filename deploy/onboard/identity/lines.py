@@ -8,12 +8,12 @@ from .rules import NAMES, Wrong
 
 # Ends of lines that are no line feed: of old Macs, and of what was pasted from a page.
 LINE_ENDS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
-# Signs that some editors write for quotation marks. Within a value they are its own; around it, nobody means them.
+# Signs that some editors write for quotation marks. Inside a value they belong to it; around a value nobody means them.
 ODD_QUOTES = "'`\u00ab\u00b4\u00bb\u2018\u2019\u201a\u201c\u201d\u201e"
 
 
 class Entry(NamedTuple):
-    """A name with its value, and the line that it stands in, from 1; 0 when it comes from no file."""
+    """A name with its value. `line` counts from 1; 0: from no file."""
 
     line: int
     name: str
@@ -29,7 +29,10 @@ def decode_file(content: bytes) -> str:
 
 
 def encoding_of(content: bytes) -> str:
-    """UTF-8, or UTF-16: some editors write it without its mark. The first sign of the file is one of ASCII."""
+    """UTF-8 or UTF-16, which some editors write without its mark.
+
+    The file begins in ASCII: without a mark, a 0 among its first two bytes says UTF-16, and of which byte order.
+    """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     zeros = content[:1] == b"\0", content[1:2] == b"\0"
@@ -37,7 +40,7 @@ def encoding_of(content: bytes) -> str:
 
 
 def parse_line(number: int, line: str) -> Entry:
-    """What a line says. Raises Wrong when it says nothing; the message has no more of it, as it may be a password."""
+    """The entry in a line. Raises Wrong without quoting the value: it may be a password."""
     name, equals, value = (part.strip() for part in line.partition("="))
     if not equals:
         raise Wrong(
@@ -53,26 +56,26 @@ def parse_line(number: int, line: str) -> Entry:
 
 
 def first_word(name: str) -> str:
-    """The first word of what stands before the =. What follows it may be a password with a = of its own."""
+    """The name in what stands before the first =. More words there may be a password that holds a = itself."""
     return re.split(r"[^\w-]", name.lower(), maxsplit=1)[0][:40]
 
 
 def quote_value(value: str) -> str:
-    """Quotation marks where blanks at an end, or signs of its own, would be lost or refused."""
+    """The value, between quotation marks where blanks at its ends, or signs in it, would be lost or refused."""
     plain = value == value.strip() == unquote_value(value) and not is_oddly_quoted(value) and not has_comment(value)
     return value if plain else f'"{value}"'
 
 
 def unquote_value(value: str) -> str:
-    """Without the quotation marks around it."""
+    """The value without the quotation marks around it."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def has_comment(value: str) -> bool:
-    """Whether someone may mean the end of it as a comment: people write `DE  # Germany`."""
+    """Whether someone may mean the end of the value as a comment: people write `DE  # Germany`."""
     return value == unquote_value(value) and re.search(r"(^|\s)#", value) is not None
 
 
 def is_oddly_quoted(value: str) -> bool:
-    """Whether it stands between quotation marks that mean nothing here."""
+    """Whether the value stands between quotation marks of another kind, which mean nothing here."""
     return len(value) > 1 and value[0] in ODD_QUOTES and value[-1] in ODD_QUOTES

@@ -7,9 +7,9 @@ HEADING = "# Made at boot from boardllama.txt; edits are lost when that file cha
 
 
 def networkd_config(identity: Identity) -> str | None:
-    """The text of a .network file; None where DHCP on every interface, the image's own default, is all that is said.
+    """The text of a .network file; None when the identity asks for no more than the image has: DHCP on every card.
 
-    A fixed address is the Wi-Fi's when the board has one, else the cable's: two interfaces cannot share it.
+    A fixed address is the Wi-Fi's when the board has one, else the cable's: two cards cannot share it.
     """
     address = None if identity.address == DHCP else identity.address
     if not address and not identity.dns:
@@ -20,7 +20,7 @@ def networkd_config(identity: Identity) -> str | None:
     lines += [f"DNS={server}" for server in identity.dns]
     lines += ["MulticastDNS=yes", ""]
     if not address:
-        # A server that DHCP names would be asked beside those that were chosen; a cable is faster than Wi-Fi.
+        # DHCP's name servers would be asked beside the chosen ones. A way out by cable is faster than one by Wi-Fi.
         metric = ["RouteMetric=2048"] if identity.wifi_ssid else []
         lines += ["[DHCPv4]", "UseDNS=no", *metric, "", "[DHCPv6]", "UseDNS=no", ""]
         lines += ["[IPv6AcceptRA]", "UseDNS=no", *metric, ""]
@@ -28,9 +28,9 @@ def networkd_config(identity: Identity) -> str | None:
 
 
 def supplicant_config(identity: Identity, before: str = "") -> str | None:
-    """The text of wpa_supplicant.conf(5); None without Wi-Fi. `before`: what it was, for a password that is kept.
+    """The text of wpa_supplicant.conf(5); None without Wi-Fi. `before`: its text so far, for a password that is kept.
 
-    Raises Wrong when the password of another network is kept.
+    Raises Wrong when the password that is kept is another network's.
     """
     if identity.wifi_ssid is None:
         return None
@@ -49,8 +49,10 @@ def supplicant_config(identity: Identity, before: str = "") -> str | None:
 
 
 def password_lines(password: str) -> list[str]:
-    """A passphrase serves WPA2 and WPA3; the key itself, 64 digits, WPA2 alone. Quotation marks inside need no escape:
-    wpa_supplicant reads to the last one of the line.
+    """The lines about a password. A passphrase serves WPA2 and WPA3; 64 digits are the key itself, which serves WPA2
+    alone.
+
+    Quotation marks in a passphrase need no escape: wpa_supplicant reads to the last quotation mark of the line.
     """
     if password == OPEN:
         return ["\tkey_mgmt=NONE"]

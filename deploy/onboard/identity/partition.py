@@ -1,8 +1,8 @@
 """The small FAT partition with boardllama.txt, which any system can edit. Mounted only while it is used.
 
 FAT has no journal, and renaming is no way to replace a file there: Linux writes the new name with no content first, and
-what belongs to it some time later. So a copy is written aside and flushed, then the file is overwritten in place, and
-whatever moment the power goes at, the next boot finds the file or the copy whole.
+the content some time later. So a copy is written aside and flushed, then the file is overwritten in place: whenever the
+power goes, the next boot finds the file or the copy whole.
 """
 
 import hashlib
@@ -20,19 +20,19 @@ from .lines import decode_file
 
 COPY = "boardllama.new"
 SETTLE_SECONDS = 15
-# A text of 12 lines; a file this big is another one by mistake.
+# The file has some 12 lines: a bigger file has this name by mistake.
 MOST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class IdentityPartition:
-    """The mounted partition. `unlock` makes it writable."""
+    """The partition, mounted at `folder`. `unlock` makes it writable."""
 
     folder: Path
     unlock: Callable[[], object] = lambda: None
 
     def read_text(self) -> str | None:
-        """What boardllama.txt says; None without one. Raises OSError, ValueError when it is too big."""
+        """The text of boardllama.txt; None without it. Raises OSError, and ValueError for more than MOST_BYTES."""
         self.finish_replacement()
         file = self.folder / FILE
         if not file.exists():
@@ -44,13 +44,13 @@ class IdentityPartition:
         return decode_file(content)
 
     def misnamed_files(self) -> list[str]:
-        """Sentences about files that someone took for boardllama.txt: some systems hide the ends of names."""
+        """A sentence for each file that someone took for boardllama.txt: some systems hide the end of a file's name."""
         names = sorted(path.name for path in self.folder.glob("[Bb]oardllama*.*") if not path.name.startswith("._"))
         others = [name for name in names if name.lower() not in (FILE, ERRORS, COPY)]
         return [f"{name} is not read: the name must be {FILE}" for name in others]
 
     def replace_text(self, text: str) -> None:
-        """Makes boardllama.txt say `text`, written over what it said before: there were secrets in it."""
+        """Overwrites boardllama.txt with `text`, so that the secrets in the old text are gone from the card."""
         self.unlock()
         content, copy = text.encode(), self.folder / COPY
         copy.write_bytes(seal_copy(content, (self.folder / FILE).stat().st_size))
@@ -61,7 +61,10 @@ class IdentityPartition:
         sync(self.folder)
 
     def finish_replacement(self) -> None:
-        """Ends what a power cut interrupted. One of another size than before and after was edited since, and stays."""
+        """Finishes a replacement that a power cut interrupted.
+
+        A file whose size is neither the old nor the new one was edited after the cut: that file is left as it is.
+        """
         file, copy = self.folder / FILE, self.folder / COPY
         if not copy.exists():
             return
@@ -73,7 +76,7 @@ class IdentityPartition:
         sync(self.folder)
 
     def overwrite_file(self, content: bytes) -> None:
-        """Puts the content where the old one lies, and line feeds over the rest of that."""
+        """Writes the content over the old one in place, and line feeds over what is left of the old one."""
         handle = os.open(self.folder / FILE, os.O_RDWR)
         try:
             os.pwrite(handle, content.ljust(os.fstat(handle).st_size, b"\n"), 0)
@@ -84,7 +87,7 @@ class IdentityPartition:
             os.close(handle)
 
     def write_errors(self, lines: list[str]) -> None:
-        """Puts the lines into boardllama-errors.txt; without any, there is no such file."""
+        """Writes the lines to boardllama-errors.txt; without lines, removes that file."""
         file, text = self.folder / ERRORS, "".join(f"{line}\n" for line in lines)
         there = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
         if there == text:
@@ -99,13 +102,13 @@ class IdentityPartition:
 
 
 def seal_copy(content: bytes, size: int) -> bytes:
-    """A copy that can be told from half of one; `size` is that of the file that it is to replace."""
+    """The new content with a hash, by which half of a copy is known. `size`: bytes of the file that is replaced."""
     body = f"{size}\n".encode() + content
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def unseal_copy(copy: bytes) -> tuple[bytes, int] | None:
-    """What `seal_copy` was given; None for half of a copy."""
+    """The content and size that `seal_copy` was given; None for half of a copy."""
     seal, _, body = copy.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != seal:
         return None
@@ -115,7 +118,7 @@ def unseal_copy(copy: bytes) -> tuple[bytes, int] | None:
 
 @contextmanager
 def mounted_partition(places: Places) -> Iterator[IdentityPartition | None]:
-    """The partition of the disk that this board runs from; None when there is none. Raises OSError."""
+    """The partition of the disk that this board runs from; None without one. Raises OSError."""
     device = find_partition()
     if device is None:
         yield None
@@ -130,7 +133,7 @@ def mounted_partition(places: Places) -> Iterator[IdentityPartition | None]:
 
 
 def find_partition() -> Path | None:
-    """Its device. One on another disk, such as a card in a reader, is none of this board's."""
+    """The device of the partition. A partition on another disk, such as a card in a reader, is not this board's."""
     # The disk is there: the root file system lies on it. Only its names may be on their way.
     with suppress(ProgramFailed):
         run_command("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", deadline=2 * SETTLE_SECONDS)
@@ -142,7 +145,7 @@ def find_partition() -> Path | None:
 
 
 def read_label(device: Path) -> str:
-    """Of a file system; empty without one."""
+    """The label of the device's file system; "" without one."""
     try:
         return run_command("blkid", "--output", "value", "--match-tag", "LABEL", str(device)).strip()
     except ProgramFailed:
@@ -150,7 +153,7 @@ def read_label(device: Path) -> str:
 
 
 def neighbours_of_root(sys: Path = Path("/sys/dev/block")) -> list[Path]:
-    """The partitions of the disk of the root file system; none where it is a disk of its own."""
+    """The partitions of the disk of the root file system; none where the root fills a disk without partitions."""
     device = Path("/").stat().st_dev
     root = (sys / f"{os.major(device)}:{os.minor(device)}").resolve()
     if not (root / "partition").exists():
@@ -159,6 +162,6 @@ def neighbours_of_root(sys: Path = Path("/sys/dev/block")) -> list[Path]:
 
 
 def on_disk_of_root(device: int, sys: Path = Path("/sys/dev/block")) -> bool:
-    """Whether a partition lies on the disk of the root file system; so it seems where that has no disk of its own."""
+    """Whether the partition `device` is on the root file system's disk; True also where the root is on no partition."""
     root, partition = (sys / f"{os.major(one)}:{os.minor(one)}" for one in (Path("/").stat().st_dev, device))
     return not (root / "partition").exists() or root.resolve().parent == partition.resolve().parent

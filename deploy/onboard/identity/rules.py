@@ -28,7 +28,11 @@ class Wrong(Exception):
 
 
 class NameRule(NamedTuple):
-    """`value` gives the value as it will be used, or raises Wrong; `about` and `example` stand in the file."""
+    """What a name of boardllama.txt may hold.
+
+    `value` gives the value as it will be used, or raises Wrong. `about` and `example` stand in the file. `repeats`: the
+    name may have several lines. `secret`: its value leaves the file once the board has it.
+    """
 
     value: Callable[[str], str]
     about: str
@@ -38,7 +42,7 @@ class NameRule(NamedTuple):
 
 
 def valid_hostname(value: str) -> str:
-    """RFC 1123, one label, in small letters."""
+    """The name as one label of RFC 1123, in small letters. Raises Wrong."""
     name = value.lower()
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) or name == "localhost" or name.isdigit():
         near = re.sub(r"[^a-z0-9]+", "-", name.split(".")[0]).strip("-")[:63]
@@ -48,7 +52,7 @@ def valid_hostname(value: str) -> str:
 
 
 def valid_ssh_key(value: str) -> str:
-    """The line of a .pub file. What the base64 holds must be a key of the type before it."""
+    """The line of a .pub file. Raises Wrong unless its base64 holds a whole key of the type before it."""
     if "PRIVATE KEY" in value:
         raise Wrong("this is a private key, which must never leave its machine: put in the line of the .pub file")
     kind, code, *comment = [*value.split(None, 2), "", ""][:3]
@@ -64,7 +68,7 @@ def valid_ssh_key(value: str) -> str:
 
 
 def is_whole(key: bytes, kind: bytes) -> bool:
-    """Whether the fields of a public key (RFC 4253: 4 bytes of length, then so many) end where the key ends."""
+    """Whether the fields of a public key end where the key ends. RFC 4253: 4 bytes of length, then so many bytes."""
     fields = []
     while len(key) >= 4:
         size = int.from_bytes(key[:4], "big")
@@ -76,14 +80,14 @@ def is_whole(key: bytes, kind: bytes) -> bool:
 
 
 def valid_wifi_ssid(value: str) -> str:
-    """IEEE 802.11: up to 32 bytes."""
+    """The name of a network, up to 32 bytes as IEEE 802.11 has it. Raises Wrong."""
     if not 1 <= len(value.encode()) <= 32 or not value.isprintable():
         raise Wrong("must be the name of a network, 1 to 32 bytes")
     return value
 
 
 def valid_wifi_password(value: str) -> str:
-    """WPA: a passphrase, the key itself, or none at all."""
+    """A passphrase of WPA, its key in 64 digits, or `none`. Raises Wrong."""
     if value.lower() == OPEN:
         return OPEN
     if not re.fullmatch(r"[ -~]{8,63}|[0-9A-Fa-f]{64}", value):
@@ -92,7 +96,7 @@ def valid_wifi_password(value: str) -> str:
 
 
 def valid_wifi_country(value: str) -> str:
-    """ISO 3166-1."""
+    """The two letters of ISO 3166-1, as capitals. Raises Wrong."""
     country = value.upper()
     if country == "UK":
         raise Wrong("the code of the United Kingdom is GB")
@@ -102,7 +106,7 @@ def valid_wifi_country(value: str) -> str:
 
 
 def valid_address(value: str) -> str:
-    """dhcp, or an address that one board can have, with its prefix."""
+    """`dhcp`, or an address that a board can have, with its prefix. Raises Wrong."""
     if value.lower() == DHCP:
         return DHCP
     advice = "must be dhcp, or an address with its prefix, such as 192.168.1.20/24"
@@ -120,13 +124,13 @@ def valid_address(value: str) -> str:
 
 
 def end_addresses(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[object, ...]:
-    """Its first and last address, which no machine can have; of two addresses or one, both may be used."""
+    """The first and last address of the network, which no machine can have; none of a network of one or two."""
     few = network.version == 6 or network.prefixlen > 30
     return () if few else (network.network_address, network.broadcast_address)
 
 
 def valid_ip(value: str) -> str:
-    """One address of a machine."""
+    """The address of a machine. Raises Wrong."""
     try:
         found = ipaddress.ip_address(value)
     except ValueError:
@@ -137,14 +141,14 @@ def valid_ip(value: str) -> str:
 
 
 def valid_dns(value: str) -> str:
-    """One address; people write two, with a comma."""
+    """The address of a name server. Raises Wrong, with advice for people who write two in a line."""
     if len(re.split(r"[\s,;]+", value)) > 1:
         raise Wrong("one address in a line: write another line with dns = for the next one")
     return valid_ip(value)
 
 
 def valid_api_key(value: str) -> str:
-    """generate, or what RFC 6750 allows in a bearer token."""
+    """`generate`, or a bearer token of RFC 6750 with 8 characters or more. Raises Wrong."""
     if value.lower() == GENERATE:
         return GENERATE
     if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,}", value):
@@ -153,7 +157,7 @@ def valid_api_key(value: str) -> str:
 
 
 def valid_timezone(value: str) -> str:
-    """A name of this machine's own list, where it has one."""
+    """The name of a time zone that this machine knows, or could know where it has no list. Raises Wrong."""
     import zoneinfo  # no boot without a time zone waits for it
 
     try:
@@ -198,7 +202,7 @@ NAMES: dict[str, NameRule] = {
 
 
 def find_conflicts(values: Mapping[str, str], kept: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
-    """Names that cannot be used because of another one, that other name, and why; `kept`: secrets applied before."""
+    """Names that cannot be used because of another name, that other name, and why. `kept`: secrets applied before."""
     own, gateway = values.get("address"), values.get("gateway")
     if gateway and own in (None, DHCP):
         text = "gateway is for a fixed address: set address, such as 192.168.1.20/24, or take gateway away"
@@ -214,7 +218,7 @@ def find_conflicts(values: Mapping[str, str], kept: Collection[str] = ()) -> Ite
 
 
 def is_neighbour(gateway: str, own: str) -> bool:
-    """Whether a board with the address `own` reaches the gateway without another."""
+    """Whether a board with the address `own` reaches the gateway directly."""
     board, router = ipaddress.ip_interface(own), ipaddress.ip_address(gateway)
     local = router.version == board.version == 6 and router.is_link_local
     return local or (router in board.network and router not in (board.ip, *end_addresses(board.network)))

@@ -1,4 +1,4 @@
-"""Secrets leave boardllama.txt when the board has read them; a line says what became of each. Pure."""
+"""Secrets leave boardllama.txt when the board has read them; a comment says what became of each. Pure."""
 
 from .boardllama_txt import APPLIED, REFUSED, Identity, accepted_value, is_secret
 from .lines import Entry, unquote_value
@@ -6,9 +6,9 @@ from .rules import Wrong
 
 
 def without_secrets(text: str, identity: Identity) -> str:
-    """The same text, where each line with a secret says instead what became of it. `identity`: what was read from it.
+    """The text with a comment in place of each line with a secret. `identity`: what was read from the text.
 
-    One that is right and waits for the mending of another line stays: it is nowhere else.
+    A secret that is right, but waits for the mending of another line, stays: no other place has it.
     """
     lines = []
     for line in text.split("\n"):
@@ -21,7 +21,7 @@ def without_secrets(text: str, identity: Identity) -> str:
 
 
 def mark_of_secret(identity: Identity, name: str, value: str) -> str | None:
-    """What stands in the place of a secret; None for one that stays."""
+    """The comment in place of a secret; None for a secret that stays."""
     if identity.value_of(name) is not None:
         return APPLIED
     try:

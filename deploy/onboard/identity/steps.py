@@ -19,19 +19,19 @@ from .host_names import default_name, hosts_with
 from .network import networkd_config, supplicant_config
 from .rules import GENERATE, NAMES, Wrong
 
-# What an image is called before it is anyone's board.
+# Names that an image has before it becomes a board.
 NAMELESS = ("", "boardllama", "localhost", "debian")
 NETWORK = frozenset({"address", "gateway", "dns", "wifi_ssid", "wifi_password"})
-# Names that say nothing about the network. One that nobody knows may be meant for it.
+# Names that are not about the network. An unknown name may be a misspelt name of the network.
 ELSEWHERE = frozenset(NAMES) - NETWORK
 ZONES = Path("/usr/share/zoneinfo")
-# The identity, and whether it is all that the file was to say. Of a file with mistakes nothing is taken to be absent on
-# purpose: what it does not say stays as it is.
+# Takes the identity, and whether the file has no mistakes. With mistakes in it, a name may be absent by mistake: then
+# what the file does not say stays as it is.
 Step = Callable[[Identity, bool, Places], None]
 
 
 def last_applied(places: Places) -> Any:
-    """The file that was applied last: its hash, and what was wrong with it."""
+    """What places.applied notes of the file that was applied last: "sha256" and "problems"; empty without a note."""
     try:
         found = json.loads(places.applied.read_text())
     except (OSError, ValueError):
@@ -40,7 +40,7 @@ def last_applied(places: Places) -> Any:
 
 
 def unmet_needs(identity: Identity, places: Places) -> list[str]:
-    """What this board, as it is, needs besides. Known before the first step, for it is a mistake like any other."""
+    """A sentence for what this board lacks besides the file. Told before any step, as a mistake in the file is."""
     try:
         wireless_config(identity, places)
     except Wrong as error:
@@ -51,17 +51,18 @@ def unmet_needs(identity: Identity, places: Places) -> list[str]:
 
 
 def usable_part(identity: Identity, places: Places) -> Identity:
-    """Without the network, when there is a mistake in a line of it, or in a name: it is one thing.
+    """The identity; or the identity without its network names, when one of them, or an unknown name, has a mistake.
 
-    The address of one network is of no use in another. A password that waits for the mending of another line stays in
-    the file. On a board to which no file has been applied yet, what is right is better than nothing.
+    The names of a network are used together or not at all: the address of one network is of no use in another. A
+    password that waits for the mending of another line stays in the file. On a board to which no file has been applied
+    yet, the names that are right are used all the same.
     """
     torn = unmet_needs(identity, places) or (identity.unclear - ELSEWHERE and last_applied(places))
     return identity.without(NETWORK) if torn else identity
 
 
 def set_hostname(identity: Identity, _whole: bool, places: Places) -> None:
-    """The name that was chosen; or the default one, on a board that has none yet."""
+    """Sets the name that was chosen; on a board without a name, the default name."""
     now = places.hostname.read_text().strip() if places.hostname.exists() else ""
     wanted = identity.hostname or (default_name() if now in NAMELESS else now)
     if wanted == now:
@@ -76,7 +77,7 @@ def set_hostname(identity: Identity, _whole: bool, places: Places) -> None:
 
 
 def set_ssh_keys(identity: Identity, whole: bool, places: Places) -> None:
-    """Who may log in. A wrong line never locks out those who could: then nobody is removed."""
+    """Sets who may log in. A file with mistakes only adds keys: a wrong line must lock nobody out."""
     path = places.authorized_keys
     there = path.read_text().splitlines() if path.exists() else []
     keys = list(identity.ssh_keys) if whole else list(dict.fromkeys([*there, *identity.ssh_keys]))
@@ -85,7 +86,7 @@ def set_ssh_keys(identity: Identity, whole: bool, places: Places) -> None:
 
 
 def set_network(identity: Identity, whole: bool, places: Places) -> None:
-    """Address, gateway, name servers, Wi-Fi. What is said of a Wi-Fi is harmless without one: nothing reads it."""
+    """Sets address, gateway, name servers and Wi-Fi. Without a Wi-Fi card nothing reads the Wi-Fi's file."""
     parts = (
         (places.network, networkd_config(identity), 0o644),
         (places.wifi, wireless_config(identity, places), 0o600),
@@ -96,12 +97,12 @@ def set_network(identity: Identity, whole: bool, places: Places) -> None:
 
 
 def wireless_config(identity: Identity, places: Places) -> str | None:
-    """What the Wi-Fi is told. Raises Wrong where it needs a password that this board does not have."""
+    """The text for wpa_supplicant. Raises Wrong when it needs a password that this board does not have."""
     return supplicant_config(identity, places.wifi.read_text() if places.wifi.exists() else "")
 
 
 def set_api_key(identity: Identity, _whole: bool, places: Places) -> None:
-    """For each service the key that was given; or one made here when the file or the service's config asks for it."""
+    """Sets each service's key to the given one; or makes a key, where file or config ask for one and there is none."""
     for service in services_of(current_release(places)):
         set_key(service, identity.api_key)
 
@@ -130,14 +131,14 @@ def needs_key(service: Service) -> bool:
 
 
 def set_timezone(identity: Identity, _whole: bool, places: Places) -> None:
-    """For the times in the journal."""
+    """Sets the time zone of the journal's times."""
     if identity.timezone:
         replace_link(places.localtime, ZONES / identity.timezone)
         write_file(places.timezone, f"{identity.timezone}\n".encode())
 
 
 def put_file(path: Path, text: str | None, mode: int = 0o644) -> None:
-    """The file with that text, or none."""
+    """Writes the file; removes it when the text is None."""
     if text is None:
         path.unlink(missing_ok=True)
     else:

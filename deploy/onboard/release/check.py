@@ -18,11 +18,11 @@ class CheckError(Exception):
 
 
 def check_release(release: Release) -> None:
-    """Hashes, config, unit, and what the binary says to its arguments. Raises CheckError, ConfigError, OSError."""
+    """Compares hashes, then checks each service. Raises CheckError, ConfigError, OSError."""
     for name, sha256 in pinned_hashes(release):
         path = release.folder / name
         if not path.is_file() or sha256_of(path) != sha256:
-            # What a worn card changed keeps its receipt: without it the next deploy reads the file, and brings it.
+            # A worn card left the receipt of the file that it changed. Without one the next deploy brings the file.
             path.resolve().with_name(f".{path.name}.receipt").unlink(missing_ok=True)
             raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
     if is_waiting(release):
@@ -32,19 +32,19 @@ def check_release(release: Release) -> None:
 
 
 def check_service(release: Release, service: Service) -> None:
-    """Its config, its unit, and what the binary says to its arguments. Raises CheckError, ConfigError, OSError."""
+    """Checks config and unit, and that the binary takes the arguments. Raises CheckError, ConfigError, OSError."""
     config = load_config(service, release.folder_of(service) / service.config.name)
     _, *arguments = server_command(config, release, service)
-    # Its own name, and the paths of the trial: those of the commit do not lead to it yet.
+    # systemd judges a unit by its name. The paths in it are the trial's: the committed ones do not lead here yet.
     unit = release.places.verdict.parent / service.unit
     write_file(unit, release.trial_unit(service).encode())
     require_success("systemd-analyze", "verify", "--man=no", str(unit), about=service.unit)
-    # Arguments are read in their order: a server that does not know one of them says so before it comes to the last.
+    # llama-server reads its arguments in order: it refuses an unknown one before it comes to --version.
     require_success(str(release.folder / SERVER), *arguments, "--version")
 
 
 def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:
-    """Name and sha256 of everything but what an operator may edit."""
+    """Name in the release and sha256 of each file that an operator may not edit."""
     for name, file in release.manifest["build"]["files"].items():
         yield name, file["sha256"]
     for service, entry in release.served.items():
@@ -54,7 +54,10 @@ def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:
 
 
 def require_success(*words: str, about: str = "") -> None:
-    """Runs a command that must succeed, or else say nothing `about` this. Raises CheckError with its words."""
+    """Runs a program that must end with status 0. A program that fails passes when no line of its output names `about`.
+
+    systemd-analyze also fails for the faults of other units. Raises CheckError with the first line that counts.
+    """
     try:
         done = end_of(*words, deadline=DEADLINE)
     except FileNotFoundError:

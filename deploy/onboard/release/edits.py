@@ -10,13 +10,13 @@ from ..places import PRISTINE, Places
 from ..service import Service
 from .releases import Release, current_release
 
-# Where a release keeps its editable files as they were when it was judged good.
+# The folder of a release with its editable files as they were when it was judged good.
 JUDGED = "judged"
 
 
 class Editable(NamedTuple):
-    """A file that may be edited. `public`: its public name. `own`: its place in the release. `key`: its hash's name in
-    the manifest's entry of `service`.
+    """A file that may be edited. `public`: its public name. `own`: its place in the release. `key`: the name of its
+    hash in the manifest's entry of `service`.
     """
 
     service: Service
@@ -35,9 +35,9 @@ def editable_files(release: Release) -> list[Editable]:
 
 
 def adopt_edits(places: Places) -> None:
-    """A file that an operator put in the place of a public name becomes part of the release that it changed.
+    """Moves each file that an operator put in the place of a public name into the committed release, and links to it.
 
-    What is served stays the same at every moment, and from here on one rename changes all of it.
+    What is served stays the same at every moment, and from here on one rename changes all public names.
     """
     release = current_release(places)
     for file in editable_files(release) if release else ():
@@ -47,13 +47,16 @@ def adopt_edits(places: Places) -> None:
 
 
 def keep_judged_files(release: Release) -> None:
-    """Notes the files as they are good."""
+    """Copies the editable files of a release that was judged good, for `undo_edits`."""
     for file in editable_files(release):
         write_file(kept_aside(release, JUDGED, file), file.own.read_bytes())
 
 
 def undo_edits(release: Release) -> list[tuple[Path, Path]]:
-    """Puts back what was committed. Returns the place of each edited file, and where it is kept, beside its name."""
+    """Puts back the files as they were committed.
+
+    Returns the place of each edited file, and the file beside its public name where the edit is kept.
+    """
     undone = []
     for file in editable_files(release):
         committed, now = as_committed(release, file), file.own.read_bytes() if file.own.exists() else b""
@@ -66,21 +69,22 @@ def undo_edits(release: Release) -> list[tuple[Path, Path]]:
 
 
 def redo_edits(undone: Iterable[tuple[Path, Path]]) -> None:
-    """Takes that back."""
+    """Puts the edits back that `undo_edits` took away."""
     for own, aside in undone:
         write_file(own, aside.read_bytes())
         aside.unlink()
 
 
 def kept_aside(release: Release, store: str, file: Editable) -> Path:
-    """Where the release keeps another state of an editable file."""
+    """Where the release keeps an editable file in another state: as judged (JUDGED) or as deployed (PRISTINE)."""
     return release.folder / store / file.service.folder / file.public.name
 
 
 def as_committed(release: Release, file: Editable) -> bytes | None:
-    """What a file was when the release was judged good; None where that is not known.
+    """What a file held when the release was judged good; None where that is not known.
 
-    Releases from before this was noted have it when no edit was in them: what was deployed is what the manifest names.
+    A release from before JUDGED has the deployed file alone, which counts when the manifest has its hash: then nothing
+    was edited.
     """
     judged, deployed = (kept_aside(release, store, file) for store in (JUDGED, PRISTINE))
     if judged.exists():
@@ -90,6 +94,6 @@ def as_committed(release: Release, file: Editable) -> bytes | None:
 
 
 def free_name(public: Path) -> Path:
-    """Where an edited file can be kept; an earlier one stays."""
+    """A name beside the public one that is still free: an edit that was kept earlier stays."""
     names = (public.with_name(f"{public.name}.edited{number or ''}") for number in count())
     return next(path for path in names if not path.exists())

@@ -14,7 +14,7 @@ from .switch import Outcome
 
 
 def begin_switch(release: Release) -> None:
-    """Starts the switch. Raises Unhealthy when systemd does not."""
+    """Has systemd run the switch. Raises Unhealthy while another switch runs, or when systemd refuses."""
     busy = subprocess.run(["systemctl", "is-active", "--quiet", SWITCH_UNIT], check=False)
     if busy.returncode == 0:
         raise Unhealthy("a switch is under way here: wait for it")
@@ -25,7 +25,11 @@ def begin_switch(release: Release) -> None:
 
 
 def unit_command(release: Release) -> list[str]:
-    """One unit name: there is never a second switch. One that is killed begins again; a verdict ends it."""
+    """The systemd-run command of the switch.
+
+    The unit has one name on every target, so there is never a second switch. systemd begins a switch again that was
+    killed, until it writes a verdict.
+    """
     options = [
         "--property=Restart=on-abnormal",
         "--property=OOMScoreAdjust=-900",
@@ -43,7 +47,7 @@ class Listener:
     said: int = 0
 
     def hear(self, text: str) -> dict[str, Any] | None:
-        """Says what is new in the file's text. The verdict once it has an outcome."""
+        """Says each new line of the verdict file's text. Returns the verdict once it has an outcome, else None."""
         verdict: dict[str, Any] = json.loads(text or '{"lines": []}')
         for line in verdict["lines"][self.said :]:
             self.say(line)
@@ -52,7 +56,7 @@ class Listener:
 
 
 def follow_switch(places: Places, say: Callable[[str], None]) -> bool:
-    """Says what the switch says until its verdict. True when that is good."""
+    """Says what the switch says. Returns whether its verdict is good. Raises Unhealthy when it ends without one."""
     listener = Listener(say)
     while True:
         alive = subprocess.run(["systemctl", "is-active", SWITCH_UNIT], capture_output=True, check=False)

@@ -12,13 +12,13 @@ from .releases import Release, running_release
 
 PROMPT = "The quick brown fox"
 TOKENS = 16
-# A server without a floor may be as slow as a small board with a large model; one that hangs is not waited for.
+# Seconds, where no floor is set: a small board with a large model may be slow, but a server that hangs is not awaited.
 ANSWER_DEADLINE = 300.0
 Say = Callable[[str], None]
 
 
 class ServiceUnhealthy(Unhealthy):
-    """The service of several that did not pass."""
+    """One service of a release with several did not pass; `service` is the one."""
 
     def __init__(self, service: Service, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +39,7 @@ def restart_service(service: Service, say: Say) -> None:
             say(f"starting the server, {told - began:.0f} s so far")
     _, said = starting.communicate()
     if starting.returncode:
-        # What systemd did not even try, as with a unit that is masked, it says itself.
+        # systemctl says itself why systemd did not even try, as with a masked unit.
         refused = said.strip().splitlines()[0] if said.startswith("Failed to") else ""
         raise Unhealthy(f"the server did not start: {refused or why_down(service, unit_facts(service))}")
 
@@ -104,7 +104,7 @@ def measure_speed(url: str, floor: float, key: str | None) -> float:
 
 
 def answer_of(body: Any) -> tuple[str, int]:
-    """Text and number of tokens of a completion; empty for what is none."""
+    """Text and number of tokens of a completion; "" and 0 for an answer that is no completion."""
     try:
         return str(body["choices"][0]["text"]), int(body["usage"]["completion_tokens"])
     except (KeyError, IndexError, TypeError, ValueError):
@@ -112,7 +112,7 @@ def answer_of(body: Any) -> tuple[str, int]:
 
 
 def run_systemctl(*words: str) -> None:
-    """Runs systemctl. Raises Unhealthy with what it said."""
+    """Runs systemctl. Raises Unhealthy with its words when it fails."""
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unhealthy(f"systemctl {' '.join(words)}: {done.stderr.strip()}")

@@ -1,8 +1,8 @@
-"""One deploy at a time: held on the target for as long as the other end gives signs of life on standard input.
+"""One deploy at a time: a lock on the target, held as long as the controller gives signs of life on standard input.
 
 Sent to the target as text before anything of ours is there: `python3 -c … WHO`. The kernel frees the lock with this
-process, so a controller that was killed leaves none behind; one that went silent is given up after SILENCE seconds.
-Prints "held", or "busy WHO", or "failed WHY"; "wait WHY" lines first.
+process, so a controller that was killed leaves no lock behind. A controller that is silent for SILENCE seconds loses
+the lock. Prints "held", or "busy WHO", or "failed WHY"; before that, a line "wait WHY" for each wait.
 """
 
 import fcntl
@@ -16,21 +16,21 @@ from typing import IO
 
 LOCK = Path("/run/boardllama/lock")
 SWITCH = "boardllama-switch.service"
-# The holder is told every BEAT seconds; one that missed three is stale, and ends at SILENCE.
+# Seconds. The controller gives a sign every BEAT; a holder is stale after STALE without a sign, and ends at SILENCE.
 BEAT, STALE, SILENCE = 5, 15, 30
 
 
 def run_lease(who: str) -> int:
-    """Returns the exit status."""
+    """Holds the lock for `who`. Returns the exit status: 75 when another deploy has the lock, 1 for an error."""
     try:
-        return hold_lock(who)
+        return hold_until_silent(who)
     except OSError as error:
         print(f"failed {error}", flush=True)
         return 1
 
 
-def hold_lock(who: str) -> int:
-    """Takes the lock, waits for a switch that is under way, then holds on. Raises OSError."""
+def hold_until_silent(who: str) -> int:
+    """Takes the lock, waits for a switch that is under way, holds the lock. Returns as `run_lease`. Raises OSError."""
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("a+") as lock:
         holder = take_lock(lock)
@@ -47,7 +47,7 @@ def hold_lock(who: str) -> int:
 
 
 def take_lock(lock: IO[str]) -> "str | None":
-    """None when the lock is ours, else who has it. A holder without signs of life is waited for: it ends."""
+    """Locks the file. Returns None, or who has the lock. A holder without signs of life is waited for: it will end."""
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +63,7 @@ def take_lock(lock: IO[str]) -> "str | None":
 
 
 def await_switch() -> None:
-    """A deploy whose controller went away may still be judging its release here."""
+    """Returns when no switch runs: a deploy whose controller went away may still be judging its release here."""
     while subprocess.run(["systemctl", "is-active", "--quiet", SWITCH], check=False).returncode == 0:
         print("wait the release of an earlier deploy is still being judged here", flush=True)
         time.sleep(1)

@@ -9,14 +9,15 @@ from .releases import Release, all_releases, lineage, running_release, services_
 
 
 def releases_kept(release: Release) -> int:
-    """How many releases the target keeps."""
+    """How many committed releases the target keeps, by the policy of this one."""
     return int(release.manifest["policy"]["releases_kept"])
 
 
 def find_strays(places: Places, keep: int, spared: Release | None = None) -> list[Path]:
-    """What nothing needs: releases beyond the `keep` last committed ones, and what only they had in the stores.
+    """Folders that nothing needs: releases beyond the `keep` last committed ones, and what only they have in the
+    stores.
 
-    What runs, what is tried and `spared` stay, whatever their age.
+    A release that runs, that is on trial, or that is `spared` stays, whatever its age.
     """
     services = services_here(places)
     kept = {release.id for _, release in zip(range(keep), lineage(places), strict=False)}
@@ -40,7 +41,7 @@ def stored_folders(release: Release) -> set[Path]:
 
 
 def prune_releases(places: Places, keep: int, spared: Release | None = None) -> list[Path]:
-    """Removes what nothing needs. Returns what went."""
+    """Removes the strays, and public names that lead nowhere. Returns the strays."""
     import shutil  # a tenth of a second at every start of the service, which needs none of it
 
     gone, services = find_strays(places, keep, spared), services_here(places)
@@ -52,7 +53,7 @@ def prune_releases(places: Places, keep: int, spared: Release | None = None) -> 
 
 
 def remove_dead_names(places: Places, service: Service) -> None:
-    """A public name of a model that the current release does not have leads nowhere."""
+    """Removes public names of models that the current release does not have: they lead nowhere."""
     here = places.current / service.folder
     for name in service.models.glob("*.gguf"):
         if name.is_symlink() and name.readlink().parent == here and not name.exists():

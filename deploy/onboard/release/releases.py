@@ -32,14 +32,15 @@ class Release:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What it is made of. Raises OSError and ValueError."""
+        """manifest.json, as deploy/hosts/release_manifest.py describes it. Raises OSError and ValueError."""
         return dict(json.loads((self.folder / "manifest.json").read_text()))
 
     @cached_property
     def served(self) -> dict[Service, dict[str, Any]]:
         """Its services, each with its model and the hashes of config and unit. Raises OSError, ValueError, KeyError.
 
-        A manifest without a version is of a release that served OLLAMA alone, and says this of it at its top.
+        A manifest without a version is of a release that served OLLAMA alone: the manifest itself is that service's
+        entry.
         """
         if "version" not in self.manifest:
             return {OLLAMA: self.manifest}
@@ -47,7 +48,7 @@ class Release:
 
     @property
     def services(self) -> tuple[Service, ...]:
-        """What it serves; it is judged as a whole."""
+        """Its services. The release is judged by all of them."""
         return tuple(self.served)
 
     def model(self, service: Service) -> str | None:
@@ -57,7 +58,7 @@ class Release:
 
     @property
     def models(self) -> str:
-        """The names of the models that it brings, for a table."""
+        """The names of the models that the release brings, for a table; "-" without a model."""
         return " ".join(name for service in self.services if (name := self.model(service))) or "-"
 
     @property
@@ -67,12 +68,11 @@ class Release:
 
     @property
     def is_current(self) -> bool:
-        """True when it is the committed one."""
         return current_release(self.places) == self
 
     @property
     def is_tried(self) -> bool:
-        """True while a unit of it stands in for the committed one's."""
+        """True while a unit of this release stands in for the committed one. Reads no manifest: it may be damaged."""
         units = (service.trial_unit(self.places) for service in services_of(self))
         return any(unit.is_file() and f"{self.folder}/" in unit.read_text() for unit in units)
 
@@ -88,12 +88,12 @@ class Release:
 
     @property
     def rejected(self) -> str | None:
-        """Why its last trial ended badly."""
+        """Why its last trial ended badly; None when it has not."""
         return self.note.read_text().strip() if self.note.is_file() else None
 
     @property
     def note(self) -> Path:
-        """Where the reason of a rejection is kept."""
+        """The file with the reason of a rejection."""
         return self.folder / "rejected"
 
     def folder_of(self, service: Service) -> Path:
@@ -101,7 +101,7 @@ class Release:
         return self.folder / service.folder
 
     def place(self, service: Service, public: Path) -> Path:
-        """An editable file as this release means it: before its commit the one in its own folder."""
+        """Where this release has an editable file: at its public name once committed, before that in its own folder."""
         return public if self.is_current else self.folder_of(service) / public.name
 
     def config(self, service: Service) -> Path:
@@ -123,31 +123,31 @@ class Release:
 
 
 def own_release(places: Places = PLACES) -> Release:
-    """The release that this program lies in."""
+    """The release in whose folder this program lies."""
     folder = Path(__file__).resolve().parents[2]
     return named_by(folder, places) or Release(folder, places)
 
 
 def current_release(places: Places) -> Release | None:
-    """The committed release."""
+    """The committed release; None before the first."""
     return named_by(places.current, places)
 
 
 def named_by(link: Path, places: Places) -> Release | None:
-    """The release that a link names, when it is there. The folder of releases itself may lead to another disk."""
+    """The release that a link leads to; None without one. The folder of releases may be a link to another disk."""
     folder = Path(os.path.realpath(link))
     there = folder.parent == Path(os.path.realpath(places.releases)) and folder.is_dir()
     return Release(places.releases / folder.name, places) if there else None
 
 
 def all_releases(places: Places) -> list[Release]:
-    """Every release that is there whole."""
+    """Every release that is there whole, by id."""
     folders = places.releases.glob("*") if places.releases.is_dir() else iter(())
     return [Release(folder, places) for folder in sorted(folders) if not folder.name.startswith(".")]
 
 
 def find_release(name: str, places: Places) -> Release:
-    """The release with that id or beginning of an id. Raises LookupError with what is there."""
+    """The release with that id, or whose id alone begins so. Raises LookupError with the ids that are there."""
     found = [release for release in all_releases(places) if release.id.startswith(name)]
     if len(found) != 1 or not name:
         there = ", ".join(release.id for release in all_releases(places)) or "none"
@@ -156,7 +156,7 @@ def find_release(name: str, places: Places) -> Release:
 
 
 def lineage(places: Places) -> Iterator[Release]:
-    """The current release, the one before it, and so on."""
+    """The current release, then the release that each took over from."""
     seen: set[str] = set()
     release = current_release(places)
     while release and release.id not in seen:
@@ -166,7 +166,7 @@ def lineage(places: Places) -> Iterator[Release]:
 
 
 def services_of(release: Release | None) -> tuple[Service, ...]:
-    """What a release serves; what any deploy has a target serve where there is none, or its manifest is damaged."""
+    """The services of a release; SERVICES without a release, or when its manifest is damaged."""
     with suppress(OSError, ValueError, KeyError):
         return release.services if release else SERVICES
     return SERVICES
@@ -178,7 +178,7 @@ def services_here(places: Places) -> list[Service]:
 
 
 def running_release(service: Service) -> str | None:
-    """Id of the release that the running server was started from."""
+    """Id of the release that the running server was started from; None when no server runs."""
     try:
         return service.started.read_text().splitlines()[1].split()[1]
     except (OSError, IndexError):
@@ -186,7 +186,7 @@ def running_release(service: Service) -> str | None:
 
 
 def release_state(release: Release) -> str:
-    """One word for a table, and the reason of a rejection."""
+    """One of "current", "trial", "previous", "kept", "rejected: WHY" and "prepared"."""
     lines = [one.id for one in lineage(release.places)]
     if release.is_current:
         return "current"
@@ -198,7 +198,7 @@ def release_state(release: Release) -> str:
 
 
 def release_rows(places: Places) -> list[dict[str, str]]:
-    """A row for each release: the current one, those before it, the others."""
+    """A row for each release: the current one, those before it, the others. Keys: id, when, build, model, state."""
     order = [release.id for release in lineage(places)]
     rows = []
     for release in sorted(all_releases(places), key=lambda one: order.index(one.id) if one.id in order else len(order)):
@@ -212,7 +212,7 @@ def release_rows(places: Places) -> list[dict[str, str]]:
 
 
 def aligned_lines(rows: list[dict[str, str]]) -> list[str]:
-    """Lines of aligned columns under a heading."""
+    """The rows as lines of aligned columns, under a heading of the keys."""
     rows = [{name: name for name in rows[0]}, *rows]
     wide = {name: max(len(row[name]) for row in rows) for name in rows[0]}
     return ["  ".join(f"{value:{wide[name]}}" for name, value in row.items()).rstrip() for row in rows]

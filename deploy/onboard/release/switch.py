@@ -43,7 +43,7 @@ class Outcome(Enum):
 
 
 class SwitchVerdict:
-    """What a switch has to say so far; kept in /run for whoever asks."""
+    """What a switch has said so far, and how it ended. places.verdict has it as JSON; /run forgets it at a boot."""
 
     def __init__(self, release: Release) -> None:
         self.release = release
@@ -51,19 +51,19 @@ class SwitchVerdict:
         self.write()
 
     def say(self, line: str) -> None:
-        """A step."""
+        """Adds a line about a step, and prints it."""
         print(line, flush=True)
         self.lines.append(line)
         self.write()
 
     def end(self, outcome: Outcome, reason: str = "", rate: float | None = None) -> Outcome:
-        """The last word. `rate`: tokens per second of a server that passed."""
+        """Adds the outcome and prints it. `rate`: tokens per second of a server that passed."""
         print(outcome.value, reason, flush=True)
         self.write(outcome=outcome.name, reason=reason, tokens_per_second=rate and round(rate, 2))
         return outcome
 
     def write(self, **end: Any) -> None:
-        """Replaces the file in one step."""
+        """Replaces the file in one step; `end` holds the outcome, when there is one."""
         with suppress(OSError):  # of a full /run: the target comes first
             write_file(
                 self.release.places.verdict,
@@ -72,7 +72,7 @@ class SwitchVerdict:
 
 
 def last_rate(release: Release) -> float | None:
-    """Tokens per second that the last switch measured, when it was to this release; /run forgets it at a boot."""
+    """Tokens per second of the last switch; None when that switch was to another release, or before the last boot."""
     try:
         verdict = json.loads(release.places.verdict.read_text())
     except (OSError, ValueError):
@@ -81,7 +81,7 @@ def last_rate(release: Release) -> float | None:
 
 
 def perform_switch(release: Release) -> Outcome:
-    """Makes the release the current one if it deserves it."""
+    """Checks the release, then commits, restarts or tries it. That a release is not good is an outcome, no error."""
     verdict = SwitchVerdict(release)
     verdict.say("checking the release")
     try:
@@ -98,7 +98,7 @@ def perform_switch(release: Release) -> Outcome:
 
 
 def await_model(release: Release, verdict: SwitchVerdict) -> Outcome:
-    """Nothing can be tried before the operator has brought the model."""
+    """Commits a release whose model the operator has yet to bring: without a model nothing can be tried."""
     try:
         commit_release(release)
     except OSError as error:  # of a full disk, say
@@ -108,7 +108,7 @@ def await_model(release: Release, verdict: SwitchVerdict) -> Outcome:
 
 
 def restart_current(release: Release, verdict: SwitchVerdict) -> Outcome:
-    """Restarts the current release, as it was committed. There is nothing to go back to: it was good then."""
+    """Restarts the current release as it was committed. It was good then: there is no release to go back to."""
     drop_trial(release)
     try:
         publish_names(release)
@@ -123,7 +123,7 @@ def restart_current(release: Release, verdict: SwitchVerdict) -> Outcome:
 
 
 def try_release(release: Release, verdict: SwitchVerdict) -> Outcome:
-    """Restarts the server as this release, judges it, and commits it or goes back."""
+    """Restarts the servers as this release, judges it, and commits it or goes back."""
     before = current_release(release.places)
     verdict.say(f"trying {release.id}" + (f" in place of {before.id}" if before else ""))
     try:
@@ -143,7 +143,7 @@ def try_release(release: Release, verdict: SwitchVerdict) -> Outcome:
 
 
 def bring_back(before: Release | None, release: Release, reason: str, verdict: SwitchVerdict) -> Outcome:
-    """The release that served before serves again."""
+    """Has the release `before` serve again; without one, what served before the first release."""
     drop_trial(release)
     if before is None:
         with suppress(Unhealthy):  # what stood there before the first release may not start, as it did not before
@@ -165,9 +165,10 @@ def bring_back(before: Release | None, release: Release, reason: str, verdict: S
 
 
 def as_edited_or_judged(release: Release, verdict: SwitchVerdict) -> str:
-    """Restarts the release that was served: as it is, or else without what was edited since it was judged good.
+    """Restarts the release that served: as it is, or else without what was edited since it was judged good.
 
-    An edit shows only at a restart, which may be this one. Returns what a user must be told; raises what judge does.
+    An edit shows only at a restart, which may be this one. Returns what a user must be told. Raises what
+    `judge_release` raises.
     """
     try:
         judge_release(release, verdict.say)
@@ -186,7 +187,7 @@ def as_edited_or_judged(release: Release, verdict: SwitchVerdict) -> str:
 
 
 def commit_release(release: Release) -> None:
-    """Makes the release the current one: everything else is prepared, and the rename at the end decides."""
+    """Makes the release the current one. All else is made ready first, so that the rename at the end decides."""
     before, earlier = current_release(release.places), release.previous
     keep_judged_files(release)
     publish_names(release)
@@ -199,9 +200,10 @@ def commit_release(release: Release) -> None:
 
 
 def close_line(release: Release, earlier: Release) -> None:
-    """A release that is committed again leaves its old place in the line, where `earlier` followed on it.
+    """Takes a release that is committed again out of its old place: the release that took over from it then names
+    `earlier`.
 
-    Only after its commit: until then it is what may be gone back to.
+    Done after the commit: until then `release` is what that other release would go back to.
     """
     with suppress(OSError):
         for later in lineage(release.places):
@@ -210,7 +212,7 @@ def close_line(release: Release, earlier: Release) -> None:
 
 
 def tidy_up(release: Release) -> None:
-    """What may come after the commit, or never: whatever fails here, the release is committed and serves."""
+    """Does what may come after the commit, or never: if any of it fails, the release is committed and serves."""
     with suppress(OSError, Unhealthy):
         if release.previous is None:
             replace_files(release)
@@ -224,7 +226,7 @@ def tidy_up(release: Release) -> None:
 
 
 def publish_names(release: Release) -> None:
-    """Makes every public name lead through `current`. A file that someone put in the place of one stays."""
+    """Makes every public name lead through `current`, but for names at which someone put a file: that file stays."""
     for path, target in release.public_names().items():
         leads_there = path.is_symlink() and path.readlink() == target
         if not leads_there and (path.is_symlink() or not path.exists()):
@@ -232,7 +234,7 @@ def publish_names(release: Release) -> None:
 
 
 def replace_files(release: Release) -> None:
-    """Files in the place of a public name make room, and are kept beside it; what counts in them is in the release."""
+    """Renames the files at public names, and links the names. What counts in such a file is in the release by then."""
     for path, target in release.public_names().items():
         if not path.is_symlink():
             path.replace(path.with_name(f"{path.name}.before-boardllama"))
@@ -240,20 +242,20 @@ def replace_files(release: Release) -> None:
 
 
 def drop_trial(release: Release) -> None:
-    """From the next `daemon-reload` on systemd reads the public units again."""
+    """Removes the units of a trial. After the next `daemon-reload` systemd reads the public units again."""
     for service in release.services:
         service.trial_unit(release.places).unlink(missing_ok=True)
 
 
 def stop_others(served: Release | None, release: Release) -> None:
-    """Ends what another release serves and this one does not: its memory and its port may be needed."""
+    """Stops the services of `served` that `release` does not have: their memory and ports may be needed."""
     for service in dropped_services(served, release):
         with suppress(Unhealthy):
             run_systemctl("stop", service.unit)
 
 
 def withdraw_others(release: Release) -> None:
-    """What only the release before serves ends, and loses its public names: nothing may start it at the next boot."""
+    """Stops what only the release before serves, and removes its public names, so that no boot starts it again."""
     before = release.previous
     if before is None:
         return
@@ -266,13 +268,13 @@ def withdraw_others(release: Release) -> None:
 
 
 def dropped_services(served: Release | None, release: Release) -> list[Service]:
-    """The services of `served` whose units `release` does not have: one with another port or folder is the same."""
+    """The services of `served` whose units `release` does not have. A unit may change its port and its folders."""
     units = {service.unit for service in release.services}
     return [service for service in services_of(served) if service.unit not in units] if served else []
 
 
 def with_journal(error: Exception, release: Release) -> str:
-    """The reason, and the last lines of the servers that may have given it."""
+    """The reason, and the last lines of the servers that may have caused it."""
     services = (error.service,) if isinstance(error, ServiceUnhealthy) else release.services
     said = [line for service in services for line in last_words(service, JOURNAL_LINES)]
     return f"{error}\n" + "\n".join(f"  | {line}" for line in said) if said else str(error)

@@ -7,22 +7,22 @@ from pathlib import Path
 
 from .config import ConfigError
 
-# Between two starts of which a crowd made the first one fail: the unit's limit is five in sixty.
+# Seconds to the next start after a start that failed behind a crowd: the unit's limit is five starts in 60 s.
 CROWD_SECONDS = 15.0
-# Starts in a row that may fail before it stays down.
+# After so many failed starts in a row the server stays down.
 ATTEMPTS = 5
 
 
 def count_attempt(folder: Path, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Counts a start in the service's runtime folder, which has its name.
+    """Counts a start in `folder`, the service's runtime folder. Raises ConfigError after ATTEMPTS starts that never got
+    ready.
 
-    Raises ConfigError when the last ATTEMPTS starts, one after the other, never got ready.
+    A start that failed behind a crowd does not count: a server that may open no more files cannot open its model, and
+    no client may keep the service down for good.
 
-    One that failed behind a crowd does not count: a server that may open no more files cannot open its model, and no
-    client may keep it down for good.
-
-    systemd's own limit counts starts in a time, and a model that takes a minute to load until memory is out would be
-    loaded for ever. The file goes when the server is ready (watch.py), and with the folder when a person restarts it.
+    systemd's own limit is on starts within a time: a model that takes a minute to load until memory is out would be
+    loaded for ever. The file of the count goes when the server is ready (watch.py), and with the folder when a person
+    restarts the service.
     """
     attempts, crowded = folder / "attempts", folder / "crowded"
     if crowded.exists():

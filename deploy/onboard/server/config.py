@@ -11,7 +11,7 @@ from ..spelling import nearest_name
 
 LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "trace": 4, "debug": 5}
 LOG_FORMATS = {"text": "--no-log-jsonl", "json": "--log-jsonl"}
-# Bytes, as Linux has it (limits.h): of a whole path, and between two of its slashes.
+# Bytes of a path, and of a name between two of its slashes: limits.h of Linux.
 PATH_MAX, NAME_MAX = 4095, 255
 Config = dict[str, dict[str, Any]]
 
@@ -36,17 +36,17 @@ class Key(NamedTuple):
 
 
 def whole_number(low: int, high: int, note: str = "") -> Rule:
-    """A whole number from `low` to `high`; JSON's true and false are not numbers here."""
+    """The rule of a whole number from `low` to `high`; JSON's true and false are no numbers here."""
     return Rule(f"a whole number from {low} to {high}{note}", lambda v: type(v) is int and low <= v <= high)
 
 
 def number_between(low: float, high: float) -> Rule:
-    """A number from `low` to `high`."""
+    """The rule of a number from `low` to `high`."""
     return Rule(f"a number from {low:g} to {high:g}", lambda v: type(v) in (int, float) and low <= v <= high)
 
 
 def one_of(names: Any) -> Rule:
-    """One of the given words."""
+    """The rule of a word out of `names`."""
     return Rule("one of " + ", ".join(names), lambda v: isinstance(v, str) and v in names)
 
 
@@ -67,19 +67,19 @@ def is_file_name(value: Any) -> bool:
 
 
 def is_path(text: str) -> bool:
-    """Whether a file may have this path, and a line can show it."""
+    """Whether Linux takes the text as a path, and a line of a log can show it."""
     if not text.isprintable():
         return False
     return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))
 
 
 def flag_value(name: str) -> Callable[[Any], list[str]]:
-    """The value as the argument of `name`."""
+    """Arguments for a key that becomes the flag `name` and its value."""
     return lambda value: [name, str(value)]
 
 
 def no_arguments(_value: Any) -> list[str]:
-    """For a key that `server_command` reads together with others."""
+    """Arguments for a key that `server_command` reads together with others."""
     return []
 
 
@@ -124,7 +124,7 @@ KEYS: dict[str, dict[str, Key]] = {
 
 
 def read_config(path: Path) -> Any:
-    """The parsed file. Raises ConfigError with line and column where it is no JSON."""
+    """The file's JSON. Raises ConfigError, with line and column where the text is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -137,9 +137,9 @@ def read_config(path: Path) -> Any:
 
 
 def config_problems(config: Any, service: Service, keyed: bool) -> list[str]:
-    """Every breach of the table, one sentence each; empty when the service can be started with `config`.
+    """A sentence for each breach of the table; empty when the service can be started with `config`.
 
-    `keyed` says whether it has an API key.
+    `keyed` says whether the service has an API key.
     """
     if not isinstance(config, dict):
         return [f"the file holds {json.dumps(config)}: must be an object with {', '.join(KEYS)}"]
@@ -155,7 +155,7 @@ def config_problems(config: Any, service: Service, keyed: bool) -> list[str]:
 
 
 def key_breaches(section: str, key: str, value: Any) -> list[str]:
-    """What is wrong with one key, as zero or one sentence."""
+    """What is wrong with a key of a section: a sentence, or nothing."""
     if key not in KEYS[section]:
         return [unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in KEYS[section]])]
     rule = KEYS[section][key].rule
@@ -169,7 +169,7 @@ def short_json(value: Any) -> str:
 
 
 def unknown_key(name: str, valid: list[str]) -> str:
-    """The sentence for a key that is not in the table, with the nearest one that is."""
+    """The sentence for a key that is not in the table, with the nearest valid name."""
     near = nearest_name(name, valid)
     return f"{name} is unknown: " + (f"did you mean {near}?" if near else f"must be one of {', '.join(valid)}")
 
@@ -180,7 +180,7 @@ def is_local(host: str) -> bool:
 
 
 def exposure_problems(server: dict[str, Any], service: Service, keyed: bool) -> list[str]:
-    """Refuses an open door: an address beyond loopback needs a key or the word that none is wanted."""
+    """A sentence for a server that listens beyond loopback with neither a key nor allow_unauthenticated."""
     if is_local(server["host"]) or server["allow_unauthenticated"] or keyed:
         return []
     return [
@@ -190,7 +190,7 @@ def exposure_problems(server: dict[str, Any], service: Service, keyed: bool) -> 
 
 
 def first_key(file: Path) -> str | None:
-    """The first key of a key file. One without any would switch llama-server's check off silently."""
+    """The first key of a key file; None without one: an empty file would switch llama-server's check off silently."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -210,9 +210,9 @@ def with_defaults(config: Config, service: Service) -> Config:
 
 
 def load_config(service: Service, path: Path | None = None) -> Config:
-    """What a config says, with defaults: the service's own one unless `path` names another.
+    """What a config says, with defaults: the service's own one unless `path` names another file.
 
-    Raises ConfigError naming every problem.
+    Raises ConfigError with every problem.
     """
     path = path or service.config
     config = read_config(path)
@@ -223,11 +223,11 @@ def load_config(service: Service, path: Path | None = None) -> Config:
 
 
 def reaching_address(host: str) -> str:
-    """The address that reaches a server which listens on `host`, seen from the target itself."""
+    """The address at which this machine reaches a server that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 def url_of(server: dict[str, Any]) -> str:
-    """Where the server answers, seen from the target itself."""
+    """The URL at which this machine reaches the server; `server` is the section of the config."""
     host = reaching_address(server["host"])
     return f"http://[{host}]:{server['port']}" if ":" in host else f"http://{host}:{server['port']}"

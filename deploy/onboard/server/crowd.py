@@ -1,4 +1,4 @@
-"""Who keeps others from the server by holding its connections."""
+"""Which clients keep others from the server by holding its connections."""
 
 import socket
 from collections import Counter
@@ -9,7 +9,7 @@ WORD = 8  # hexadecimal digits that the kernel writes of an address at a time, a
 
 
 def describe_crowd(port: int, net: str = NET) -> str:
-    """In words, with whoever has most of the connections to that port; empty when they are no crowd, or not known."""
+    """A sentence about the crowd at a port, with the client that holds most of it; "" without one, or when unknown."""
     try:
         ends = far_ends(port, CONNECTED, net)
     except (OSError, ValueError):
@@ -21,7 +21,7 @@ def describe_crowd(port: int, net: str = NET) -> str:
 
 
 def end_address(end: str) -> str:
-    """The IP address in what proc_net_tcp(5) says of one end of a connection; of little-endian machines."""
+    """The IP address in an end of a connection, as proc_net_tcp(5) of little-endian machines writes it."""
     digits = end.partition(":")[0]
     packed = b"".join(bytes.fromhex(digits[at : at + WORD])[::-1] for at in range(0, len(digits), WORD))
     text = socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

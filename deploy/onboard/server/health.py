@@ -37,13 +37,13 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Health:
-    """One look at the server. `detail` is the reason when the state is not READY."""
+    """The server as it was seen once. `detail` is the reason when the state is not READY."""
 
     state: State
     detail: str = ""
 
     def to_json(self) -> str:
-        """One line, for `from_json`."""
+        """A line of JSON that `from_json` reads."""
         return json.dumps({**asdict(self), "state": self.state.name})
 
     @staticmethod
@@ -54,12 +54,12 @@ class Health:
 
 
 def look_at_server(service: Service, url: str) -> Health:
-    """One look at the unit and at what answers at `url`."""
+    """The health of a service, by systemd and by what answers at `url`."""
     return look_at_unit(service, unit_facts(service), url)
 
 
 def look_at_unit(service: Service, facts: dict[str, str], url: str) -> Health:
-    """The same, of a unit of which systemd has been asked."""
+    """As `look_at_server`, where systemd has been asked already: `facts` is what it said of the unit."""
     if facts.get("ActiveState") not in ("active", "activating"):
         return Health(State.EXITED, why_gone(service, facts))
     if reason := awaited_disk(service):
@@ -75,7 +75,7 @@ def look_at_unit(service: Service, facts: dict[str, str], url: str) -> Health:
 
 
 def awaited_disk(service: Service) -> str:
-    """What the launcher says of the disk that it waits for; empty when it does not wait, or nobody else may know."""
+    """The launcher's words about the disk that it waits for; "" when it waits for none, or they cannot be read."""
     try:
         return service.awaited.read_text()
     except OSError:
@@ -83,36 +83,36 @@ def awaited_disk(service: Service) -> str:
 
 
 def excuse_crowd(health: Health, port: int) -> Health:
-    """A server that nobody reaches is not sick when a crowd is there first."""
+    """The health, or CROWDED when it is STARTING only because a crowd keeps others from the server."""
     there = describe_crowd(port) if health.state is State.STARTING else ""
     return Health(State.CROWDED, there) if there else health
 
 
 def unit_facts(service: Service, properties: str = PROPERTIES, deadline: float = SYSTEM_DEADLINE) -> dict[str, str]:
-    """What systemd knows of the unit; nothing when it does not answer in time."""
+    """What systemd says of the unit, by property; empty when systemd does not answer within `deadline` seconds."""
     shown = said_by("systemctl", "show", "--property", properties, service.unit, deadline=deadline)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
 def why_gone(service: Service, facts: dict[str, str]) -> str:
-    """Why the process is not there, with its own last words."""
+    """Why the server's process is not there, with its last words."""
     return f"{why_down(service, facts)}; its last lines: {' / '.join(last_words(service, 4)) or 'none'}"
 
 
 def why_down(service: Service, facts: dict[str, str]) -> str:
-    """What systemd says of a unit that does not run."""
+    """systemd's words for a unit that does not run."""
     status = f"{facts.get('ActiveState', 'unknown')} ({facts.get('SubState', '')}), {facts.get('Result', '')}"
     return f"{service.unit} is {status}, status {facts.get('ExecMainStatus', '?')}"
 
 
 def last_words(service: Service, count: int) -> list[str]:
-    """The unit's last lines in the journal."""
+    """The last `count` lines of the unit in the journal."""
     said = said_by("journalctl", "--unit", service.unit, "--lines", str(count), "--output", "cat", "--no-pager")
     return [line.strip() for line in said.splitlines() if line.strip()]
 
 
 def said_by(*words: str, deadline: float = SYSTEM_DEADLINE) -> str:
-    """Standard output, whatever the exit status; nothing of a program that does not end, as on a card that is dying."""
+    """Standard output, whatever the exit status; "" of a program that does not end, as on a card that is dying."""
     done = end_of(*words, deadline=deadline)
     return done.stdout if done else ""
 
@@ -122,7 +122,7 @@ def ask_server(
 ) -> tuple[int, Any]:
     """HTTP status and parsed body of a GET, or of a POST of `body`; status 0 and the reason when nothing answers.
 
-    The deadline in seconds holds for each wait, and for all of them together: an answer may trickle for ever.
+    The deadline in seconds holds for each wait, and for all waits together: an answer may trickle for ever.
     """
     end = time.monotonic() + deadline
     place = urlsplit(url)
@@ -143,7 +143,7 @@ def ask_server(
 
 
 def answer_pieces(answer: http.client.HTTPResponse, end: float) -> Iterator[bytes]:
-    """The body as it comes. Raises TimeoutError when there is more of it at `end` (time.monotonic)."""
+    """The body in pieces, as it arrives. Raises TimeoutError when it goes on after `end` (time.monotonic)."""
     while piece := answer.read1(1 << 16):
         yield piece
         if time.monotonic() > end:
@@ -151,7 +151,7 @@ def answer_pieces(answer: http.client.HTTPResponse, end: float) -> Iterator[byte
 
 
 def judge_answer(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -> Health:
-    """The judgement on what /health answered; `props` is asked when that was good."""
+    """The health by an answer of /health. `props` asks for /props, when that answer was good."""
     if status == 200 and body == {"status": "ok"}:
         return judge_props(*props())
     if status == 503:
@@ -162,7 +162,7 @@ def judge_answer(status: int, body: Any, props: Callable[[], tuple[int, Any]]) -
 
 
 def judge_props(status: int, props: Any) -> Health:
-    """A server without a model answers /health like one that has one: it is a router, and /props tells."""
+    """The health by an answer of /props: /health answers the same for a router, which serves no model."""
     if status == 0:
         return Health(State.STARTING, f"nothing answers /props: {props}")
     if status != 200 or not isinstance(props, dict):
@@ -179,7 +179,10 @@ def wait_for_ready(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Returns when `see` finds it ready. Raises Unhealthy with the reason, after `deadline` s at the latest."""
+    """Returns when `see` finds the server ready.
+
+    Raises Unhealthy at once when waiting will not help, else after `deadline` seconds.
+    """
     began = said = clock()
     while (health := see()).state is not State.READY:
         now = clock()

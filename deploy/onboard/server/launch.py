@@ -17,30 +17,31 @@ from .config import KEYS, Config, ConfigError, first_key, is_local, load_config,
 from .cores import CPUS, fast_cores, physical_cores
 from .mounts import await_disk
 
-# One for each connection that LimitNOFILE= of the unit lets in. By itself llama-server has eight, and makes another
-# when it sees none idle. Of clients that come all at once it sees that too late, and whoever comes next waits for one
-# of them to end: twenty with half a request each would keep the watcher from /health, and so have the server ended.
+# One thread for each connection that LimitNOFILE= of the unit lets in. llama-server itself has eight, and makes more
+# when it sees none idle: too late for clients that come all at once. Twenty clients with half a request each would keep
+# the watcher from /health, and the watcher would end the server.
 HTTP_THREADS = 64
-# Always on, whatever the config says. --offline keeps a server that is told of a model by name from fetching it; and no
-# web page from elsewhere may call the server through the browser of someone who reaches it.
+# Always on, whatever the config says. --offline: no model is fetched by its name. --cors-origins: no web page from
+# elsewhere calls the server through the browser of someone who reaches it.
 FIXED = [*bounds.FLAGS, "--metrics", "--offline", "--cors-origins", "localhost", "--threads-http", str(HTTP_THREADS)]
 SERVER = "llama-server"
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78
-# The same: it is to be tried again. So the unit's next start asks systemd again to mount the disk that is not there.
+# sysexits.h: to be tried again. The unit's next start asks systemd again to mount the disk that is not there.
 EX_TEMPFAIL = 75
 
 
 def service_started(release: Release) -> Service:
-    """The service of the release that systemd starts: its folder below /run says which. By hand: the first one."""
+    """The service of the release that systemd starts, by its folder below /run. Started by hand: the first service."""
     runtime = os.environ.get("RUNTIME_DIRECTORY")
     return next((service for service in release.services if str(service.runtime) == runtime), release.services[0])
 
 
 def usable_models(folder: Path, release: Release, service: Service) -> dict[str, Path]:
-    """Files by name: the model that the release brings, from the release itself, and whatever an operator put there.
+    """Models by file name: the one that the release brings, in the release itself, and those that an operator put
+    there.
 
-    A name that leads through `current` belongs to the release that is current: with another one it is gone.
+    A name that leads through `current` is left out: it belongs to the current release, and goes with it.
     """
     found = {path.name: path for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.is_file()}
     made = release.places.current / service.folder
@@ -55,7 +56,10 @@ def brought_models(folder: Path, release: Release, service: Service) -> list[Pat
 
 
 def find_model(models: dict[str, Any], release: Release, service: Service) -> Path:
-    """The GGUF file to serve. Raises ConfigError when there is none, or several and no choice, or it does not serve."""
+    """The GGUF file to serve.
+
+    Raises ConfigError without one, with several and no choice, or when llama-server would not serve it.
+    """
     folder, chosen = Path(models["path"]), models["default_model"]
     there = usable_models(folder, release, service)
     names = ", ".join(sorted(name if name.isprintable() else ascii(name) for name in there))
@@ -84,12 +88,12 @@ def find_model(models: dict[str, Any], release: Release, service: Service) -> Pa
 
 
 def alias_of(name: str) -> str:
-    """The model's name in the API: its file's. llama-server would make two names of one with a comma."""
+    """The model's name in the API: its file's, without commas, at which llama-server would split it into two names."""
     return name.replace(",", "_")
 
 
 def model_paths(models: dict[str, Any], release: Release, service: Service) -> list[Path]:
-    """The models folder, and what is to be read in it, each of which may be a link to another disk."""
+    """The models folder, and what is to be read in it: each may be a link to another disk."""
     folder, chosen = Path(models["path"]), models["default_model"]
     brought = brought_models(folder, release, service)
     if chosen:
@@ -98,13 +102,13 @@ def model_paths(models: dict[str, Any], release: Release, service: Service) -> l
 
 
 def is_waiting(release: Release) -> bool:
-    """True for a release with a service whose model the operator brings, and has not brought yet."""
+    """True for a release with a service whose model the operator has yet to bring."""
     brings = (service for service in release.services if release.model(service) is None)
     return any(not usable_models(service.models, release, service) for service in brings)
 
 
 class Work(NamedTuple):
-    """How llama-server shares its work out: threads for tokens and for prompts, and the cores that they may use."""
+    """How llama-server divides its work: threads for tokens, threads for prompts, and the cores that both may use."""
 
     threads: int
     batch_threads: int
@@ -112,11 +116,11 @@ class Work(NamedTuple):
 
 
 def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Path = CPUS) -> Work:
-    """As `models` of config.json says; where it says 0, one thread for each of the fast cores.
+    """The division that `models` of config.json asks for; where it says 0, a thread for each fast core.
 
     Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs/benchmarks.md). Whoever asks
-    for more threads than there are fast cores gets all cores for them. allowed: what this process may use, as for
-    sched_getaffinity(2).
+    for more threads than there are fast cores gets all cores for them. `allowed`: the cores that this process may use,
+    as sched_getaffinity(2) says.
     """
     allowed = os.sched_getaffinity(0) if allowed is None else allowed
     fast = fast_cores(cpus, allowed)
@@ -129,7 +133,7 @@ def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Pat
 def server_command(config: Config, release: Release, service: Service) -> list[str]:
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release, service)
-    # What a release brings is started from the release, never by a public name: what was judged is what runs.
+    # A release starts its own files, never those at public names: what was judged is what runs.
     arguments = [
         str(release.places.public_bin / SERVER),
         "--model",
@@ -148,9 +152,10 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
 
 
 def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Says who is wrong when the port is taken; llama-server itself would only say that it could not bind.
+    """Raises ConfigError with the cause when the port cannot be had; llama-server itself would only say that it could
+    not bind.
 
-    An address that is not there yet, as before DHCP has answered, is waited for: the unit has the deadline.
+    Waits for an address that is not there yet, as before DHCP has answered: the unit has the deadline.
     """
     told = False
     family, kind, protocol, _, address = socket.getaddrinfo(server["host"], server["port"], type=socket.SOCK_STREAM)[0]
@@ -174,10 +179,10 @@ def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[
 
 
 def start_record(release: Release, service: Service, model: Path) -> str:
-    """Which files this server is started from, so that a deploy can tell whether they are still the ones there.
+    """Which files this server is started from, so that a deploy can tell whether they are still there unchanged.
 
-    The release, then one line each: inode, size, change time, name; `absent` for one that may appear. Editable files
-    stand under their public names. Equality is all that is asked of them, so no clock need be right.
+    The release, then a line for each file: inode, size, change time, name; `absent` for a file that may appear.
+    Editable files stand under their public names. Lines are only compared for equality, so no clock need be right.
     """
     editable = (service.config, service.public_unit(release.places))
     used = {path: release.place(service, path) for path in editable}
@@ -195,7 +200,7 @@ def is_fresh(service: Service) -> bool:
 
 
 def file_identity(path: Path) -> str:
-    """What a file that was written, replaced or moved since does not keep."""
+    """Inode, size and change time: writing, replacing or moving a file changes at least one of them."""
     if not path.exists():
         return "absent 0 0"
     stat = path.stat()
@@ -204,7 +209,7 @@ def file_identity(path: Path) -> str:
 
 
 def leave_word(folder: Path, models: dict[str, Any]) -> None:
-    """For the unit's other programs, which also look while a disk is waited for."""
+    """Writes the server's cores and process for the unit's other programs, which also run while a disk is awaited."""
     # The sandbox has no sched_setaffinity: the unit reads this, and holds the server to it.
     (folder / "cores").write_text(",".join(map(str, sorted(share_out(models).cores))))
     (folder / "process").write_text(str(os.getpid()))
@@ -249,7 +254,7 @@ def run_launcher() -> int:
 
 
 def launch_service(release: Release, service: Service) -> int:
-    """As `run_launcher`, for a service of a release that are given."""
+    """As `run_launcher`, for the service and the release that are given."""
     try:
         become_server(release, service)
     except ConfigError as error:

@@ -23,10 +23,10 @@ MOUNTED = Path("/proc/self/mountinfo")
 AUTOMOUNT = "x-systemd.automount"
 # The file system of an automount that has found nothing to mount.
 AUTOMOUNTER = "autofs"
-# So long a start waits before it ends, to be tried again: each start has systemd try again to mount the disk.
+# A start waits so long, then ends with EX_TEMPFAIL: at the next start systemd tries again to mount the disk.
 WAIT_SECONDS = 60.0
 LOOK_SECONDS = 5.0
-# What reading says of a disk that was pulled, a server that is gone, and an automount that found neither.
+# Errors of reading from a disk that was pulled, from a server that is gone, and below an automount that found neither.
 GONE = {
     errno.EIO,
     errno.ENXIO,
@@ -43,7 +43,7 @@ GONE = {
 
 
 def until_mounted(seconds: float) -> None:
-    """Returns when something is mounted or unmounted, after so many seconds at the latest: proc_pid_mountinfo(5)."""
+    """Returns when something is mounted or unmounted, else after `seconds`: proc_pid_mountinfo(5)."""
     with MOUNTED.open() as table:
         changes = select.poll()
         changes.register(table, select.POLLPRI)
@@ -56,9 +56,9 @@ def await_disk(
     read: Callable[[], object],
     sleep: Callable[[float], None] = until_mounted,
 ) -> bool:
-    """Returns True when the disks of all paths are there and can be read, False when they still cannot after a minute.
+    """True when the disks of all paths are there and can be read, False when they still cannot after WAIT_SECONDS.
 
-    `read` opens what the server needs; whatever else is wrong with that is not told here.
+    `read` opens what the server needs. A ConfigError of it counts as read: the start itself will tell that.
     """
     end = time.monotonic() + WAIT_SECONDS
     while reason := out_of_reach(paths, read):
@@ -73,7 +73,7 @@ def await_disk(
 
 
 def out_of_reach(paths: Callable[[], Iterable[Path]], read: Callable[[], object]) -> str:
-    """Why they cannot be read now, although they may be there: a disk is not mounted, or gone. Empty when they can."""
+    """Why the paths cannot be read now although they may exist: a disk is not mounted, or gone. "" without a reason."""
     try:
         for path in paths():
             if point := missing_mount(path):
@@ -88,7 +88,7 @@ def out_of_reach(paths: Callable[[], Iterable[Path]], read: Callable[[], object]
 
 
 def missing_mount(path: Path) -> Path | None:
-    """The place on the way to `path` where a disk is to be mounted, and none is."""
+    """The folder on the way to `path` at which a disk is expected and none is mounted; None without one."""
     real = Path(os.path.realpath(path))
     with suppress(OSError):
         os.scandir(real).close()  # has an automount look for its disk
@@ -104,7 +104,7 @@ def missing_mount(path: Path) -> Path | None:
 
 
 def mounted_types() -> dict[str, str]:
-    """Type of the file system by the folder where it is; of several at one, the last one shows. Raises OSError."""
+    """Type of the file system by the folder where it is mounted; of several at a folder, the last. Raises OSError."""
     kinds = {}
     for line in MOUNTED.read_text(errors="replace").splitlines():
         place, _, source = line.partition(" - ")
@@ -113,10 +113,10 @@ def mounted_types() -> dict[str, str]:
 
 
 def is_expected(point: Path) -> bool:
-    """Whether this machine is told to mount something there by itself."""
+    """Whether systemd or fstab mounts something at the folder without being asked."""
     units = (folder / mount_unit(point) for folder in UNITS)
     if unit := next(filter(Path.exists, units), None):
-        return unit.stat().st_size > 0  # an empty one, as a link to /dev/null is, is masked: nothing is mounted there
+        return unit.stat().st_size > 0  # an empty unit, such as a link to /dev/null, is masked
     return str(point) in fstab_folders()
 
 
@@ -131,28 +131,28 @@ def fstab_folders() -> set[str]:
 
 
 def is_left_to_others(row: list[str]) -> bool:
-    """For a line that only a person, or a program that they started, mounts."""
+    """Whether only a person, or a program that a person started, mounts the line of fstab."""
     options = row[3].split(",") if len(row) > 3 else []
     return "noauto" in options and AUTOMOUNT not in options
 
 
 def unescape_octal(text: str) -> str:
-    """As the kernel and fstab write blanks, tabs, line ends and backslashes: in three octal digits."""
+    """A field of fstab or mountinfo as text: blanks, tabs, line ends and backslashes are three octal digits in it."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
 def mount_unit(point: Path) -> str:
-    """What systemd calls the mount there: systemd.unit(5), "string escaping"."""
+    """systemd's name of the mount at the folder: systemd.unit(5), "string escaping"."""
     text = str(point).strip("/")
     escaped = "".join("-" if one == "/" else one if is_plain(one) else as_bytes(one) for one in text)
     return f"{escaped.replace('.', as_bytes('.'), 1) if text.startswith('.') else escaped or '-'}.mount"
 
 
 def is_plain(character: str) -> bool:
-    """True for what a unit's name may hold."""
+    """Whether systemd leaves the character as it is in a unit's name."""
     return character.isascii() and (character.isalnum() or character in ":_.")
 
 
 def as_bytes(character: str) -> str:
-    """In hexadecimal digits."""
+    """The character's bytes as systemd escapes them, in two hexadecimal digits each."""
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))

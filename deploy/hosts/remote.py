@@ -149,11 +149,7 @@ def open_channel(connector: SSHConnector, command: str) -> Channel:
 
 
 class Talk(NamedTuple):
-    """A command that runs on a host.
-
-    `line` waits for the command's next line, without the newline; "" at the end. `send` writes to the command; `end`
-    ends it.
-    """
+    """A running command: `line` waits for a line of its output, "" at the end; `send` gives it input; `end` ends it."""
 
     line: Callable[[], str]
     send: Callable[[bytes], object]

@@ -20,7 +20,8 @@ from .release.releases import (
     running_release,
     services_of,
 )
-from .release.switch import commit_release, last_rate, perform_switch, tidy_up
+from .release.switch import commit_release, perform_switch, tidy_up
+from .release.verdict import last_rate
 from .server.config import ConfigError, first_key, load_config, url_of
 from .server.health import Health, State, Unhealthy, look_at_server, look_at_unit, unit_facts
 from .server.launch import EX_CONFIG, is_fresh, is_waiting, server_command

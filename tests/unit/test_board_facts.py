@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard.commands import ProgramFailed, run_command
-from deploy.onboard.doctor import facts, looks, reach
+from deploy.onboard.doctor import facts, looks, reach, system
 from deploy.onboard.places import PLACES, paths_below
 from deploy.onboard.service import OLLAMA
 
@@ -143,9 +143,9 @@ def test_a_silent_name_server_is_given_up(name_server: socket.socket) -> None:
 def test_the_name_servers_behind_systemd_resolved(tmp_path: Path) -> None:
     stub = write(tmp_path / "resolv.conf", "# stub\nnameserver 127.0.0.53\noptions edns0\n")
     write(tmp_path / "run/resolv.conf", "nameserver 192.168.1.1\nnameserver fd00::1\n")
-    assert facts.name_servers(stub, tmp_path / "run") == ("192.168.1.1", "fd00::1")
-    assert facts.name_servers(write(tmp_path / "own", "nameserver 9.9.9.9\n"), tmp_path / "run") == ("9.9.9.9",)
-    assert facts.name_servers(tmp_path / "none", tmp_path) == ("192.168.1.1", "fd00::1")[:0]
+    assert reach.name_servers(stub, tmp_path / "run") == ("192.168.1.1", "fd00::1")
+    assert reach.name_servers(write(tmp_path / "own", "nameserver 9.9.9.9\n"), tmp_path / "run") == ("9.9.9.9",)
+    assert reach.name_servers(tmp_path / "none", tmp_path) == ("192.168.1.1", "fd00::1")[:0]
 
 
 def test_a_disk_that_holds_its_reader_is_given_up() -> None:
@@ -173,15 +173,15 @@ def test_a_folder_that_cannot_be_looked_at_hides_no_disk(monkeypatch: pytest.Mon
 def test_a_connection_is_not_a_listener(tmp_path: Path, state: str, listens: bool) -> None:
     write(tmp_path / "tcp", TCP.format(state=state))
     write(tmp_path / "tcp6", "heading\n")
-    assert facts.is_listening(22, tmp_path) is listens
+    assert system.is_listening(22, tmp_path) is listens
 
 
 @pytest.mark.parametrize("family", ["tcp", "tcp6"])
 def test_a_family_that_is_switched_off_hides_no_listener(tmp_path: Path, family: str) -> None:
     """With ipv6.disable=1 there is no /proc/net/tcp6."""
     write(tmp_path / family, TCP.format(state="0A"))
-    assert facts.is_listening(22, tmp_path)
-    assert looks.value_or_none(lambda: facts.is_listening(22, tmp_path / "none")) is None
+    assert system.is_listening(22, tmp_path)
+    assert looks.value_or_none(lambda: system.is_listening(22, tmp_path / "none")) is None
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ def test_the_ssh_server_may_listen_elsewhere(monkeypatch: pytest.MonkeyPatch, se
             raise ProgramFailed("unknown option -- G")
         return settings
 
-    monkeypatch.setattr(facts, "run_command", said)
-    monkeypatch.setattr(facts, "is_listening", lambda port: port == 2222)
-    assert facts.is_ssh_listening() is there
+    monkeypatch.setattr(system, "run_command", said)
+    monkeypatch.setattr(system, "is_listening", lambda port: port == 2222)
+    assert system.is_ssh_listening() is there
 
 
 def test_one_file_system_is_one_disk(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_machine_that_tells_nothing_is_looked_at_all_the_same(
     def nothing(*words: str, deadline: float = 0) -> str:
         raise ProgramFailed(f"no {words[0]}")
 
-    for module in (facts, reach):
+    for module in (facts, reach, system):
         monkeypatch.setattr(module, "run_command", nothing)
     monkeypatch.setattr(facts, "name_servers", lambda: ())
     found = facts.collect_facts(paths_below(tmp_path, PLACES))

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.server.cores import fast_cores, physical_cores
-from deploy.onboard.server.launch import share_out
+from deploy.onboard.server.cores import fast_cores, physical_cores, share_out
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 

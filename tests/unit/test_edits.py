@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from deploy.onboard.release import switch
-from deploy.onboard.release.switch import Outcome
+from deploy.onboard.release.verdict import Outcome
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.test_switch import verdict
 

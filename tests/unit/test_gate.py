@@ -7,7 +7,7 @@ import pytest
 
 from deploy.onboard.release import gate, switch
 from deploy.onboard.release.releases import Release, current_release
-from deploy.onboard.release.switch import Outcome
+from deploy.onboard.release.verdict import Outcome
 from deploy.onboard.server.health import Unhealthy
 from tests.unit.llama_server import Ports, ports
 from tests.unit.onboard import Target, consistent, target

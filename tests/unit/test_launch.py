@@ -10,6 +10,7 @@ import pytest
 from deploy.onboard.release import switch
 from deploy.onboard.server import bounds, launch
 from deploy.onboard.server.config import ConfigError
+from deploy.onboard.server.cores import share_out
 from deploy.onboard.service import OLLAMA
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, argument, command, config, models, operators, target
@@ -87,7 +88,7 @@ def test_a_folder_that_is_named_as_a_model_is_none(models: Path) -> None:
 
 
 def test_threads_default_to_the_cores_that_this_process_may_use(models: Path) -> None:
-    work = launch.share_out(config(models)["models"])
+    work = share_out(config(models)["models"])
     assert work.cores <= os.sched_getaffinity(0)
     assert argument(command(config(models)), "--threads") == str(work.threads)
     assert argument(command(config(models)), "--threads-batch") == str(work.batch_threads)

@@ -13,9 +13,9 @@ def test_memory_is_in_bytes(tmp_path: Path) -> None:
     meminfo = write(
         tmp_path / "meminfo", "MemTotal:  2048 kB\nMemFree: 1 kB\nMemAvailable:    1024 kB\nHugePages_Total: 0\n"
     )
-    assert facts.memory_sizes(meminfo) == (2 << 20, 1 << 20)
+    assert sensors.memory_sizes(meminfo) == (2 << 20, 1 << 20)
     write(meminfo, "MemTotal: 2048 kB\nMemFree: 1 kB\nCached: 3 kB\nno row\n")
-    assert facts.memory_sizes(meminfo) == (2 << 20, 4 << 10), "a kernel that does not say what is available"
+    assert sensors.memory_sizes(meminfo) == (2 << 20, 4 << 10), "a kernel that does not say what is available"
 
 
 @pytest.mark.parametrize(

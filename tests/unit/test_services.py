@@ -9,7 +9,7 @@ import pytest
 
 from deploy.onboard.release import check, gate, switch
 from deploy.onboard.release.releases import Release, current_release, services_of
-from deploy.onboard.release.switch import Outcome
+from deploy.onboard.release.verdict import Outcome
 from deploy.onboard.server.config import load_config
 from deploy.onboard.server.launch import server_command, service_started
 from deploy.onboard.service import OLLAMA, SERVICES, Service

@@ -8,7 +8,7 @@ import pytest
 from deploy.onboard.release import check, gate, releases, switch
 from deploy.onboard.release.check import CheckError
 from deploy.onboard.release.releases import Release, current_release, release_rows
-from deploy.onboard.release.switch import Outcome
+from deploy.onboard.release.verdict import Outcome, last_rate
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.systemd import Systemd, systemd
 
@@ -216,7 +216,7 @@ def test_a_switch_that_was_cut_after_its_commit_is_ended_by_the_next(target: Tar
 def test_the_speed_of_a_switch_is_that_of_its_release_alone(target: Target) -> None:
     """Another one was asked for since, and refused."""
     first, second = target.add("r1"), target.add("r2")
-    assert switch.last_rate(first) is None
+    assert last_rate(first) is None
     target.places.verdict.parent.mkdir()
     target.places.verdict.write_text(json.dumps({"release": "r2", "lines": [], "tokens_per_second": 9.5}))
-    assert (switch.last_rate(first), switch.last_rate(second)) == (None, 9.5)
+    assert (last_rate(first), last_rate(second)) == (None, 9.5)

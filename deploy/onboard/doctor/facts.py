@@ -2,10 +2,8 @@
 
 import json
 import os
-import re
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +16,10 @@ from ..server.config import ConfigError, load_config, url_of
 from ..server.health import Health, State, look_at_unit, unit_facts
 from ..server.launch import find_model
 from ..service import Service
-from ..watch import LISTENING, far_ends
 from .looks import in_time, value_or_none, values_from
-from .reach import answers_arp, answers_dns, default_gateway, network_cards
-from .sensors import board_model, has_memory_limits, read_temperature, read_throttled
+from .reach import answers_arp, answers_dns, default_gateway, name_servers, network_cards
+from .sensors import board_model, has_memory_limits, memory_sizes, read_temperature, read_throttled
+from .system import failed_units, is_active, is_clock_set, is_ssh_listening
 
 DEADLINE = 10.0
 UNIT_PROPERTIES = "LoadState,ActiveState,SubState,Result,ExecMainStatus,ExecMainPID,MemoryMax,MemoryCurrent,NRestarts"
@@ -202,18 +200,6 @@ def model_served(service: Service, release: Release | None) -> tuple[str, int]:
     return model.name, model.stat().st_size
 
 
-def memory_sizes(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
-    """MemTotal and MemAvailable, in bytes; of kernels without MemAvailable, free memory, buffers and cache."""
-    rows = dict(line.partition(":")[::2] for line in meminfo.read_text().splitlines())
-    (total,), free = row_sizes(rows, "MemTotal"), row_sizes(rows, "MemFree", "Buffers", "Cached")
-    return total, next(iter(row_sizes(rows, "MemAvailable")), sum(free))
-
-
-def row_sizes(rows: dict[str, str], *names: str) -> list[int]:
-    """Sizes in bytes of the rows of /proc/meminfo that are there, of those named."""
-    return values_from(lambda name: int(rows[name].split()[0]) * 1024, names)
-
-
 def distinct_disks(folders: Iterable[Path]) -> list[Disk]:
     """The file systems on which the folders lie, each once. A folder that cannot be read is left out."""
     found: dict[int, Disk] = {}
@@ -227,52 +213,3 @@ def disk_below(folder: Path) -> tuple[int, Disk]:
     said, where = in_time(lambda: (os.statvfs(folder), folder.stat()), DEADLINE)
     sizes = (said.f_blocks * said.f_frsize, said.f_bavail * said.f_frsize, said.f_files, said.f_favail)
     return where.st_dev, Disk(str(folder), *sizes, bool(said.f_flag & os.ST_RDONLY))
-
-
-def name_servers(etc: Path = Path("/etc/resolv.conf"), run: Path = Path("/run/systemd/resolve")) -> tuple[str, ...]:
-    """Addresses of the name servers; behind systemd-resolved, whose own address is 127.0.0.53, those that it asks."""
-    for file in (etc, run / "resolv.conf"):
-        with suppress(OSError):
-            found = re.findall(r"^nameserver\s+(\S+)", file.read_text(), re.MULTILINE)
-            if found and not found[0].startswith("127.0.0."):
-                return tuple(found)
-    return ()
-
-
-def is_clock_set() -> bool:
-    """Whether a time server has set the clock. Raises LookupError when no time server is asked."""
-    shown = run_command("timedatectl", "show", "--property=NTP,NTPSynchronized", deadline=DEADLINE).split()
-    if "NTP=no" in shown and "NTPSynchronized=no" in shown:
-        raise LookupError("no time server")
-    return "NTPSynchronized=yes" in shown
-
-
-def is_active(unit: str) -> bool:
-    """Whether systemd runs the unit or starts it. Raises OSError."""
-    return run_command("systemctl", "show", "--property=ActiveState", unit, deadline=DEADLINE).strip() in (
-        "ActiveState=active",
-        "ActiveState=activating",
-    )
-
-
-def is_listening(port: int, net: Path = Path("/proc/net")) -> bool:
-    """Whether a TCP server listens at the port. `net`: the folder with proc_net_tcp(5). Raises OSError."""
-    return bool(far_ends(port, LISTENING, str(net)))
-
-
-def is_ssh_listening() -> bool:
-    """Whether a server listens at a port of sshd's settings, or at 22 when they cannot be read. Raises OSError."""
-    # -G is new in OpenSSH 9.3; -T does the same for root, if the host keys are good.
-    said = values_from(lambda option: run_command("/usr/sbin/sshd", option, deadline=DEADLINE), ("-G", "-T"))
-    rows = [line.split() for line in "".join(said[:1]).splitlines()]
-    named = [row[1].rpartition(":")[2] for row in rows if len(row) == 2 and row[0] in ("port", "listenaddress")]
-    ports = {int(port) for port in named if port.isdigit()} or {22}
-    return any([is_listening(port) for port in ports])
-
-
-def failed_units() -> tuple[str, ...]:
-    """Names of the units that systemd says have failed. Raises OSError."""
-    shown = run_command(
-        "systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager", deadline=DEADLINE
-    )
-    return tuple(line.split()[0] for line in shown.splitlines() if line.strip())

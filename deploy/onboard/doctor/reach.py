@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import socket
 import struct
 import time
@@ -90,3 +91,13 @@ def answers_dns(server: str) -> bool:
             asking.sendto(question, place)
             return asking.recv(512)[:2] == number
     return False
+
+
+def name_servers(etc: Path = Path("/etc/resolv.conf"), run: Path = Path("/run/systemd/resolve")) -> tuple[str, ...]:
+    """Addresses of the name servers; behind systemd-resolved, whose own address is 127.0.0.53, those that it asks."""
+    for file in (etc, run / "resolv.conf"):
+        with suppress(OSError):
+            found = re.findall(r"^nameserver\s+(\S+)", file.read_text(), re.MULTILINE)
+            if found and not found[0].startswith("127.0.0."):
+                return tuple(found)
+    return ()

@@ -61,3 +61,15 @@ def has_memory_limits(root: Path = Path("/")) -> bool:
         return "memory" in listed.split()
     rows = [line.split() for line in (root / "proc/cgroups").read_text().splitlines()]
     return any(row[0] == "memory" and row[3] == "1" for row in rows if len(row) == 4)
+
+
+def memory_sizes(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
+    """MemTotal and MemAvailable, in bytes; of kernels without MemAvailable, free memory, buffers and cache."""
+    rows = dict(line.partition(":")[::2] for line in meminfo.read_text().splitlines())
+    (total,), free = row_sizes(rows, "MemTotal"), row_sizes(rows, "MemFree", "Buffers", "Cached")
+    return total, next(iter(row_sizes(rows, "MemAvailable")), sum(free))
+
+
+def row_sizes(rows: dict[str, str], *names: str) -> list[int]:
+    """Sizes in bytes of the rows of /proc/meminfo that are there, of those named."""
+    return values_from(lambda name: int(rows[name].split()[0]) * 1024, names)

@@ -10,7 +10,7 @@ from typing import Any
 from ..places import SWITCH_UNIT, Places
 from ..server.health import Unhealthy
 from .releases import Release
-from .switch import Outcome
+from .verdict import Outcome
 
 
 def begin_switch(release: Release) -> None:

@@ -1,8 +1,12 @@
-"""Which cores work. All of them take each step of the model together: a slow core would keep the fast ones waiting."""
+"""Which cores work, and with how many threads.
+
+All cores take each step of the model together: a slow core would keep the fast ones waiting.
+"""
 
 import os
 from collections.abc import Set
 from pathlib import Path
+from typing import Any, NamedTuple
 
 CPUS = Path("/sys/devices/system/cpu")
 # Cores are equally fast when they reach this share of the fastest core's speed.
@@ -60,3 +64,26 @@ def read_if_there(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+class Work(NamedTuple):
+    """How llama-server divides its work: threads for tokens, threads for prompts, and the cores that both may use."""
+
+    threads: int
+    batch_threads: int
+    cores: Set[int]
+
+
+def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Path = CPUS) -> Work:
+    """The division that `models` of config.json asks for; where it says 0, a thread for each fast core.
+
+    Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs/benchmarks.md). Whoever asks
+    for more threads than there are fast cores gets all cores for them. `allowed`: the cores that this process may use,
+    as sched_getaffinity(2) says.
+    """
+    allowed = os.sched_getaffinity(0) if allowed is None else allowed
+    fast = fast_cores(cpus, allowed)
+    most = physical_cores(cpus, fast)
+    threads = models["default_threads"] or most
+    batch_threads = models["default_batch_threads"] or threads
+    return Work(threads, batch_threads, fast if max(threads, batch_threads) <= most else allowed)

@@ -5,16 +5,16 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from ..release.releases import Release, own_release
 from ..service import Service
 from . import bounds
 from .attempts import count_attempt
 from .config import KEYS, Config, ConfigError, first_key, is_local, load_config, reaching_address
-from .cores import CPUS, fast_cores, physical_cores
+from .cores import share_out
 from .mounts import await_disk
 
 # One thread for each connection that LimitNOFILE= of the unit lets in. llama-server itself has eight, and makes more
@@ -105,29 +105,6 @@ def is_waiting(release: Release) -> bool:
     """True for a release with a service whose model the operator has yet to bring."""
     brings = (service for service in release.services if release.model(service) is None)
     return any(not usable_models(service.models, release, service) for service in brings)
-
-
-class Work(NamedTuple):
-    """How llama-server divides its work: threads for tokens, threads for prompts, and the cores that both may use."""
-
-    threads: int
-    batch_threads: int
-    cores: Set[int]
-
-
-def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Path = CPUS) -> Work:
-    """The division that `models` of config.json asks for; where it says 0, a thread for each fast core.
-
-    Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs/benchmarks.md). Whoever asks
-    for more threads than there are fast cores gets all cores for them. `allowed`: the cores that this process may use,
-    as sched_getaffinity(2) says.
-    """
-    allowed = os.sched_getaffinity(0) if allowed is None else allowed
-    fast = fast_cores(cpus, allowed)
-    most = physical_cores(cpus, fast)
-    threads = models["default_threads"] or most
-    batch_threads = models["default_batch_threads"] or threads
-    return Work(threads, batch_threads, fast if max(threads, batch_threads) <= most else allowed)
 
 
 def server_command(config: Config, release: Release, service: Service) -> list[str]:

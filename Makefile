@@ -74,7 +74,7 @@ faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/fau
 soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): memory stays within its estimate
 	$(PYTHON) -m tests.vm.soak $(or $(MINUTES),60) $(or $(SHAPE),gemma3)
 
-docs: $(VENV)/ready ## Write the tables of docs/ again that are made from the code
+docs: $(VENV)/ready ## Write the tables and schemas of docs/ again that are made from the code
 	$(PYTHON) -m deploy.reference
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root

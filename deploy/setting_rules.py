@@ -60,11 +60,6 @@ MODEL_PATH = Rule(f"a path of printable characters, the file's name at most {LON
 
 REPORT = Rule("a file in a folder of this computer that is there and can be written to", can_be_written)
 
-# RFC 6750 allows these in a bearer token; none of them means anything to curl's or llama-server's key file.
-API_KEY = Rule(
-    "8 or more letters, digits or any of . _ ~ + / = -, 1024 at most", matches_whole(r"[A-Za-z0-9._~+/=-]{8,1024}")
-)
-
 RULES: dict[str, Rule] = {
     "llama_commit": FULL_COMMIT,
     "llama_pypi_version": VERSION,

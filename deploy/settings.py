@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from deploy import cpu, setting_rules
 from deploy.build.source import Source, source_of
@@ -20,11 +20,10 @@ from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
 from deploy.models.hub_model import HubModel
+from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.service import SERVICES, Service
 from deploy.onboard.spelling import nearest_name
-
-GENERATE = "generate"
 
 
 class SettingsError(BoardllamaError):
@@ -107,9 +106,15 @@ class Settings(BaseModel):
             setting_rules.check_networks(self.server_clients)
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
-        if not setting_rules.API_KEY.holds(self.api_key.get_secret_value() if self.api_key else GENERATE):
-            raise ValueError(f"api_key: must be {setting_rules.API_KEY.text}")
         return self
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_obeys_its_rule(cls, key: SecretStr | None) -> SecretStr | None:
+        try:
+            return key and SecretStr(rules.valid_api_key(key.get_secret_value()))
+        except rules.Wrong as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _texts_obey_their_rules(self) -> "Settings":
@@ -123,7 +128,8 @@ class Settings(BaseModel):
         """The launcher's sentence, with the names of settings in place of keys of config.json."""
         for key, name in config_settings().items():
             line = line.replace(key, name)
-        return line.replace(f"in {service.api_key}", '(setting api_key: your own, or "generate" for one per device)')
+        own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
+        return line.replace(f"in {service.api_key}", own)
 
     @property
     def model_name(self) -> str | None:

@@ -24,7 +24,7 @@ from deploy.flash.identities import expand_key_files, identities_from_csv, ident
 from deploy.flash.identity_file import identity_changes, identity_text, read_host_name, read_identity_partition
 from deploy.flash.progress import say_line
 from deploy.flash.results import CardVerdict, Public, check_results, has_secret, passed_identities, public_values
-from deploy.flash.spans import total_size
+from deploy.formats.spans import total_size
 from deploy.onboard.identity.boardllama_txt import Identity
 from deploy.onboard.identity.rules import NAMES
 from deploy.paths import REPO
@@ -78,7 +78,7 @@ def flash_cards(words: list[str]) -> int:
     results = options.results or image.with_name(RESULTS)
     with open_archive(image, options.signers) as archive:
         say_line(
-            f"{archive.display_name}: signed, complete, {size_text(archive.manifest.disk_size)}, of which "
+            f"{archive.display_name}: signed, complete, {size_text(archive.manifest.disk.size)}, of which "
             f"{size_text(total_size(archive.blocks.mapped_spans))} are written"
         )
         check_results(results)
@@ -135,7 +135,7 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Identities, fi
     """A job for each disk that was chosen and confirmed. Raises BoardllamaError when a disk may not be written."""
     words = [options.device] if options.device else [word for word in (options.devices or "").split(",") if word]
     choice = Choice(words, options.serial, options.yes)
-    chosen = choice.choose(archive.manifest.disk_size)
+    chosen = choice.choose(archive.manifest.disk.size)
     if options.csv:
         chosen = without_finished(chosen, archive, finished)
     else:
@@ -179,7 +179,7 @@ def file_job(options: argparse.Namespace, archive: Archive, who: Identities) -> 
     if path.exists() and path.stat().st_size and not options.yes:
         say_line(f"{path} is there, {size_text(path.stat().st_size)}: its content will be lost.")
         confirm_names([path.name])
-    return [job_for_file(path, archive.manifest.disk_size, identity, changed)]
+    return [job_for_file(path, archive.manifest.disk.size, identity, changed)]
 
 
 def refuse_twins(identity: Identity | None, count: int) -> None:

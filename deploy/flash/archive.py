@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from deploy.controller.signing import read_signed_file
 from deploy.errors import BoardllamaError
-from deploy.flash.block_map import BlockMap
 from deploy.flash.display_text import size_text
-from deploy.flash.manifest import ImageFile, ImageManifest
+from deploy.formats.block_map import BlockMap
+from deploy.formats.image_manifest import ImageFile, ImageManifest
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -53,9 +53,9 @@ def open_archive(path: Path, signers: Path | None = None) -> Iterator[Archive]:
     if manifest.image.name != path.name:
         raise BoardllamaError(f"{manifest_path} is about {manifest.image.name}, not {path.name}: do not rename images")
     blocks = BlockMap.parse(checked_bytes(path.parent / manifest.bmap.name, manifest.bmap))
-    if blocks.size != manifest.disk_size:
+    if blocks.size != manifest.disk.size:
         raise BoardllamaError(
-            f"the block map is for {blocks.size} bytes and the image has {manifest.disk_size}: get the image again"
+            f"the block map is for {blocks.size} bytes and the image has {manifest.disk.size}: get the image again"
         )
     descriptor = open_file(path)
     try:

@@ -17,7 +17,7 @@ from stat import S_ISBLK, S_ISREG
 
 from deploy.errors import BoardllamaError
 from deploy.flash.display_text import size_text
-from deploy.flash.spans import IO_BLOCK, Span
+from deploy.formats.spans import IO_BLOCK, Span
 
 # ioctl numbers of linux/fs.h, and modes of linux/falloc.h.
 BLKRRPART, BLKDISCARD, BLKGETSIZE64 = 0x125F, 0x1277, 0x80081272

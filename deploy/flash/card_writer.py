@@ -13,8 +13,8 @@ from deploy.flash.layout import CardLayout, Kept
 from deploy.flash.probe import Probe
 from deploy.flash.progress import CardProgress
 from deploy.flash.readback import read_back_card
-from deploy.flash.spans import IO_BLOCK, Span, aligned_span, merged_spans, part_view, spans_inside, total_size
 from deploy.flash.stream import PIECE_SIZE, image_pieces, page_buffer
+from deploy.formats.spans import IO_BLOCK, Span, aligned_span, merged_spans, part_view, spans_inside, total_size
 
 HOLE_GAP = 32 << 10  # bytes of a hole that are written as zero where that joins two writes
 Change = tuple[Span, bytes]
@@ -66,7 +66,7 @@ def run_phases(
         probe.run()  # it may know why: a fake card has no end that could be erased
         raise
     probe.run()
-    clear_holes(card, layout, aligned_span(Span(0, archive.manifest.disk_size)).end, progress)
+    clear_holes(card, layout, aligned_span(Span(0, archive.manifest.disk.size)).end, progress)
     kept = write_mapped(card, archive, layout, compare, progress)
     progress.begin("waiting for the card to have written all of it")
     card.sync()

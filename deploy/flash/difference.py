@@ -3,11 +3,11 @@
 import hashlib
 
 from deploy.flash.archive import Archive
-from deploy.flash.block_map import MappedRange
 from deploy.flash.card import Card, CardError
 from deploy.flash.layout import FOREIGN
-from deploy.flash.spans import IO_BLOCK, Span, aligned_span, merged_spans, part_view
 from deploy.flash.stream import page_buffer
+from deploy.formats.block_map import MappedRange
+from deploy.formats.spans import IO_BLOCK, Span, aligned_span, merged_spans, part_view
 
 SAMPLES = 32
 SAMPLE_SIZE = 1 << 20  # bytes of the largest range that is read as a sample

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, disk_program_output, member_refusal
 from deploy.flash.display_text import printable_text, size_text
-from deploy.flash.spans import Span
+from deploy.formats.spans import Span
 
 # Where a superblock says how many disks its file system has: offset and length in bytes, little-endian (num_devices of
 # struct btrfs_super_block, nr_devices of struct bch_sb).

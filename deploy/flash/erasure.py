@@ -4,8 +4,8 @@ from deploy.flash.card import Card, CardError
 from deploy.flash.difference import differing_spans
 from deploy.flash.layout import CardLayout
 from deploy.flash.progress import CardProgress
-from deploy.flash.spans import Span, total_size
 from deploy.flash.stream import PIECE_SIZE, page_buffer
+from deploy.formats.spans import Span, total_size
 
 ZERO = bytes(PIECE_SIZE)
 

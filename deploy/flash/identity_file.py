@@ -15,8 +15,8 @@ from deploy.controller.programs import program_output
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
 from deploy.flash.layout import Kept
-from deploy.flash.spans import IO_BLOCK, Span
 from deploy.flash.stream import decompressed_pieces
+from deploy.formats.spans import IO_BLOCK, Span
 from deploy.onboard.identity.boardllama_txt import FILE, Identity, read_identity
 from deploy.onboard.identity.lines import decode_file
 
@@ -26,7 +26,7 @@ FAT_EPOCH = 315532800.0  # 1980-01-01, in seconds since 1970
 
 def read_identity_partition(archive: Archive) -> bytes:
     """The bytes of the identity partition in the image. Raises BoardllamaError when the image has no such partition."""
-    span = archive.manifest.identity
+    span = archive.manifest.identity_span
     if span is None:
         name = archive.display_name
         raise BoardllamaError(f"{name} has no identity partition: leave out host name, keys and the like")
@@ -41,7 +41,7 @@ def read_identity_partition(archive: Archive) -> bytes:
 
 def identity_changes(archive: Archive, original: bytes, text: str) -> list[tuple[Span, bytes]]:
     """The blocks of the image, with their new bytes, that give a card this boardllama.txt. Raises BoardllamaError."""
-    span = archive.manifest.identity
+    span = archive.manifest.identity_span
     assert span is not None
     changed = with_identity_file(original, text, archive.manifest.created)
     offsets = range(0, len(original), IO_BLOCK)
@@ -79,7 +79,7 @@ def image_mark(archive: Archive) -> str:
 
 def read_host_name(disk: Path, archive: Archive) -> str | None:
     """The host name of a card that was written with this image and may boot; None for every other card."""
-    span = archive.manifest.identity
+    span = archive.manifest.identity_span
     if span is None or not can_boot(disk):
         return None
     try:

@@ -7,7 +7,7 @@ table lies: firmware repairs the first table from it.
 from dataclasses import dataclass, field
 
 from deploy.flash.archive import Archive
-from deploy.flash.spans import Span, aligned_span, merged_spans, part_view, remaining_spans, spans_inside
+from deploy.formats.spans import Span, aligned_span, merged_spans, part_view, remaining_spans, spans_inside
 
 BACKUP_TABLE = 33 * 512  # bytes: 32 sectors of entries and a header, at the end of a GPT disk
 FOREIGN = 1 << 20  # bytes at both ends of a card where other images have boot loaders, partition tables, RAID marks
@@ -28,8 +28,8 @@ class CardLayout:
     @staticmethod
     def for_card(archive: Archive, card_size: int) -> "CardLayout":
         """The layout of an image on a card of `card_size` bytes."""
-        size = archive.manifest.disk_size
-        boot = [*archive.manifest.boot_sectors, Span(size - BACKUP_TABLE, size)]
+        size = archive.manifest.disk.size
+        boot = [*archive.manifest.boot_spans, Span(size - BACKUP_TABLE, size)]
         late = merged_spans(aligned_span(span) for span in boot)
         card = Span(0, card_size)
         ends = [Span(0, FOREIGN), Span(card_size // FOREIGN * FOREIGN - FOREIGN, card_size)]

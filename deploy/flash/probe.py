@@ -14,8 +14,8 @@ from deploy.flash.card import TRY_AGAIN, Card, CardError
 from deploy.flash.display_text import size_text
 from deploy.flash.layout import FOREIGN
 from deploy.flash.progress import CardProgress
-from deploy.flash.spans import IO_BLOCK, Span
 from deploy.flash.stream import page_buffer
+from deploy.formats.spans import IO_BLOCK, Span
 
 BETWEEN = 64  # marks from the beginning to the end
 STRETCHES = 2048  # of the card: the last one is filled with marks, and a block of each other one is read

@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from deploy.flash.archive import Archive
-from deploy.flash.block_map import MappedRange
 from deploy.flash.card import Card, CardError
 from deploy.flash.display_text import size_text
 from deploy.flash.erasure import is_zero
 from deploy.flash.layout import CardLayout, Kept
 from deploy.flash.progress import CardProgress
-from deploy.flash.spans import Span, aligned_span, total_size
 from deploy.flash.stream import PIECE_SIZE, page_buffer
+from deploy.formats.block_map import MappedRange
+from deploy.formats.spans import Span, aligned_span, total_size
 
 Check = Callable[[memoryview], None]
 CHECKS_AT_ONCE = 2  # threads: one reads while the other hashes

@@ -10,7 +10,7 @@ import zstandard
 
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import READ_SIZE, Archive, compressed_reader, drain_reader
-from deploy.flash.spans import Span, aligned_span, spans_inside
+from deploy.formats.spans import Span, aligned_span, spans_inside
 
 Item = TypeVar("Item")
 PIECE_SIZE = 1 << 20  # bytes: larger ones leave the processor's cache, and cost a third more time
@@ -42,7 +42,7 @@ def decompressed_pieces(archive: Archive, wanted: Sequence[Span]) -> Generator[P
     source = compressed_reader(archive.path, archive.descriptor, archive.manifest.image)
     reader = zstandard.ZstdDecompressor().stream_reader(source, read_size=READ_SIZE, read_across_frames=True)
     ring = deque(page_buffer() for _ in range(AHEAD + 2))
-    for span in Span(0, archive.manifest.disk_size).split(PIECE_SIZE):
+    for span in Span(0, archive.manifest.disk.size).split(PIECE_SIZE):
         fill_view(reader, ring[0][: span.size])
         if rest := aligned_span(span).end - span.end:
             ring[0][span.size : span.size + rest] = bytes(rest)

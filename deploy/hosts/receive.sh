@@ -1,7 +1,7 @@
 # On a target: brings files from standard input to their places, in one step each, one file after the other.
 #
-# Seven arguments for each: its place, where it arrives, where its receipt lies, sha256, bytes, mode, owner. Before them,
-# the format of `stat` that says which file was proven. What it says, a line each:
+# Eight arguments for each: its place, where it arrives, where its receipt lies, the format with which `stat` prints the
+# receipt, sha256, bytes, mode, owner. What it says, a line each:
 #   room ARRIVED FREE  it waits for the number of the byte to go on from, and for the bytes from there to the end; bytes
 #   checking           it reads a large file
 #   alive              every ten seconds
@@ -69,16 +69,14 @@ settle() {
     sync -- "$1"
     test "$1" = "$dest" || mv -T -- "$1" "$dest"
     sync -- "$folder"
-    stat -c "receipt $sha256 $identity %n" -- "$dest" >"$receipt.new"
+    stat -c "$proof" -- "$dest" >"$receipt.new"
     mv -T -- "$receipt.new" "$receipt"
 }
 
-identity=$1
-shift
 while test $# -gt 0; do
-    dest=$1 part=$2 receipt=$3 sha256=$4 size=$5 mode=$6 owner=$7
+    dest=$1 part=$2 receipt=$3 proof=$4 sha256=$5 size=$6 mode=$7 owner=$8
     folder=${dest%/*}
-    shift 7
+    shift 8
     empty=$(bare)
     test -z "$empty" || give_up "nothing is mounted on $empty, where a disk is to be: plug it in or mount it, run again"
     mkdir -p -- "$folder"

@@ -16,8 +16,9 @@ from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts import Stored
-from deploy.hosts.facts.target import IDENTITY, receipt_of, shell_words
+from deploy.hosts.facts.target import shell_words
 from deploy.hosts.lock import TargetStep
+from deploy.hosts.receipt import receipt_format, receipt_path
 from deploy.hosts.remote import Commands, Remote, Talk, every
 from deploy.hosts.snapshot import snapshot_of
 
@@ -57,7 +58,8 @@ class BigFile:
     @property
     def receiver_words(self) -> tuple[str, ...]:
         """The arguments of receive.sh for this file, in their order."""
-        return (self.dest, self.part_path, receipt_of(self.dest), self.sha256, str(self.size), self.mode, self.owner)
+        proof = receipt_path(self.dest), receipt_format(self.sha256)
+        return (self.dest, self.part_path, *proof, self.sha256, str(self.size), self.mode, self.owner)
 
     def is_at(self, stored: Stored | None) -> bool:
         """True when the target's file is proven to be this one, with this mode and owner."""
@@ -76,7 +78,7 @@ def big_files(files: tuple[BigFile, ...]) -> Commands:
 
 def deliver_files(remote: Remote, files: Iterable[BigFile]) -> None:
     """Brings files one after the other, in one conversation. Raises StoreError, OSError."""
-    told = shell_words([IDENTITY, *(word for file in files for word in file.receiver_words)])
+    told = shell_words(word for file in files for word in file.receiver_words)
     talk = remote.talk(f"sh -c {shlex.quote(RECEIVER.read_text())} receive {told}")
     try:
         for file in files:

@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +14,20 @@ from deploy.debian.ext4 import make_ext4
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE, ensure_tools
 from deploy.debian.workspace import Workspace
-from deploy.image import bmap, outputs, unpacked_tree
+from deploy.formats.image_manifest import Disk, Extent, ImageFile, ImageManifest, Package
+from deploy.formats.spans import total_size
+from deploy.image import outputs, unpacked_tree
 from deploy.image.board_machine import check_boot_programs
 from deploy.image.board_root import ensure_board_root
 from deploy.image.boards import BoardProfile
 from deploy.image.boot_test import end_boot_machine, prove_first_boot
 from deploy.image.content import check_content
-from deploy.image.disk import ROOT_UUID, DiskLayout, assemble_disk, layout_for
+from deploy.image.disk import IDENTITY_BYTES, ROOT_UUID, DiskLayout, assemble_disk, layout_for
+from deploy.image.disk_map import map_disk
 from deploy.image.leaks import Traces, refuse_leaks
 from deploy.image.outputs import Outputs
-from deploy.image.sbom import make_sbom
-from deploy.onboard.identity import boardllama_txt
+from deploy.image.sbom import CREATED, make_sbom
+from deploy.onboard.identity.boardllama_txt import FILE, Identity
 from deploy.onboard.places import PLACES
 
 STATUS, OS_RELEASE = "./var/lib/dpkg/status", "./usr/lib/os-release"
@@ -77,7 +80,7 @@ def assemble_image(workspace: Workspace, board: BoardProfile, model: str, size: 
     layout = layout_for(board, unpacked_tree.content_bytes(packed), size)
     release, blobs = copy_inputs(packed, board, workspace.folder / "input")
     (workspace.folder / "input/identity").mkdir()
-    outputs.write_dated(workspace.folder / "input/identity/boardllama.txt", boardllama_txt.Identity().render().encode())
+    outputs.write_dated(workspace.folder / "input/identity" / FILE, Identity().render().encode())
     root_disk = workspace.folder / "input/root.ext4"
     make_ext4(workspace, tools, packed, root_disk, layout.root_size, ROOT_UUID)
     disk = assemble_disk(workspace, tools, layout, boot_files)
@@ -109,24 +112,40 @@ def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImag
     out = Outputs(workspace.folder / "out", board.short_name)
     out.folder.mkdir()
     with workspace.doing("map"):
-        mapped = bmap.map_image(made.disk)
+        blocks, sha256 = map_disk(made.disk)
     with workspace.doing("compressing"):
         outputs.compress_image(made.disk, out.image)
-    outputs.write_dated(out.path_of(".bmap"), mapped.render_xml().encode())
+    outputs.write_dated(out.path_of(".bmap"), blocks.render())
     known = workspace.folder / "input/sbom"
     outputs.write_dated(out.path_of(".spdx.json"), make_sbom(workspace, known, board.short_name, made.release))
-    more = {
-        "packages": outputs.installed_packages((known / STATUS).read_text()),
-        "pins": made.release["pins"],
-        "release": made.release["id"],
-    }
     files = [outputs.file_entry(path) for path in out.described_files]
-    manifest = outputs.render_manifest(board.short_name, files, made.layout, mapped, made.blobs, more)
-    outputs.write_dated(out.manifest, manifest)
+    disk = Disk(size=blocks.size, sha256=sha256, mapped=total_size(blocks.mapped_spans))
+    packages = outputs.installed_packages((known / STATUS).read_text())
+    outputs.write_dated(out.manifest, image_manifest(made, files, disk, packages).render())
     sums = outputs.checksum_lines([*files, outputs.file_entry(out.manifest)])
     outputs.write_dated(out.path_of(".sha256"), sums.encode())
     signing.sign_file(out.manifest)
     return out
+
+
+def image_manifest(
+    made: AssembledImage, files: Sequence[ImageFile], disk: Disk, packages: tuple[Package, ...]
+) -> ImageManifest:
+    """The manifest of the image. `files`: image, block map and bill of materials."""
+    image, bmap, sbom = files
+    return ImageManifest(
+        board=made.layout.board.short_name,
+        release=made.release["id"],
+        created=CREATED,
+        image=image,
+        bmap=bmap,
+        sbom=sbom,
+        disk=disk,
+        boot_sectors=made.layout.boot_sectors(made.blobs),
+        identity=Extent(offset=made.layout.identity_offset, size=IDENTITY_BYTES),
+        packages=packages,
+        pins=made.release["pins"],
+    )
 
 
 def make_image(board: BoardProfile, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:

@@ -8,6 +8,7 @@ from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image.boards import MIB, BoardProfile, Table
+from deploy.onboard.identity.boardllama_txt import FILE, LABEL
 
 # All ids are fixed: the same files are the same image. Partitions differ in the last digits.
 DISK_UUID = "b0a4d11a-0000-4000-8000-000000000010"
@@ -54,9 +55,12 @@ class DiskLayout:
         """The whole image, with the second copy of the table at its end."""
         return self.root_offset + self.root_size + MIB
 
-    def boot_sectors(self, blobs: dict[str, int]) -> list[list[int]]:
-        """[offset, length] in bytes of all that makes a card boot, to be written last. `blobs`: sizes by path."""
-        return [[0, TABLE_BYTES], *([blob.offset, blobs[blob.path]] for blob in self.board.blobs)]
+    def boot_sectors(self, blobs: dict[str, int]) -> tuple[tuple[int, int], ...]:
+        """Pairs of offset and length in bytes of all that makes a card boot, to be written last.
+
+        `blobs`: sizes by path.
+        """
+        return (0, TABLE_BYTES), *((blob.offset, blobs[blob.path]) for blob in self.board.blobs)
 
 
 def layout_for(board: BoardProfile, content: int, size: int | None) -> DiskLayout:
@@ -116,7 +120,7 @@ def genimage_config(layout: DiskLayout, boot_files: list[str]) -> str:
     ]
     return (
         fat_section("boot", "BOOT", BOOT_BYTES, "--invariant -F 32 -i B0A4D111", boot_files)
-        + fat_section("identity", "BOARDLLAMA", IDENTITY_BYTES, "--invariant -i B0A4D112", ["boardllama.txt"])
+        + fat_section("identity", LABEL, IDENTITY_BYTES, "--invariant -i B0A4D112", [FILE])
         + f"image disk.img {{\n{''.join(parts)}  size = {layout.disk_size}\n}}\n"
     )
 

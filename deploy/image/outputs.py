@@ -1,22 +1,17 @@
 """What `make image` leaves in dist/: compressed image, map, bill of materials, manifest, checksums, signature."""
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import zstandard
 
 from deploy.controller.files import sha256_of, sync
 from deploy.controller.interrupts import uninterrupted
 from deploy.debian.workspace import SOURCE_DATE_EPOCH
-from deploy.image import bmap
-from deploy.image.disk import IDENTITY_BYTES, DiskLayout
-from deploy.image.sbom import CREATED
+from deploy.formats.image_manifest import ImageFile, Package
 
-FORMAT = 1
 # zstd with threads cuts the image into pieces by a fixed size: two threads and sixty-four give the same bytes. Without
 # threads it does not cut, and gives others.
 LEVEL, THREADS = 9, 2
@@ -65,54 +60,28 @@ def compress_image(disk: Path, image: Path) -> None:
         compressor.copy_stream(source, target, size=disk.stat().st_size, read_size=1 << 20, write_size=1 << 20)
 
 
-def render_manifest(
-    board: str,
-    files: list[dict[str, Any]],
-    layout: DiskLayout,
-    disk: bmap.ImageMap,
-    blobs: dict[str, int],
-    more: dict[str, Any],
-) -> bytes:
-    """The manifest's bytes: JSON, which `make flash` reads.
-
-    `files`: the entries of image, map and bill of materials. `blobs`: the sizes of boot loaders. `more`: the keys
-    packages, pins and release.
-    """
-    content = {
-        "format": FORMAT,
-        "board": board,
-        "created": CREATED,
-        **dict(zip(("image", "bmap", "sbom"), files, strict=True)),
-        "disk": {"size": disk.size, "sha256": disk.sha256, "mapped": disk.mapped_bytes},
-        "boot_sectors": layout.boot_sectors(blobs),
-        "identity": {"offset": layout.identity_offset, "size": IDENTITY_BYTES},
-        **more,
-    }
-    return f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode()
+def file_entry(path: Path) -> ImageFile:
+    """A file as the manifest describes it."""
+    return ImageFile(name=path.name, size=path.stat().st_size, sha256=sha256_of(path))
 
 
-def file_entry(path: Path) -> dict[str, Any]:
-    """A file as the manifest describes it: name, size in bytes, SHA-256."""
-    return {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
-
-
-def checksum_lines(files: Iterable[dict[str, Any]]) -> str:
+def checksum_lines(files: Iterable[ImageFile]) -> str:
     """The entries of files as `sha256sum --check` reads them."""
-    return "".join(f"{file['sha256']}  {file['name']}\n" for file in files)
+    return "".join(f"{file.sha256}  {file.name}\n" for file in files)
 
 
-def installed_packages(status: str) -> list[dict[str, str]]:
-    """Name, version and arch of every installed package in the text of dpkg's status file, sorted by name."""
+def installed_packages(status: str) -> tuple[Package, ...]:
+    """Every installed package in the text of dpkg's status file, sorted by name."""
     rows = [
         dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and line[0] not in " \t")
         for block in status.strip().split("\n\n")
     ]
     found = [
-        {"name": row["Package"], "version": row["Version"], "arch": row["Architecture"]}
+        Package(name=row["Package"], version=row["Version"], arch=row["Architecture"])
         for row in rows
         if row.get("Status", "").endswith(" installed")
     ]
-    return sorted(found, key=lambda row: (row["name"], row["arch"]))
+    return tuple(sorted(found, key=lambda package: (package.name, package.arch)))
 
 
 def write_dated(path: Path, content: bytes) -> None:

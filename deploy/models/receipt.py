@@ -5,17 +5,41 @@ of them differs the file is hashed again: a file that was only touched costs one
 """
 
 import contextlib
-import json
 import os
 from pathlib import Path
+from typing import Literal
 
 from deploy.controller.files import sha256_of, sync
+from deploy.formats.values import Frozen, Sha256
+
+
+class Receipt(Frozen):
+    """`<name>.receipt.json`. `size` in bytes, times in nanoseconds since 1970. A receipt without a version is of 1."""
+
+    version: Literal[1] = 1
+    sha256: Sha256
+    size: int
+    inode: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @staticmethod
+    def of(path: Path, sha256: str) -> "Receipt":
+        """The receipt of a file that was just verified."""
+        stat = path.stat()
+        return Receipt(
+            sha256=sha256,
+            size=stat.st_size,
+            inode=stat.st_ino,
+            mtime_ns=stat.st_mtime_ns,
+            ctime_ns=stat.st_ctime_ns,
+        )
 
 
 def has_receipt(path: Path, sha256: str, size: int) -> bool:
     """Whether path was verified before and not touched since; reads none of its bytes and needs no lock."""
     try:
-        return path.stat().st_size == size and _read_receipt(path) == _file_stamp(path, sha256)
+        return path.stat().st_size == size and _read_receipt(path) == Receipt.of(path, sha256)
     except FileNotFoundError:
         return False
 
@@ -48,20 +72,9 @@ def _receipt_path(path: Path) -> Path:
     return path.with_name(path.name + ".receipt.json")
 
 
-def _file_stamp(path: Path, sha256: str) -> dict[str, object]:
-    stat = path.stat()
-    return {
-        "sha256": sha256,
-        "size": stat.st_size,
-        "inode": stat.st_ino,
-        "mtime_ns": stat.st_mtime_ns,
-        "ctime_ns": stat.st_ctime_ns,
-    }
-
-
-def _read_receipt(path: Path) -> object:
+def _read_receipt(path: Path) -> Receipt | None:
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(_receipt_path(path).read_text())
+        return Receipt.model_validate_json(_receipt_path(path).read_bytes())
     return None
 
 
@@ -69,5 +82,5 @@ def _write_receipt(path: Path, sha256: str) -> None:
     """Writes the receipt if it can: in a cache that became read-only every run hashes, which is slow but right."""
     with contextlib.suppress(OSError):
         part = _receipt_path(path).with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(_file_stamp(path, sha256)))
+        part.write_text(Receipt.of(path, sha256).model_dump_json())
         part.replace(_receipt_path(path))

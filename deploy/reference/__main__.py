@@ -1,15 +1,16 @@
-"""`python -m deploy.reference`: writes the parts of docs/ that are made from the code. The rest of each page stays."""
+"""`python -m deploy.reference`: writes what docs/ has from the code: parts of pages, and the schemas."""
 
 import sys
 
 from deploy.errors import BoardllamaError
 from deploy.reference.pages import generated_pages
+from deploy.reference.schemas import schema_files
 
 
 def write_changed_pages() -> None:
-    """Writes every page that differs, and names it. Raises BoardllamaError."""
-    for path, text in generated_pages().items():
-        if path.read_text() != text:
+    """Writes every file that differs, and names it. Raises BoardllamaError."""
+    for path, text in {**generated_pages(), **schema_files()}.items():
+        if not path.exists() or path.read_text() != text:
             path.write_text(text)
             print(f"written: {path}")
 

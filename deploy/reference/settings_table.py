@@ -9,10 +9,11 @@ from pydantic.fields import FieldInfo
 
 from deploy.build.source import source_kinds
 from deploy.cpu import CPUS
+from deploy.onboard.identity.rules import API_KEY_TEXT
 from deploy.onboard.server import config
 from deploy.reference.default_comments import Explained, explained_settings
 from deploy.reference.tables import markdown_table
-from deploy.setting_rules import API_KEY, RULES
+from deploy.setting_rules import RULES
 from deploy.settings import Settings, config_settings
 
 
@@ -54,7 +55,7 @@ def rule_text(name: str) -> str:
 IN_WORDS = {
     "cpu": f"auto or one of {', '.join(CPUS)}",
     "llama_source": f"one of {source_kinds()}",
-    "api_key": f"{API_KEY.text}; or None",
+    "api_key": f"{API_KEY_TEXT}; or None",
     "server_clients": "IP addresses or networks, with spaces between them",
 }
 

@@ -13,9 +13,9 @@ from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote, refuse
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.text_files import TextFile, text_files
+from deploy.onboard.identity.rules import GENERATE
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA, Service
-from deploy.settings import GENERATE
 
 MODE = "640"
 
@@ -70,7 +70,7 @@ def key_of_first_start(service: Service, key: SecretStr) -> Commands:
     if key.get_secret_value() != GENERATE:
         yield refuse(
             "api_key: a key of your own does not go into an image, which many cards are made from; set "
-            "api_key=generate, and name a card's own key in its identity file"
+            f"api_key={GENERATE}, and name a card's own key in its identity file"
         )
         return
     # The name that pyinfra gives to an operation inside of another one.

@@ -12,7 +12,8 @@ from pathlib import Path
 import zstandard
 
 from deploy.controller.signing import sign_file
-from deploy.flash.block_map import BlockMap
+from deploy.formats.block_map import BlockMap
+from deploy.onboard.identity.boardllama_txt import LABEL
 
 MIB = 1 << 20
 LOADER = (64 * 512, 32 << 10)  # where boards of Rockchip look for theirs: offset, length
@@ -22,7 +23,7 @@ TABLE = f"""
 label: gpt
 label-id: 8C1F6E40-0000-4000-8000-000000000001
 first-lba: 2048
-start=2048, size={IDENTITY[1] // 512}, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, name=BOARDLLAMA
+start=2048, size={IDENTITY[1] // 512}, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, name={LABEL}
 start={ROOT // 512}, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE, name=root
 """
 
@@ -52,7 +53,7 @@ def write_raw_disk(path: Path, recipe: Recipe) -> None:
         file.truncate(recipe.size)
     subprocess.run(["sfdisk", "--quiet", str(path)], input=TABLE, text=True, check=True)
     fat = f"{path}@@{IDENTITY[0]}"
-    subprocess.run(["mformat", "-i", fat, "-v", "BOARDLLAMA", "-T", str(IDENTITY[1] // 512), "::"], check=True)
+    subprocess.run(["mformat", "-i", fat, "-v", LABEL, "-T", str(IDENTITY[1] // 512), "::"], check=True)
     with path.open("r+b") as file:
         file.seek(LOADER[0])
         file.write(random.Random(recipe.seed).randbytes(LOADER[1]))

@@ -109,4 +109,4 @@ def test_an_image_that_changes_after_it_was_verified_does_not_boot(
             file.write(b"something else")
         with pytest.raises(BoardllamaError):
             flash_card(card, archive, (), CardProgress("card"))
-    assert not has_boot_data(memory, archive.manifest.disk_size)
+    assert not has_boot_data(memory, archive.manifest.disk.size)

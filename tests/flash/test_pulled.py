@@ -85,7 +85,7 @@ def test_pulled_at_any_point_it_boots_all_or_nothing_and_again_makes_it_whole(
             with pulled_card(device, source.randrange(4096, most), source) as card, suppress(CardError):
                 flash_card(card, archive, (), CardProgress("card"))
             after = partition_bytes(memory, archive)
-            if has_boot_data(memory, archive.manifest.disk_size):
+            if has_boot_data(memory, archive.manifest.disk.size):
                 whole = partition_bytes(image.with_suffix(""), archive)
                 assert after in (before, whole), f"half an image boots, point {point}"
             flash_again(device, archive)
@@ -109,7 +109,7 @@ def spoil_card(memory: Path, source: random.Random, whole: bool) -> None:
 
 def partition_bytes(memory: Path, archive: Archive) -> bytes:
     """What is in the partitions, without the places that a board boots from."""
-    return memory.read_bytes()[MIB : archive.manifest.disk_size - MIB]
+    return memory.read_bytes()[MIB : archive.manifest.disk.size - MIB]
 
 
 @pytest.mark.parametrize("after", [1 * MIB, 4 * MIB, 6 * MIB])

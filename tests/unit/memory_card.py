@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.flash.card import Card, CardError
-from deploy.flash.spans import IO_BLOCK, Span
+from deploy.formats.spans import IO_BLOCK, Span
 
 
 @dataclass

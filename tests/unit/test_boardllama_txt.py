@@ -116,6 +116,18 @@ def test_what_begins_with_a_hash_sign_may_stand_in_quotes_or_without_a_blank() -
     assert identity.ssh_keys == (f"{KEY} # mine",)
 
 
+@pytest.mark.parametrize("heading", ["", "# boardllama: who this board is.\n", "# boardllama.txt, format 1: who\n"])
+def test_a_file_that_does_not_say_its_format_is_of_the_first(heading: str) -> None:
+    assert parse_identity(heading + FULL.strip()) == parse_identity(FULL)
+
+
+def test_of_a_later_format_what_is_known_is_used_and_the_rest_is_said() -> None:
+    identity, problems = read_identity(Identity().render().replace("format 1", "format 2") + "hostname = kitchen\n")
+    assert identity.hostname == "kitchen"
+    (problem,) = problems
+    assert str(problem).startswith("line 1: the file has format 2, this board reads 1")
+
+
 def test_all_errors_are_said_at_once_with_their_lines_and_what_is_good_stays() -> None:
     identity, problems = read_identity("hostname = my board\n\nhostnam = x\ntimezone = Europe/Berlin\njust words\n")
     assert identity == identity_of(("timezone", "Europe/Berlin"))

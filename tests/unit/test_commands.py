@@ -13,6 +13,7 @@ from deploy import cpu
 from deploy.build.artifact import Build, require_artifact
 from deploy.hosts.facts.board import BoardInfo
 from deploy.hosts.facts.combined import MARK
+from deploy.hosts.receipt import IDENTITY, receipt_format
 from deploy.hosts.release import WantedRelease, build_files
 from deploy.hosts.store import BigFile
 from deploy.hosts.text_files import TextFile
@@ -49,7 +50,7 @@ def stored(files: Iterable[BigFile]) -> Iterable[str]:
     for number, file in enumerate(files):
         identity = f"{number} {file.size} 5.000000001"
         yield f"stat {identity}|{file.mode} {file.owner}|{file.dest}"
-        yield f"receipt {file.sha256} {identity} {file.dest}"
+        yield receipt_format(file.sha256).replace(IDENTITY, identity).replace("%n", file.dest)
 
 
 def texts(files: Iterable[TextFile]) -> str:

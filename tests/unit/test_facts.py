@@ -2,17 +2,21 @@
 
 import json
 
+import pytest
+
 from deploy.hosts.facts import Links, ReleaseFiles, Status, StatusInfo, StoredFiles
 from deploy.onboard.server.health import Health, State
 
 
-def test_a_receipt_counts_only_for_the_file_it_was_made_for() -> None:
+@pytest.mark.parametrize("version", ["", "1 "])
+def test_a_receipt_counts_only_for_the_file_it_was_made_for(version: str) -> None:
+    """The first receipts had no version."""
     sha256 = "a" * 64
     lines = [
         "stat 7 100 5.000000001|755 root:root|/usr/lib/a b",
         "stat 8 100 5.000000001|755 root:root|/usr/lib/c",
-        f"receipt {sha256} 7 100 5.000000001 /usr/lib/a b",
-        f"receipt {sha256} 9 100 5.000000001 /usr/lib/c",
+        f"receipt {version}{sha256} 7 100 5.000000001 /usr/lib/a b",
+        f"receipt {version}{sha256} 9 100 5.000000001 /usr/lib/c",
     ]
     stored = StoredFiles().process(lines)
     assert stored["/usr/lib/a b"].sha256 == sha256
@@ -22,6 +26,12 @@ def test_a_receipt_counts_only_for_the_file_it_was_made_for() -> None:
         "755",
         "root:root",
     )
+
+
+@pytest.mark.parametrize("line", ["receipt 2 {} 7 1 5.0 /a", "receipt 7 1 5.0 /a", "receipt {} 7 1 5.0", "receipt "])
+def test_what_cannot_be_read_is_no_receipt(line: str) -> None:
+    stored = StoredFiles().process(["stat 7 1 5.0|755 root:root|/a", line.format("a" * 64)])
+    assert stored["/a"].sha256 is None
 
 
 def test_what_is_no_link_is_told_apart() -> None:

@@ -11,16 +11,16 @@ import pytest
 
 from deploy.flash import card_writer as module
 from deploy.flash.archive import Archive
-from deploy.flash.block_map import BlockMap, MappedRange
 from deploy.flash.card import Card, CardError, Interrupted, lengthen_file
 from deploy.flash.card_writer import card_fate, finish_card, finish_or_erase
 from deploy.flash.difference import differing_spans, has_earlier_image
 from deploy.flash.erasure import clear_holes, erase_boot_data
 from deploy.flash.layout import CardLayout, Kept
-from deploy.flash.manifest import ImageFile, ImageManifest
 from deploy.flash.progress import CardProgress
-from deploy.flash.spans import IO_BLOCK, Span, total_size
 from deploy.flash.stream import page_buffer, read_ahead
+from deploy.formats.block_map import BlockMap, MappedRange
+from deploy.formats.image_manifest import Disk, ImageFile, ImageManifest
+from deploy.formats.spans import IO_BLOCK, Span, total_size
 from tests.unit.memory_card import MemoryCard
 
 MIB = 1 << 20
@@ -31,8 +31,9 @@ def image_archive(*mapped: Span) -> Archive:
     """The archive of an image whose mapped blocks hold the number of their range."""
     sha256 = [hashlib.sha256(bytes([number]) * span.size).hexdigest() for number, span in enumerate(mapped, 1)]
     ranges = tuple(map(MappedRange, mapped, sha256))
-    file = ImageFile("b.img.zst", 1, "")
-    manifest = ImageManifest("b", "r1", "", file, file, SIZE, (Span(0, 17408), Span(3 * MIB, 3 * MIB + 512)), None)
+    file = ImageFile(name="b.img.zst", size=1, sha256="0" * 64)
+    boot = ((0, 17408), (3 * MIB, 512))
+    manifest = ImageManifest(board="b", image=file, bmap=file, disk=Disk(size=SIZE), boot_sectors=boot)
     return Archive(Path("b.img.zst"), manifest, BlockMap(SIZE, ranges), -1)
 
 

@@ -16,7 +16,7 @@ from deploy.flash.batch import open_shown_disk
 from deploy.flash.devices import Device
 from deploy.flash.disk_choice import Choice
 from deploy.flash.disk_contents import Content
-from deploy.flash.manifest import ImageFile
+from deploy.formats.image_manifest import ImageFile
 from tests.unit.lsblk import disk, part
 from tests.unit.memory_card import MemoryCard
 
@@ -164,6 +164,6 @@ def test_a_disk_that_cannot_be_looked_at_is_not_written(present: list[Device], m
 
 
 def test_an_image_that_cannot_be_read_any_more_is_one_line() -> None:
-    reader = compressed_reader(Path("b.img.zst"), -1, ImageFile("b.img.zst", 1, ""))
+    reader = compressed_reader(Path("b.img.zst"), -1, ImageFile(name="b.img.zst", size=1, sha256="0" * 64))
     with pytest.raises(BoardllamaError, match=r"b\.img\.zst cannot be read any more \(Bad file descriptor\)"):
         reader.read(1)

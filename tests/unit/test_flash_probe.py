@@ -10,7 +10,7 @@ from deploy.errors import BoardllamaError
 from deploy.flash.card import Card, CardError
 from deploy.flash.probe import Probe
 from deploy.flash.progress import CardProgress
-from deploy.flash.spans import IO_BLOCK
+from deploy.formats.spans import IO_BLOCK
 from tests.unit.memory_card import MemoryCard
 
 GB = 10**9

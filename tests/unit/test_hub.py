@@ -1,5 +1,6 @@
 """A model reaches the controller whole and once: the real hub client against a hub on the loopback."""
 
+import json
 import os
 import subprocess
 import sys
@@ -47,6 +48,18 @@ def test_a_second_run_needs_no_network_and_reads_no_byte(
     monkeypatch.setattr(receipt, "sha256_of", lambda path: pytest.fail("hashed again"))
     assert fetch_hub_model(model, silent) == path
     assert hub.requests == []
+
+
+def test_a_receipt_of_the_first_kind_had_no_version_and_counts(
+    hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fetch_hub_model(model, silent)
+    kept = path.with_name(f"{path.name}.receipt.json")
+    written = json.loads(kept.read_text())
+    assert written.pop("version") == 1
+    kept.write_text(json.dumps(written))
+    monkeypatch.setattr(receipt, "sha256_of", lambda path: pytest.fail("hashed again"))
+    fetch_hub_model(model, silent)
 
 
 def test_a_touched_file_is_hashed_again_once_and_kept(

@@ -80,8 +80,8 @@ def test_boot_sectors_are_the_table_and_the_loaders() -> None:
     sectors = DiskLayout(board, 400 * MIB).boot_sectors(
         {blob.path: 1000 + place for place, blob in enumerate(board.blobs)}
     )
-    assert sectors == [[0, 34 * 512], [32768, 1000], [8388608, 1001]]
-    assert DiskLayout(board_named("qemu"), 400 * MIB).boot_sectors({}) == [[0, 34 * 512]]
+    assert sectors == ((0, 34 * 512), (32768, 1000), (8388608, 1001))
+    assert DiskLayout(board_named("qemu"), 400 * MIB).boot_sectors({}) == ((0, 34 * 512),)
 
 
 @EVERY

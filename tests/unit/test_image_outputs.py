@@ -11,7 +11,9 @@ import zstandard
 
 from deploy.controller.files import sha256_of
 from deploy.debian.workspace import Workspace
-from deploy.image import bmap, outputs, sbom
+from deploy.formats.image_manifest import Disk, ImageManifest, Package
+from deploy.image import outputs, sbom
+from deploy.image.assembly import AssembledImage, image_manifest
 from deploy.image.boards import MIB, board_named
 from deploy.image.disk import DiskLayout
 from deploy.image.outputs import Outputs
@@ -43,10 +45,10 @@ RELEASE = {
 
 
 def test_installed_packages_alone_are_listed_by_name() -> None:
-    assert outputs.installed_packages(STATUS) == [
-        {"name": "adduser", "version": "3.152", "arch": "all"},
-        {"name": "zlib1g", "version": "1:1.3", "arch": "arm64"},
-    ]
+    assert outputs.installed_packages(STATUS) == (
+        Package(name="adduser", version="3.152", arch="all"),
+        Package(name="zlib1g", version="1:1.3", arch="arm64"),
+    )
 
 
 def test_compressing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -60,25 +62,24 @@ def test_compressing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert zstandard.ZstdDecompressor().decompress(made[0]) == disk.read_bytes()
 
 
-def test_the_manifest_says_what_the_contract_says(tmp_path: Path) -> None:
-    """Which `make flash` reads."""
+def test_the_manifest_says_what_make_flash_reads(tmp_path: Path) -> None:
     out = Outputs(tmp_path, "qemu")
     for path in out.described_files:
         path.write_bytes(b"x")
-    files = [outputs.file_entry(path) for path in out.described_files]
-    disk = bmap.ImageMap(8192, "cd" * 32, (bmap.BlockRange(0, 0, "ab" * 32),))
-    more = {"packages": [], "pins": {}, "release": "r1"}
-    said = json.loads(
-        outputs.render_manifest("qemu", files, DiskLayout(board_named("qemu"), 400 * MIB), disk, {}, more)
-    )
+    made = AssembledImage(tmp_path / "disk.img", DiskLayout(board_named("qemu"), 400 * MIB), {}, RELEASE)
+    disk = Disk(size=made.layout.disk_size, sha256="cd" * 32, mapped=4096)
+    manifest = image_manifest(made, [outputs.file_entry(path) for path in out.described_files], disk, ())
+    assert ImageManifest.parse(manifest.render()) == manifest
+    said = json.loads(manifest.render())
     assert said["image"] == {
         "name": "boardllama-qemu.img.zst",
         "size": 1,
         "sha256": sha256_of(out.image),
     }
-    assert said["disk"] == {"size": 8192, "sha256": "cd" * 32, "mapped": 4096}
+    assert said["disk"] == {"size": made.layout.disk_size, "sha256": "cd" * 32, "mapped": 4096}
     assert said["boot_sectors"] == [[0, 17408]]
     assert said["identity"] == {"offset": 257 * MIB, "size": 32 * MIB}
+    assert (said["release"], said["pins"]) == ("r1", RELEASE["pins"])
     wanted = "format board image disk bmap sbom boot_sectors identity packages pins release created"
     assert set(said) == set(wanted.split())
 

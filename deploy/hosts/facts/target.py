@@ -7,10 +7,11 @@ import shlex
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pyinfra.api import FactBase
 
+from deploy.hosts.receipt import IDENTITY, TargetReceipt, receipt_path
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.health import Health
 
@@ -18,16 +19,6 @@ from deploy.onboard.server.health import Health
 def shell_words(values: Iterable[str]) -> str:
     """The values as words of a shell command, quoted."""
     return " ".join(shlex.quote(value) for value in values)
-
-
-def receipt_of(path: str) -> str:
-    """Where the proof of a stored file lies: its sha256 and the stat that it was proven under."""
-    place = PurePosixPath(path)
-    return str(place.with_name(f".{place.name}.receipt"))
-
-
-# inode, size, change time: a file that was written, replaced or moved since differs in one of them.
-IDENTITY = "%i %s %.9Z"
 
 
 @dataclass(frozen=True)
@@ -49,18 +40,18 @@ class StoredFiles(FactBase[dict[str, Stored]]):
 
     def command(self, stores: tuple[str, ...]) -> str:
         files = " ".join(f"{shlex.quote(store)}/*/*" for store in stores)
-        receipts = " ".join(f"{shlex.quote(store)}/*/.*.receipt" for store in stores)
+        receipts = " ".join(f"{shlex.quote(store)}{receipt_path('/*/*')}" for store in stores)
         return f"stat -c 'stat {IDENTITY}|%a %U:%G|%n' -- {files} 2>/dev/null; cat -- {receipts} 2>/dev/null; true"
 
     def process(self, output: list[str]) -> dict[str, Stored]:
-        receipts = {line.removeprefix("receipt ")[65:]: line[8:72] for line in output if line.startswith("receipt ")}
+        receipts = {(proof.identity, proof.path): proof.sha256 for proof in map(TargetReceipt.parse, output) if proof}
         found = {}
         for line in output:
             if line.startswith("stat "):
                 identity, rights, path = line.removeprefix("stat ").split("|", 2)
                 mode, owner = rights.split(" ")
                 size = int(identity.split(" ")[1])
-                found[path] = Stored(size, mode, owner, receipts.get(f"{identity} {path}"))
+                found[path] = Stored(size, mode, owner, receipts.get((identity, path)))
         return found
 
 

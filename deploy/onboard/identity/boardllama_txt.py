@@ -1,6 +1,6 @@
 """boardllama.txt: what a technician tells one board, in a file that any system can edit. Read, checked, written; pure.
 
-The rules of single values are in identity_rules.py. How a line is written is in identity_lines.py.
+The rules of single values are in rules.py. How a line is written is in lines.py.
 """
 
 import re
@@ -15,10 +15,14 @@ from .rules import NAMES, NameRule, Wrong, find_conflicts
 FILE = "boardllama.txt"
 ERRORS = "boardllama-errors.txt"
 LABEL = "BOARDLLAMA"
-HEADING = """\
-# boardllama: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take the # away
-# before a name to use it. Read at every start of the board; what is wrong stands in boardllama-errors.txt beside it."""
-# What stands in the place of a secret that the board has taken over, and of a secret that it could not use.
+FORMAT = 1
+HEADING = f"""\
+# {FILE}, format {FORMAT}: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take
+# the # away before a name to use it. Read at every start of the board; what is wrong stands in {ERRORS}
+# beside it."""
+# The first files did not say their format, and people write files without a heading.
+FORMAT_LINE = re.compile(rf"#\s*{re.escape(FILE)}, format (\d{{1,9}})\b")
+# What stands in the place of a secret: one that the board has taken over, and one that it could not use.
 APPLIED = '# {name}: applied, and kept on the board alone; a line "{name} = ..." changes it'
 REFUSED = '# {name}: wrong, and taken out; write a line "{name} = ..." again'
 MARK = re.compile(r"#\s*([a-z_]+): (applied|wrong)\b")
@@ -158,6 +162,7 @@ def read_identity(text: str) -> tuple[Identity, list[Problem]]:
     unclear = set[str]()
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = line.strip()
+        problems += [Problem(number, newer) for newer in format_problems(line)]
         if (found := MARK.match(line)) and is_secret(found[1]):
             marks[found[1]] = found[2], number
         if not line or line.startswith("#"):
@@ -173,6 +178,15 @@ def read_identity(text: str) -> tuple[Identity, list[Problem]]:
     identity, more = check_entries(entries, kept, {*refused, *unclear})
     problems += [Problem(line, f"{name} was wrong and was taken out: write it again") for name, line in refused.items()]
     return identity, sorted([*problems, *more])
+
+
+def format_problems(line: str) -> list[str]:
+    """What is wrong with the format that the line names, as zero or one sentence."""
+    found = FORMAT_LINE.match(line)
+    if not found or int(found[1]) <= FORMAT:
+        return []
+    advice = f"write the file as format {FORMAT}, or write the card with a newer image"
+    return [f"the file has format {found[1]}, this board reads {FORMAT} and uses what it knows: {advice}"]
 
 
 def check_entries(

@@ -21,6 +21,12 @@ KEY_TYPES = (
 GENERATE = "generate"
 OPEN = "none"
 DHCP = "dhcp"
+HOSTNAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123, one label, in small letters
+PASSWORD = r"[ -~]{8,63}|[0-9A-Fa-f]{64}"  # WPA: a passphrase, or the key itself
+COUNTRY = r"[A-Z]{2}"  # ISO 3166-1
+# RFC 6750 allows these signs in a bearer token. None of them means anything to curl's or llama-server's key file.
+API_KEY = r"[A-Za-z0-9._~+/=-]{8,1024}"
+API_KEY_TEXT = f"{GENERATE}, or 8 to 1024 letters, digits or any of . _ ~ + / = -"
 
 
 class Wrong(Exception):
@@ -28,10 +34,9 @@ class Wrong(Exception):
 
 
 class NameRule(NamedTuple):
-    """What a name of boardllama.txt may hold.
+    """`value` gives the value as it will be used, or raises Wrong; `about` and `example` stand in the file.
 
-    `value` gives the value as it will be used, or raises Wrong. `about` and `example` stand in the file. `repeats`: the
-    name may have several lines. `secret`: its value leaves the file once the board has it.
+    `pattern`: what every value matches that will be used.
     """
 
     value: Callable[[str], str]
@@ -39,12 +44,13 @@ class NameRule(NamedTuple):
     example: str
     repeats: bool = False
     secret: bool = False
+    pattern: str = ".+"
 
 
 def valid_hostname(value: str) -> str:
-    """The name as one label of RFC 1123, in small letters. Raises Wrong."""
+    """In small letters."""
     name = value.lower()
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) or name == "localhost" or name.isdigit():
+    if not re.fullmatch(HOSTNAME, name) or name == "localhost" or name.isdigit():
         near = re.sub(r"[^a-z0-9]+", "-", name.split(".")[0]).strip("-")[:63]
         hint = f", such as {near}" if near and not near.isdigit() and near not in (name, "localhost") else ""
         raise Wrong(f"must be 1 to 63 letters, digits or hyphens, with no hyphen at an end, not digits alone{hint}")
@@ -87,20 +93,20 @@ def valid_wifi_ssid(value: str) -> str:
 
 
 def valid_wifi_password(value: str) -> str:
-    """A passphrase of WPA, its key in 64 digits, or `none`. Raises Wrong."""
+    """The password, or `none` for an open network."""
     if value.lower() == OPEN:
         return OPEN
-    if not re.fullmatch(r"[ -~]{8,63}|[0-9A-Fa-f]{64}", value):
+    if not re.fullmatch(PASSWORD, value):
         raise Wrong("must have 8 to 63 letters, digits or signs of English keyboards, or be none for an open network")
     return value
 
 
 def valid_wifi_country(value: str) -> str:
-    """The two letters of ISO 3166-1, as capitals. Raises Wrong."""
+    """In capital letters."""
     country = value.upper()
     if country == "UK":
         raise Wrong("the code of the United Kingdom is GB")
-    if not re.fullmatch(r"[A-Z]{2}", country):
+    if not re.fullmatch(COUNTRY, country):
         raise Wrong("must be the two letters of a country, such as DE, FR, GB, US")
     return country
 
@@ -148,11 +154,11 @@ def valid_dns(value: str) -> str:
 
 
 def valid_api_key(value: str) -> str:
-    """`generate`, or a bearer token of RFC 6750 with 8 characters or more. Raises Wrong."""
+    """The key, or `generate`: this rule holds for boardllama.txt and for the setting api_key."""
     if value.lower() == GENERATE:
         return GENERATE
-    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,}", value):
-        raise Wrong("must be generate, or 8 or more letters, digits or any of . _ ~ + / = -")
+    if not re.fullmatch(API_KEY, value):
+        raise Wrong(f"must be {API_KEY_TEXT}")
     return value
 
 
@@ -173,7 +179,10 @@ def valid_timezone(value: str) -> str:
 
 NAMES: dict[str, NameRule] = {
     "hostname": NameRule(
-        valid_hostname, "The board's name in the network. Without it: boardllama- and its number.", "kitchen"
+        valid_hostname,
+        "The board's name in the network. Without it: boardllama- and its number.",
+        "kitchen",
+        pattern=HOSTNAME,
     ),
     "ssh_key": NameRule(
         valid_ssh_key,
@@ -185,17 +194,22 @@ NAMES: dict[str, NameRule] = {
         valid_wifi_ssid, "Wi-Fi: the network's name, its password, and the country that the board is in.", "Home"
     ),
     "wifi_password": NameRule(
-        valid_wifi_password, "The password; none: an open network.", "correct horse", secret=True
+        valid_wifi_password,
+        "The password; none: an open network.",
+        "correct horse",
+        secret=True,
+        pattern=f"{OPEN}|{PASSWORD}",
     ),
-    "wifi_country": NameRule(valid_wifi_country, "Two letters.", "DE"),
+    "wifi_country": NameRule(valid_wifi_country, "Two letters.", "DE", pattern=COUNTRY),
     "address": NameRule(valid_address, "dhcp, which is usual, or a fixed address with its prefix.", "192.168.1.20/24"),
     "gateway": NameRule(valid_ip, "For a fixed address: the router.", "192.168.1.1"),
     "dns": NameRule(valid_dns, "Who resolves names; a line for each.", "192.168.1.1", repeats=True),
     "api_key": NameRule(
         valid_api_key,
-        "The key that clients of the LLM server must send; generate: made on the board.",
+        f"The key that clients of the LLM server must send; {GENERATE}: made on the board.",
         GENERATE,
         secret=True,
+        pattern=API_KEY,
     ),
     "timezone": NameRule(valid_timezone, "For the times in its log.", "Europe/Berlin"),
 }

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.flash.block_map import BlockMap
-from deploy.flash.manifest import ImageManifest
+from deploy.formats.block_map import BlockMap
+from deploy.formats.image_manifest import ImageManifest
 
 SHA256 = "0" * 64
 FILE = {"name": "b.img.zst", "size": 10, "sha256": SHA256}
@@ -32,9 +32,19 @@ def parsed_manifest(**values: Any) -> ImageManifest:
 def test_what_it_says() -> None:
     found = parsed_manifest()
     assert found.image.name == "b.img.zst"
-    assert found.boot_sectors == ((0, 17408), (32768, 32768 + (8 << 20)))
-    assert found.identity == (16 << 20, 48 << 20)
-    assert parsed_manifest(identity=None).identity is None
+    assert found.boot_spans == ((0, 17408), (32768, 32768 + (8 << 20)))
+    assert found.identity_span == (16 << 20, 48 << 20)
+    assert parsed_manifest(identity=None).identity_span is None
+
+
+def test_what_is_written_is_read_back() -> None:
+    assert ImageManifest.parse(parsed_manifest().render()) == parsed_manifest()
+
+
+def test_a_manifest_without_a_format_and_with_more_than_is_known_is_read() -> None:
+    content = {**GOOD, "from_next_year": 1}
+    del content["format"]
+    assert ImageManifest.parse(json.dumps(content).encode()) == parsed_manifest()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,8 @@ def test_what_it_says() -> None:
     [
         ({"format": 2}, "has format 2, this boardllama reads 1"),
         ({"image": {**FILE, "name": "../../etc/shadow"}}, "is damaged"),
-        ({"image": {"name": "b.img.zst"}}, "is damaged"),
+        ({"image": {**FILE, "name": ".."}}, "is damaged"),
+        ({"image": {"name": "b.img.zst"}}, r"is damaged \(image.size: "),
         ({"disk": {"size": 1000}}, "must be a multiple of 512"),
         ({"boot_sectors": []}, "boot sectors"),
         ({"boot_sectors": [[1 << 30, 512]]}, "outside of the image"),
@@ -63,10 +74,12 @@ def test_something_else_is_one_line(content: bytes) -> None:
         ImageManifest.parse(content)
 
 
-def parsed_map(ranges: str, size: int = 40960, block: int = 4096, kind: str = "sha256") -> BlockMap:
+def parsed_map(
+    ranges: str, size: int = 40960, block: int = 4096, kind: str = "sha256", version: str = ' version="2.0"'
+) -> BlockMap:
     """A block map, parsed from what bmaptool writes."""
     return BlockMap.parse(
-        f"""<?xml version="1.0" ?><bmap version="2.0"><ImageSize> {size} </ImageSize><BlockSize> {block} </BlockSize>
+        f"""<?xml version="1.0" ?><bmap{version}><ImageSize> {size} </ImageSize><BlockSize> {block} </BlockSize>
         <ChecksumType> {kind} </ChecksumType><BlockMap>{ranges}</BlockMap></bmap>""".encode()
     )
 
@@ -86,6 +99,11 @@ def test_the_last_range_ends_with_the_image() -> None:
     assert parsed_map(range_element("9"), size=9 * 4096 + 512).mapped_spans == [(36864, 37376)]
 
 
+@pytest.mark.parametrize("version", ["", ' version="1.4"', ' version="2.1"'])
+def test_a_map_of_an_older_version_is_read(version: str) -> None:
+    assert parsed_map(range_element("0-1"), version=version) == parsed_map(range_element("0-1"))
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -94,6 +112,8 @@ def test_the_last_range_ends_with_the_image() -> None:
         lambda: parsed_map(range_element("4") + range_element("0-1")),
         lambda: parsed_map(range_element("0-4") + range_element("4-5")),
         lambda: parsed_map(range_element("20")),
+        lambda: parsed_map(range_element("0"), version=' version="3.0"'),
+        lambda: parsed_map(range_element("0"), version=' version="two"'),
         lambda: parsed_map(range_element("x")),
         lambda: parsed_map("<Range> 0 </Range>"),
         lambda: parsed_map(range_element("0"), block=1000),

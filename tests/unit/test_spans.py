@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from deploy.flash.spans import Span, aligned_span, merged_spans, remaining_spans, spans_inside, total_size
+from deploy.formats.spans import Span, aligned_span, merged_spans, remaining_spans, spans_inside, total_size
 
 
 def test_pieces_end_at_multiples() -> None:

@@ -1,0 +1,19 @@
+"""Values that several formats hold, and how a wrong one is told."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 in hexadecimal digits.")]
+
+
+class Frozen(BaseModel):
+    """An object of a format. A reader passes over names that it does not know: a later writer may add some."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def first_breach(error: ValidationError) -> str:
+    """Where the first wrong value is, and what is wrong with it."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -6,7 +6,6 @@ import platform
 import re
 import shutil
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
 from deploy.build.artifact import GLIBC, Proof
+from deploy.controller.programs import run_program
 from deploy.cpu import KERNELS, Cpu
 from deploy.errors import BoardllamaError
 
@@ -128,14 +128,11 @@ def _prove_server(server: Path) -> None:
 
 def run_version(program: Path, cpu: Cpu) -> str:
     """What `program --version` says on that processor, in one line. Raises BoardllamaError when it does not run."""
-    command = [*emulator_command(cpu), str(program), "--version"]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=RUN_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise BoardllamaError(f"{program.name} --version did not end in {RUN_SECONDS} s on {cpu.qemu}") from None
-    said = " ".join((done.stdout + done.stderr).decode("utf-8", "replace").split())
-    if done.returncode:
-        end = f"exit status {done.returncode}, {said[-200:]!r}"
+    name = f"{program.name} --version on {cpu.qemu}"
+    done = run_program(*emulator_command(cpu), str(program), "--version", deadline=RUN_SECONDS, name=name)
+    said = " ".join((done.output + done.errors).decode("utf-8", "replace").split())
+    if done.status:
+        end = f"exit status {done.status}, {said[-200:]!r}"
         raise BoardllamaError(f"{program.name} --version does not run on {cpu.qemu}: {end}")
     return said
 

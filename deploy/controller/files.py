@@ -1,11 +1,11 @@
 """Files of the controller: hashed, made durable, worked on by one process at a time."""
 
 import fcntl
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.controller.progress import say_line
 from deploy.onboard.files import sha256_of, sync
 
 __all__ = ["folder_lock", "sha256_of", "sync"]
@@ -21,6 +21,6 @@ def folder_lock(folder: Path, who: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{who}: another process is at work on it, waiting", file=sys.stderr, flush=True)
+            say_line(f"{who}: another process is at work on it, waiting")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

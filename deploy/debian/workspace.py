@@ -9,8 +9,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.controller.interrupts import uninterrupted
+from deploy.controller.progress import Progress
 from deploy.errors import BoardllamaError
 
 # Seconds. A step takes 10 s to 2 minutes on 2 busy cores: one that takes this long hangs.
 STEP_DEADLINE = 1800.0
-# Seconds from one line of progress to the next.
-TICK = 5.0
 # Seconds that a step which is ended may take to clean up: mmdebstrap unmounts and removes a tree of 1 GB.
 CLEANUP_SECONDS = 30.0
 REASON = re.compile(r"^E: |\bError: (?!executed \d+ commands)")
@@ -87,28 +84,18 @@ class Workspace:
             raise BoardllamaError(f"{self.what}: {name} did not end within {deadline:.0f} s") from None
         finally:
             if child and child.poll() is None:
-                say_progress(f"{self.what}: {name} is being ended")
+                Progress(self.what).tell(f"{name} is being ended")
                 with uninterrupted():  # who waits for the end presses Ctrl-C again
                     end_group(child)
 
     @contextmanager
     def doing(self, name: str) -> Iterator[None]:
-        """The block is a step: a line of progress every TICK seconds, and one when it has come to its end."""
-        start, ended = time.monotonic(), threading.Event()
-
-        def tick() -> None:
-            while not ended.wait(TICK):
-                say_progress(f"{self.what}: {name}, {time.monotonic() - start:.0f} s")
-
-        thread = threading.Thread(target=tick, daemon=True)
-        thread.start()
-        try:
+        """The block is a step: it says that it runs, and when it has come to its end."""
+        progress = Progress(self.what)
+        with progress.during(name):
             yield
-        finally:
-            ended.set()
-            thread.join()
-        self.seconds[name] = round(time.monotonic() - start, 1)
-        say_progress(f"{self.what}: {name}, done after {time.monotonic() - start:.0f} s")
+        self.seconds[name] = round(progress.seconds, 1)
+        progress.tell_timed(f"{name}, done")
 
     def step_environment(self) -> dict[str, str]:
         """The variables of every step. Root's temporary files stay in the folder.
@@ -128,10 +115,6 @@ class Workspace:
         apart = ["unshare", "--mount", "--"] if os.geteuid() == 0 else []
         command = [*apart, "mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
         self.run_step(name, [*command, mirror] if mirror else command)
-
-
-def say_progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import SUFFIX, Archive, open_archive
 from deploy.flash.batch import Batch, Job, job_for_disk, job_for_file, result_summary
@@ -22,7 +23,6 @@ from deploy.flash.disk_choice import Choice
 from deploy.flash.display_text import size_text
 from deploy.flash.identities import expand_key_files, identities_from_csv, identity_from_options
 from deploy.flash.identity_file import identity_changes, identity_text, read_host_name, read_identity_partition
-from deploy.flash.progress import say_line
 from deploy.flash.results import CardVerdict, Public, check_results, has_secret, passed_identities, public_values
 from deploy.formats.spans import total_size
 from deploy.onboard.identity.boardllama_txt import Identity

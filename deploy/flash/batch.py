@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, Interrupted, open_card, open_card_file
@@ -17,7 +18,7 @@ from deploy.flash.card_writer import Change, flash_card
 from deploy.flash.devices import Device, list_devices
 from deploy.flash.disk_contents import Content, read_contents
 from deploy.flash.display_text import duration_text, size_text
-from deploy.flash.progress import CardProgress, say_line, show_progress
+from deploy.flash.progress import CardProgress, show_progress
 from deploy.flash.results import CardVerdict, Result, append_result, public_values
 from deploy.onboard.identity.boardllama_txt import Identity
 

@@ -6,10 +6,10 @@ The answer is the name of a disk, because nobody types such a name out of habit.
 import sys
 from collections.abc import Sequence
 
+from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.flash.devices import Device
 from deploy.flash.disk_contents import Content
-from deploy.flash.progress import say_line
 
 NO_TERMINAL = (
     "there is no terminal to ask on: name the disk and prove that you mean it, DEVICE=/dev/… SERIAL=… YES=1 "

@@ -5,11 +5,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.flash.confirmation import choose_name, confirm_names, disk_overview, loss_warning
 from deploy.flash.devices import Device, device_refusal, list_devices, swapped_names
 from deploy.flash.disk_contents import Content, contents_refusal, read_contents
-from deploy.flash.progress import say_line
 
 ALL = "all"
 

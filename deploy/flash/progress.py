@@ -1,16 +1,22 @@
-"""How far each card is: a line for each, drawn again and again on a terminal, printed now and then in a pipe."""
+"""How far each card is: a line for each, drawn again and again on a terminal, printed now and then in a pipe.
+
+Several cards are written at once, by threads that hang when a card does. So a display of its own keeps their state, and
+a thread that no card can stop draws all of them. deploy/controller/progress.py is for one thing, which speaks for
+itself.
+"""
 
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from deploy.controller.progress import PERIOD, say_line
 from deploy.flash.display_text import duration_text, size_text
 
-REDRAW_SECONDS, PRINT_SECONDS = 0.5, 3.0  # between two pictures on a terminal, between two lines in a pipe
+REDRAW_SECONDS = 0.5  # between two pictures on a terminal
 SILENT_SECONDS = 15.0  # without a byte: then the card is said not to answer
 
 
@@ -62,12 +68,6 @@ class CardProgress:
         return f"{line}, {rate / 1e6:.1f} MB/s, {duration_text((total - done) / rate)} left"
 
 
-def say_line(line: str) -> None:
-    """Prints a line for people. A terminal that is gone must not stop what is under way."""
-    with suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
-
-
 @contextmanager
 def show_progress(cards: Sequence[CardProgress]) -> Iterator[None]:
     """Shows the cards' progress until the block ends."""
@@ -83,8 +83,8 @@ def show_progress(cards: Sequence[CardProgress]) -> Iterator[None]:
 
 
 def print_progress(cards: Sequence[CardProgress], end: threading.Event) -> None:
-    """Prints a line for each card every PRINT_SECONDS."""
-    while not end.wait(PRINT_SECONDS):
+    """Prints a line for each card every PERIOD seconds."""
+    while not end.wait(PERIOD):
         for card in cards:
             say_line(card.status_line(time.monotonic()))
 

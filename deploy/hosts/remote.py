@@ -1,7 +1,6 @@
 """One host, as a Python step of an operation sees it: run a command, feed a command with bytes, say something."""
 
 import subprocess
-import time
 from collections.abc import Callable, Generator, Iterable
 from functools import partial, singledispatch
 from typing import IO, Any, NamedTuple
@@ -232,17 +231,3 @@ def refuse(why: str | Exception) -> HostStep:
         raise Refused(message)
 
     return HostStep(refusal)
-
-
-def every(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
-    """A function that returns True at most once in `seconds`, for the first time when so many have passed."""
-    last = clock()
-
-    def due() -> bool:
-        nonlocal last
-        if clock() - last < seconds:
-            return False
-        last = clock()
-        return True
-
-    return due

@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from pyinfra import host
 from pyinfra.api import operation
 
+from deploy.controller.progress import Progress
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts import Stored
 from deploy.hosts.facts.target import shell_words
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.receipt import receipt_format, receipt_path
-from deploy.hosts.remote import Commands, Remote, Talk, every
+from deploy.hosts.remote import Commands, Remote, Talk
 from deploy.hosts.snapshot import snapshot_of
 
 RECEIVER = Path(__file__).with_name("receive.sh")
@@ -144,15 +145,14 @@ class Transfer:
                 return  # The target takes no more: why, it says now.
 
     def missing_chunks(self) -> Iterator[bytes]:
-        """The bytes from `offset` on, with a line of progress every five seconds. Raises StoreError, OSError."""
-        due, sent, size = every(5), self.offset, self.file.size
+        """The bytes from `offset` on, with lines of progress. Raises StoreError, OSError."""
+        progress, sent, size = Progress(self.file.name, self.remote.say), self.offset, self.file.size
         with self.file.source.open("rb") as source:
             source.seek(sent)
             while chunk := source.read(min(CHUNK, size - sent)):
                 yield chunk
                 sent += len(chunk)
-                if due():
-                    self.say(f"{sent // MEGABYTE} of {size // MEGABYTE} MB, {100 * sent // size} %")
+                progress.still(f"{sent // MEGABYTE} of {size // MEGABYTE} MB, {100 * sent // size} %")
         if sent < size:
             raise StoreError(f"{self.file.source} holds {sent} bytes and should {size}: it changed; run again")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deploy import cpu
 from deploy.controller.programs import program_output
+from deploy.controller.progress import Progress, say_line
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
@@ -23,7 +24,6 @@ from deploy.vm import lifecycle, power
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware
 from deploy.vm.ports import free_ports
-from deploy.vm.progress import MachineProgress
 from deploy.vm.readiness import last_console_lines, wait_for_ssh, wait_for_systemd
 
 # Larger than any image without a model, and a power of two, which QEMU wants of an SD card.
@@ -45,14 +45,14 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
     The image itself is only read. Raises BoardllamaError with the reason when anything fails.
     """
     machine = prepare_card(workspace, tools, disk, layout)
-    progress = MachineProgress(machine)
+    progress = Progress(f"vm {machine.name}")
     try:
         lifecycle.start_qemu(machine)
         wait_for_ssh(machine, progress, READY_DEADLINE)
-        progress.say(f"SSH answers, {progress.seconds:.0f} s")
+        progress.tell_timed("SSH answers")
         bring_model(machine)
         wait_for_health(machine)
-        progress.say(f"the server is healthy, {progress.seconds:.0f} s")
+        progress.tell_timed("the server is healthy")
         wait_for_systemd(machine, progress, READY_DEADLINE)
         check_first_boot(machine)
         wait_for_new_login(machine)
@@ -60,7 +60,7 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
         power_off_board(machine)
         content.check_root_file_system(workspace, tools, "check of the card", machine.card, layout)
     except BoardllamaError:
-        print(last_console_lines(machine), file=sys.stderr, flush=True)
+        say_line(last_console_lines(machine))
         raise
     finally:
         power.cut_power(machine)
@@ -127,7 +127,7 @@ def bring_model(machine: BoardMachine) -> None:
 def wait_for_health(machine: BoardMachine) -> None:
     """Returns when the server is healthy. Raises BoardllamaError with the reason why it is not."""
     try:
-        wait_for_ready(lambda: board_health(machine), HEALTH_DEADLINE, MachineProgress(machine).say)
+        wait_for_ready(lambda: board_health(machine), HEALTH_DEADLINE, Progress(f"vm {machine.name}").tell)
     except Unhealthy as error:
         raise BoardllamaError(f"the server is not healthy after the first boot: {error}") from None
 
@@ -145,7 +145,7 @@ def power_off_board(machine: BoardMachine) -> None:
     """Returns when the board has powered itself off. Raises BoardllamaError when it does not."""
     with power.qemu_process(machine) as qemu:
         run_in_guest(machine, "systemctl --no-block poweroff")
-        if not power.wait_for_end(qemu, MachineProgress(machine), OFF_DEADLINE):
+        if not power.wait_for_end(qemu, Progress(f"vm {machine.name}"), OFF_DEADLINE):
             raise BoardllamaError(f"the board did not power off within {OFF_DEADLINE:.0f} s of being told to")
     power.close_shared_connection(machine)
 
@@ -157,7 +157,7 @@ def wait_for_new_login(machine: BoardMachine) -> None:
     board is up. OpenSSH since 9.8 then turns their address away for some 20 s (PerSourcePenalties of sshd_config(5)),
     and an image has OpenSSH's defaults.
     """
-    progress = MachineProgress(machine)
+    progress = Progress(f"vm {machine.name}")
     while True:
         try:
             run_in_guest(machine, "true", shared=False)

@@ -23,13 +23,13 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import HfFileMetadata
 
 from deploy.controller.files import sha256_of
+from deploy.controller.progress import Say, say_line
 from deploy.errors import BoardllamaError
 from deploy.models.file_turn import take_turn
 from deploy.models.hub_client import hub_address, hub_headers, hub_name, is_offline
 from deploy.models.hub_model import HubModel
 from deploy.models.hub_patience import HubPatience
 from deploy.models.hub_refusals import explain_refusal, one_line
-from deploy.models.progress_lines import Say, to_stderr
 from deploy.models.receipt import accept_part, has_receipt, is_verified
 from deploy.models.transfer import Download
 from deploy.setting_rules import SHA256
@@ -38,7 +38,7 @@ MIRRORS = 3  # hubs that may send on to the next
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
 
 
-def fetch_hub_model(model: HubModel, progress: Say = to_stderr) -> Path:
+def fetch_hub_model(model: HubModel, progress: Say = say_line) -> Path:
     """The verified file on this controller: at once when it is there, else downloaded (or resumed) and checked.
 
     Any number of greenlets, threads and processes may ask at once: one transfers, the others wait for it.

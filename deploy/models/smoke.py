@@ -7,9 +7,9 @@ same on every controller, and SHA256 pins them: see smoke_writer.py, which makes
 from pathlib import Path
 
 from deploy.controller.files import sha256_of, sync
+from deploy.controller.progress import Say, say_line
 from deploy.errors import BoardllamaError
 from deploy.models.file_turn import take_turn
-from deploy.models.progress_lines import Say, to_stderr
 from deploy.models.receipt import accept_part, has_receipt, is_verified
 from deploy.paths import cache_dir
 
@@ -20,7 +20,7 @@ SIZE = 531648  # bytes
 CONTEXT = 4096  # tokens
 
 
-def smoke_model(progress: Say = to_stderr) -> Path:
+def smoke_model(progress: Say = say_line) -> Path:
     """The model on this controller, cached and verified like a downloaded model; made in 0.1 s when missing."""
     path = cache_dir() / "models" / SHA256[:16] / FILE
     part = path.with_name(f"{SHA256}.part")

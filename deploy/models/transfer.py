@@ -5,23 +5,21 @@ never gets anywhere; it has no word for a hub that sends more than it promised, 
 file between processes. Its session, headers and errors are used as they are.
 """
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 from huggingface_hub import get_session, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 
+from deploy.controller.progress import Progress, Say
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_header import MAGIC, check_gguf_start
 from deploy.models.hub_patience import FAULTS, TRIES, HubPatience, pause_before_try
 from deploy.models.hub_refusals import asked_url, bad_certificate, one_line
-from deploy.models.progress_lines import Say
 
 TIMEOUT = httpx2.Timeout(connect=5, read=15, write=15, pool=15)  # seconds; read = longest silence between two packets
-REPORT_EVERY = 3.0  # seconds between two progress lines
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Download:
         Raises BoardllamaError (no GGUF, too long, too short, connection lost TRIES times), HfHubHTTPError (the hub
         refuses) or OSError (the disk is full); part is kept for the next run in all cases but the first two.
         """
-        meter = Meter(self.name, self.size, self.part_size, say)
+        meter = Meter(Progress(short_name(self.name), say), self.size, self.part_size)
         tries = 0
         while (have := self.part_size) < self.size:
             try:
@@ -123,27 +121,22 @@ def _reraise_unless_transient(exc: httpx2.TransportError | HfHubHTTPError) -> No
 class Meter:
     """Progress lines such as "tinyllama.gguf: 312 of 669 MB, 47 %, 8.1 MB/s, 44 s left" (MB = 10^6 bytes)."""
 
-    name: str
+    progress: Progress
     size: int  # bytes
     start: int  # bytes that were there before; they do not count as speed
-    say: Say
-    began: float = field(default_factory=time.monotonic)
-    shown: float = field(default_factory=time.monotonic)
 
     def show_progress(self, have: int) -> None:
-        """Says a line when the last one is REPORT_EVERY seconds ago."""
-        now = time.monotonic()
-        if now - self.shown >= REPORT_EVERY:
-            self.shown = now
-            self.say(self.progress_line(have, now - self.began))
+        """Says how far it is, when a line is due."""
+        if self.progress.is_due():
+            self.progress.tell(self.progress_detail(have, self.progress.seconds))
 
-    def progress_line(self, have: int, seconds: float) -> str:
-        """The line for have bytes after so many seconds (over 0)."""
+    def progress_detail(self, have: int, seconds: float) -> str:
+        """What is said of `have` bytes after so many seconds (over 0)."""
         speed = max(have - self.start, 1) / seconds
         left = (self.size - have) / speed
         ago = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
         amounts = f"{have / 1e6:.0f} of {self.size / 1e6:.0f} MB, {100 * have // self.size} %"
-        return f"{short_name(self.name)}: {amounts}, {speed / 1e6:.1f} MB/s, {ago}"
+        return f"{amounts}, {speed / 1e6:.1f} MB/s, {ago}"
 
 
 def short_name(name: str) -> str:

@@ -9,6 +9,7 @@ from pyinfra.api import operation
 
 from deploy.build.artifact import Build
 from deploy.controller.files import sha256_of
+from deploy.controller.progress import say_line
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, NotThere, shown
 from deploy.hosts.facts import BoardInfo
@@ -22,7 +23,6 @@ from deploy.models.fit import BoardMemory
 from deploy.models.gguf_header import read_model_header
 from deploy.models.gguf_info import gguf_info_of, read_gguf_info
 from deploy.models.memory import Serving, can_repack
-from deploy.models.progress_lines import to_stderr
 from deploy.models.receipt import has_receipt
 from deploy.onboard.service import SERVICES, Service
 from deploy.paths import cache_dir, user_path
@@ -50,7 +50,7 @@ def local_file(settings: Settings, remote: Remote | None = None) -> Path:
     assert settings.hub_model
     from deploy.models import hub  # its HTTP client takes a quarter of a second, and few runs fetch
 
-    return hub.fetch_hub_model(settings.hub_model, progress=remote.say if remote else to_stderr)
+    return hub.fetch_hub_model(settings.hub_model, progress=remote.say if remote else say_line)
 
 
 def own_file(text: str) -> Path:

@@ -2,9 +2,9 @@
 
 import shlex
 import socket
-import subprocess
 import time
 
+from deploy.controller.programs import program_output
 from deploy.errors import BoardllamaError
 from deploy.vm.machine import Machine
 
@@ -20,15 +20,8 @@ def run_in_guest(machine: Machine, command: str, deadline: float = COMMAND_DEADL
     """
     alone = [] if shared else ["-o", "ControlPath=none"]
     as_root = command if machine.user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
-    line = ["ssh", "-n", "-F", str(machine.ssh_config), *alone, machine.name, as_root]
-    try:
-        result = subprocess.run(line, capture_output=True, text=True, timeout=deadline)
-    except subprocess.TimeoutExpired:
-        raise BoardllamaError(f"vm {machine.name}: {command!r} did not end within {deadline:.0f} s") from None
-    if result.returncode != 0:
-        said = (result.stderr.strip() or result.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise BoardllamaError(f"vm {machine.name}: {command!r} ended with {result.returncode}: {said}")
-    return result.stdout
+    line = ["ssh", "-F", str(machine.ssh_config), *alone, machine.name, as_root]
+    return program_output(*line, deadline=deadline, name=f"vm {machine.name}: {command!r}").decode(errors="replace")
 
 
 def has_ssh_greeting(port: int, waited: float = 0.0) -> bool:

@@ -11,13 +11,13 @@ from deploy.controller.files import folder_lock
 from deploy.controller.interrupts import uninterrupted
 from deploy.controller.patience import Patience
 from deploy.controller.programs import program_output
+from deploy.controller.progress import Progress
 from deploy.errors import BoardllamaError
 from deploy.vm import power, root_tree
 from deploy.vm.guest import boot_id, run_in_guest
 from deploy.vm.life_signs import processor_seconds
 from deploy.vm.machine import Hardware, Machine, machine_folder, with_free_ports
 from deploy.vm.ports import free_ports
-from deploy.vm.progress import MachineProgress
 from deploy.vm.readiness import wait_until_ready
 
 PACKAGES = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
@@ -41,7 +41,7 @@ def start_machine(name: str | None = None, hardware: Hardware | None = None) -> 
             if hardware not in (None, machine.hardware):
                 raise BoardllamaError(f"vm {machine.name} is up with {machine.hardware}: run down first, then up")
             wait_until_ready(machine)
-            MachineProgress(machine).say("is up already")
+            Progress(f"vm {machine.name}").tell("is up already")
             return machine
         machine = prepare_files(folder, machine, hardware)
         started = time.monotonic()
@@ -69,7 +69,7 @@ def prepare_files(folder: Path, before: Machine | None, hardware: Hardware | Non
     chosen = with_free_ports(machine)
     if chosen != machine:
         told = f"a port of it is taken; SSH moves from {machine.ssh_port} to {chosen.ssh_port}"
-        MachineProgress(machine).say(told)
+        Progress(f"vm {machine.name}").tell(told)
     chosen.save()
     chosen.write_ssh_config()
     return chosen
@@ -93,7 +93,7 @@ def make_key_pair(machine: Machine) -> None:
 def make_disk(machine: Machine, root: root_tree.VmRoot, before: Machine | None) -> None:
     """Makes the disk: an empty layer over the cached root. A disk over another root would mix two roots, and goes."""
     if before and machine.disk.exists():
-        MachineProgress(machine).say("its root has changed (new recipe or newer packages): it gets a new disk")
+        Progress(f"vm {machine.name}").tell("its root has changed (new recipe or newer packages): it gets a new disk")
     machine.known_hosts.unlink(missing_ok=True)
     aside = machine.folder / ".disk.new"
     program_output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))

@@ -3,18 +3,18 @@
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
 from deploy.controller.patience import Patience
+from deploy.controller.programs import program_output
+from deploy.controller.progress import Progress
 from deploy.errors import BoardllamaError
 from deploy.vm.guest import LOGIN_DEADLINE, boot_id, has_ssh_greeting, run_in_guest
 from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine
-from deploy.vm.progress import MachineProgress
 
 # All in seconds. systemd gives a service 20 s to stop (root/files), and the guest is emulated.
 OFF_DEADLINE = 60.0
@@ -28,16 +28,16 @@ def power_off(machine: Machine) -> None:
     The guest is asked by SSH, because QEMU's power button reaches no guest that was started without firmware. Raises
     BoardllamaError when QEMU does not even die.
     """
-    progress = MachineProgress(machine)
+    progress = Progress(f"vm {machine.name}")
     with qemu_process(machine) as qemu:
         try:
             run_in_guest(machine, "systemctl --no-block poweroff", deadline=20)
         except BoardllamaError as error:
-            progress.say(f"the guest cannot be asked to power off ({error}); its plug is pulled")
+            progress.tell(f"the guest cannot be asked to power off ({error}); its plug is pulled")
         else:
             if wait_for_end(qemu, progress, OFF_DEADLINE, partial(sign_of_life, machine)):
                 return close_shared_connection(machine)
-            progress.say(f"still there after {progress.seconds:.0f} s; its plug is pulled")
+            progress.tell(f"still there after {progress.seconds:.0f} s; its plug is pulled")
         signal_qemu(qemu, signal.SIGTERM)
         if wait_for_end(qemu, progress, KILL_DEADLINE):
             return close_shared_connection(machine)
@@ -47,15 +47,15 @@ def power_off(machine: Machine) -> None:
 def close_shared_connection(machine: Machine) -> None:
     """Ends the ssh process that holds the shared connection, so that no process of this machine stays behind."""
     line = ["ssh", "-F", str(machine.ssh_config), "-O", "exit", machine.name]
-    with suppress(subprocess.TimeoutExpired):  # the guest is gone by now: ssh ends when it notices
-        subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+    with suppress(BoardllamaError):  # the guest is gone by now: ssh ends when it notices
+        program_output(*line, deadline=20)
 
 
 def cut_power(machine: Machine) -> None:
     """Pulls the plug: SIGKILL. What the guest had not flushed is lost, as with a board. Raises BoardllamaError."""
     with qemu_process(machine) as qemu:
         signal_qemu(qemu, signal.SIGKILL)
-        if not wait_for_end(qemu, MachineProgress(machine), KILL_DEADLINE):
+        if not wait_for_end(qemu, Progress(f"vm {machine.name}"), KILL_DEADLINE):
             raise BoardllamaError(f"vm {machine.name}: QEMU does not end, not even killed; see {machine.pid_file}")
     close_shared_connection(machine)
 
@@ -86,7 +86,7 @@ def signal_qemu(qemu: int | None, number: signal.Signals) -> None:
 
 
 def wait_for_end(
-    qemu: int | None, progress: MachineProgress, seconds: float, sign_of_life: Callable[[], object] = lambda: None
+    qemu: int | None, progress: Progress, seconds: float, sign_of_life: Callable[[], object] = lambda: None
 ) -> bool:
     """Waits until QEMU has ended, and returns true; false when that many seconds pass after the last sign of life."""
     patience = Patience(seconds)
@@ -103,7 +103,7 @@ def wait_for_new_boot(machine: Machine, before: str) -> None:
     Raises BoardllamaError REBOOT_DEADLINE seconds after the last sign of life. Each try has a connection of its own: a
     connection that ends with the guest would hang until ssh gives it up.
     """
-    progress, patience = MachineProgress(machine), Patience(REBOOT_DEADLINE)
+    progress, patience = Progress(f"vm {machine.name}"), Patience(REBOOT_DEADLINE)
     close_shared_connection(machine)
     while not patience.is_over(sign_of_life(machine)):
         try:

@@ -1,13 +1,13 @@
 """Waiting for a machine: ready means that SSH answers and that systemd says so, never that some time has passed."""
 
-import sys
+import time
 
 from deploy.controller.patience import Patience
+from deploy.controller.progress import Progress, say_line
 from deploy.errors import BoardllamaError
 from deploy.vm.guest import can_log_in, has_ssh_greeting, run_in_guest, system_state
 from deploy.vm.life_signs import sign_of_life
 from deploy.vm.machine import Machine
-from deploy.vm.progress import MachineProgress
 
 # Seconds without a sign of life from the guest, which on a busy controller may be ten times as slow as on an idle one.
 READY_DEADLINE = 180.0
@@ -21,20 +21,20 @@ def wait_until_ready(machine: Machine, started: float | None = None, deadline: f
     Otherwise prints the console's last lines on stderr, and raises BoardllamaError with the reason: QEMU has ended, a
     unit has failed, or the guest has shown no sign of life for `deadline` seconds.
     """
-    progress = MachineProgress(machine, started)
+    progress = Progress(f"vm {machine.name}", started=time.monotonic() if started is None else started)
     try:
         wait_for_ssh(machine, progress, deadline)
         if started is not None:
-            progress.say(f"SSH answers, {progress.seconds:.0f} s")
+            progress.tell_timed("SSH answers")
         wait_for_systemd(machine, progress, deadline)
         if started is not None:
-            progress.say(f"running, {progress.seconds:.0f} s")
+            progress.tell_timed("running")
     except BoardllamaError:
-        print(last_console_lines(machine), file=sys.stderr, flush=True)
+        say_line(last_console_lines(machine))
         raise
 
 
-def wait_for_ssh(machine: Machine, progress: MachineProgress, deadline: float) -> None:
+def wait_for_ssh(machine: Machine, progress: Progress, deadline: float) -> None:
     """Returns when a command runs over SSH. Raises BoardllamaError `deadline` seconds after the last sign of life."""
     patience = Patience(deadline)
     while True:
@@ -54,7 +54,7 @@ def check_qemu(machine: Machine) -> None:
         raise BoardllamaError(f"vm {machine.name}: QEMU ended: {machine.last_words()}")
 
 
-def wait_for_systemd(machine: Machine, progress: MachineProgress, deadline: float) -> None:
+def wait_for_systemd(machine: Machine, progress: Progress, deadline: float) -> None:
     """Returns when all units are up.
 
     Raises BoardllamaError with the units that failed, or `deadline` seconds after the last sign of life.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.controller import progress
 from deploy.doctor import __main__ as doctor
 from deploy.doctor import network_checks, remote_doctor
 from deploy.doctor.network_checks import SshDestination, check_login, check_name, check_ssh_port, find_destination
@@ -174,12 +175,12 @@ def test_a_board_without_python_or_with_a_full_disk_is_a_red_line(
 def test_a_visit_that_hangs_says_so_meanwhile_and_ends(
     computer: Computer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(remote_doctor, "TICK", 0.2)
+    monkeypatch.setattr(progress, "PERIOD", 0.2)
     monkeypatch.setattr(remote_doctor, "DEADLINE", 0.5)
     computer.behave("exec sleep 30")
     with pytest.raises(BoardllamaError, match="did not finish"):
         remote_doctor.run_remote_doctor(computer.board)
-    assert "the board looks at itself" in capsys.readouterr().err
+    assert "the board: looks at itself, 0 s" in capsys.readouterr().err
 
 
 def test_an_unreachable_board_is_a_list_of_things_to_look_at(

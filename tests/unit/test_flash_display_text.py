@@ -7,12 +7,13 @@ from typing import TextIO
 
 import pytest
 
+from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.flash.batch import result_summary
 from deploy.flash.confirmation import choose_name, confirm_names, disk_overview, loss_warning
 from deploy.flash.disk_contents import Content
 from deploy.flash.display_text import duration_text, size_text
-from deploy.flash.progress import CardProgress, say_line, show_progress
+from deploy.flash.progress import CardProgress, show_progress
 from deploy.flash.results import CardVerdict, Result
 from tests.unit.lsblk import disk
 

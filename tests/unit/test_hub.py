@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from deploy.models import receipt, transfer
+from deploy.controller import progress
+from deploy.controller.progress import Progress
+from deploy.models import receipt
 from deploy.models.hub import fetch_hub_model
 from deploy.models.hub_model import HubModel
-from deploy.models.transfer import Meter
+from deploy.models.transfer import Meter, short_name
 from deploy.paths import REPO
 from tests import hub_server
 from tests.hub_case import CONTENT, failure, hub_environment, silent
@@ -204,16 +206,16 @@ print(len(ticks))
 
 
 def test_progress_says_how_far_how_fast_and_how_long() -> None:
-    meter = Meter("tiny.gguf", 669_000_000, 100_000_000, silent)
-    assert meter.progress_line(312_000_000, 26.0) == "tiny.gguf: 312 of 669 MB, 46 %, 8.2 MB/s, 44 s left"
-    assert meter.progress_line(101_000_000, 1.0).endswith("1.0 MB/s, 9 min left")
+    meter = Meter(Progress("tiny.gguf", silent), 669_000_000, 100_000_000)
+    assert meter.progress_detail(312_000_000, 26.0) == "312 of 669 MB, 46 %, 8.2 MB/s, 44 s left"
+    assert meter.progress_detail(101_000_000, 1.0).endswith("1.0 MB/s, 9 min left")
 
 
 def test_progress_comes_while_bytes_come(hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "REPORT_EVERY", 0.0)
+    monkeypatch.setattr(progress, "PERIOD", 0.0)
     lines: list[str] = []
     fetch_hub_model(model, lines.append)
-    assert any("of 0 MB, 100 %" in line for line in lines)
+    assert any(line.startswith(f"{short_name(model.path.name)}: ") and "of 0 MB, 100 %" in line for line in lines)
 
 
 def _fetch_script(model: HubModel, call: bool = True) -> str:

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from deploy.vm import lifecycle, power, readiness
 from deploy.vm.machine import Hardware, Machine
-from deploy.vm.progress import MachineProgress
 from tests.unit.prepared_machine import prepare_machine
 
 
@@ -154,11 +152,3 @@ def test_status_and_log_of_a_machine_that_is_down(machine: Machine, capsys: pyte
     assert capsys.readouterr().out == "vm dev: is down\n"
     with pytest.raises(BoardllamaError, match="never up"):
         lifecycle.print_log("dev")
-
-
-def test_progress_is_said_every_five_seconds_at_most(machine: Machine, capfd: pytest.CaptureFixture[str]) -> None:
-    """With the seconds since the start."""
-    progress = MachineProgress(machine, time.monotonic() - 12)
-    progress.still("booting")
-    progress.still("booting")
-    assert capfd.readouterr().err == "vm dev: booting, 12 s\n"

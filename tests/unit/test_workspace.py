@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deploy.controller import progress
 from deploy.debian import workspace
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
@@ -77,7 +78,7 @@ def test_a_build_that_hangs_is_ended_with_all_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """And while it ran it said so."""
-    monkeypatch.setattr(workspace, "TICK", 0.1)
+    monkeypatch.setattr(progress, "PERIOD", 0.1)
     (tmp_path / "build").mkdir()
     pid = tmp_path / "pid"
     with pytest.raises(BoardllamaError, match="root tree: waiting did not end within 0 s"):

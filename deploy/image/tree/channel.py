@@ -14,9 +14,10 @@ from typing import IO, Any
 from pyinfra.api.util import get_file_io
 
 from deploy.controller.files import sync
+from deploy.controller.programs import end_process
 from deploy.errors import BoardllamaError
 from deploy.image.tree.lines import Lines, TooMuch
-from deploy.image.tree.process import BLOCK, LONGEST, Sink, end_process, start_process, stream_command
+from deploy.image.tree.process import BLOCK, LONGEST, Sink, start_process, stream_command
 from deploy.image.tree.sandbox import Sandbox
 
 # A talk is longer neither in bytes of a line nor in lines.

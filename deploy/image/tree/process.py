@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from deploy.controller.programs import Late
+from deploy.controller.programs import Late, end_process
 
 BLOCK = 1 << 18
 # Seconds that any one command may take, however busy it seems.
@@ -30,16 +30,6 @@ def running_process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         end_process(process)
-
-
-def end_process(process: subprocess.Popen[bytes]) -> None:
-    """Kills the process unless it has ended, and closes its pipes."""
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe:
-            pipe.close()
 
 
 def stream_command(

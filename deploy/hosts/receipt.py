@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from deploy.formats.values import Frozen, Sha256
+from deploy.onboard.files import receipt_name
 
 # inode, size, change time: a file that was written, replaced or moved since differs in one of them.
 IDENTITY = "%i %s %.9Z"
@@ -48,7 +49,7 @@ class TargetReceipt(Frozen):
 def receipt_path(path: str) -> str:
     """Where the receipt of a stored file lies."""
     place = PurePosixPath(path)
-    return str(place.with_name(f".{place.name}.receipt"))
+    return str(place.with_name(receipt_name(place.name)))
 
 
 def receipt_format(sha256: str) -> str:

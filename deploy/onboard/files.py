@@ -17,6 +17,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def receipt_name(name: str) -> str:
+    """The file beside a large file that says by which proof the large file is known: deploy/hosts/receipt.py."""
+    return f".{name}.receipt"
+
+
 def sync(path: Path) -> None:
     """fsync of a file or folder: what was written to it survives a power cut."""
     handle = os.open(path, os.O_RDONLY)

@@ -5,7 +5,7 @@ their names, the line of a receipt by its words, boardllama.txt by its names.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from deploy.hosts.release_manifest import ReleaseManifest
 from deploy.models.receipt import Receipt
 from deploy.onboard.identity.boardllama_txt import FILE, FORMAT
 from deploy.onboard.identity.rules import NAMES, NameRule
+from deploy.onboard.server.config import KEYS, Key
 from deploy.paths import REPO
 
 FOLDER = REPO / "docs/schemas"
@@ -39,9 +40,29 @@ def identity_value_schema(rule: NameRule) -> dict[str, Any]:
     return {"type": "array", "items": text, **about} if rule.repeats else {**text, **about}
 
 
+def config_schema() -> dict[str, Any]:
+    """The schema of config.json. A key that is left out has its default."""
+    return {
+        "title": "config.json",
+        "type": "object",
+        "properties": {section: config_section_schema(keys) for section, keys in KEYS.items()},
+        "additionalProperties": False,
+    }
+
+
+def config_section_schema(keys: Mapping[str, Key]) -> dict[str, Any]:
+    """The schema of a section, with the rule of each key in words, too."""
+    properties = {
+        name: {"description": f"must be {key.rule.text}", "default": key.default, **key.rule.schema}
+        for name, key in keys.items()
+    }
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "block-map": BmapFile.model_json_schema,
     "boardllama-txt": identity_schema,
+    "config": config_schema,
     "image-manifest": ImageManifest.model_json_schema,
     "receipt": Receipt.model_json_schema,
     "release-manifest": ReleaseManifest.model_json_schema,

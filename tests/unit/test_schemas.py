@@ -15,11 +15,16 @@ from deploy.hosts.receipt import IDENTITY, TargetReceipt, receipt_format
 from deploy.models import receipt
 from deploy.onboard.identity import rules
 from deploy.onboard.identity.boardllama_txt import Identity, parse_identity
+from deploy.onboard.server.config import ADDRESS, KEYS
+from deploy.onboard.service import OLLAMA
 from deploy.reference import schemas
 from tests.unit.test_boardllama_txt import FULL
 from tests.unit.test_image_formats import GOOD
+from tests.unit.test_settings import told
 
 SHA256 = "ab" * 32
+TEXTS = ["", "x", "info", "text", "/srv", "m.gguf", ".m.gguf", "a/m.gguf", "127.0.0.1", "localhost"]
+VALUES: list[Any] = [None, True, False, -1, 0, 1, 2, 0.5, 10.5, 1025, 65536, 1 << 25, *TEXTS, [], {}]
 
 
 def published(name: str) -> Draft202012Validator:
@@ -69,6 +74,23 @@ def test_receipts(tmp_path: Path) -> None:
     line = receipt_format(SHA256).replace(IDENTITY, "7 100 5.0").replace("%n", "/usr/lib/a b")
     read = TargetReceipt.parse(line)
     assert read and holds("target-receipt", read.model_dump())
+
+
+def test_config_json() -> None:
+    config = json.loads(told().config_json(OLLAMA))
+    assert holds("config", config) and holds("config", {})
+    assert not holds("config", {"server": {"prt": 1}})
+
+
+@pytest.mark.parametrize(("section", "name"), [(section, name) for section, keys in KEYS.items() for name in keys])
+def test_what_a_rule_of_config_json_takes_its_schema_takes_too(section: str, name: str) -> None:
+    rule = KEYS[section][name].rule
+    assert rule.schema
+    validator = published("config")
+    taken = {repr(value) for value in VALUES if validator.is_valid({section: {name: value}})}
+    right = {repr(value) for value in VALUES if rule.holds(value)}
+    # JSON Schema cannot say which text is an address.
+    assert right <= taken if rule is ADDRESS else right == taken
 
 
 def test_boardllama_txt() -> None:

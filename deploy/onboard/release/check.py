@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..commands import end_of
-from ..files import sha256_of, write_file
+from ..files import receipt_name, sha256_of, write_file
 from ..server.config import load_config
 from ..server.launch import SERVER, is_waiting, server_command
 from ..service import Service
@@ -23,7 +23,7 @@ def check_release(release: Release) -> None:
         path = release.folder / name
         if not path.is_file() or sha256_of(path) != sha256:
             # A worn card left the receipt of the file that it changed. Without one the next deploy brings the file.
-            path.resolve().with_name(f".{path.name}.receipt").unlink(missing_ok=True)
+            path.resolve().with_name(receipt_name(path.name)).unlink(missing_ok=True)
             raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
     if is_waiting(release):
         return

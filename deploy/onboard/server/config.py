@@ -2,8 +2,9 @@
 
 import ipaddress
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..service import OLLAMA, Service
@@ -21,10 +22,14 @@ class ConfigError(Exception):
 
 
 class Rule(NamedTuple):
-    """What a value must be: `text` completes the sentence "must be …"."""
+    """What a value must be: `text` completes the sentence "must be …".
+
+    `schema`: as much of the rule as JSON Schema can say.
+    """
 
     text: str
     holds: Callable[[Any], bool]
+    schema: Mapping[str, Any] = MappingProxyType({})
 
 
 class Key(NamedTuple):
@@ -37,17 +42,19 @@ class Key(NamedTuple):
 
 def whole_number(low: int, high: int, note: str = "") -> Rule:
     """The rule of a whole number from `low` to `high`; JSON's true and false are no numbers here."""
-    return Rule(f"a whole number from {low} to {high}{note}", lambda v: type(v) is int and low <= v <= high)
+    text, schema = f"a whole number from {low} to {high}{note}", {"type": "integer", "minimum": low, "maximum": high}
+    return Rule(text, lambda v: type(v) is int and low <= v <= high, schema)
 
 
 def number_between(low: float, high: float) -> Rule:
     """The rule of a number from `low` to `high`."""
-    return Rule(f"a number from {low:g} to {high:g}", lambda v: type(v) in (int, float) and low <= v <= high)
+    text, schema = f"a number from {low:g} to {high:g}", {"type": "number", "minimum": low, "maximum": high}
+    return Rule(text, lambda v: type(v) in (int, float) and low <= v <= high, schema)
 
 
 def one_of(names: Any) -> Rule:
     """The rule of a word out of `names`."""
-    return Rule("one of " + ", ".join(names), lambda v: isinstance(v, str) and v in names)
+    return Rule("one of " + ", ".join(names), lambda v: isinstance(v, str) and v in names, {"enum": list(names)})
 
 
 def is_address(value: Any) -> bool:
@@ -83,13 +90,19 @@ def no_arguments(_value: Any) -> list[str]:
     return []
 
 
-ADDRESS = Rule("an IP address or localhost", is_address)
-FOLDER = Rule("an absolute folder", lambda v: isinstance(v, str) and v.startswith("/") and is_path(v))
-MODEL = Rule(
-    "the name of a .gguf file in models.path, without a dot in front, or null for the only one there", is_file_name
+ADDRESS = Rule("an IP address or localhost", is_address, {"type": "string"})
+FOLDER = Rule(
+    "an absolute folder",
+    lambda v: isinstance(v, str) and v.startswith("/") and is_path(v),
+    {"type": "string", "pattern": "^/"},
 )
-YES_NO = Rule("true or false", lambda v: isinstance(v, bool))
-NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0)
+MODEL = Rule(
+    "the name of a .gguf file in models.path, without a dot in front, or null for the only one there",
+    is_file_name,
+    {"type": ["string", "null"], "pattern": r"^[^./][^/]*\.gguf$"},
+)
+YES_NO = Rule("true or false", lambda v: isinstance(v, bool), {"type": "boolean"})
+NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0, {"const": 0})
 
 KEYS: dict[str, dict[str, Key]] = {
     "server": {

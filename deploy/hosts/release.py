@@ -25,8 +25,8 @@ ONBOARD = REPO / "deploy" / "onboard"
 class Served:
     """A service as a release has it.
 
-    `wanted`: its config and its unit as the deploy rendered them, by public name; `kept`: an operator's edits of
-    them, which win.
+    `wanted`: config and unit as the deploy rendered them, by public name. `kept`: an operator's edits of them, which
+    win.
     """
 
     service: Service
@@ -35,7 +35,7 @@ class Served:
     kept: dict[Path, bytes]
 
     def text_of(self, path: Path) -> bytes:
-        """An editable file as it is in this release."""
+        """The content of an editable file in this release."""
         return self.kept.get(path, self.wanted[path])
 
     def path_within(self, name: str) -> str:
@@ -62,7 +62,7 @@ class Served:
 
 @dataclass(frozen=True)
 class WantedRelease:
-    """`pins` say where build and models come from, `policy` is what the gate asks (onboard/release/gate.py)."""
+    """The release that a deploy means. `pins`: where build and models come from. `policy`: what the gate asks."""
 
     build: Build
     artifact: Manifest
@@ -83,7 +83,7 @@ class WantedRelease:
 
     @property
     def program(self) -> str:
-        """Its own `boardllama` on the target."""
+        """The release's own `boardllama` on the target."""
         return f"{self.folder}/boardllama"
 
     @cached_property
@@ -113,13 +113,13 @@ class WantedRelease:
         return {"manifest.json": self.manifest_bytes(created), **texts, **onboard_programs()}
 
     def link_targets(self) -> dict[str, str]:
-        """Its links by name: into the stores, which releases share."""
+        """The links of the release by name, and where they lead: into the stores, which releases share."""
         folder = build_folder(self.build, self.artifact)
         models = {served.path_within(model.name): model.dest for served in self.served if (model := served.model)}
         return {name: f"{folder}/{name}" for name in self.artifact.files} | models
 
     def stored_contents(self, created: str) -> dict[str, str]:
-        """What ReleaseFiles finds when the release is there whole."""
+        """What the fact ReleaseFiles finds on a target that has the whole release."""
         hashes = {name: sha256_hex(content) for name, content in self.file_contents(created).items()}
         return hashes | {name: f"-> {target}" for name, target in self.link_targets().items()}
 
@@ -129,7 +129,7 @@ class WantedRelease:
 
 
 def pack_tar(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
-    """Files by name, and links with what they lead to, as a tar. `boardllama` is a program."""
+    """Files by name, and links with their targets, as a tar. The file `boardllama` may be executed."""
     stream, now = io.BytesIO(), int(release_time().timestamp())
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name, content in files.items():
@@ -157,13 +157,13 @@ def sha256_hex(content: bytes) -> str:
 
 
 def onboard_programs() -> dict[str, bytes]:
-    """What runs on the target, by its name in the release."""
+    """The programs that run on the target, by their names in the release."""
     modules = {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in sorted(ONBOARD.rglob("*.py"))}
     return {"boardllama": (ONBOARD / "boardllama").read_bytes()} | modules
 
 
 def build_folder(build: Build, artifact: Manifest) -> str:
-    """Where the binaries lie on the target: by their content, so nothing that runs is ever overwritten."""
+    """The folder of the binaries on the target, named by their content: nothing that runs is ever overwritten."""
     content = json.dumps({name: file.sha256 for name, file in artifact.files.items()}, sort_keys=True)
     return f"{PLACES.builds}/{build.cpu.name}-{sha256_hex(content.encode())[:12]}"
 

@@ -82,7 +82,7 @@ class ReleaseOnTarget(FactBase[ReleaseThere]):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`current`: the committed release. `texts`: of the paths that were asked for. `keys` by the services' names."""
+    """What a deploy compares. `current`: the committed release. `texts`: by path. `keys`: by the services' names."""
 
     board: BoardInfo = field(default_factory=BoardInfo)
     links: dict[str, str | None] = field(default_factory=dict)
@@ -177,7 +177,7 @@ def snapshot_of(host: Host, *paths: str) -> Snapshot:
 
 
 def release_seen(host: Host, id: str) -> ReleaseThere:
-    """The release of that id, as the host has it."""
+    """The release of that id on the host; asked once until `forget_snapshot`."""
     memory = memory_of(host)
     snapshot = memory.fresh_snapshot(())
     if snapshot and snapshot.status.current == id:

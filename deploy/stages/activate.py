@@ -33,7 +33,7 @@ REPORTS = (
     " printf '%s %s\\n' $alive \"$said\";"
     ' case "$alive $said" in inactive*|failed*|*\'"outcome"\'*) exit ;; esac; done'
 )
-# How often a target may go away during its switch, which it goes on with by itself.
+# How often a target may go away during a switch, which goes on there meanwhile.
 RETURNS = 5
 PASSED = "boardllama_passed"
 
@@ -65,7 +65,7 @@ def canary_names(settings: Settings) -> tuple[str, ...]:
 
 @operation()
 def switch_to(after: tuple[str, ...] = ()) -> Commands:
-    """No change when exactly this release runs. Refused while one of the hosts in `after` has not passed."""
+    """Switches unless exactly this release runs. Refused while one of the hosts in `after` has not passed."""
     missing = [name for name in after if not inventory.get_host(name).connector_data.get(PASSED)]
     if missing and host.state.is_executing:
         yield refuse(f"the canary {', '.join(missing)} did not pass: this host keeps the release that it has")
@@ -90,13 +90,13 @@ def note_status(record: RunRecord, status: StatusInfo) -> None:
 
 
 def is_served(status: StatusInfo, release: WantedRelease) -> bool:
-    """True when the release is committed and is what runs, or waits for the model that an operator brings."""
+    """True when the release is committed and runs, or waits for the model that an operator brings."""
     committed = status.current == release.id and not status.tried and status.linked
     return committed and (status.waiting or not board_of(host).systemd or (status.active and status.fresh))
 
 
 def switch_release(remote: Remote, release: WantedRelease) -> None:
-    """Has the target switch, and repeats what it says until its verdict.
+    """Has the target switch, and repeats what the target says until its verdict.
 
     Raises NotServed, RemoteCommandFailed, Lost.
     """
@@ -105,9 +105,7 @@ def switch_release(remote: Remote, release: WantedRelease) -> None:
 
 
 def follow_target(remote: Remote, begin: str) -> None:
-    """Begins a switch with that command, and listens for as long as the target lives. Raises as
-    `switch_release` does.
-    """
+    """Begins a switch with the command `begin`, and listens until its verdict. Raises as `switch_release` does."""
     refused = "printf 'refused %s\\n' \"$(printf %s \"$said\" | tr '\\n' ' ')\""
     command, listener = f"said=$({begin} 2>&1) || {{ {refused}; exit; }}; echo begun; {REPORTS}", Listener(remote.say)
     for _ in range(RETURNS):
@@ -160,7 +158,7 @@ def commit_in_tree(remote: Remote, release: WantedRelease) -> None:
 
 
 def prune_target(remote: Remote, release: WantedRelease) -> None:
-    """Frees what no release needs: the rest of a deploy that was cut, or of a release that was rejected."""
+    """Removes what no release needs: the rest of a deploy that was cut, or of a release that was rejected."""
     for line in remote.run(f"{release.program} prune").splitlines():
         remote.say(line)
 
@@ -174,7 +172,7 @@ def rollback(to: str = "") -> None:
 
 @operation()
 def go_back(to: str) -> Commands:
-    """Under the same gate as a deploy. No change when the release that is named runs."""
+    """Goes to a release on the target under the gate, as a deploy does. No change when the release named runs."""
     status = snapshot_of(host).status
     note_status(record_of(host), status)
     if to and status.current == to and status.linked and status.active and status.fresh and not status.tried:
@@ -184,7 +182,7 @@ def go_back(to: str) -> Commands:
 
 
 def switch_back(remote: Remote, to: str) -> None:
-    """Raises NotServed, or RemoteCommandFailed when there is no such release."""
+    """Has the target switch back. Raises as `switch_release`; RemoteCommandFailed when there is no such release."""
     follow_target(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
 
 

@@ -21,7 +21,7 @@ MODE = "640"
 
 
 def owner_of(service: Service) -> str:
-    """User and group of the key: the service reads it, and does not write it."""
+    """User and group of the key file: the service may read it, and not write to it."""
     return f"root:{service.account}"
 
 
@@ -51,7 +51,7 @@ def lock_away(remote: Remote, service: Service) -> None:
 
 
 def random_key(source: str) -> str:
-    """The shell command that prints a new key."""
+    """The shell command that prints a new key from `source`, a device of random bytes."""
     return f"head -c 24 {source} | base64"
 
 
@@ -66,7 +66,7 @@ def key_command(service: Service, printed: str) -> str:
 
 @operation()
 def key_of_first_start(service: Service, key: SecretStr) -> Commands:
-    """For a root tree: no key lies in an image, which many cards are made from."""
+    """Has a root tree make the key at its first start: an image, which many cards are made from, holds no key."""
     if key.get_secret_value() != GENERATE:
         yield refuse(
             "api_key: a key of your own does not go into an image, which many cards are made from; set "

@@ -27,8 +27,8 @@ from deploy.settings import Settings
 from deploy.stages.key import key_of_first_start, store_api_key
 from deploy.stages.model import MEMORY_SHARE, fit_settings, model_of
 
-# A start takes what a small board needs for anything, and the time to read the model from the slowest card that the SD
-# Association still gives a speed class: Class 10 writes 10 MB/s at least.
+# A start takes a small board these seconds, and the time to read the model from the slowest card that still has a speed
+# class of the SD Association: Class 10 writes 10 MB/s at least.
 START_SECONDS, SLOWEST_CARD = 60, 10_000_000
 UNKNOWN_MODEL_SECONDS = 600
 PREPARED = "boardllama_prepared"
@@ -36,7 +36,7 @@ PREPARED = "boardllama_prepared"
 
 @stage("Configure")
 def configure_service(settings: Settings, build: Build | None) -> None:
-    """Account, folders, key and the release; what is served stays as it is."""
+    """Makes account, folders, key and release on the target. What is served stays as it is."""
     text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if build:
         prepare_release(name="Prepare the release", settings=settings, build=build)
@@ -63,7 +63,7 @@ def system_files(settings: Settings) -> tuple[TextFile, ...]:
 
 
 def wanted_files(settings: Settings, service: Service, model: BigFile | None) -> dict[Path, bytes]:
-    """The service's editable files as this deploy would have them."""
+    """The service's editable files as this deploy renders them, by public name."""
     reading = model.size // SLOWEST_CARD if model else UNKNOWN_MODEL_SECONDS
     deadline = settings.health_deadline or START_SECONDS + reading
     unit = render_template(
@@ -80,14 +80,15 @@ def wanted_files(settings: Settings, service: Service, model: BigFile | None) ->
 
 
 def mount_units(folder: Path) -> list[str]:
-    """What systemd calls the mounts that may be on the way to a folder, the outermost first."""
+    """systemd's names of the mounts that may be on the way to a folder, the outermost first."""
     return [mount_unit(point) for point in (*reversed(folder.parents[:-1]), folder)]
 
 
 def wanted_release(settings: Settings, build: Build) -> WantedRelease:
-    """The release that these settings mean on this target, with the operator's edits there. Says what is kept.
+    """The release that these settings mean on this target, with the operator's edits there; reports what is kept.
 
-    Raises BoardllamaError when the build failed or the model does not fit, OSError when it is not on the controller.
+    Raises BoardllamaError when the build failed or the model does not fit, OSError when the model is not on the
+    controller.
     """
     return WantedRelease(
         build=build,
@@ -166,7 +167,7 @@ def prepared_release(host: Host) -> WantedRelease | None:
 
 
 def write_release(remote: Remote, release: WantedRelease, created: str) -> None:
-    """Brings its files beside their place; the folder then appears whole, or is mended file by file."""
+    """Brings the release's files beside their place. The folder then appears whole, or is mended file by file."""
     releases, folder = release.places.releases, release.folder
     new = f"{releases}/.{release.id}.new"
     remote.feed(

@@ -179,10 +179,10 @@ def service_health(service: Service, unit: dict[str, str]) -> tuple[Health | Non
 
 
 def is_ended_for_memory(unit: dict[str, str]) -> bool:
-    """Whether the kernel ended the service for want of memory. Without the memory cgroup systemd sees a signal alone,
-    and the kernel's log tells.
+    """Whether the kernel ended the service for want of memory.
 
-    Raises LookupError when only root may read that log.
+    Without the memory cgroup systemd sees a signal alone, and the kernel's log tells. Raises LookupError when only root
+    may read that log.
     """
     if (unit.get("Result"), unit.get("ExecMainStatus")) != ("signal", SIGKILL):
         return unit.get("Result") == "oom-kill"

@@ -29,8 +29,7 @@ def values_from(look: Callable[[Place], Found], places: Iterable[Place]) -> list
 
 
 def in_time(look: Callable[[], Found], deadline: float) -> Found:
-    """What `look` returns within `deadline` seconds: a file on a server or a disk that is gone may hold its reader for
-    ever.
+    """What `look` returns within `deadline` seconds: a file on a server or a disk that is gone may never be read.
 
     Raises TimeoutError, and of what `look` raises the kinds in SILENT.
     """

@@ -54,9 +54,9 @@ def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:
 
 
 def require_success(*words: str, about: str = "") -> None:
-    """Runs a program that must end with status 0. A program that fails passes when no line of its output names `about`.
+    """Runs a program. Raises CheckError with the first line that counts, when the program fails and has such a line.
 
-    systemd-analyze also fails for the faults of other units. Raises CheckError with the first line that counts.
+    A line counts when `about` is in it: systemd-analyze also fails for the faults of other units.
     """
     try:
         done = end_of(*words, deadline=DEADLINE)

@@ -143,10 +143,9 @@ def commit_release(release: Release) -> None:
 
 
 def close_line(release: Release, earlier: Release) -> None:
-    """Takes a release that is committed again out of its old place: the release that took over from it then names
-    `earlier`.
+    """Takes a release that is committed again out of its old place: its successor there then names `earlier`.
 
-    Done after the commit: until then `release` is what that other release would go back to.
+    Done after the commit: until then `release` is what that successor would go back to.
     """
     with suppress(OSError):
         for later in lineage(release.places):

@@ -14,8 +14,8 @@ ATTEMPTS = 5
 
 
 def count_attempt(folder: Path, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Counts a start in `folder`, the service's runtime folder. Raises ConfigError after ATTEMPTS starts that never got
-    ready.
+    """Counts a start in `folder`, the service's runtime folder. Raises ConfigError when the last ATTEMPTS starts
+    failed.
 
     A start that failed behind a crowd does not count: a server that may open no more files cannot open its model, and
     no client may keep the service down for good.

@@ -38,8 +38,7 @@ def service_started(release: Release) -> Service:
 
 
 def usable_models(folder: Path, release: Release, service: Service) -> dict[str, Path]:
-    """Models by file name: the one that the release brings, in the release itself, and those that an operator put
-    there.
+    """Models by file name: the one that the release brings, and those that an operator put into the folder.
 
     A name that leads through `current` is left out: it belongs to the current release, and goes with it.
     """
@@ -129,8 +128,8 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
 
 
 def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Raises ConfigError with the cause when the port cannot be had; llama-server itself would only say that it could
-    not bind.
+    """Raises ConfigError with the cause when the port cannot be had: llama-server would only say that it could not
+    bind.
 
     Waits for an address that is not there yet, as before DHCP has answered: the unit has the deadline.
     """

@@ -13,7 +13,7 @@ from deploy.paths import REPO
 from deploy.vm.ports import free_ports, is_free
 
 GUEST_SSH_PORT = 22
-# Where the guest's front door listens (root/files); it leads to the service on the guest's 127.0.0.1:11434.
+# Where the guest's front door listens (root/files); it leads to the service on the guest's loopback.
 GUEST_API_PORT = 11435
 # The path of a Unix socket may have 107 bytes; ssh adds 17 to that of its control socket while it makes it.
 CONTROL_PATH_BYTES = 107 - 17

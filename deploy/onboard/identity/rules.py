@@ -48,7 +48,7 @@ class NameRule(NamedTuple):
 
 
 def valid_hostname(value: str) -> str:
-    """In small letters."""
+    """The name in small letters. Raises Wrong."""
     name = value.lower()
     if not re.fullmatch(HOSTNAME, name) or name == "localhost" or name.isdigit():
         near = re.sub(r"[^a-z0-9]+", "-", name.split(".")[0]).strip("-")[:63]
@@ -102,7 +102,7 @@ def valid_wifi_password(value: str) -> str:
 
 
 def valid_wifi_country(value: str) -> str:
-    """In capital letters."""
+    """The code in capital letters. Raises Wrong."""
     country = value.upper()
     if country == "UK":
         raise Wrong("the code of the United Kingdom is GB")

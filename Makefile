@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults soak docs check lint \
+.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults soak mutants docs check lint \
     types unit setup clean
 
 help: ## List every target
@@ -73,6 +73,9 @@ faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/fau
 
 soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): memory stays within its estimate
 	$(PYTHON) -m tests.vm.soak $(or $(MINUTES),60) $(or $(SHAPE),gemma3)
+
+mutants: setup ## Put COUNT=200 small faults into the code (SEED=1, ONLY=path): which does no unit test notice?
+	nice -n 5 $(PYTHON) -m tests.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
 docs: $(VENV)/ready ## Write the tables and schemas of docs/ again that are made from the code
 	$(PYTHON) -m deploy.reference

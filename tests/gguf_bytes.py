@@ -28,7 +28,7 @@ def text(value: str | bytes) -> bytes:
 
 
 def value(thing: Any) -> bytes:
-    """The kind of a value and the value: bool, int (32 bits), str, bytes, or a list of one of them or of lists."""
+    """The kind of a value and the value: bool, int (of 32 bits, a large one of 64), str, bytes, or a list of them."""
     kind, body = typed(thing)
     return struct.pack("<I", kind) + body
 
@@ -38,7 +38,7 @@ def typed(thing: Any) -> tuple[int, bytes]:
     if isinstance(thing, bool):
         return 7, struct.pack("<?", thing)
     if isinstance(thing, int):
-        return 4, struct.pack("<I", thing)
+        return (4, struct.pack("<I", thing)) if thing < 1 << 32 else (10, struct.pack("<Q", thing))
     if isinstance(thing, (str, bytes)):
         return 8, text(thing)
     kinds, bodies = zip(*map(typed, thing), strict=True)

@@ -76,6 +76,7 @@ def test_a_kind_of_tensor_from_elsewhere_is_refused_where_the_source_is_known(tm
         ({"general.architecture": "llama", "llama.context_length": 1}, "has no llama.embedding_length"),
         (chat(context_length="4096"), 'says that its llama.context_length is "4096": must be a number over 0'),
         (chat(context_length=0), "says that its llama.context_length is 0: must be a number over 0"),
+        (chat(context_length=1 << 32), "says that its llama.context_length is 4294967296: must be a number over 0"),
         (chat(embedding_length=True), "says that its llama.embedding_length is true"),
         (chat(block_count=513), "says that it has 513 layers, where llama.cpp takes 512"),
         (chat(attention__head_count="4"), 'says that its llama.attention.head_count is "4"'),

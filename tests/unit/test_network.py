@@ -1,13 +1,9 @@
-"""What systemd-networkd and wpa_supplicant are told, and on which disk the card may be."""
-
-import os
-from pathlib import Path
+"""What systemd-networkd and wpa_supplicant are told."""
 
 import pytest
 
 from deploy.onboard.identity.boardllama_txt import Identity, identity_of
 from deploy.onboard.identity.network import networkd_config, supplicant_config
-from deploy.onboard.identity.partition import on_disk_of_root
 from deploy.onboard.identity.rules import Wrong
 
 
@@ -69,16 +65,3 @@ def test_a_kept_password_is_the_one_from_before(password: str) -> None:
         supplicant_config(kept, wifi(password, "Other"))
     with pytest.raises(Wrong):
         supplicant_config(kept, "")
-
-
-def test_a_card_in_a_reader_is_not_the_boards_own(tmp_path: Path) -> None:
-    """As /sys/dev/block has it: links to partitions, which lie in the folders of their disks."""
-    root = Path("/").stat().st_dev
-    for disk, numbers in (("mmcblk0", (root, 7)), ("sda", (8,))):
-        for number in numbers:
-            (folder := tmp_path / disk / f"p{number}").mkdir(parents=True)
-            (folder / "partition").write_text("1")
-            (tmp_path / f"{os.major(number)}:{os.minor(number)}").symlink_to(folder)
-    assert on_disk_of_root(7, tmp_path)
-    assert not on_disk_of_root(8, tmp_path)
-    assert on_disk_of_root(8, tmp_path / "none"), "a root without a disk of its own, as on some test machines"

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from deploy.onboard import cli
 from deploy.onboard.release import lease, switch
 from deploy.onboard.release.releases import Release
+from deploy.onboard.server import launch
 from deploy.vm.ports import free_ports
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.systemd import Systemd, systemd
@@ -137,3 +139,68 @@ def test_the_key_is_shown_where_there_is_one(target: Target, say: Say) -> None:
     target.service.api_key.parent.mkdir(parents=True, exist_ok=True)
     target.service.api_key.write_text("# of the kitchen\nsk-1\n")
     assert say("key") == (0, "sk-1\n", "")
+
+
+def test_releases_are_a_table_for_people_and_rows_for_programs(target: Target, say: Say) -> None:
+    assert say("releases") == (0, "no release yet\n", "")
+    serve(target)
+    serve(target, "r2")
+    rows = json.loads(say("releases", "--json")[1])
+    assert [(row["id"], row["build"], row["state"]) for row in rows] == [
+        ("r2", "build-r2", "current"), ("r1", "build-r1", "previous"),
+    ]  # fmt: skip
+    heading, first, _ = say("releases")[1].splitlines()
+    assert heading.split() == ["id", "when", "build", "model", "state"]
+    assert first.split() == ["r2", "2026-01-01T00:00:00+00:00", "build-r2", "m.gguf", "current"]
+
+
+@pytest.mark.parametrize(("outcome", "ends", "last"), [("COMMITTED", 0, "committed"), ("BACK", 1, "taken back")])
+def test_going_back_by_hand_goes_to_the_release_that_is_named_and_says_what_becomes_of_it(
+    target: Target, say: Say, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, outcome: str, ends: int, last: str
+) -> None:
+    """The switch itself is systemd's to start: its verdict is written here."""
+    for name in ("r1", "r2"):
+        serve(target, name)
+
+    def begun(release: Release) -> None:
+        words = {"outcome": outcome, "reason": "", "lines": [f"trying {release.id}"]}
+        target.places.verdict.write_text(json.dumps(words))
+
+    monkeypatch.setattr(cli, "begin_switch", begun)
+    assert say("rollback", "r2") == (ends, f"trying r2\n{last}\n", "")
+    assert lease.LOCK.read_text() == "boardllama rollback, on the board\n", "a deploy is told who is at work"
+
+
+def test_what_a_service_would_run_can_be_pasted_into_a_shell(target: Target, say: Say) -> None:
+    release = serve(target)
+    ends, said, _ = say("command")
+    words = shlex.split(said)
+    assert ends == 0 and words[0] == str(target.places.public_bin / "llama-server")
+    wanted = json.loads(release.config(target.service).read_text())
+    assert words[words.index("--port") + 1] == str(wanted["server"]["port"])
+
+
+def test_a_config_that_is_wrong_is_said_with_the_service_and_a_status_of_its_own(target: Target, say: Say) -> None:
+    serve(target)
+    assert say("check-config") == (0, "", "")
+    target.service.config.write_text('{"server": {"prot": 1}}')
+    ends, said, error = say("check-config")
+    assert (ends, said) == (launch.EX_CONFIG, "")
+    assert error.startswith(f"{target.service.name}: {target.service.config}: server.prot is unknown")
+
+
+def test_what_nothing_needs_is_removed_and_named(target: Target, say: Say) -> None:
+    serve(target)
+    stray = target.add("r2")
+    gone = [stray.folder, target.places.builds / "build-r2"]
+    ends, said, _ = say("prune")
+    assert (ends, set(said.splitlines())) == (0, {f"removed {path}" for path in gone})
+    assert not any(path.exists() for path in gone)
+
+
+def test_a_service_that_is_not_here_is_answered_with_those_that_are(target: Target, say: Say) -> None:
+    serve(target)
+    assert say("key", "--service", "none.service") == (
+        1, "", f"boardllama: none.service is no service of this board: there are {target.service.name}\n",
+    )  # fmt: skip
+    assert say("health", "--service", target.service.name)[1].startswith("starting")

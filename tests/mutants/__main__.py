@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -40,29 +41,29 @@ def choose(count: int, seed: int, only: str) -> list[Mutation]:
 
 def is_killed(mutation: Mutation, box: Box, traces: Traces) -> bool:
     """Whether a test fails, or hangs, with the fault in place."""
+    rounds = traces.rounds(box, mutation.path, mutation.line)
     box.write(mutation.path, mutation.text())
     try:
-        tests = traces.tests_of(mutation.path, mutation.line)
-        others = [test for test in traces.tests_naming(box, mutation.path) if test not in set(tests)]
-        return any(fails(some, box, traces) for some in (tests, others) if some)
+        return any(fails(tests, box, traces) for tests in rounds)
     finally:
         box.write(mutation.path, mutation.module.code)
 
 
 def fails(tests: list[str], box: Box, traces: Traces) -> bool:
     """Whether one of the tests does, or hangs. Where a mutant renames tests, their files are run as a whole."""
-    deadline = 60 + 6 * sum(traces.seconds[test] for test in tests)
-    pytest = ["-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
-    status = box.run([*pytest, *tests], deadline)
+    deadline = 20 + 5 * max(traces.seconds[test] for test in tests)
+    ends = ["-o", f"faulthandler_timeout={deadline}", "-o", "faulthandler_exit_on_timeout=true"]
+    pytest = ["-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *ends]
+    status = box.run([*pytest, *tests])
     if status == NOT_FOUND:
-        status = box.run([*pytest, *sorted({test.partition("::")[0] for test in tests})], deadline)
+        status = box.run([*pytest, *sorted({test.partition("::")[0] for test in tests})])
     return status != 0
 
 
 def try_all(mutations: list[Mutation], box: Box) -> list[Mutation]:
     """Tries each mutant. Returns the survivors."""
     traces, survivors, began = read_traces(box), [], time.monotonic()
-    if fails(traces.tests_of(mutations[0].path, mutations[0].line), box, traces):
+    if any(fails(tests, box, traces) for tests in traces.rounds(box, mutations[0].path, mutations[0].line)[:1]):
         sys.exit(f"a test fails without any fault:\n{box.said()}")
     for number, mutation in enumerate(mutations, 1):
         killed = is_killed(mutation, box, traces)
@@ -94,6 +95,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the copy goes, too
     try:
         main()
     except KeyboardInterrupt:

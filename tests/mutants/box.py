@@ -9,7 +9,6 @@ from pathlib import Path
 
 from deploy.paths import REPO
 
-SIGNALLED = 128 + 9
 NONE: Mapping[str, str] = {}
 
 
@@ -37,29 +36,27 @@ class Box:
         (self.repo / path).write_text(text)
         os.utime(self.repo / path, (self.clock, self.clock))
 
-    def run(self, words: list[str], deadline: float | None, variables: Mapping[str, str] = NONE) -> int:
-        """Runs Python with these words. Returns its status; after the `deadline` in seconds, that of a killed process.
-
-        Whatever it started ends with it.
-        """
+    def run(self, words: list[str], variables: Mapping[str, str] = NONE) -> int:
+        """Runs Python with these words. Returns its status. Whatever it started ends with it."""
         apart = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--die-with-parent"]
         rights = ["--cap-add", "ALL"] if os.geteuid() == 0 else []
         mounts = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"]
         mounts += ["--bind", str(self.folder), "/tmp", "--chdir", "/tmp/repo"]
-        command = ["bwrap", *mounts, *apart, *rights, "--", sys.executable, *words]
+        # A fault may fill the memory before it is seen to hang.
+        least = ["prlimit", "--as=6000000000"]
+        command = ["bwrap", *mounts, *apart, *rights, "--", *least, sys.executable, *words]
         # Compiled files are kept: only the module with the fault is compiled again.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         with (self.folder / "said").open("w") as said:
-            process = subprocess.Popen(
-                command, env={**environment, **variables}, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            done = subprocess.run(
+                command,
+                env={**environment, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                check=False,
             )
-            try:
-                return process.wait(deadline)
-            except subprocess.TimeoutExpired:
-                return SIGNALLED
-            finally:
-                process.kill()
-                process.wait()
+        return done.returncode
 
     def said(self) -> str:
         """What the last program printed."""

@@ -1,5 +1,6 @@
 """Which tests execute a line: from a traced run of the unit tests, of which each file's part is kept for later runs."""
 
+import ast
 import hashlib
 import json
 import re
@@ -39,16 +40,29 @@ class Traces:
                 self.of_line[path, line].add(test)
                 self.of_module[path].add(test)
 
-    def tests_of(self, path: str, line: int) -> list[str]:
-        """The tests of this line, quick ones first; of a line that only an import runs, those of its module."""
-        tests = self.of_line.get((path, line)) or self.of_module.get(path, set())
-        return sorted(tests, key=self.seconds.__getitem__)
+    def rounds(self, box: Box, path: str, line: int) -> list[list[str]]:
+        """The tests to run for a fault in this line: those that execute it, quick ones first, and what may notice it.
 
-    def tests_naming(self, box: Box, path: str) -> list[str]:
-        """The tests of the files that import the module: a program that is run as `python -IS` leaves no trace."""
-        package, _, name = path.removesuffix(".py").replace("/", ".").rpartition(".")
-        imports = re.compile(rf"^(from {package} import .*\b{name}\b|(from|import) {package}\.{name}\b)", re.M)
-        return [test for file, tests in self.files.items() if imports.search(box.read(file)) for test in tests]
+        A program that is run as `python -IS` leaves no trace: the files of tests that import its module may notice.
+        A line that an import runs is noticed wherever its module is used: also by the tests of modules that import it.
+        """
+        users = [name for name in box.names if imports(box.read(name), Path(path).stem)]
+        others = {test for name in users for test in self.files.get(name, ())}
+        if is_outside_functions(box.read(path), line):
+            others |= {test for name in (path, *users) for test in self.of_module.get(name, ())}
+        first = self.of_line.get((path, line), set())
+        return [sorted(tests, key=self.seconds.__getitem__) for tests in (first, others - first) if tests]
+
+
+def imports(text: str, module: str) -> bool:
+    """Whether a Python file imports a module of that name."""
+    return bool(re.search(rf"^ *(from|import) .*\b{module}\b", text, re.MULTILINE))
+
+
+def is_outside_functions(text: str, line: int) -> bool:
+    """Whether an import runs that line."""
+    functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+    return not any(function.lineno <= line <= (function.end_lineno or 0) for function in functions)
 
 
 def read_traces(box: Box) -> Traces:
@@ -80,7 +94,7 @@ def trace(box: Box, files: list[str]) -> dict[str, dict[str, tuple[float, Lines]
     (folder / "settings").write_text(SETTINGS)
     variables = {"MUTANTS_TRACE": "/tmp/trace", "COVERAGE_PROCESS_START": "/tmp/trace/settings"}
     tests = ["pytest", "-q", "-p", "no:xdist", "-p", "tests.mutants.tracing", *files]
-    box.run(["-m", "coverage", "run", "--rcfile=/tmp/trace/settings", "-m", *tests], None, variables)
+    box.run(["-m", "coverage", "run", "--rcfile=/tmp/trace/settings", "-m", *tests], variables)
     if not (folder / "seconds.json").exists():
         sys.exit(f"the unit tests did not run:\n{box.said()}")
     print(box.said().splitlines()[-1], flush=True)

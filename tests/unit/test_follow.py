@@ -1,12 +1,14 @@
 """A switch in a unit of its own: begun once at a time, and listened to until its verdict."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from deploy.onboard.places import SWITCH_UNIT
 from deploy.onboard.release import follow
+from deploy.onboard.release.verdict import Outcome, SwitchVerdict, last_rate
 from deploy.onboard.server.health import Unhealthy
 from tests.unit.onboard import Target, target
 from tests.unit.systemd import Systemd, systemd
@@ -58,6 +60,30 @@ def test_a_switch_is_heard_until_its_verdict(
     verdict(target, outcome, "trying r1", reason="it answers 503" if outcome == "BACK" else "")
     assert follow.follow_switch(target.places, said.append) is is_good
     assert said == ["trying r1", last]
+
+
+def test_each_step_of_a_switch_can_be_read_while_it_runs_and_its_end_with_its_speed(target: Target) -> None:
+    release = target.add("r1")
+    written = SwitchVerdict(release)
+    assert json.loads(target.places.verdict.read_text()) == {"release": "r1", "lines": []}
+    written.say("trying r1")
+    said = {"release": "r1", "lines": ["trying r1"]}
+    assert json.loads(target.places.verdict.read_text()) == said
+    assert written.end(Outcome.COMMITTED, rate=7.1234) is Outcome.COMMITTED
+    end = {"outcome": "COMMITTED", "reason": "", "tokens_per_second": 7.12}
+    assert json.loads(target.places.verdict.read_text()) == said | end
+    assert last_rate(release) == 7.12
+    assert last_rate(target.add("r2")) is None, "what was measured is another release's"
+
+
+def test_a_switch_that_goes_on_is_repeated_line_by_line(target: Target, systemd: Systemd) -> None:
+    systemd.switches()
+    verdict(target, None, "trying r1")
+    later = threading.Timer(0.2, lambda: verdict(target, "COMMITTED", "trying r1", "it answers"))
+    said: list[str] = []
+    later.start()
+    assert follow.follow_switch(target.places, said.append)
+    assert said == ["trying r1", "it answers", "committed"]
 
 
 def test_a_switch_that_ends_without_a_verdict_is_not_waited_for(

@@ -36,7 +36,7 @@ def release(tmp_path: Path) -> WantedRelease:
         build=build,
         artifact=artifact,
         served=(served(),),
-        pins={"llama.cpp": "x"},
+        pins={"llama.cpp": {"commit": "0c1e570"}},
         policy=Policy(min_tokens_per_second=0, releases_kept=3),
         places=paths_below(tmp_path, PLACES),
     )
@@ -104,7 +104,7 @@ def test_the_archive_is_the_release_that_the_target_reads(release: WantedRelease
         archive.extractall(folder, filter="tar")
     read = OnTarget(folder)
     assert (read.id, read.services, read.model(OLLAMA), releases_kept(read)) == (release.id, (OLLAMA,), "m.gguf", 3)
-    assert read.manifest["created"] == NOON
+    assert (read.manifest["created"], read.pin) == (NOON, "0c1e570")
     assert (folder / "boardllama").stat().st_mode & 0o111
     assert {path.name for path in folder.iterdir() if path.is_symlink()} == {*PROGRAMS, "m.gguf"}
     assert set(read.manifest["programs"]) == set(onboard_programs())

@@ -1,5 +1,7 @@
 """Releases on the target: what they share, how they are found, and which of them may go."""
 
+from pathlib import Path
+
 import pytest
 
 from deploy.onboard.release import pruning, releases, switch
@@ -47,6 +49,17 @@ def test_a_release_under_trial_is_never_pruned_and_half_a_release_always(target:
     assert states(target) == {"r1": "current", "r2": "trial", "r3": "prepared"}
     assert set(pruning.prune_releases(target.places, 2)) == {third.folder, half, target.places.builds / "build-r3"}
     assert second.folder.exists() and (second.folder / "llama-server").exists()
+
+
+def test_a_link_and_a_file_in_a_store_go_and_what_a_link_leads_to_stays(target: Target, tmp_path: Path) -> None:
+    """As somebody may leave them who moved a store by hand."""
+    switch.perform_switch(target.add("r1"))
+    elsewhere = target.store(tmp_path / "elsewhere", {"kept": b"theirs"})
+    link, file = target.places.builds / "linked", target.places.builds / "file"
+    link.symlink_to(elsewhere)
+    file.touch()
+    assert set(pruning.prune_releases(target.places, 2)) == {link, file}
+    assert not link.is_symlink() and not file.exists() and (elsewhere / "kept").exists()
 
 
 def test_a_release_is_found_by_what_only_its_name_begins_with(target: Target) -> None:

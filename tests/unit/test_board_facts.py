@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_looked_at_hides_no_disk(monkeypatch: pytest.Mon
         return stat(folder)
 
     monkeypatch.setattr(os, "statvfs", stale)
-    assert facts.distinct_disks((Path("/"), OLLAMA.models))[0].folder == "/"
+    assert facts.distinct_file_systems((Path("/"), OLLAMA.models))[0].folder == "/"
 
 
 @pytest.mark.parametrize(("state", "listens"), [("0A", True), ("01", False)])
@@ -207,7 +207,7 @@ def test_the_ssh_server_may_listen_elsewhere(monkeypatch: pytest.MonkeyPatch, se
 
 
 def test_one_file_system_is_one_disk(tmp_path: Path) -> None:
-    found = facts.distinct_disks((Path("/"), tmp_path, tmp_path, Path("/run")))
+    found = facts.distinct_file_systems((Path("/"), tmp_path, tmp_path, Path("/run")))
     assert found[0].folder == "/" and found[0].size >= found[0].free > 0
     assert len({disk.folder for disk in found}) == len(found) <= 3
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard.doctor.diagnosis import CHECKS, diagnose
-from deploy.onboard.doctor.facts import Disk, Facts, Interface, ServiceFacts
+from deploy.onboard.doctor.facts import Facts, FileSystem, Interface, ServiceFacts
 from deploy.onboard.doctor.lights import Light, Line
 from deploy.onboard.doctor.screen import exit_status, render_screen, screen_from_json, to_json
 from deploy.onboard.server.health import Health, State
@@ -37,8 +37,8 @@ WELL = Facts(
     temperature=48.2,
     throttled=0,
     disks=(
-        Disk("/", 31_000_000_000, 27_000_000_000, 1_900_000, 1_850_000),
-        Disk("/run", 400_000_000, 399_000_000, 90_000, 89_000),
+        FileSystem("/", 31_000_000_000, 27_000_000_000, 1_900_000, 1_850_000),
+        FileSystem("/run", 400_000_000, 399_000_000, 90_000, 89_000),
     ),
     now=NOW,
     created=NOW - 1000,
@@ -73,9 +73,9 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("power", {"throttled": 0x1}, "voltage now", "power supply"),
     ("heat", {"throttled": 0x80000}, "slowed down", "heat sink"),
     ("heat", {"temperature": 85.0}, "85 °C", "fan"),
-    ("space", {"disks": (Disk("/", 8_000_000_000, 50_000_000, 900, 800),)}, "50 MB free of 8000 MB", "models"),
-    ("space", {"disks": (Disk("/", 8_000_000_000, 4_000_000_000, 500_000, 12),)}, "12 inodes", "du --inodes"),
-    ("space", {"disks": (Disk("/", 9, 9, 9, 9, read_only=True),)}, "takes no writes", "flash a new one"),
+    ("space", {"disks": (FileSystem("/", 8_000_000_000, 50_000_000, 900, 800),)}, "50 MB free of 8000 MB", "models"),
+    ("space", {"disks": (FileSystem("/", 8_000_000_000, 4_000_000_000, 500_000, 12),)}, "12 inodes", "du --inodes"),
+    ("space", {"disks": (FileSystem("/", 9, 9, 9, 9, read_only=True),)}, "takes no writes", "flash a new one"),
     ("memory", {"model_size": 3_500_000_000}, "tinyllama.gguf alone has 3500 MB", "smaller model"),
     ("memory", {"unit": STOPPED, "memory_available": 1_000_000}, "tinyllama.gguf has 668 MB", "ps aux"),
     ("memory", {"unit": {**STOPPED, "Result": "oom-kill"}}, "for want of memory", "smaller context_size"),
@@ -187,7 +187,7 @@ def test_no_red_line_is_without_advice_and_the_worst_board_fits_one_screen() -> 
         health=Health(State.EXITED),
         words=("word " * 100,),
         throttled=0xF000F,
-        disks=(Disk("/", 9, 9, 9, 9, read_only=True),),
+        disks=(FileSystem("/", 9, 9, 9, 9, read_only=True),),
         model_size=10**12,
         now=0.0,
         releases=(),

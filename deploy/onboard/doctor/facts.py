@@ -37,7 +37,7 @@ class Interface:
 
 
 @dataclass(frozen=True)
-class Disk:
+class FileSystem:
     """The file system on which `folder` lies; sizes in bytes."""
 
     folder: str
@@ -91,7 +91,7 @@ class Facts:
     memory_limits: bool | None = None
     temperature: float | None = None
     throttled: int | None = None
-    disks: tuple[Disk, ...] = ()
+    disks: tuple[FileSystem, ...] = ()
     now: float = 0.0
     created: float | None = None
     synchronized: bool | None = None
@@ -124,7 +124,9 @@ def collect_facts(places: Places = PLACES) -> Facts:
         memory_limits=value_or_none(has_memory_limits),
         temperature=value_or_none(read_temperature),
         throttled=value_or_none(read_throttled),
-        disks=tuple(distinct_disks((Path("/"), *(service.models for service in services), places.root, Path("/run")))),
+        disks=tuple(
+            distinct_file_systems((Path("/"), *(service.models for service in services), places.root, Path("/run")))
+        ),
         now=time.time(),
         created=value_or_none(lambda: creation_time(release)),
         synchronized=value_or_none(is_clock_set),
@@ -200,16 +202,16 @@ def model_served(service: Service, release: Release | None) -> tuple[str, int]:
     return model.name, model.stat().st_size
 
 
-def distinct_disks(folders: Iterable[Path]) -> list[Disk]:
+def distinct_file_systems(folders: Iterable[Path]) -> list[FileSystem]:
     """The file systems on which the folders lie, each once. A folder that cannot be read is left out."""
-    found: dict[int, Disk] = {}
-    for number, one in values_from(disk_below, folders):
+    found: dict[int, FileSystem] = {}
+    for number, one in values_from(file_system_of, folders):
         found.setdefault(number, one)
     return list(found.values())
 
 
-def disk_below(folder: Path) -> tuple[int, Disk]:
+def file_system_of(folder: Path) -> tuple[int, FileSystem]:
     """The device number of the file system on which a folder lies, and its sizes. Raises OSError."""
     said, where = in_time(lambda: (os.statvfs(folder), folder.stat()), DEADLINE)
     sizes = (said.f_blocks * said.f_frsize, said.f_bavail * said.f_frsize, said.f_files, said.f_favail)
-    return where.st_dev, Disk(str(folder), *sizes, bool(said.f_flag & os.ST_RDONLY))
+    return where.st_dev, FileSystem(str(folder), *sizes, bool(said.f_flag & os.ST_RDONLY))

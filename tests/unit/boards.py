@@ -41,7 +41,11 @@ class Board(paramiko.ServerInterface):
         channel.sendall(done.stdout)
         channel.sendall_stderr(done.stderr)
         channel.send_exit_status(done.returncode)
-        channel.close()
+        channel.shutdown_write()
+        # The client closes it. Whoever closes it here may do so before paramiko's own thread has said that the command
+        # was taken, and the client is told of a closed channel.
+        while channel.recv(1):
+            pass
 
 
 class Hanging(Board):
@@ -105,8 +109,8 @@ HASTE = """
 from pyinfra import config
 from deploy.hosts.ssh import connection as boards, keepalive as pulse
 boards.TRYING_SECONDS = 0
-boards.QUIET_SECONDS, boards.SILENT_EXECUTING, pulse.PULSE_SECONDS, pulse.TICK_SECONDS = 0.8, 6, 0.3, 0.1
-config.CONNECT_TIMEOUT = 4
+boards.QUIET_SECONDS, boards.SILENT_EXECUTING, pulse.PULSE_SECONDS, pulse.TICK_SECONDS = 0.8, 10, 0.3, 0.1
+config.CONNECT_TIMEOUT = 8
 """
 
 

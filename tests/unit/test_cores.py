@@ -116,7 +116,10 @@ def test_threads_that_are_asked_for_find_cores(
 
 
 # A process of several threads, as llama-server is one.
-THREADED = "import threading, time; [threading.Thread(target=time.sleep, args=[60]).start() for _ in range(3)]; print()"
+THREADED = (
+    "import threading, time; [threading.Thread(target=time.sleep, args=[60]).start() for _ in range(3)]; "
+    "print(flush=True)"
+)
 
 
 def test_the_unit_holds_all_threads_to_the_cores_that_the_launcher_chose(tmp_path: Path) -> None:

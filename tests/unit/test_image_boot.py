@@ -67,7 +67,7 @@ def test_a_machine_that_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -
     machine = tmp_path / ".work" / ".new-killed" / "boot-test"
     machine.mkdir(parents=True)
     known = BoardMachine(machine, 0, 0, Path(), "", Hardware())
-    command = [sys.executable, "-c", "print(); import time; time.sleep(60)", str(known.pid_file)]
+    command = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)", str(known.pid_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as left:
         assert left.stdout and left.stdout.readline()  # it runs
         known.pid_file.write_text(str(left.pid))

@@ -12,9 +12,8 @@ from pathlib import Path
 from deploy.paths import REPO
 from tests.mutants.box import Box
 from tests.mutants.mutations import Mutation, list_mutations
-from tests.mutants.traces import Traces, read_traces
+from tests.mutants.traces import ROOMS, Traces, read_traces
 
-ROOMS = ("deploy/onboard", "deploy/stages")
 NOT_FOUND = 4  # pytest: a test of that name is not there any more
 
 

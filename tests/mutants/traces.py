@@ -13,18 +13,19 @@ from coverage import CoverageData
 from deploy.paths import cache_dir
 from tests.mutants.box import Box
 
+ROOMS = ("deploy/onboard", "deploy/stages")  # that get faults
+
 # Each test names itself to its subprocesses by pytest's own variable.
 SETTINGS = """[run]
-source = deploy/onboard
-    deploy/stages
+source = deploy
 relative_files = true
 parallel = true
 data_file = /tmp/trace/data
 context = ${PYTEST_CURRENT_TEST-}
 disable_warnings = module-not-imported,no-data-collected
 """
-FORMAT = 2  # of what is kept
-Lines = list[tuple[str, int]]  # a module and a number
+FORMAT = 3  # of what is kept
+Lines = list[tuple[str, int]]  # a module and a number; 0 for all lines of a module that gets no faults
 
 
 class Traces:
@@ -101,7 +102,7 @@ def trace(box: Box, files: list[str]) -> dict[str, dict[str, tuple[float, Lines]
     seconds: dict[str, float] = json.loads((folder / "seconds.json").read_text())
     lines = executed_lines(folder)
     return {
-        file: {test: (spent, lines[test]) for test, spent in seconds.items() if test.startswith(f"{file}::")}
+        file: {test: (spent, lines.get(test, [])) for test, spent in seconds.items() if test.startswith(f"{file}::")}
         for file in files
     }
 
@@ -113,9 +114,10 @@ def executed_lines(folder: Path) -> dict[str, Lines]:
         measured = CoverageData(str(part))
         measured.read()
         data.update(measured)
-    found: dict[str, Lines] = defaultdict(list)
+    found: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for file in data.measured_files():
+        path = file.removeprefix("/tmp/repo/")
         for line, contexts in data.contexts_by_lineno(file).items():
             for test in {re.sub(r" \((setup|call|teardown)\)$", "", name.split("|")[-1]) for name in contexts}:
-                found[test].append((file.removeprefix("/tmp/repo/"), line))
-    return found
+                found[test].add((path, line if path.startswith(ROOMS) else 0))
+    return {test: sorted(lines) for test, lines in found.items()}

@@ -179,3 +179,30 @@ def test_going_back_asks_the_release_that_runs_for_the_one_that_is_named(
     host = KnownHost(serving("r2"))
     assert host.does(activate.go_back, "r1; echo $HOME")
     assert release.asked() == ["begin-rollback r1; echo $HOME"]
+
+
+@pytest.mark.parametrize(("to", "name"), [("", "Go back to the release before"), ("r1", "Go to release r1")])
+def test_a_rollback_says_where_it_goes(to: str, name: str) -> None:
+    host = KnownHost(serving("r2"))
+    with host.turn():
+        activate.rollback(to)
+    assert [one.names for one in host.state.op_meta.values()] == [{name}]
+    assert host.record.prepared
+
+
+def test_the_releases_of_each_target_are_lines_of_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(activate, "PROGRAM", str(tmp_path / "boardllama"))
+    host = KnownHost(serving("r2"))
+    with host.turn():
+        activate.releases()
+    assert capsys.readouterr().out == "@local  has no release yet\n"
+    rows = [{"id": "r2", "state": "current"}, {"id": "r1", "state": "previous"}]
+    program(tmp_path / "boardllama", f"test \"$*\" = 'releases --json' && echo '{json.dumps(rows)}'")
+    other = KnownHost(serving("r2"))
+    with other.turn():
+        activate.releases()
+    assert capsys.readouterr().out.splitlines() == [
+        "host    id  state", "@local  r2  current", "@local  r1  previous",
+    ]  # fmt: skip

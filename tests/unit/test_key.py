@@ -11,6 +11,8 @@ from pydantic import SecretStr
 
 from deploy.hosts.facts import KeyFile, KeyInfo
 from deploy.hosts.snapshot import Snapshot
+from deploy.onboard.identity.rules import GENERATE
+from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA, Service
 from deploy.stages import key
 from tests.unit.known_host import KnownHost, Lock, lock_here, program, programs_here
@@ -139,3 +141,20 @@ def test_a_key_that_is_right_stays(given: str, there: KeyInfo, changes: bool) ->
         bool(KnownHost(Snapshot(keys={OLLAMA.name: there})).plans(key.store_api_key, OLLAMA, SecretStr(given)))
         == changes
     )
+
+
+def test_no_card_gets_a_key_that_many_cards_would_have() -> None:
+    host = KnownHost(Snapshot())
+    assert not host.does(key.key_of_first_start, OLLAMA, SecretStr("sk-1"))
+    assert host.record.verdict == "refused" and "sk-1" not in host.record.reason
+
+
+def test_the_unit_of_a_first_start_is_enabled_once(tmp_path: Path, programs_here: Path) -> None:
+    unit, enabled = OLLAMA.public_key_unit(PLACES), OLLAMA.key_enabled(PLACES)
+    cases: list[dict[str, str | None]] = [{}, {str(enabled): "/elsewhere"}, {str(enabled): str(unit)}]
+    hosts = [KnownHost(Snapshot(links=links)) for links in cases]
+    planned = [len(host.plans(key.key_of_first_start, OLLAMA, SecretStr(GENERATE))) for host in hosts]
+    assert [planned[0] - count for count in planned] == [0, 0, 1]
+    program(programs_here / "systemctl", f'echo "$@" >>{tmp_path}/asked')
+    key.enable_key_unit(KnownHost(Snapshot()).remote, OLLAMA)
+    assert (tmp_path / "asked").read_text() == f"enable {OLLAMA.key_unit}\n"

@@ -12,6 +12,7 @@ from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts import BoardInfo
 from deploy.hosts.lock import TargetStep
+from deploy.hosts.remote import HostStep
 from deploy.hosts.snapshot import Snapshot
 from deploy.models import fit
 from deploy.models.gguf_info import read_gguf_info
@@ -126,3 +127,18 @@ def test_an_operators_own_model_is_not_measured_by_the_size_of_ours(settings: Se
 def test_an_edited_file_that_is_wrong_is_the_targets_to_refuse(settings: Settings, text: bytes) -> None:
     assert settings.with_edits(text, OLLAMA) is None
     service.check_edited(None, OLLAMA, CPU)
+
+
+def test_a_model_of_a_hub_is_known_by_its_pin_before_it_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run fetches nothing."""
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path))
+    settings, host = told(model="hub"), board()
+    pin, wanted = settings.hub_model, model.model_of(settings, OLLAMA)
+    assert pin and wanted
+    assert (wanted.source, wanted.sha256, wanted.size) == (pin.path, pin.sha256, pin.size)
+    (step,) = host.plans(model.fetch_model, settings)
+    assert isinstance(step, HostStep) and not isinstance(step, TargetStep)
+    assert not host.does(model.store_model, settings, CPU)
+    assert host.record.reason == "the model is not on the controller"

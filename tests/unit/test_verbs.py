@@ -204,3 +204,18 @@ def test_a_service_that_is_not_here_is_answered_with_those_that_are(target: Targ
         1, "", f"boardllama: none.service is no service of this board: there are {target.service.name}\n",
     )  # fmt: skip
     assert say("health", "--service", target.service.name)[1].startswith("starting")
+
+
+def test_a_deploy_begins_a_switch_to_its_release_and_goes_on(target: Target, say: Say, systemd: Systemd) -> None:
+    serve(target)
+    target.add("r2")
+    assert say("switch", "r2") == (0, "", "")
+    assert systemd.ran[-2:] == ["perform", "r2"]
+
+
+def test_of_a_server_whose_config_is_wrong_a_deploy_is_told_no_health(
+    target: Target, status: Callable[..., dict[str, Any]]
+) -> None:
+    release = serve(target)
+    release.config(target.service).write_text("{")
+    assert status()["health"] is None

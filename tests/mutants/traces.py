@@ -48,10 +48,11 @@ class Traces:
         A line that an import runs is noticed wherever its module is used: also by the tests of modules that import it.
         """
         users = [name for name in box.names if imports(box.read(name), Path(path).stem)]
+        first = self.of_line.get((path, line), set())
         others = {test for name in users for test in self.files.get(name, ())}
         if is_outside_functions(box.read(path), line):
-            others |= {test for name in (path, *users) for test in self.of_module.get(name, ())}
-        first = self.of_line.get((path, line), set())
+            others |= first.union(*(self.of_module.get(name, ()) for name in (path, *users)))
+            first = set()
         return [sorted(tests, key=self.seconds.__getitem__) for tests in (first, others - first) if tests]
 
 

@@ -129,6 +129,28 @@ def test_a_board_that_is_well_is_green_everywhere() -> None:
     assert exit_status(diagnose(WELL)) == 0
 
 
+def root_disk(free: int, inodes: int = 800, size: int = 8_000_000_000) -> dict[str, Any]:
+    """So many bytes and inodes are free."""
+    return {"disks": (FileSystem("/", size, free, 900, inodes),)}
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "red"),
+    [
+        ("heat", {"temperature": 79.9}, {"temperature": 80.0}),
+        ("space", root_disk(200_000_000), root_disk(199_999_999)),
+        ("space", root_disk(100_000_000, size=1_000_000_000), root_disk(99_999_999, size=1_000_000_000)),
+        ("space", root_disk(200_000_000, 500), root_disk(200_000_000, 499)),
+        ("memory", {"model_size": 3_400_000_000}, {"model_size": 3_400_000_001}),
+        ("memory", {"unit": STOPPED, "model_size": 3_000_000_000}, {"unit": STOPPED, "model_size": 3_000_000_001}),
+        ("clock", {"now": NOW - 1000 - 86_400}, {"now": NOW - 1000 - 86_401}),
+    ],
+)
+def test_what_is_at_its_limit_is_good_and_beyond_it_red(name: str, good: dict[str, Any], red: dict[str, Any]) -> None:
+    assert lights(changed(WELL, **good))[name] is Light.GOOD
+    assert lights(changed(WELL, **red))[name] is Light.BAD
+
+
 def test_what_is_not_known_is_grey_and_no_fault() -> None:
     found = lights(NOTHING)
     assert {name for name, light in found.items() if light is not Light.UNKNOWN} == {"release"}

@@ -25,7 +25,7 @@ Say = Callable[..., tuple[int, str, str]]
 def say(target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """Runs a verb: its exit status, what it says, and its errors. `own`: the release whose program it is."""
     for module in (cli, lease):
-        monkeypatch.setattr(module, "LOCK", target.root / "run/boardllama/lock")
+        monkeypatch.setattr(module, "LOCK", target.root / "run/locks/lock")
     target.places.verdict.parent.mkdir()
 
     def run(*words: str, own: str = "r1") -> tuple[int, str, str]:
@@ -119,6 +119,7 @@ def test_going_back_begins_a_switch_to_the_release_before(target: Target, say: S
 def test_going_back_by_hand_waits_for_no_deploy_that_is_at_work(target: Target, say: Say, systemd: Systemd) -> None:
     serve(target)
     serve(target, "r2")
+    lease.LOCK.parent.mkdir()
     with lease.LOCK.open("a+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         print("ann@laptop, process 1", file=held, flush=True)

@@ -8,6 +8,10 @@ import pytest
 from deploy.onboard import files
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE
 from deploy.onboard.identity.partition import COPY, IdentityPartition
+from deploy.onboard.release import switch
+from tests.unit.onboard import Target, target
+
+__all__ = ["target"]
 
 
 @pytest.fixture
@@ -46,10 +50,10 @@ def test_a_file_has_its_name_once_its_content_is_on_the_disk(tmp_path: Path, ste
 
 def test_a_link_leads_to_the_old_or_to_the_new_at_every_moment(tmp_path: Path, steps: list[str]) -> None:
     link = tmp_path / "current"
-    for target in ("r1", "r2"):
+    for end in ("r1", "r2"):
         (tmp_path / ".current.new").symlink_to("from before a cut")
-        files.replace_link(link, Path(target))
-        assert link.readlink() == Path(target)
+        files.replace_link(link, Path(end))
+        assert link.readlink() == Path(end)
     assert steps == ["name current", "flush ."] * 2
 
 
@@ -69,3 +73,11 @@ def test_what_is_wrong_is_on_the_card_when_it_is_taken_out(tmp_path: Path, steps
     assert len(steps) == 2, "what is there already is not written again"
     card.write_errors([])
     assert steps[2:] == [f"remove {ERRORS}", "flush ."]
+
+
+def test_a_release_becomes_the_current_one_when_all_of_it_is_on_the_disk(
+    target: Target, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sync", lambda: steps.append("flush all"))
+    switch.perform_switch(target.add("r1"))
+    assert steps[steps.index("name current") - 1] == "flush all"

@@ -18,9 +18,9 @@ from deploy.onboard.identity import host_names
         ({"sys/class/dmi/id/product_serial": "To be filled by O.E.M."}, "boardllama"),
         (
             {
-                "sys/class/net/wlan0/address": "02:00:00:aa:bb:cc\n",
-                "sys/class/net/wlan0/device/x": "",
-                "sys/class/net/wlan0/wireless/x": "",
+                "sys/class/net/ath0/address": "02:00:00:aa:bb:cc\n",
+                "sys/class/net/ath0/device/x": "",
+                "sys/class/net/ath0/wireless/x": "",
                 "sys/class/net/end0/address": "02:00:00:11:22:33\n",
                 "sys/class/net/end0/device/x": "",
                 "sys/class/net/docker0/address": "02:00:00:00:00:01",

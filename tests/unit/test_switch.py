@@ -47,6 +47,7 @@ def test_a_bad_release_is_taken_back_and_both_facts_are_told(target: Target) -> 
     assert switch.perform_switch(target.add("r2")) is Outcome.BACK
     assert consistent(target) == "r1"
     assert target.judged == ["r1", "r2", "r1"], "the one that came back is judged too"
+    assert verdict(target)["lines"][-1] == "r2 is not good, going back to r1"
     said = verdict(target)["reason"]
     assert "it answers 503" in said
     assert "its last line" in said
@@ -107,6 +108,14 @@ def test_whatever_is_wrong_with_a_release_before_its_trial_refuses_it(
     assert switch.perform_switch(second) is Outcome.REFUSED
     assert name in verdict(target)["reason"]
     assert consistent(target) == "r1"
+
+
+@pytest.mark.parametrize("text", ["{", "{}"])
+def test_a_release_takes_over_from_one_whose_manifest_is_damaged(target: Target, text: str) -> None:
+    switch.perform_switch(target.add("r1"))
+    (target.release("r1").folder / "manifest.json").write_text(text)
+    assert switch.perform_switch(target.add("r2")) is Outcome.COMMITTED
+    assert consistent(target) == "r2"
 
 
 def test_going_back_and_forth_keeps_both(target: Target) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..files import replace_link, sha256_of, write_file
 from ..places import PRISTINE, Places
 from ..service import Service
-from .releases import Release, current_release
+from .releases import Release, current_release, services_of
 
 # The folder of a release with its editable files as they were when it was judged good.
 JUDGED = "judged"
@@ -29,7 +29,7 @@ def editable_files(release: Release) -> list[Editable]:
     """The config and the unit of each service."""
     return [
         Editable(service, public, release.folder_of(service) / public.name, key)
-        for service in release.services
+        for service in services_of(release)
         for public, key in ((service.config, "config"), (service.public_unit(release.places), "unit"))
     ]
 

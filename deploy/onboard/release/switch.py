@@ -211,12 +211,12 @@ def withdraw_others(release: Release) -> None:
 
 def dropped_services(served: Release | None, release: Release) -> list[Service]:
     """The services of `served` whose units `release` does not have. A unit may change its port and its folders."""
-    units = {service.unit for service in release.services}
+    units = {service.unit for service in services_of(release)}
     return [service for service in services_of(served) if service.unit not in units] if served else []
 
 
 def with_journal(error: Exception, release: Release) -> str:
     """The reason, and the last lines of the servers that may have caused it."""
-    services = (error.service,) if isinstance(error, ServiceUnhealthy) else release.services
+    services = (error.service,) if isinstance(error, ServiceUnhealthy) else services_of(release)
     said = [line for service in services for line in last_words(service, JOURNAL_LINES)]
     return f"{error}\n" + "\n".join(f"  | {line}" for line in said) if said else str(error)

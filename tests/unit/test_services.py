@@ -110,6 +110,14 @@ def test_a_service_whose_config_moves_is_the_same_and_goes_on(
     assert moved.config.is_symlink() and not target.service.config.is_symlink()
 
 
+def test_a_first_release_stops_nothing_that_ran_before_it(
+    target: Target, second: Service, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "run_systemctl", gate.run_systemctl)
+    assert switch.perform_switch(target.add("r1", services=(second,))) is Outcome.COMMITTED
+    assert not [line for line in systemd.asked if line.startswith("stop")]
+
+
 def test_a_unit_of_others_that_nobody_may_read_hides_no_release(target: Target) -> None:
     """As netplan leaves them in /run: `boardllama releases` is for every user."""
     release = target.add("r1")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deploy.onboard.gguf.architectures import PIN
 from deploy.onboard.release import switch
 from deploy.onboard.server import bounds, launch
 from deploy.onboard.server.config import ConfigError
@@ -69,6 +70,16 @@ def test_what_an_operator_brings_is_judged_and_what_a_release_brings_was(target:
     assert launch.find_model(models, brought, target.service).name == "m.gguf"
     with pytest.raises(ConfigError, match=r"by hand\.gguf is an embedding model .*\(bert\)"):
         launch.find_model(models | {"default_model": "by hand.gguf"}, brought, target.service)
+
+
+def test_what_an_operator_brings_is_judged_by_what_the_llama_cpp_of_the_release_knows(models: Path) -> None:
+    (models / "only one.gguf").write_bytes(gguf(chat("martian")))
+    release, wanted = operators(), config(models)["models"]
+    release.manifest["pins"] = {"llama.cpp": {"commit": PIN}}
+    with pytest.raises(ConfigError, match="martian"):
+        launch.find_model(wanted, release, OLLAMA)
+    release.manifest["pins"] = {"llama.cpp": {"commit": "0" * 40}}
+    assert launch.find_model(wanted, release, OLLAMA) == models / "only one.gguf"
 
 
 def test_a_file_that_the_account_may_not_read_is_said(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard.server.config import first_key
-from deploy.onboard.server.health import State, ask_server, look_at_unit
+from deploy.onboard.server.health import State, ask_server, last_words, look_at_unit, unit_facts
 from deploy.vm.ports import free_ports
 from tests.unit.llama_server import Ports, ports, running
 from tests.unit.onboard import Target, target
@@ -53,3 +53,9 @@ def test_a_server_that_asks_for_a_key_is_given_the_boards_own(target: Target, tm
             target.service.api_key.write_text(f"{key}\n")
             own = first_key(target.service.api_key)
             assert ask_server(f"http://127.0.0.1:{port}", "/props", key=own)[0] == status
+
+
+def test_systemd_is_asked_about_the_unit_of_the_service_alone(target: Target, systemd: Systemd) -> None:
+    assert unit_facts(target.service)["ActiveState"] == "active"
+    assert systemd.asked[-1].split()[-1] == target.service.unit
+    assert last_words(target.service, 4) == ["its last line"]

@@ -142,3 +142,8 @@ def test_a_model_of_a_hub_is_known_by_its_pin_before_it_is_fetched(
     assert isinstance(step, HostStep) and not isinstance(step, TargetStep)
     assert not host.does(model.store_model, settings, CPU)
     assert host.record.reason == "the model is not on the controller"
+
+
+def test_a_model_is_checked_as_soon_as_it_is_fetched(settings: Settings) -> None:
+    with pytest.raises(BoardllamaError, match="was trained for 8192 tokens at most"):
+        model.fetch_and_check(board().remote, settings.model_copy(update={"context_size": 9000}))

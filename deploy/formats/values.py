@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deploy.errors import shown
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 in hexadecimal digits.")]
 
 
@@ -14,6 +16,6 @@ class Frozen(BaseModel):
 
 
 def first_breach(error: ValidationError) -> str:
-    """Where the first wrong value is, and what is wrong with it."""
+    """Where the first wrong value is, which rule it breaks, and what was seen."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}; seen: {shown(first['input'])}"

@@ -11,6 +11,7 @@ from .release.follow import begin_switch, follow_switch
 from .release.lease import LOCK, await_switch, take_lock
 from .release.pruning import find_strays, prune_releases, releases_kept
 from .release.releases import (
+    Release,
     aligned_lines,
     all_releases,
     current_release,
@@ -20,11 +21,11 @@ from .release.releases import (
     running_release,
     services_of,
 )
-from .release.switch import commit_release, perform_switch, tidy_up
+from .release.switch import commit_release, perform_switch, stale_names, tidy_up
 from .release.verdict import last_rate
 from .server.config import ConfigError, first_key, load_config, url_of
 from .server.health import Health, State, Unhealthy, look_at_server, look_at_unit, unit_facts
-from .server.launch import EX_CONFIG, is_fresh, is_waiting, server_command
+from .server.launch import EX_CONFIG, is_fresh, ready_services, server_command
 from .service import Service
 
 
@@ -69,9 +70,12 @@ def about_service(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def service_of(options: argparse.Namespace) -> Service:
-    """The service that a verb is about, else the first. Raises LookupError with the names of those that are here."""
-    services = services_of(current_release(options.places))
+def service_of(options: argparse.Namespace, release: Release | None = None) -> Service:
+    """The service of a release that a verb is about, else the first; without a release that of the current one.
+
+    Raises LookupError with the names of those that are here.
+    """
+    services = services_of(release or current_release(options.places))
     wanted = getattr(options, "service", None)
     found = [service for service in services if wanted in (None, service.name, service.unit)]
     if not found:
@@ -147,7 +151,8 @@ def show_command(options: argparse.Namespace) -> None:
     """Prints the command line of a start of the service now, quoted for a shell."""
     import shlex  # nothing else needs it
 
-    release, service = own_release(options.places), service_of(options)
+    release = own_release(options.places)
+    service = service_of(options, release)
     print(shlex.join(server_command(load_config(service), release, service)))
 
 
@@ -164,26 +169,32 @@ def show_status(options: argparse.Namespace) -> None:
     A deploy asks the release that it has prepared, whose programs are of the deploy's own version.
     """
     release, now, places = own_release(options.places), current_release(options.places), options.places
-    units = {service: unit_facts(service) for service in release.services}
+    units = {service: unit_facts(service) for service in ready_services(release)}
     facts = {
         "current": now.id if now else None,
         "tried": any(one.is_tried for one in all_releases(places)),
         "active": all(unit.get("ActiveState") == "active" for unit in units.values()),
         "health": worst_health(units),
         "fresh": all(running_release(service) == release.id and is_fresh(service) for service in units),
-        "waiting": is_waiting(release),
-        "linked": all(path.is_symlink() and path.readlink() == to for path, to in release.public_names().items()),
+        "waiting": not units,
+        "linked": has_its_names(release),
         "tokens_per_second": last_rate(now) if now else None,
         "strays": [str(path) for path in find_strays(places, releases_kept(release), spared=release)],
     }
     print(json.dumps(facts))
 
 
+def has_its_names(release: Release) -> bool:
+    """True when every public name leads where the release has it, and none is left of another release."""
+    named = release.public_names().items()
+    return all(path.is_symlink() and path.readlink() == to for path, to in named) and not stale_names(release)
+
+
 def worst_health(units: dict[Service, dict[str, str]]) -> str | None:
     """JSON of the first health that is not READY, else of the first; None when the health of a service is unknown."""
     found = [health_of(service, unit) for service, unit in units.items()]
     known = [health for health in found if health]
-    if len(known) < len(found):
+    if len(known) < len(found) or not known:
         return None
     return next((health for health in known if health.state is not State.READY), known[0]).to_json()
 

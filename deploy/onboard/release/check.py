@@ -6,7 +6,7 @@ from pathlib import Path
 from ..commands import end_of
 from ..files import receipt_name, sha256_of, write_file
 from ..server.config import load_config
-from ..server.launch import SERVER, is_waiting, server_command
+from ..server.launch import SERVER, ready_services, server_command
 from ..service import Service
 from .releases import Release
 
@@ -25,9 +25,7 @@ def check_release(release: Release) -> None:
             # A worn card left the receipt of the file that it changed. Without one the next deploy brings the file.
             path.resolve().with_name(receipt_name(path.name)).unlink(missing_ok=True)
             raise CheckError(f"{path} is not what was deployed (sha256 {sha256[:12]}…): deploy again")
-    if is_waiting(release):
-        return
-    for service in release.services:
+    for service in ready_services(release):
         check_service(release, service)
 
 

@@ -2,12 +2,14 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..server.config import first_key, load_config, url_of
 from ..server.health import State, Unhealthy, ask_server, awaited_disk, look_at_server, unit_facts, why_down
-from ..service import Service
+from ..server.launch import ready_services
+from ..service import SERVICES, Service
 from .releases import Release, running_release
 
 PROMPT = "The quick brown fox"
@@ -50,9 +52,29 @@ def judge_release(release: Release, say: Say) -> float:
     Raises Unhealthy with the reason of the first that does not pass.
     """
     run_systemctl("daemon-reload")
-    if len(release.services) == 1:
-        return judge_service(release, release.services[0], say)
-    return min(judge_beside_others(release, service, say) for service in release.services)
+    services = services_to_judge(release)
+    if len(services) == 1:
+        return judge_service(release, services[0], say)
+    for service in services:  # a port may go from one to the other
+        with suppress(Unhealthy):
+            run_systemctl("stop", service.unit)
+    return min(judge_beside_others(release, service, say) for service in services)
+
+
+def services_to_judge(release: Release) -> Sequence[Service]:
+    """Those that have a model. Of a release with a damaged manifest what any target serves: it is to run again."""
+    try:
+        return ready_services(release)
+    except (OSError, ValueError, KeyError):
+        return SERVICES
+
+
+def required_rate(release: Release) -> float:
+    """Tokens per second that a server must reach. Raises Unhealthy where the manifest does not say it."""
+    try:
+        return float(release.manifest["policy"]["min_tokens_per_second"])
+    except (OSError, ValueError, KeyError) as error:
+        raise Unhealthy(f"{release.folder}/manifest.json is damaged ({error!r}): deploy again") from None
 
 
 def judge_beside_others(release: Release, service: Service, say: Say) -> float:
@@ -77,7 +99,7 @@ def judge_service(release: Release, service: Service, say: Say) -> float:
     health = look_at_server(service, url)
     if health.state is not State.READY:
         raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
-    floor = float(release.manifest["policy"]["min_tokens_per_second"])
+    floor = required_rate(release)
     rate = measure_speed(url, floor, first_key(service.api_key))
     say(f"it answers, {rate:.1f} tokens/s")
     return rate

@@ -27,10 +27,11 @@ def find_strays(places: Places, keep: int, spared: Release | None = None) -> lis
     stores = dict.fromkeys((places.builds, *(service.model_store for service in services)))
     folders = [place for store in stores if store.is_dir() for place in store.iterdir()]
     unfinished = list(places.releases.glob(".*")) if places.releases.is_dir() else []
+    # What is in the stores goes first: the releases that are left after a cut still say which stores there are.
     return [
-        *(release.folder for release in all_releases(places) if release.id not in kept),
-        *unfinished,
         *(place for place in folders if Path(os.path.realpath(place)) not in needed),
+        *unfinished,
+        *(release.folder for release in all_releases(places) if release.id not in kept),
     ]
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from ..files import replace_link, write_file
 from ..server.config import ConfigError
 from ..server.health import Unhealthy, last_words
-from ..server.launch import is_waiting
+from ..server.launch import waiting_services
 from ..service import Service
 from .check import CheckError, check_release
 from .edits import adopt_edits, keep_judged_files, redo_edits, undo_edits
 from .gate import ServiceUnhealthy, judge_release, run_systemctl
 from .pruning import prune_releases, releases_kept
-from .releases import Release, all_releases, current_release, lineage, services_of
+from .releases import Release, all_releases, current_release, lineage, services_here, services_of
 from .verdict import Outcome, SwitchVerdict
 
 JOURNAL_LINES = 12
@@ -33,7 +33,7 @@ def perform_switch(release: Release) -> Outcome:
         return verdict.end(Outcome.REFUSED, str(error))
     except (ValueError, KeyError) as error:
         return verdict.end(Outcome.REFUSED, f"{release.folder}/manifest.json is damaged ({error!r}): deploy again")
-    if is_waiting(release):
+    if len(waiting_services(release)) == len(release.services):
         return await_model(release, verdict)
     if release.is_current:
         return restart_current(release, verdict)
@@ -60,6 +60,7 @@ def restart_current(release: Release, verdict: SwitchVerdict) -> Outcome:
     except Exception as error:  # whatever it is, whoever asked is told
         return verdict.end(Outcome.FAILING, with_journal(error, release))
     with suppress(OSError):
+        withdraw_others(release)
         prune_releases(release.places, releases_kept(release))
         keep_judged_files(release)
     return verdict.end(Outcome.SERVING, rate=rate)
@@ -73,7 +74,7 @@ def try_release(release: Release, verdict: SwitchVerdict) -> Outcome:
         adopt_edits(release.places)
         for service in release.services:
             write_file(service.trial_unit(release.places), release.trial_unit(service).encode())
-        stop_others(before, release)
+        stop_others(release)
         rate = judge_release(release, verdict.say)
         commit_release(release)
     except Exception as error:  # whatever it is: the release before comes back
@@ -98,11 +99,12 @@ def bring_back(before: Release | None, release: Release, reason: str, verdict: S
         return verdict.end(Outcome.BACK, f"{reason}; no release was served before, and none is now")
     verdict.say(f"{release.id} is not good, going back to {before.id}")
     try:
-        stop_others(release, before)
+        stop_others(before)
         undone = as_edited_or_judged(before, verdict)
     except Exception as error:
         return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error, before)}")
     with suppress(OSError):
+        withdraw_others(before)
         prune_releases(before.places, releases_kept(before), spared=release)
     return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again{undone}")
 
@@ -184,35 +186,46 @@ def replace_files(release: Release) -> None:
 
 
 def drop_trial(release: Release) -> None:
-    """Removes the units of a trial. After the next `daemon-reload` systemd reads the public units again."""
-    for service in release.services:
+    """Removes the units of any trial. After the next `daemon-reload` systemd reads the public units again.
+
+    A switch that was stopped may have left the units of another release.
+    """
+    for service in {*services_here(release.places), *services_of(release)}:
         service.trial_unit(release.places).unlink(missing_ok=True)
 
 
-def stop_others(served: Release | None, release: Release) -> None:
-    """Stops the services of `served` that `release` does not have: their memory and ports may be needed."""
-    for service in dropped_services(served, release):
+def stop_others(release: Release) -> None:
+    """Stops the services that only other releases have: their memory and their ports may be needed."""
+    for service in other_services(release):
         with suppress(Unhealthy):
             run_systemctl("stop", service.unit)
 
 
 def withdraw_others(release: Release) -> None:
-    """Stops what only the release before serves, and removes its public names, so that no boot starts it again."""
-    before = release.previous
-    if before is None:
-        return
+    """Stops what only other releases serve, and removes their public names, so that no boot starts it again.
+
+    Only links that a release made: an operator's own link of the same name stays.
+    """
     if release.places.runtime_units.is_dir():
-        stop_others(before, release)
-    with suppress(ValueError, KeyError):  # of a damaged manifest
-        for path in before.public_names().keys() - release.public_names().keys():
-            if path.is_symlink():
-                path.unlink()
+        stop_others(release)
+    for path in stale_names(release):
+        path.unlink()
 
 
-def dropped_services(served: Release | None, release: Release) -> list[Service]:
-    """The services of `served` whose units `release` does not have. A unit may change its port and its folders."""
+def stale_names(release: Release) -> set[Path]:
+    """The links at public names that only other releases have."""
+    ours, stale = release.public_names(), set()
+    for other in all_releases(release.places):
+        with suppress(OSError, ValueError, KeyError):  # of a damaged manifest
+            named = other.public_names().items()
+            stale |= {path for path, to in named if path not in ours and path.is_symlink() and path.readlink() == to}
+    return stale
+
+
+def other_services(release: Release) -> list[Service]:
+    """The services of other releases whose units this release does not have. A unit may change its port and folders."""
     units = {service.unit for service in services_of(release)}
-    return [service for service in services_of(served) if service.unit not in units] if served else []
+    return [service for service in services_here(release.places) if service.unit not in units]
 
 
 def with_journal(error: Exception, release: Release) -> str:

@@ -100,10 +100,16 @@ def model_paths(models: dict[str, Any], release: Release, service: Service) -> l
     return [folder, *brought, *folder.glob("*.gguf")]
 
 
-def is_waiting(release: Release) -> bool:
-    """True for a release with a service whose model the operator has yet to bring."""
+def waiting_services(release: Release) -> list[Service]:
+    """The services whose models the operator has yet to bring."""
     brings = (service for service in release.services if release.model(service) is None)
-    return any(not usable_models(service.models, release, service) for service in brings)
+    return [service for service in brings if not usable_models(service.models, release, service)]
+
+
+def ready_services(release: Release) -> list[Service]:
+    """The services that can be started: all but those that wait for a model."""
+    waiting = waiting_services(release)
+    return [service for service in release.services if service not in waiting]
 
 
 def server_command(config: Config, release: Release, service: Service) -> list[str]:
@@ -226,7 +232,13 @@ def become_server(release: Release, service: Service) -> NoReturn:
 def run_launcher() -> int:
     """Becomes llama-server, or returns the exit status: EX_CONFIG when a person has to mend something."""
     release = own_release()
-    return launch_service(release, service_started(release))
+    try:
+        service = service_started(release)
+    except (OSError, ValueError, KeyError) as error:
+        said = f"{release.folder}/manifest.json is damaged ({error!r})"
+        print(f"{said}: `boardllama rollback`, or deploy again", file=sys.stderr)
+        return EX_CONFIG
+    return launch_service(release, service)
 
 
 def launch_service(release: Release, service: Service) -> int:

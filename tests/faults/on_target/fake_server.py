@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -IS
 """Stands in for llama-server in a release that is bad in one way. It takes llama-server's arguments.
 
-Standard library only: it runs on the target in the service's sandbox. tests/faults/bad_builds.py fills MANNER and
+Standard library only: it runs on the target in the service's sandbox. tests/faults/bad_releases.py fills MANNER and
 BUILD_INFO in.
 """
 

@@ -108,8 +108,7 @@ def waiting_services(release: Release) -> list[Service]:
 
 def ready_services(release: Release) -> list[Service]:
     """The services that can be started: all but those that wait for a model."""
-    waiting = waiting_services(release)
-    return [service for service in release.services if service not in waiting]
+    return [service for service in release.services if service not in waiting_services(release)]
 
 
 def server_command(config: Config, release: Release, service: Service) -> list[str]:
@@ -216,9 +215,8 @@ def become_server(release: Release, service: Service) -> NoReturn:
         folder = Path(os.environ["RUNTIME_DIRECTORY"])
         count_attempt(folder)
         aside = folder / "started.new"
-        aside.write_text(
-            f"{reaching_address(server['host'])} {server['port']}\n{start_record(release, service, Path(arguments[2]))}"
-        )
+        record = start_record(release, service, Path(arguments[2]))
+        aside.write_text(f"{reaching_address(server['host'])} {server['port']}\n{record}")
         aside.replace(folder / service.started.name)
         server_process = str(os.getpid())
         if os.fork() == 0:
@@ -235,8 +233,7 @@ def run_launcher() -> int:
     try:
         service = service_started(release)
     except (OSError, ValueError, KeyError) as error:
-        said = f"{release.folder}/manifest.json is damaged ({error!r})"
-        print(f"{said}: `boardllama rollback`, or deploy again", file=sys.stderr)
+        print(f"{release.folder}/manifest.json is damaged ({error!r}): deploy again", file=sys.stderr)
         return EX_CONFIG
     return launch_service(release, service)
 

@@ -1,8 +1,22 @@
-"""Services that no setting offers yet: a second server on the same board."""
+"""Services and places of a test: in a folder, or such as no setting offers yet."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from deploy.onboard.service import Service
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Paths = TypeVar("Paths", bound="DataclassInstance")
+
+
+def paths_below(root: Path, paths: Paths) -> Paths:
+    """A copy of the dataclass `paths` with each of its absolute paths below `root`."""
+    held = {field.name: getattr(paths, field.name) for field in fields(paths)}
+    moved = {name: root / str(path).lstrip("/") for name, path in held.items() if isinstance(path, Path)}
+    return replace(paths, **moved)
 
 
 def second_service(first: Service) -> Service:

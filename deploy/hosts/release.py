@@ -7,7 +7,7 @@ import os
 import tarfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,14 +89,15 @@ class WantedRelease:
     @cached_property
     def contents(self) -> Contents:
         """What the release holds, by hash; neither its time nor its id."""
+        entries = [served.manifest_entry for served in self.served]
         return Contents(
             build=BuildEntry(
                 name=Path(build_folder(self.build, self.artifact)).name,
                 build_info=self.artifact.build_info,
                 files=self.artifact.files,
             ),
-            services=[served.manifest_entry for served in self.served],
-            model=self.served[0].manifest_entry.model,
+            services=entries,
+            model=entries[0].model,
             programs={name: sha256_hex(content) for name, content in onboard_programs().items()},
             pins=self.pins,
             policy=self.policy,
@@ -156,8 +157,9 @@ def sha256_hex(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@cache
 def onboard_programs() -> dict[str, bytes]:
-    """The programs that run on the target, by their names in the release."""
+    """The programs that run on the target, by their names in the release. Read once in a run, for all its hosts."""
     modules = {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in sorted(ONBOARD.rglob("*.py"))}
     return {"boardllama": (ONBOARD / "boardllama").read_bytes()} | modules
 

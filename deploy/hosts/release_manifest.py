@@ -6,21 +6,12 @@ service at its top.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from deploy.build.artifact import FileEntry
+from deploy.formats.values import Frozen, Sha256
 from deploy.onboard.service import Service
 
-Sha256 = str
 
-
-class Closed(BaseModel):
-    """An object that holds these names and no others."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BuildEntry(Closed):
+class BuildEntry(Frozen):
     """`name`: its folder in the store of builds. `files` by their names."""
 
     name: str
@@ -28,7 +19,7 @@ class BuildEntry(Closed):
     files: dict[str, FileEntry]
 
 
-class ModelEntry(Closed):
+class ModelEntry(Frozen):
     """`name`: of the file. `size` in bytes."""
 
     name: str
@@ -36,7 +27,7 @@ class ModelEntry(Closed):
     size: int
 
 
-class ServiceEntry(Closed):
+class ServiceEntry(Frozen):
     """`model`: None when the operator brings one. `config`, `unit`: hashes of these files as the release has them."""
 
     service: Service
@@ -45,14 +36,14 @@ class ServiceEntry(Closed):
     unit: Sha256
 
 
-class Policy(Closed):
+class Policy(Frozen):
     """What the gate asks (tokens per second, 0: any speed), and how many committed releases the target keeps."""
 
     min_tokens_per_second: float
     releases_kept: int
 
 
-class Contents(Closed):
+class Contents(Frozen):
     """What makes a release the one that it is: the same contents have the same id. `programs`: name and hash.
 
     `model` is the first service's, for the table of an older release's programs, which ask for nothing else.

@@ -8,20 +8,7 @@ from threading import Lock
 from pyinfra.api import FactBase
 from pyinfra.api.host import Host
 
-from deploy.hosts.facts import (
-    Board,
-    BoardInfo,
-    KeyFile,
-    KeyInfo,
-    Links,
-    ReleaseFiles,
-    Status,
-    StatusInfo,
-    Stored,
-    StoredFiles,
-    Text,
-    Texts,
-)
+from deploy.hosts import facts
 from deploy.hosts.facts.combined import Questions, combined_command, split_answers
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.run_record import record_of
@@ -55,15 +42,18 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class ReleaseThere:
-    """A release on a target: its files as ReleaseFiles says, and what its own program says of the target."""
+    """A release on a target: its files as facts.ReleaseFiles says, and what its own program says of the target."""
 
     files: dict[str, str] = field(default_factory=dict)
-    status: StatusInfo = field(default_factory=StatusInfo)
+    status: facts.StatusInfo = field(default_factory=facts.StatusInfo)
 
 
 def of_release(folder: str) -> Questions:
     """The questions whose answers make a ReleaseThere."""
-    return {"files": (ReleaseFiles(), {"folder": folder}), "status": (Status(), {"program": f"{folder}/boardllama"})}
+    return {
+        "files": (facts.ReleaseFiles(), {"folder": folder}),
+        "status": (facts.Status(), {"program": f"{folder}/boardllama"}),
+    }
 
 
 class ReleaseOnTarget(FactBase[ReleaseThere]):
@@ -84,15 +74,15 @@ class ReleaseOnTarget(FactBase[ReleaseThere]):
 class Snapshot:
     """What a deploy compares. `current`: the committed release. `texts`: by path. `keys`: by the services' names."""
 
-    board: BoardInfo = field(default_factory=BoardInfo)
+    board: facts.BoardInfo = field(default_factory=facts.BoardInfo)
     links: dict[str, str | None] = field(default_factory=dict)
-    stored: dict[str, Stored] = field(default_factory=dict)
-    texts: dict[str, Text] = field(default_factory=dict)
-    keys: dict[str, KeyInfo | None] = field(default_factory=dict)
+    stored: dict[str, facts.Stored] = field(default_factory=dict)
+    texts: dict[str, facts.Text] = field(default_factory=dict)
+    keys: dict[str, facts.KeyInfo | None] = field(default_factory=dict)
     current: ReleaseThere = field(default_factory=ReleaseThere)
 
     @property
-    def status(self) -> StatusInfo:
+    def status(self) -> facts.StatusInfo:
         """What the committed release's program says of the target."""
         return self.current.status
 
@@ -100,11 +90,11 @@ class Snapshot:
 def of_target(texts: tuple[str, ...]) -> Questions:
     """The questions whose answers make a Snapshot."""
     return {
-        "board": (Board(), {}),
-        "links": (Links(), {"paths": LINKS}),
-        "stored": (StoredFiles(), {"stores": STORES}),
-        "texts": (Texts(), {"paths": texts}),
-        **{f"key {service.name}": (KeyFile(), {"path": str(service.api_key)}) for service in SERVICES},
+        "board": (facts.Board(), {}),
+        "links": (facts.Links(), {"paths": LINKS}),
+        "stored": (facts.StoredFiles(), {"stores": STORES}),
+        "texts": (facts.Texts(), {"paths": texts}),
+        **{f"key {service.name}": (facts.KeyFile(), {"path": str(service.api_key)}) for service in SERVICES},
         **of_release(str(PLACES.current)),
     }
 

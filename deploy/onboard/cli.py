@@ -10,6 +10,7 @@ from .places import PLACES, Places
 from .release.follow import begin_switch, follow_switch
 from .release.lease import LOCK, await_switch, take_lock
 from .release.pruning import find_strays, prune_releases, releases_kept
+from .release.public_names import has_its_names
 from .release.releases import (
     Release,
     aligned_lines,
@@ -21,7 +22,7 @@ from .release.releases import (
     running_release,
     services_of,
 )
-from .release.switch import commit_release, perform_switch, stale_names, tidy_up
+from .release.switch import commit_release, perform_switch, tidy_up
 from .release.verdict import last_rate
 from .server.config import ConfigError, first_key, load_config, url_of
 from .server.health import Health, State, Unhealthy, look_at_server, look_at_unit, unit_facts
@@ -76,11 +77,10 @@ def service_of(options: argparse.Namespace, release: Release | None = None) -> S
     Raises LookupError with the names of those that are here.
     """
     services = services_of(release or current_release(options.places))
-    wanted = getattr(options, "service", None)
-    found = [service for service in services if wanted in (None, service.name, service.unit)]
+    found = [service for service in services if options.service in (None, service.name, service.unit)]
     if not found:
         there = ", ".join(service.name for service in services)
-        raise LookupError(f"{wanted} is no service of this board: there are {there}")
+        raise LookupError(f"{options.service} is no service of this board: there are {there}")
     return found[0]
 
 
@@ -122,7 +122,7 @@ def show_health(options: argparse.Namespace) -> int:
     """Prints the health of the service named; else of the first service that is not READY, or of the first."""
     services = [service_of(options)] if options.service or options.url else services_of(current_release(options.places))
     looks = [look_at_server(service, options.url or url_of(load_config(service)["server"])) for service in services]
-    seen = next((health for health in looks if health.state is not State.READY), looks[0])
+    seen = worst_of(looks)
     print(seen.to_json() if options.json else f"{seen.state.value} {seen.detail}".strip())
     return 0 if options.json or seen.state is State.READY else 1
 
@@ -174,7 +174,7 @@ def show_status(options: argparse.Namespace) -> None:
         "current": now.id if now else None,
         "tried": any(one.is_tried for one in all_releases(places)),
         "active": all(unit.get("ActiveState") == "active" for unit in units.values()),
-        "health": worst_health(units),
+        "health": health_told(units),
         "fresh": all(running_release(service) == release.id and is_fresh(service) for service in units),
         "waiting": not units,
         "linked": has_its_names(release),
@@ -184,19 +184,15 @@ def show_status(options: argparse.Namespace) -> None:
     print(json.dumps(facts))
 
 
-def has_its_names(release: Release) -> bool:
-    """True when every public name leads where the release has it, and none is left of another release."""
-    named = release.public_names().items()
-    return all(path.is_symlink() and path.readlink() == to for path, to in named) and not stale_names(release)
+def worst_of(looks: list[Health]) -> Health:
+    """The first health that is not READY, else the first."""
+    return next((health for health in looks if health.state is not State.READY), looks[0])
 
 
-def worst_health(units: dict[Service, dict[str, str]]) -> str | None:
-    """JSON of the first health that is not READY, else of the first; None when the health of a service is unknown."""
-    found = [health_of(service, unit) for service, unit in units.items()]
-    known = [health for health in found if health]
-    if len(known) < len(found) or not known:
-        return None
-    return next((health for health in known if health.state is not State.READY), known[0]).to_json()
+def health_told(units: dict[Service, dict[str, str]]) -> str | None:
+    """The worst health as JSON; None without a service, and when the health of a service is unknown."""
+    looks = [look for service, unit in units.items() if (look := health_of(service, unit))]
+    return worst_of(looks).to_json() if units and len(looks) == len(units) else None
 
 
 def health_of(service: Service, unit: dict[str, str]) -> Health | None:
@@ -232,7 +228,7 @@ def commit_prepared(options: argparse.Namespace) -> None:
 
 def main(words: list[str] | None = None, places: Places = PLACES) -> int:
     """Runs one verb, that of the command line unless `words` are given. Returns the exit status."""
-    options = board_arguments().parse_args(words, argparse.Namespace(places=places))
+    options = board_arguments().parse_args(words, argparse.Namespace(places=places, service=None))
     try:
         return options.function(options) or 0
     except ConfigError as error:

@@ -31,6 +31,16 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def leads_to(path: Path, target: Path) -> bool:
+    """True for a link with exactly this target."""
+    return path.is_symlink() and path.readlink() == target
+
+
+def leads_into(path: Path, folder: Path) -> bool:
+    """True for a link whose target is a name directly in the folder."""
+    return path.is_symlink() and path.readlink().parent == folder
+
+
 def replace_link(path: Path, target: Path) -> None:
     """Makes `path` lead to `target`, in one durable step: at no moment is there no link."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,7 @@
 """Where boardllama keeps things on every target. What belongs to a server on it is in service.py."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 SWITCH_UNIT = "boardllama-switch.service"
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize")
@@ -53,11 +52,3 @@ class Places:
 
 
 PLACES = Places()
-Paths = TypeVar("Paths")
-
-
-def paths_below(root: Path, paths: Paths) -> Paths:
-    """A copy of the dataclass `paths` with each of its absolute paths below `root`."""
-    held = {field.name: getattr(paths, field.name) for field in fields(paths)}  # type: ignore[arg-type]
-    moved = {name: root / str(path).lstrip("/") for name, path in held.items() if isinstance(path, Path)}
-    return replace(paths, **moved)  # type: ignore[type-var]

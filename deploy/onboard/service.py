@@ -73,10 +73,9 @@ class Service:
     def from_json(values: Mapping[str, Any]) -> "Service":
         """The service as a release's manifest has it. Raises KeyError without a field; unknown fields are ignored."""
         read: dict[str, Any] = {field.name: values[field.name] for field in fields(Service)}
-        return Service(**read | {name: Path(read[name]) for name in PATHS})
+        paths = {field.name: Path(read[field.name]) for field in fields(Service) if field.type is Path}
+        return Service(**read | paths)
 
-
-PATHS = ("config", "api_key", "models", "state", "runtime")
 
 # The server of the reference image, under the names that its users know.
 OLLAMA = Service(

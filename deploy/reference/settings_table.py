@@ -44,10 +44,10 @@ def rule_text(name: str) -> str:
         return RULES[name].text
     if name in IN_WORDS:
         return IN_WORDS[name]
-    for section, keys in config.KEYS.items():
-        for key, entry in keys.items():
-            if config_settings()[f"{section}.{key}"] == name:
-                return entry.rule.text
+    for place, setting in config_settings().items():
+        section, _, key = place.partition(".")
+        if setting == name:
+            return config.KEYS[section][key].rule.text
     return type_text(Settings.model_fields[name])
 
 

@@ -37,7 +37,7 @@ PREPARED = "boardllama_prepared"
 @stage("Configure")
 def configure_service(settings: Settings, build: Build | None) -> None:
     """Makes account, folders, key and release on the target. What is served stays as it is."""
-    text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
+    text_files(name="Make the account and folders", files=system_files(), conflict=settings.config_conflict)
     if build:
         prepare_release(name="Prepare the release", settings=settings, build=build)
     for service in host.loop(SERVICES if settings.api_key else ()):
@@ -48,7 +48,7 @@ def configure_service(settings: Settings, build: Build | None) -> None:
             key_of_first_start(name="Have the first start make the API key", service=service, key=settings.api_key)
 
 
-def system_files(settings: Settings) -> tuple[TextFile, ...]:
+def system_files() -> tuple[TextFile, ...]:
     """The account and the folders, declared to systemd, which makes them now and whenever they are missing."""
     accounts = {service.account: service.state for service in SERVICES}
     folders = [path for service in SERVICES for path in (service.config.parent, service.state, service.models)]

@@ -12,8 +12,9 @@ import pytest
 from deploy.onboard.identity import consoles, first_boot, steps
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE
 from deploy.onboard.identity.partition import IdentityPartition
-from deploy.onboard.places import PLACES, paths_below
+from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA
+from tests.services import paths_below
 
 __all__ = ["Board", "PowerCut", "board"]
 

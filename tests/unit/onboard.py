@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from deploy.onboard.places import PLACES, PROGRAMS, paths_below
+from deploy.onboard.places import PLACES, PROGRAMS
 from deploy.onboard.release import pruning, switch
 from deploy.onboard.release.releases import Release, current_release
 from deploy.onboard.server import launch
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.server.health import Unhealthy
 from deploy.onboard.service import OLLAMA, Service
+from tests.services import paths_below
 
 __all__ = ["Target", "argument", "command", "config", "consistent", "models", "operators", "target"]
 

@@ -13,8 +13,9 @@ import pytest
 
 from deploy.onboard.commands import ProgramFailed, run_command
 from deploy.onboard.doctor import facts, looks, reach, system
-from deploy.onboard.places import PLACES, paths_below
+from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA
+from tests.services import paths_below
 
 ADDRESSES = [
     {"ifname": "lo", "flags": ["LOOPBACK", "UP", "LOWER_UP"], "addr_info": [{"family": "inet", "local": "127.0.0.1"}]},

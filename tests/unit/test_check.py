@@ -54,7 +54,7 @@ def refusal(release: Release) -> str:
 
 def test_a_whole_release_is_asked_of_systemd_and_of_its_own_server(offered: Release, target: Target) -> None:
     check.check_release(offered)
-    assert (target.root / "verified").read_text() == offered.trial_unit(target.service)
+    assert (target.root / "verified").read_text() == offered.trial_text(target.service)
     asked = (target.root / "asked").read_text().split()
     assert asked[:2] == ["--model", str((offered.folder / "m.gguf").resolve())]
     assert asked[-1] == "--version" and "--metrics" in asked

@@ -27,7 +27,7 @@ def offered(target: Target, ports: Ports, systemd: Systemd) -> Callable[..., Rel
         release = target.add(name)
         (release.folder / "config.json").write_text(json.dumps({"server": {"port": ports(manner)}}))
         release.manifest["policy"]["min_tokens_per_second"] = floor
-        target.trial.write_text(release.trial_unit(target.service))
+        target.trial.write_text(release.trial_text(target.service))
         return release
 
     return offer
@@ -66,7 +66,7 @@ def test_another_release_that_systemd_started_is_not_taken_for_this_one(
 ) -> None:
     """A unit in /etc stands before the one of the trial, and its server answers well."""
     other = target.add("r0")
-    systemd.override.write_text(other.trial_unit(target.service))
+    systemd.override.write_text(other.trial_text(target.service))
     said = refusal(offered("well"))
     assert said.startswith("systemd started release r0 and not r1: another unit or a drop-in stands in its place")
 

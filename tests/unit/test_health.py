@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard.places import paths_below
 from deploy.onboard.server.health import (
     Health,
     State,
@@ -23,6 +22,7 @@ from deploy.onboard.server.health import (
 )
 from deploy.onboard.service import OLLAMA
 from deploy.onboard.watch import CROWD
+from tests.services import paths_below
 
 OK = {"status": "ok"}
 

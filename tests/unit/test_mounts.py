@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onboard.places import paths_below
 from deploy.onboard.server import launch, mounts
 from deploy.onboard.server.config import ConfigError
 from deploy.onboard.server.mounts import await_disk, missing_mount, mount_unit, out_of_reach, unescape_octal
 from deploy.onboard.service import OLLAMA, Service
+from tests.services import paths_below
 from tests.unit.onboard import Target, target
 
 __all__ = ["target"]

@@ -15,11 +15,11 @@ from deploy.build.source import ArchiveSource
 from deploy.cpu import find_cpu
 from deploy.hosts.release import Served, WantedRelease, build_folder, onboard_programs, stored_model
 from deploy.hosts.release_manifest import Policy
-from deploy.onboard.places import PLACES, PROGRAMS, paths_below
+from deploy.onboard.places import PLACES, PROGRAMS
 from deploy.onboard.release.pruning import releases_kept
 from deploy.onboard.release.releases import Release as OnTarget
 from deploy.onboard.service import OLLAMA, Service
-from tests.services import second_service
+from tests.services import paths_below, second_service
 
 SECOND = second_service(OLLAMA)
 NOON, LATER = "2026-11-22T12:00:00+00:00", "2026-11-22T13:00:00+00:00"

@@ -45,7 +45,7 @@ def test_a_release_under_trial_is_never_pruned_and_half_a_release_always(target:
     second, third = target.add("r2"), target.add("r3")
     half = target.places.releases / ".r4.new"
     half.mkdir()
-    target.trial.write_text(second.trial_unit(target.service))
+    target.trial.write_text(second.trial_text(target.service))
     assert states(target) == {"r1": "current", "r2": "trial", "r3": "prepared"}
     assert set(pruning.prune_releases(target.places, 2)) == {third.folder, half, target.places.builds / "build-r3"}
     assert second.folder.exists() and (second.folder / "llama-server").exists()

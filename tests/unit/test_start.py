@@ -175,7 +175,8 @@ def test_a_start_that_failed_behind_a_crowd_does_not_count_and_the_next_one_wait
 LAUNCH = """
 import sys
 from pathlib import Path
-from deploy.onboard.places import PLACES, paths_below
+from deploy.onboard.places import PLACES
+from tests.services import paths_below
 from deploy.onboard.release.releases import Release
 from deploy.onboard.server.launch import launch_service, service_started
 places = paths_below(Path(sys.argv[1]), PLACES)

@@ -218,7 +218,7 @@ def test_after_a_commit_systemd_knows_the_unit_that_a_boot_would_start(
 def test_a_switch_that_was_cut_after_its_commit_is_ended_by_the_next(target: Target) -> None:
     release = target.add("r1")
     switch.perform_switch(release)
-    target.trial.write_text(release.trial_unit(target.service))
+    target.trial.write_text(release.trial_text(target.service))
     assert states(target) == {"r1": "current"}
     assert switch.perform_switch(release) is Outcome.SERVING
     assert not target.trial.exists()

@@ -71,7 +71,7 @@ def test_a_deploy_is_told_what_is_not_as_it_should_be(
     target.service.config.unlink()
     target.service.config.write_text(target.places.current.joinpath("config.json").read_text())
     assert not status()["linked"], "an operator's file has the place of a public name"
-    target.trial.write_text(target.release("r1").trial_unit(target.service))
+    target.trial.write_text(target.release("r1").trial_text(target.service))
     assert status()["tried"]
     systemd.is_in("failed")
     assert not status()["active"]

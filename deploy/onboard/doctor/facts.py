@@ -139,10 +139,10 @@ def collect_facts(places: Places = PLACES) -> Facts:
 
 
 def creation_time(release: Release | None) -> float:
-    """When the release was made, in seconds since 1970. Raises LookupError, OSError, ValueError."""
+    """When the release was made, in seconds since 1970. Raises LookupError, ValueError."""
     if release is None:
         raise LookupError("no release")
-    return datetime.fromisoformat(release.manifest["created"]).timestamp()
+    return datetime.fromisoformat(release.stated("created")).timestamp()
 
 
 def look_at_service(service: Service, release: Release | None) -> ServiceFacts:

@@ -18,7 +18,7 @@ class CheckError(Exception):
 
 
 def check_release(release: Release) -> None:
-    """Compares hashes, then checks each service. Raises CheckError, ConfigError, OSError."""
+    """Compares hashes, then checks each service. Raises CheckError, ConfigError, DamagedManifest, OSError."""
     for name, sha256 in pinned_hashes(release):
         path = release.folder / name
         if not path.is_file() or sha256_of(path) != sha256:
@@ -35,7 +35,7 @@ def check_service(release: Release, service: Service) -> None:
     _, *arguments = server_command(config, release, service)
     # systemd judges a unit by its name. The paths in it are the trial's: the committed ones do not lead here yet.
     unit = release.places.verdict.parent / service.unit
-    write_file(unit, release.trial_unit(service).encode())
+    write_file(unit, release.trial_text(service).encode())
     require_success("systemd-analyze", "verify", "--man=no", str(unit), about=service.unit)
     # llama-server reads its arguments in order: it refuses an unknown one before it comes to --version.
     require_success(str(release.folder / SERVER), *arguments, "--version")
@@ -43,12 +43,12 @@ def check_service(release: Release, service: Service) -> None:
 
 def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:
     """Name in the release and sha256 of each file that an operator may not edit."""
-    for name, file in release.manifest["build"]["files"].items():
-        yield name, file["sha256"]
+    for name in release.stated("build", "files"):
+        yield name, release.stated("build", "files", name, "sha256")
     for service, entry in release.served.items():
         if model := entry["model"]:
             yield str(Path(service.folder) / model["name"]), model["sha256"]
-    yield from release.manifest["programs"].items()
+    yield from release.stated("programs").items()
 
 
 def require_success(*words: str, about: str = "") -> None:

@@ -10,7 +10,7 @@ from ..server.config import first_key, load_config, url_of
 from ..server.health import State, Unhealthy, ask_server, awaited_disk, look_at_server, unit_facts, why_down
 from ..server.launch import ready_services
 from ..service import SERVICES, Service
-from .releases import Release, running_release
+from .releases import DamagedManifest, Release, running_release
 
 PROMPT = "The quick brown fox"
 TOKENS = 16
@@ -65,16 +65,8 @@ def services_to_judge(release: Release) -> Sequence[Service]:
     """Those that have a model. Of a release with a damaged manifest what any target serves: it is to run again."""
     try:
         return ready_services(release)
-    except (OSError, ValueError, KeyError):
+    except DamagedManifest:
         return SERVICES
-
-
-def required_rate(release: Release) -> float:
-    """Tokens per second that a server must reach. Raises Unhealthy where the manifest does not say it."""
-    try:
-        return float(release.manifest["policy"]["min_tokens_per_second"])
-    except (OSError, ValueError, KeyError) as error:
-        raise Unhealthy(f"{release.folder}/manifest.json is damaged ({error!r}): deploy again") from None
 
 
 def judge_beside_others(release: Release, service: Service, say: Say) -> float:
@@ -86,7 +78,9 @@ def judge_beside_others(release: Release, service: Service, say: Say) -> float:
 
 
 def judge_service(release: Release, service: Service, say: Say) -> float:
-    """Restarts a server and asks it for tokens. Returns tokens per second. Raises Unhealthy with the reason."""
+    """Restarts a server and asks it for tokens. Returns tokens per second. Raises Unhealthy with the reason, and
+    DamagedManifest when the server runs again but nothing says what it must reach.
+    """
     restart_service(service, say)
     if reason := awaited_disk(service):
         raise Unhealthy(f"the server is {reason}")
@@ -99,7 +93,7 @@ def judge_service(release: Release, service: Service, say: Say) -> float:
     health = look_at_server(service, url)
     if health.state is not State.READY:
         raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
-    floor = required_rate(release)
+    floor = float(release.stated("policy", "min_tokens_per_second"))
     rate = measure_speed(url, floor, first_key(service.api_key))
     say(f"it answers, {rate:.1f} tokens/s")
     return rate

@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 
+from ..files import leads_into
 from ..places import Places
 from ..service import Service
-from .releases import Release, all_releases, lineage, running_release, services_here
+from .releases import Release, all_releases, all_services, lineage, running_release
 
 
 def releases_kept(release: Release) -> int:
     """How many committed releases the target keeps, by the policy of this one."""
-    return int(release.manifest["policy"]["releases_kept"])
+    return int(release.stated("policy", "releases_kept"))
 
 
 def find_strays(places: Places, keep: int, spared: Release | None = None) -> list[Path]:
@@ -19,19 +20,19 @@ def find_strays(places: Places, keep: int, spared: Release | None = None) -> lis
 
     A release that runs, that is on trial, or that is `spared` stays, whatever its age.
     """
-    services = services_here(places)
+    there = all_releases(places)
+    services = all_services(there)
     kept = {release.id for _, release in zip(range(keep), lineage(places), strict=False)}
-    kept |= {release.id for release in all_releases(places) if release.is_tried or release == spared}
+    kept |= {release.id for release in there if release.is_tried or release == spared}
     kept |= {id for service in services if (id := running_release(service))}
-    needed = {part for release in all_releases(places) if release.id in kept for part in stored_folders(release)}
+    needed = {part for release in there if release.id in kept for part in stored_folders(release)}
     stores = dict.fromkeys((places.builds, *(service.model_store for service in services)))
     folders = [place for store in stores if store.is_dir() for place in store.iterdir()]
-    unfinished = list(places.releases.glob(".*")) if places.releases.is_dir() else []
     # What is in the stores goes first: the releases that are left after a cut still say which stores there are.
     return [
         *(place for place in folders if Path(os.path.realpath(place)) not in needed),
-        *unfinished,
-        *(release.folder for release in all_releases(places) if release.id not in kept),
+        *places.releases.glob(".*"),
+        *(release.folder for release in there if release.id not in kept),
     ]
 
 
@@ -45,7 +46,7 @@ def prune_releases(places: Places, keep: int, spared: Release | None = None) -> 
     """Removes the strays, and public names that lead nowhere. Returns the strays."""
     import shutil  # a tenth of a second at every start of the service, which needs none of it
 
-    gone, services = find_strays(places, keep, spared), services_here(places)
+    gone, services = find_strays(places, keep, spared), all_services(all_releases(places))
     for path in gone:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for service in services:
@@ -57,5 +58,5 @@ def remove_dead_names(places: Places, service: Service) -> None:
     """Removes public names of models that the current release does not have: they lead nowhere."""
     here = places.current / service.folder
     for name in service.models.glob("*.gguf"):
-        if name.is_symlink() and name.readlink().parent == here and not name.exists():
+        if leads_into(name, here) and not name.exists():
             name.unlink()

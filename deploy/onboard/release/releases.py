@@ -7,7 +7,7 @@ committed release. `previous` in a release names the one that it took over from.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,10 @@ from typing import Any
 
 from ..places import PLACES, PROGRAMS, Places
 from ..service import OLLAMA, SERVICES, Service
+
+
+class DamagedManifest(ValueError):
+    """The manifest of a release is missing, torn, or lacks a value. The message says which manifest, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,40 @@ class Release:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """manifest.json, as deploy/hosts/release_manifest.py describes it. Raises OSError and ValueError."""
-        return dict(json.loads((self.folder / "manifest.json").read_text()))
+        """manifest.json, as deploy/hosts/release_manifest.py describes it. Raises DamagedManifest."""
+        try:
+            return dict(json.loads((self.folder / "manifest.json").read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise self.damaged(error) from None
+
+    def damaged(self, error: Exception) -> DamagedManifest:
+        """The error for a manifest in which `error` was met."""
+        return DamagedManifest(f"{self.folder}/manifest.json is damaged ({error!r}): deploy again")
+
+    def stated(self, *names: str) -> Any:
+        """The value of the manifest to which the names lead, one below the other. Raises DamagedManifest."""
+        value: Any = self.manifest
+        try:
+            for name in names:
+                value = value[name]
+        except (KeyError, TypeError) as error:
+            raise self.damaged(error) from None
+        return value
 
     @cached_property
     def served(self) -> dict[Service, dict[str, Any]]:
-        """Its services, each with its model and the hashes of config and unit. Raises OSError, ValueError, KeyError.
+        """Its services, each with its model and the hashes of config and unit. Raises DamagedManifest.
 
         A manifest without a version is of a release that served OLLAMA alone: the manifest itself is that service's
         entry.
         """
         if "version" not in self.manifest:
-            return {OLLAMA: self.manifest}
-        return {Service.from_json(entry["service"]): entry for entry in self.manifest["services"]}
+            return {OLLAMA: {"model": self.stated("model"), **self.manifest}}
+        try:
+            entries = {Service.from_json(entry["service"]): entry for entry in self.manifest["services"]}
+            return {service: {"model": entry["model"], **entry} for service, entry in entries.items()}
+        except (KeyError, TypeError) as error:
+            raise self.damaged(error) from None
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -72,11 +97,11 @@ class Release:
 
     @property
     def is_tried(self) -> bool:
-        """True while a unit of this release stands in for the committed one. Reads no manifest: it may be damaged."""
+        """True while a unit of this release stands in for the committed one."""
         units = (service.trial_unit(self.places) for service in services_of(self))
         return any(unit.is_file() and f"{self.folder}/" in unit.read_text() for unit in units)
 
-    def trial_unit(self, service: Service) -> str:
+    def trial_text(self, service: Service) -> str:
         """The unit of a service, started from this release's own folder instead of the current release's."""
         text = (self.folder_of(service) / service.unit).read_text()
         return text.replace(f"{self.places.current}/", f"{self.folder}/")
@@ -167,14 +192,14 @@ def lineage(places: Places) -> Iterator[Release]:
 
 def services_of(release: Release | None) -> tuple[Service, ...]:
     """The services of a release; SERVICES without a release, or when its manifest is damaged."""
-    with suppress(OSError, ValueError, KeyError):
+    with suppress(DamagedManifest):
         return release.services if release else SERVICES
     return SERVICES
 
 
-def services_here(places: Places) -> list[Service]:
-    """The services of every release on this target, each once."""
-    return list(dict.fromkeys(service for release in all_releases(places) for service in services_of(release)))
+def all_services(releases: Iterable[Release]) -> list[Service]:
+    """The services of the releases, each once."""
+    return list(dict.fromkeys(service for release in releases for service in services_of(release)))
 
 
 def running_release(service: Service) -> str | None:
@@ -203,9 +228,9 @@ def release_rows(places: Places) -> list[dict[str, str]]:
     rows = []
     for release in sorted(all_releases(places), key=lambda one: order.index(one.id) if one.id in order else len(order)):
         try:
-            made = release.manifest
-            about = {"when": made["created"], "build": made["build"]["name"], "model": release.models}
-        except (OSError, ValueError, KeyError):
+            build = release.stated("build", "name")
+            about = {"when": release.stated("created"), "build": build, "model": release.models}
+        except DamagedManifest:
             about = {"when": "", "build": "", "model": "its manifest cannot be read"}
         rows.append({"id": release.id, **about, "state": release_state(release)})
     return rows

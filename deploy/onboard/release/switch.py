@@ -12,12 +12,12 @@ from ..files import replace_link, write_file
 from ..server.config import ConfigError
 from ..server.health import Unhealthy, last_words
 from ..server.launch import waiting_services
-from ..service import Service
 from .check import CheckError, check_release
 from .edits import adopt_edits, keep_judged_files, redo_edits, undo_edits
 from .gate import ServiceUnhealthy, judge_release, run_systemctl
 from .pruning import prune_releases, releases_kept
-from .releases import Release, all_releases, current_release, lineage, services_here, services_of
+from .public_names import publish_names, remove_stale_names, replace_files
+from .releases import DamagedManifest, Release, all_releases, all_services, current_release, lineage, services_of
 from .verdict import Outcome, SwitchVerdict
 
 JOURNAL_LINES = 12
@@ -29,10 +29,8 @@ def perform_switch(release: Release) -> Outcome:
     verdict.say("checking the release")
     try:
         check_release(release)
-    except (CheckError, ConfigError, OSError) as error:
+    except (CheckError, ConfigError, DamagedManifest, OSError) as error:
         return verdict.end(Outcome.REFUSED, str(error))
-    except (ValueError, KeyError) as error:
-        return verdict.end(Outcome.REFUSED, f"{release.folder}/manifest.json is damaged ({error!r}): deploy again")
     if len(waiting_services(release)) == len(release.services):
         return await_model(release, verdict)
     if release.is_current:
@@ -46,6 +44,7 @@ def await_model(release: Release, verdict: SwitchVerdict) -> Outcome:
         commit_release(release)
     except OSError as error:  # of a full disk, say
         return verdict.end(Outcome.REFUSED, str(error))
+    stop_others(release)
     tidy_up(release)
     return verdict.end(Outcome.WAITING)
 
@@ -53,6 +52,7 @@ def await_model(release: Release, verdict: SwitchVerdict) -> Outcome:
 def restart_current(release: Release, verdict: SwitchVerdict) -> Outcome:
     """Restarts the current release as it was committed. It was good then: there is no release to go back to."""
     drop_trial(release)
+    stop_others(release)
     try:
         publish_names(release)
         replace_files(release)
@@ -60,7 +60,7 @@ def restart_current(release: Release, verdict: SwitchVerdict) -> Outcome:
     except Exception as error:  # whatever it is, whoever asked is told
         return verdict.end(Outcome.FAILING, with_journal(error, release))
     with suppress(OSError):
-        withdraw_others(release)
+        remove_stale_names(release)
         prune_releases(release.places, releases_kept(release))
         keep_judged_files(release)
     return verdict.end(Outcome.SERVING, rate=rate)
@@ -73,7 +73,7 @@ def try_release(release: Release, verdict: SwitchVerdict) -> Outcome:
     try:
         adopt_edits(release.places)
         for service in release.services:
-            write_file(service.trial_unit(release.places), release.trial_unit(service).encode())
+            write_file(service.trial_unit(release.places), release.trial_text(service).encode())
         stop_others(release)
         rate = judge_release(release, verdict.say)
         commit_release(release)
@@ -103,8 +103,8 @@ def bring_back(before: Release | None, release: Release, reason: str, verdict: S
         undone = as_edited_or_judged(before, verdict)
     except Exception as error:
         return verdict.end(Outcome.STRANDED, f"{reason}\n{before.id}: {with_journal(error, before)}")
-    with suppress(OSError):
-        withdraw_others(before)
+    with suppress(OSError, DamagedManifest):
+        remove_stale_names(before)
         prune_releases(before.places, releases_kept(before), spared=release)
     return verdict.end(Outcome.BACK, f"{reason}; {before.id} serves again{undone}")
 
@@ -163,26 +163,10 @@ def tidy_up(release: Release) -> None:
         for other in all_releases(release.places):
             other.note.unlink(missing_ok=True)
         drop_trial(release)
-        withdraw_others(release)
+        remove_stale_names(release)
         if release.places.runtime_units.is_dir():
             run_systemctl("daemon-reload")
         prune_releases(release.places, releases_kept(release))
-
-
-def publish_names(release: Release) -> None:
-    """Makes every public name lead through `current`, but for names at which someone put a file: that file stays."""
-    for path, target in release.public_names().items():
-        leads_there = path.is_symlink() and path.readlink() == target
-        if not leads_there and (path.is_symlink() or not path.exists()):
-            replace_link(path, target)
-
-
-def replace_files(release: Release) -> None:
-    """Renames the files at public names, and links the names. What counts in such a file is in the release by then."""
-    for path, target in release.public_names().items():
-        if not path.is_symlink():
-            path.replace(path.with_name(f"{path.name}.before-boardllama"))
-            replace_link(path, target)
 
 
 def drop_trial(release: Release) -> None:
@@ -190,42 +174,16 @@ def drop_trial(release: Release) -> None:
 
     A switch that was stopped may have left the units of another release.
     """
-    for service in {*services_here(release.places), *services_of(release)}:
+    for service in all_services([*all_releases(release.places), release]):
         service.trial_unit(release.places).unlink(missing_ok=True)
 
 
 def stop_others(release: Release) -> None:
-    """Stops the services that only other releases have: their memory and their ports may be needed."""
-    for service in other_services(release):
-        with suppress(Unhealthy):
-            run_systemctl("stop", service.unit)
-
-
-def withdraw_others(release: Release) -> None:
-    """Stops what only other releases serve, and removes their public names, so that no boot starts it again.
-
-    Only links that a release made: an operator's own link of the same name stays.
-    """
-    if release.places.runtime_units.is_dir():
-        stop_others(release)
-    for path in stale_names(release):
-        path.unlink()
-
-
-def stale_names(release: Release) -> set[Path]:
-    """The links at public names that only other releases have."""
-    ours, stale = release.public_names(), set()
-    for other in all_releases(release.places):
-        with suppress(OSError, ValueError, KeyError):  # of a damaged manifest
-            named = other.public_names().items()
-            stale |= {path for path, to in named if path not in ours and path.is_symlink() and path.readlink() == to}
-    return stale
-
-
-def other_services(release: Release) -> list[Service]:
-    """The services of other releases whose units this release does not have. A unit may change its port and folders."""
+    """Stops the services whose units only other releases have: their memory and their ports may be needed."""
     units = {service.unit for service in services_of(release)}
-    return [service for service in services_here(release.places) if service.unit not in units]
+    for unit in {service.unit for service in all_services(all_releases(release.places))} - units:
+        with suppress(Unhealthy):
+            run_systemctl("stop", unit)
 
 
 def with_journal(error: Exception, release: Release) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..release.releases import Release, own_release
+from ..files import leads_into
+from ..release.releases import DamagedManifest, Release, own_release
 from ..service import Service
 from . import bounds
 from .attempts import count_attempt
@@ -44,7 +45,7 @@ def usable_models(folder: Path, release: Release, service: Service) -> dict[str,
     """
     found = {path.name: path for path in folder.glob("*.gguf") if not path.name.startswith(".") and path.is_file()}
     made = release.places.current / service.folder
-    theirs = {name: path for name, path in found.items() if not (path.is_symlink() and path.readlink().parent == made)}
+    theirs = {name: path for name, path in found.items() if not leads_into(path, made)}
     return {**theirs, **{path.name: path for path in brought_models(folder, release, service)}}
 
 
@@ -77,9 +78,8 @@ def find_model(models: dict[str, Any], release: Release, service: Service) -> Pa
         raise ConfigError(f"{path} cannot be read by the service's account: `chmod a+r` it") from None
     if magic != b"GGUF":
         raise ConfigError(f"{path} is no GGUF file: it begins with {magic!r}; fetch it again")
-    if path.parent != release.folder_of(
-        service
-    ):  # what a release brings was judged before it came, and starts without the rules
+    # What a release brings was judged before it came: its start need not wait for the rules.
+    if path.parent != release.folder_of(service):
         from ..gguf.chat_models import require_chat_model
 
         require_chat_model(path, release.pin, lambda line: print(f"{service.name}: {line}", file=sys.stderr))
@@ -108,20 +108,16 @@ def waiting_services(release: Release) -> list[Service]:
 
 def ready_services(release: Release) -> list[Service]:
     """The services that can be started: all but those that wait for a model."""
-    return [service for service in release.services if service not in waiting_services(release)]
+    waiting = waiting_services(release)
+    return [service for service in release.services if service not in waiting]
 
 
 def server_command(config: Config, release: Release, service: Service) -> list[str]:
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release, service)
     # A release starts its own files, never those at public names: what was judged is what runs.
-    arguments = [
-        str(release.places.public_bin / SERVER),
-        "--model",
-        str(model.resolve()),
-        "--alias",
-        alias_of(model.name),
-    ]
+    arguments = [str(release.places.public_bin / SERVER)]
+    arguments += ["--model", str(model.resolve()), "--alias", alias_of(model.name)]
     work = share_out(config["models"])
     arguments += ["--threads", str(work.threads), "--threads-batch", str(work.batch_threads)]
     for section, keys in KEYS.items():
@@ -232,8 +228,8 @@ def run_launcher() -> int:
     release = own_release()
     try:
         service = service_started(release)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"{release.folder}/manifest.json is damaged ({error!r}): deploy again", file=sys.stderr)
+    except DamagedManifest as error:
+        print(error, file=sys.stderr)
         return EX_CONFIG
     return launch_service(release, service)
 

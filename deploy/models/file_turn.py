@@ -1,12 +1,12 @@
 """One writer per file on the controller, however many greenlets, threads and processes want the same one."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from deploy.controller.patience import Patience
 from deploy.errors import BoardllamaError
 
 POLL = 2.0  # seconds between two looks at the file that another writer fills
@@ -21,33 +21,17 @@ def take_turn(lock_file: Path, part: Path, say: Callable[[str], object]) -> Iter
     and `part` stands still for PATIENCE seconds.
     """
     lock = FileLock(lock_file)
-    watch: _Watch | None = None
+    patience: Patience | None = None
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=POLL if watch else 0)
+            lock.acquire(timeout=POLL if patience else 0)
         except Timeout:
-            if watch is None:
+            if patience is None:
                 say(f"{lock_file.parent}: another run is at work here, waiting for it")
-                watch = _Watch(part)
-            if watch.seconds_still() > PATIENCE:
+                patience = Patience(PATIENCE)
+            if patience.is_over(part.stat().st_size if part.exists() else 0):
                 raise BoardllamaError(f"another run holds {lock_file} and stands still: end it, run again") from None
     try:
         yield
     finally:
         lock.release()
-
-
-class _Watch:
-    """How long a file has not changed its size."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = -1
-        self.since = time.monotonic()
-
-    def seconds_still(self) -> float:
-        """Seconds since the size was last seen to change."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size != self.size:
-            self.size, self.since = size, time.monotonic()
-        return time.monotonic() - self.since

@@ -73,14 +73,12 @@ def model_of(settings: Settings, service: Service) -> BigFile | None:
 
     Raises OSError when the model's file is not on the controller.
     """
-    pin = settings.hub_model
-    if settings.model is None:
+    path, pin = model_file(settings), settings.hub_model
+    if path is None:
         return None
     assert settings.model_name
-    if pin:
-        return stored_model(service, pin.path, settings.model_name, pin.sha256, pin.size)
-    path = local_file(settings)
-    return stored_model(service, path, settings.model_name, sha256_once(path), path.stat().st_size)
+    sha256, size = (pin.sha256, pin.size) if pin else (sha256_once(path), path.stat().st_size)
+    return stored_model(service, path, settings.model_name, sha256, size)
 
 
 def is_here(settings: Settings) -> bool:

@@ -89,6 +89,8 @@ def main() -> None:
     """Runs what the command line asks for."""
     wanted = arguments()
     mutations = choose(wanted.count, wanted.seed, wanted.only)
+    if not mutations:
+        sys.exit(f"mutants: ONLY={wanted.only} is in the path of no file of {' or '.join(ROOMS)}")
     with tempfile.TemporaryDirectory(prefix="mutants-", dir="/var/tmp") as folder:
         show(mutations, try_all(mutations, Box(Path(folder))))
 

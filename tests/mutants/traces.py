@@ -10,6 +10,8 @@ from pathlib import Path
 
 from coverage import CoverageData
 
+from deploy.controller.progress import Progress
+from deploy.onboard.files import write_file
 from deploy.paths import cache_dir
 from tests.mutants.box import Box
 
@@ -76,9 +78,10 @@ def read_traces(box: Box) -> Traces:
     code = [name for name in names if name not in files and not name.startswith("tests/mutants/")]
     kept = {file: folder / f"{hash_of(box, [*code, file])}.json" for file in files}
     if missing := [file for file in files if not kept[file].exists()]:
-        print(f"tracing {len(missing)} files of unit tests: which test executes which line", flush=True)
-        for file, tests in trace(box, missing).items():
-            kept[file].write_text(json.dumps(tests))
+        with Progress("mutants").during(f"which test of {len(missing)} files executes which line"):
+            traced = trace(box, missing)
+        for file, tests in traced.items():
+            write_file(kept[file], json.dumps(tests).encode())
     parts = {file: json.loads(path.read_text()) for file, path in kept.items()}
     return Traces(parts)
 

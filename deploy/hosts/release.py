@@ -98,7 +98,7 @@ class WantedRelease:
             ),
             services=entries,
             model=entries[0].model,
-            programs={name: sha256_hex(content) for name, content in onboard_programs().items()},
+            programs=program_hashes(),
             pins=self.pins,
             policy=self.policy,
         )
@@ -108,10 +108,14 @@ class WantedRelease:
         manifest = ReleaseManifest(id=self.id, created=created, **dict(self.contents))
         return f"{manifest.model_dump_json(indent=1)}\n".encode()
 
+    def own_files(self, created: str) -> dict[str, bytes]:
+        """The files that are this release's alone, by name: all but the programs. `created` as in the manifest."""
+        texts = {name: text for served in self.served for name, text in served.served_files.items()}
+        return {"manifest.json": self.manifest_bytes(created), **texts}
+
     def file_contents(self, created: str) -> dict[str, bytes]:
         """The files of the release by name. `created` as in the manifest."""
-        texts = {name: text for served in self.served for name, text in served.served_files.items()}
-        return {"manifest.json": self.manifest_bytes(created), **texts, **onboard_programs()}
+        return self.own_files(created) | onboard_programs()
 
     def link_targets(self) -> dict[str, str]:
         """The links of the release by name, and where they lead: into the stores, which releases share."""
@@ -121,8 +125,8 @@ class WantedRelease:
 
     def stored_contents(self, created: str) -> dict[str, str]:
         """What the fact ReleaseFiles finds on a target that has the whole release."""
-        hashes = {name: sha256_hex(content) for name, content in self.file_contents(created).items()}
-        return hashes | {name: f"-> {target}" for name, target in self.link_targets().items()}
+        hashes = {name: sha256_hex(content) for name, content in self.own_files(created).items()}
+        return hashes | program_hashes() | {name: f"-> {target}" for name, target in self.link_targets().items()}
 
     def tar_archive(self, created: str) -> bytes:
         """The whole release as a tar, owned by root."""
@@ -162,6 +166,12 @@ def onboard_programs() -> dict[str, bytes]:
     """The programs that run on the target, by their names in the release. Read once in a run, for all its hosts."""
     modules = {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in sorted(ONBOARD.rglob("*.py"))}
     return {"boardllama": (ONBOARD / "boardllama").read_bytes()} | modules
+
+
+@cache
+def program_hashes() -> dict[str, str]:
+    """The SHA-256 of each of those programs."""
+    return {name: sha256_hex(content) for name, content in onboard_programs().items()}
 
 
 def build_folder(build: Build, artifact: Manifest) -> str:

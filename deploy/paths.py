@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from deploy.errors import BoardllamaError, shown
-from deploy.onboard.server.config import NAME_MAX, PATH_MAX, is_path
+from deploy.onboard.server.value_rules import NAME_MAX, PATH_MAX, is_path
 
 REPO = Path(__file__).resolve().parent.parent
 

@@ -1,6 +1,6 @@
 """The rules of settings that are text. A setting must obey its rule also while another keeps it from being used.
 
-The settings that become config.json have their rules in deploy/onboard/server/config.py.
+The settings that become config.json have their rules in deploy/onboard/server/config_keys.py.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from packaging.version import VERSION_PATTERN
 
 from deploy.errors import BoardllamaError, shown
-from deploy.onboard.server.config import Rule, is_path
+from deploy.onboard.server.value_rules import Rule, is_path
 
 # Bytes. On both sides files lie beside the model, named as the model and more, with NAME_MAX bytes at most.
 LONGEST_MODEL_NAME = 200

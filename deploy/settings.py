@@ -1,7 +1,7 @@
 """Everything a host may be told: read from pyinfra's host data, validated once, frozen.
 
-The rules of what llama-server may be told live in deploy/onboard/server/config.py, where the target applies them at
-every start; settings are valid when the config.json made from them passes there.
+The rules of what llama-server may be told live in deploy/onboard/server/config_keys.py, and the target applies them
+at every start; settings are valid when the config.json made from them passes there.
 """
 
 import json
@@ -22,6 +22,7 @@ from deploy.models import smoke
 from deploy.models.hub_model import HubModel
 from deploy.onboard.identity import rules
 from deploy.onboard.server import config
+from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import SERVICES, Service
 from deploy.onboard.spelling import nearest_name
 
@@ -74,10 +75,13 @@ class Settings(BaseModel):
     gpu_layers: int
     repack: bool
     batch_size: int
-    temperature: float
-    top_p: float
-    top_k: int
-    repeat_penalty: float
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    repeat_penalty: float | None
+    presence_penalty: float | None
+    max_tokens: int | None
     log_level: str
     log_format: str
 
@@ -129,7 +133,7 @@ class Settings(BaseModel):
         for key, name in config_settings().items():
             line = line.replace(key, name)
         own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
-        return line.replace(f"in {service.api_key}", own)
+        return as_setting_rule(line.replace(f"in {service.api_key}", own))
 
     @property
     def model_name(self) -> str | None:
@@ -211,10 +215,15 @@ def config_settings() -> dict[str, str]:
     prefixes = {"server": "server_", "logging": "log_"}
     found = {
         f"{section}.{key}": prefixes.get(section, "") + key.removeprefix("default_")
-        for section, keys in config.KEYS.items()
+        for section, keys in KEYS.items()
         for key in keys
     }
     return found | differs
+
+
+def as_setting_rule(text: str) -> str:
+    """What is said of a value of config.json, said of the setting: JSON's null is Python's None."""
+    return text.replace(", or null", ", or None")
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:

@@ -16,7 +16,7 @@ from deploy.hosts.release_manifest import ReleaseManifest
 from deploy.models.receipt import Receipt
 from deploy.onboard.identity.boardllama_txt import FILE, FORMAT
 from deploy.onboard.identity.rules import NAMES, NameRule
-from deploy.onboard.server.config import KEYS, Key
+from deploy.onboard.server.config_keys import KEYS, Key
 from deploy.paths import REPO
 
 FOLDER = REPO / "docs/schemas"

@@ -10,11 +10,11 @@ from pydantic.fields import FieldInfo
 from deploy.build.source import source_kinds
 from deploy.cpu import CPUS
 from deploy.onboard.identity.rules import API_KEY_TEXT
-from deploy.onboard.server import config
+from deploy.onboard.server.config_keys import KEYS
 from deploy.reference.default_comments import Explained, explained_settings
 from deploy.reference.tables import markdown_table
 from deploy.setting_rules import RULES
-from deploy.settings import Settings, config_settings
+from deploy.settings import Settings, as_setting_rule, config_settings
 
 
 def settings_tables() -> str:
@@ -47,7 +47,7 @@ def rule_text(name: str) -> str:
     for place, setting in config_settings().items():
         section, _, key = place.partition(".")
         if setting == name:
-            return config.KEYS[section][key].rule.text
+            return as_setting_rule(KEYS[section][key].rule.text)
     return type_text(Settings.model_fields[name])
 
 

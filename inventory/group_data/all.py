@@ -70,14 +70,21 @@ gpu_layers = 0
 repack = True
 # Tokens of a prompt that are computed together.
 batch_size = 512
-# How freely tokens are chosen; 0 always takes the likeliest.
+# How freely tokens are chosen; 0 always takes the likeliest. What is None here and in the settings below is left to
+# llama.cpp, and a request that names a value of its own always gets it.
 temperature = 0.8
 # Choose among the likeliest tokens that have this probability together.
 top_p = 0.9
 # Choose among this many of the likeliest tokens.
 top_k = 40
+# Choose among the tokens that have at least this share of the likeliest one's probability.
+min_p = None
 # What the likelihood of a token that was there before is divided by.
 repeat_penalty = 1.1
+# What a token that was there before loses, once and for all.
+presence_penalty = None
+# Most tokens of an answer, where a request names no number. None: until the model ends it, or the context is full.
+max_tokens = None
 # How much the server writes into the journal.
 log_level = "info"
 # What a line of the journal is: text, or a JSON object.

@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from deploy.onboard.server import launch
-from deploy.onboard.server.config import KEYS, ConfigError, load_config
+from deploy.onboard.server.config import ConfigError, load_config
+from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import OLLAMA
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import Target, target

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard.server import config as rules
+from deploy.onboard.server.config_keys import KEYS, no_arguments
 from deploy.onboard.service import OLLAMA
 from tests.unit.onboard import argument, command, config, models
 
@@ -30,7 +31,10 @@ def test_the_defaults_obey_their_own_rules() -> None:
         ("inference", "temperature", 0.1, "--temp", "0.1"),
         ("inference", "top_p", 1, "--top-p", "1"),
         ("inference", "top_k", 5, "--top-k", "5"),
+        ("inference", "min_p", 0.05, "--min-p", "0.05"),
         ("inference", "repeat_penalty", 1.0, "--repeat-penalty", "1.0"),
+        ("inference", "presence_penalty", -1.5, "--presence-penalty", "-1.5"),
+        ("inference", "max_tokens", 256, "--predict", "256"),
         ("logging", "level", "debug", "--log-verbosity", "5"),
     ],
 )
@@ -43,6 +47,32 @@ def test_every_key_reaches_the_server(
     assert argument(command(wanted), flag) == shown
 
 
+@pytest.mark.parametrize(
+    ("key", "flag"),
+    [
+        ("temperature", "--temp"),
+        ("top_p", "--top-p"),
+        ("top_k", "--top-k"),
+        ("min_p", "--min-p"),
+        ("repeat_penalty", "--repeat-penalty"),
+        ("presence_penalty", "--presence-penalty"),
+        ("max_tokens", "--predict"),
+    ],
+)
+def test_of_a_sampling_key_that_is_null_or_missing_the_server_is_told_nothing(
+    models: Path, key: str, flag: str
+) -> None:
+    wanted = config(models)
+    assert wanted["inference"][key] is None
+    assert rules.config_problems({"inference": {key: None}}, OLLAMA, keyed=False) == []
+    assert flag not in command(wanted)
+
+
+def test_a_key_without_a_default_of_llama_cpp_may_not_be_null() -> None:
+    (problem,) = rules.config_problems({"server": {"port": None}}, OLLAMA, keyed=False)
+    assert problem == "server.port is null: must be a whole number from 1 to 65535"
+
+
 def test_the_log_format_is_a_flag_of_its_own(models: Path) -> None:
     assert "--log-jsonl" in command(config(models, logging={"format": "json"}))
     assert "--no-log-jsonl" in command(config(models, logging={"format": "text"}))
@@ -52,9 +82,9 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
     """`no_arguments` marks keys that `server_command` treats by itself, each tested below. gpu_layers has one value."""
     special = {
         f"{section}.{name}"
-        for section, keys in rules.KEYS.items()
+        for section, keys in KEYS.items()
         for name, key in keys.items()
-        if key.arguments is rules.no_arguments
+        if key.arguments is no_arguments
     }
     assert special == {
         "server.allow_unauthenticated",

@@ -15,7 +15,8 @@ from deploy.hosts.receipt import IDENTITY, TargetReceipt, receipt_format
 from deploy.models import receipt
 from deploy.onboard.identity import rules
 from deploy.onboard.identity.boardllama_txt import Identity, parse_identity
-from deploy.onboard.server.config import ADDRESS, KEYS
+from deploy.onboard.server.config_keys import KEYS
+from deploy.onboard.server.value_rules import ADDRESS
 from deploy.onboard.service import OLLAMA
 from deploy.reference import schemas
 from tests.unit.test_boardllama_txt import FULL

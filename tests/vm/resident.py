@@ -23,7 +23,7 @@ from deploy.cpu import CPUS
 from deploy.models.gguf_info import read_gguf_info
 from deploy.models.memory import Serving, can_repack, estimate_memory
 from deploy.onboard.server.bounds import ENVIRONMENT
-from deploy.onboard.server.config import KEYS
+from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.server.launch import FIXED
 from deploy.paths import REPO
 from deploy.vm.guest import run_in_guest

@@ -1,6 +1,6 @@
 """Which models the pinned llama.cpp loads: an architecture is a name in a GGUF file and a graph in llama.cpp's code."""
 
-from ..server.config import short_json
+from ..server.value_rules import short_json
 from ..spelling import nearest_name
 
 PIN = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"  # the llama.cpp in the source distribution of llama-cpp-python 0.3.36

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..server.config import ConfigError, is_file_name, short_json
+from ..server.config import ConfigError
+from ..server.value_rules import is_file_name, short_json
 from .architectures import PIN, unknown_architecture
 from .header import GgufError, Header, Truncated, read_header
 from .kinds import BLOCKS, REMOVED

@@ -3,7 +3,7 @@
 tests/build compares the names with the source that was built.
 """
 
-from ..server.config import short_json
+from ..server.value_rules import short_json
 from .header import Header
 
 # tokenizer.ggml.model: where tokenizer.ggml.pre counts too, and where it does not.

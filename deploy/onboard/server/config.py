@@ -1,139 +1,20 @@
-"""config.json: the table of what llama-server may be told, and the rules that its values obey."""
+"""Reads config.json: what it says by the table of its keys, and what is wrong with it."""
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..service import OLLAMA, Service
+from ..service import Service
 from ..spelling import nearest_name
+from .config_keys import KEYS
+from .value_rules import short_json
 
-LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "trace": 4, "debug": 5}
-LOG_FORMATS = {"text": "--no-log-jsonl", "json": "--log-jsonl"}
-# Bytes of a path, and of a name between two of its slashes: limits.h of Linux.
-PATH_MAX, NAME_MAX = 4095, 255
 Config = dict[str, dict[str, Any]]
 
 
 class ConfigError(Exception):
     """The configuration cannot be used. The message says what was seen, where, and what to do."""
-
-
-class Rule(NamedTuple):
-    """What a value must be: `text` completes the sentence "must be …".
-
-    `schema`: as much of the rule as JSON Schema can say.
-    """
-
-    text: str
-    holds: Callable[[Any], bool]
-    schema: Mapping[str, Any] = MappingProxyType({})
-
-
-class Key(NamedTuple):
-    """One key of config.json: its default, its rule, and the llama-server arguments that it becomes."""
-
-    default: Any
-    rule: Rule
-    arguments: Callable[[Any], list[str]]
-
-
-def whole_number(low: int, high: int, note: str = "") -> Rule:
-    """The rule of a whole number from `low` to `high`; JSON's true and false are no numbers here."""
-    text, schema = f"a whole number from {low} to {high}{note}", {"type": "integer", "minimum": low, "maximum": high}
-    return Rule(text, lambda v: type(v) is int and low <= v <= high, schema)
-
-
-def number_between(low: float, high: float) -> Rule:
-    """The rule of a number from `low` to `high`."""
-    text, schema = f"a number from {low:g} to {high:g}", {"type": "number", "minimum": low, "maximum": high}
-    return Rule(text, lambda v: type(v) in (int, float) and low <= v <= high, schema)
-
-
-def one_of(names: Any) -> Rule:
-    """The rule of a word out of `names`."""
-    return Rule("one of " + ", ".join(names), lambda v: isinstance(v, str) and v in names, {"enum": list(names)})
-
-
-def is_address(value: Any) -> bool:
-    """True for an IPv4 or IPv6 address in text form, and for localhost."""
-    try:
-        # A zone (fe80::1%eth0) may hold any text, and systemd's IPAddressAllow= takes none.
-        zoned = not isinstance(value, str) or "%" in value
-        return value == "localhost" or bool(ipaddress.ip_address("" if zoned else value))
-    except ValueError:
-        return False
-
-
-def is_file_name(value: Any) -> bool:
-    """True for the name of a GGUF file inside the models folder, and for null."""
-    plain = isinstance(value, str) and value.endswith(".gguf") and "/" not in value and is_path(value)
-    return value is None or (plain and not value.startswith("."))  # a rest of a transfer begins with a dot
-
-
-def is_path(text: str) -> bool:
-    """Whether Linux takes the text as a path, and a line of a log can show it."""
-    if not text.isprintable():
-        return False
-    return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))
-
-
-def flag_value(name: str) -> Callable[[Any], list[str]]:
-    """Arguments for a key that becomes the flag `name` and its value."""
-    return lambda value: [name, str(value)]
-
-
-def no_arguments(_value: Any) -> list[str]:
-    """Arguments for a key that `server_command` reads together with others."""
-    return []
-
-
-ADDRESS = Rule("an IP address or localhost", is_address, {"type": "string"})
-FOLDER = Rule(
-    "an absolute folder",
-    lambda v: isinstance(v, str) and v.startswith("/") and is_path(v),
-    {"type": "string", "pattern": "^/"},
-)
-MODEL = Rule(
-    "the name of a .gguf file in models.path, without a dot in front, or null for the only one there",
-    is_file_name,
-    {"type": ["string", "null"], "pattern": r"^[^./][^/]*\.gguf$"},
-)
-YES_NO = Rule("true or false", lambda v: isinstance(v, bool), {"type": "boolean"})
-NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0, {"const": 0})
-
-KEYS: dict[str, dict[str, Key]] = {
-    "server": {
-        "host": Key("127.0.0.1", ADDRESS, flag_value("--host")),
-        "port": Key(OLLAMA.port, whole_number(1, 65535), flag_value("--port")),
-        "timeout": Key(300, whole_number(1, 86400, " seconds"), flag_value("--timeout")),
-        "allow_unauthenticated": Key(False, YES_NO, no_arguments),
-    },
-    "models": {
-        "path": Key(str(OLLAMA.models), FOLDER, no_arguments),
-        "default_model": Key(None, MODEL, no_arguments),
-        "default_context_size": Key(
-            2048, whole_number(0, 1 << 24, " tokens (0: the model's own)"), flag_value("--ctx-size")
-        ),
-        "default_threads": Key(0, whole_number(0, 1024, " (0: one per fast core)"), no_arguments),
-        "default_batch_threads": Key(0, whole_number(0, 1024, " (0: as many as default_threads)"), no_arguments),
-    },
-    "inference": {
-        "gpu_layers": Key(0, NO_GPU, no_arguments),
-        "repack": Key(True, YES_NO, lambda v: ["--repack" if v else "--no-repack"]),
-        "batch_size": Key(512, whole_number(1, 1 << 16, " tokens"), flag_value("--batch-size")),
-        "temperature": Key(0.8, number_between(0, 10), flag_value("--temp")),
-        "top_p": Key(0.9, number_between(0, 1), flag_value("--top-p")),
-        "top_k": Key(40, whole_number(0, 1 << 20, " (0: all)"), flag_value("--top-k")),
-        "repeat_penalty": Key(1.1, number_between(0, 10), flag_value("--repeat-penalty")),
-    },
-    "logging": {
-        "level": Key("info", one_of(LOG_LEVELS), lambda v: ["--log-verbosity", str(LOG_LEVELS[v])]),
-        "format": Key("text", one_of(LOG_FORMATS), lambda v: [LOG_FORMATS[v]]),
-    },
-}
 
 
 def read_config(path: Path) -> Any:
@@ -173,12 +54,6 @@ def key_breaches(section: str, key: str, value: Any) -> list[str]:
         return [unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in KEYS[section]])]
     rule = KEYS[section][key].rule
     return [] if rule.holds(value) else [f"{section}.{key} is {short_json(value)}: must be {rule.text}"]
-
-
-def short_json(value: Any) -> str:
-    """The value as JSON, short enough for a line."""
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
 
 
 def unknown_key(name: str, valid: list[str]) -> str:

@@ -14,7 +14,8 @@ from ..release.releases import DamagedManifest, Release, own_release
 from ..service import Service
 from . import bounds
 from .attempts import count_attempt
-from .config import KEYS, Config, ConfigError, first_key, is_local, load_config, reaching_address
+from .config import Config, ConfigError, first_key, is_local, load_config, reaching_address
+from .config_keys import KEYS
 from .cores import share_out
 from .mounts import await_disk
 
@@ -122,7 +123,8 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
     arguments += ["--threads", str(work.threads), "--threads-batch", str(work.batch_threads)]
     for section, keys in KEYS.items():
         for name, key in keys.items():
-            arguments += key.arguments(config[section][name])
+            value = config[section][name]
+            arguments += [] if value is None else key.arguments(value)
     if first_key(service.api_key):
         arguments += ["--api-key-file", str(service.api_key)]
     return arguments + FIXED

@@ -1,0 +1,88 @@
+"""The rules that values of config.json obey, each in words, as a test and as a JSON Schema."""
+
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+# Bytes of a path, and of a name between two of its slashes: limits.h of Linux.
+PATH_MAX, NAME_MAX = 4095, 255
+
+
+class Rule(NamedTuple):
+    """What a value must be: `text` completes the sentence "must be …".
+
+    `schema`: as much of the rule as JSON Schema can say.
+    """
+
+    text: str
+    holds: Callable[[Any], bool]
+    schema: Mapping[str, Any] = MappingProxyType({})
+
+
+def whole_number(low: int, high: int, note: str = "") -> Rule:
+    """The rule of a whole number from `low` to `high`; JSON's true and false are no numbers here."""
+    text, schema = f"a whole number from {low} to {high}{note}", {"type": "integer", "minimum": low, "maximum": high}
+    return Rule(text, lambda v: type(v) is int and low <= v <= high, schema)
+
+
+def number_between(low: float, high: float) -> Rule:
+    """The rule of a number from `low` to `high`."""
+    text, schema = f"a number from {low:g} to {high:g}", {"type": "number", "minimum": low, "maximum": high}
+    return Rule(text, lambda v: type(v) in (int, float) and low <= v <= high, schema)
+
+
+def one_of(names: Any) -> Rule:
+    """The rule of a word out of `names`."""
+    return Rule("one of " + ", ".join(names), lambda v: isinstance(v, str) and v in names, {"enum": list(names)})
+
+
+def or_null(rule: Rule) -> Rule:
+    """The rule that null obeys, too: llama-server is told nothing, and its own default holds."""
+    schema = {"anyOf": [dict(rule.schema), {"type": "null"}]}
+    return Rule(f"{rule.text}, or null", lambda v: v is None or rule.holds(v), schema)
+
+
+def is_address(value: Any) -> bool:
+    """True for an IPv4 or IPv6 address in text form, and for localhost."""
+    try:
+        # A zone (fe80::1%eth0) may hold any text, and systemd's IPAddressAllow= takes none.
+        zoned = not isinstance(value, str) or "%" in value
+        return value == "localhost" or bool(ipaddress.ip_address("" if zoned else value))
+    except ValueError:
+        return False
+
+
+def is_file_name(value: Any) -> bool:
+    """True for the name of a GGUF file inside the models folder, and for null."""
+    plain = isinstance(value, str) and value.endswith(".gguf") and "/" not in value and is_path(value)
+    return value is None or (plain and not value.startswith("."))  # a rest of a transfer begins with a dot
+
+
+def is_path(text: str) -> bool:
+    """Whether Linux takes the text as a path, and a line of a log can show it."""
+    if not text.isprintable():
+        return False
+    return len(text.encode()) <= PATH_MAX and all(len(name.encode()) <= NAME_MAX for name in text.split("/"))
+
+
+def short_json(value: Any) -> str:
+    """The value as JSON, short enough for a line."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
+
+
+ADDRESS = Rule("an IP address or localhost", is_address, {"type": "string"})
+FOLDER = Rule(
+    "an absolute folder",
+    lambda v: isinstance(v, str) and v.startswith("/") and is_path(v),
+    {"type": "string", "pattern": "^/"},
+)
+MODEL = Rule(
+    "the name of a .gguf file in models.path, without a dot in front, or null for the only one there",
+    is_file_name,
+    {"type": ["string", "null"], "pattern": r"^[^./][^/]*\.gguf$"},
+)
+YES_NO = Rule("true or false", lambda v: isinstance(v, bool), {"type": "boolean"})
+NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0, {"const": 0})

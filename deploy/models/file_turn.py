@@ -14,11 +14,11 @@ PATIENCE = 300.0  # seconds for which that file may stand still; hashing 700 MB 
 
 
 @contextlib.contextmanager
-def take_turn(lock_file: Path, part: Path, say: Callable[[str], object]) -> Iterator[None]:
+def take_turn(lock_file: Path, part: Path, say: Callable[[str], object], seconds: float = PATIENCE) -> Iterator[None]:
     """Makes the block the only writer of `part`. Waits while another writer has the turn and `part` grows.
 
     The lock is the kernel's: a killed run leaves none behind. Raises BoardllamaError when another writer has the turn
-    and `part` stands still for PATIENCE seconds.
+    and `part` stands still for so many seconds.
     """
     lock = FileLock(lock_file)
     patience: Patience | None = None
@@ -28,7 +28,7 @@ def take_turn(lock_file: Path, part: Path, say: Callable[[str], object]) -> Iter
         except Timeout:
             if patience is None:
                 say(f"{lock_file.parent}: another run is at work here, waiting for it")
-                patience = Patience(PATIENCE)
+                patience = Patience(seconds)
             if patience.is_over(part.stat().st_size if part.exists() else 0):
                 raise BoardllamaError(f"another run holds {lock_file} and stands still: end it, run again") from None
     try:

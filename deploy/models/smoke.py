@@ -6,12 +6,9 @@ same on every controller, and SHA256 pins them: see smoke_writer.py, which makes
 
 from pathlib import Path
 
-from deploy.controller.files import sha256_of, sync
+from deploy.controller.files import sync
 from deploy.controller.progress import Say, say_line
-from deploy.errors import BoardllamaError
-from deploy.models.file_turn import take_turn
-from deploy.models.receipt import accept_part, has_receipt, is_verified
-from deploy.paths import cache_dir
+from deploy.models.made_file import MadeFile, make_once
 
 FILE = "boardllama-smoke.gguf"
 NAME = "boardllama-smoke"
@@ -22,26 +19,7 @@ CONTEXT = 4096  # tokens
 
 def smoke_model(progress: Say = say_line) -> Path:
     """The model on this controller, cached and verified like a downloaded model; made in 0.1 s when missing."""
-    path = cache_dir() / "models" / SHA256[:16] / FILE
-    part = path.with_name(f"{SHA256}.part")
-    try:
-        if not has_receipt(path, SHA256, SIZE):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with take_turn(path.with_name("lock"), part, progress):
-                _make_file(part, path)
-    except OSError as exc:
-        raise BoardllamaError(f"{path} cannot be made ({exc.strerror}): mend it, or set BOARDLLAMA_CACHE") from exc
-    return path
-
-
-def _make_file(part: Path, path: Path) -> None:
-    if is_verified(path, SHA256, SIZE):
-        return
-    _write_gguf(part)
-    if (got := sha256_of(part)) != SHA256:
-        part.unlink()
-        raise BoardllamaError(f"{FILE} came out as sha256 {got}, pinned {SHA256}: use the gguf of pyproject.toml")
-    accept_part(part, path, SHA256)
+    return make_once(MadeFile(FILE, SHA256, SIZE), _write_gguf, progress)
 
 
 def write_smoke_model(path: Path) -> None:

@@ -6,9 +6,7 @@ at every start; settings are valid when the config.json made from them passes th
 
 import json
 from collections.abc import Mapping
-from enum import Enum
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -18,8 +16,9 @@ from deploy.build.source import Source, source_of
 from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
-from deploy.models import smoke
+from deploy.models.choice import ModelKind, chosen_model
 from deploy.models.hub_model import HubModel
+from deploy.models.model import Model
 from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
@@ -29,14 +28,6 @@ from deploy.onboard.spelling import nearest_name
 
 class SettingsError(BoardllamaError):
     """A setting that the table does not know, or a value that breaks its rule."""
-
-
-class ModelKind(Enum):
-    """Where the model comes from."""
-
-    HUB = "hub"
-    PATH = "path"
-    SMOKE = "smoke"
 
 
 class Settings(BaseModel):
@@ -94,6 +85,15 @@ class Settings(BaseModel):
     report_junit: str
 
     @model_validator(mode="after")
+    def _parts_are_valid(self) -> "Settings":
+        try:
+            _ = self.wanted_cpu, self.source, models_of(self)
+            setting_rules.check_networks(self.server_clients)
+        except BoardllamaError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
     def _obeys_the_launcher(self) -> "Settings":
         for service in SERVICES:
             found = config.config_problems(
@@ -101,15 +101,6 @@ class Settings(BaseModel):
             )
             if found:
                 raise ValueError("; ".join(self._as_settings(service, line) for line in found))
-        return self
-
-    @model_validator(mode="after")
-    def _parts_are_valid(self) -> "Settings":
-        try:
-            _ = self.wanted_cpu, self.source, self.hub_model
-            setting_rules.check_networks(self.server_clients)
-        except BoardllamaError as error:
-            raise ValueError(str(error)) from None
         return self
 
     @field_validator("api_key")
@@ -135,11 +126,14 @@ class Settings(BaseModel):
         own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
         return as_setting_rule(line.replace(f"in {service.api_key}", own))
 
-    @property
-    def model_name(self) -> str | None:
-        """File name of the model on the target; None leaves the choice to what lies in the models folder."""
-        names = {ModelKind.HUB: self.model_file, ModelKind.PATH: self.model_path, ModelKind.SMOKE: smoke.FILE}
-        return Path(names[self.model]).name if self.model else None
+    def model_for(self, _service: Service) -> Model | None:
+        """The model that a service is to have; None leaves the choice to what lies in the models folder."""
+        return chosen_model(self.model, self.hub_model, self.model_path) if self.model else None
+
+    def model_name(self, service: Service) -> str | None:
+        """File name of that model on the target."""
+        model = self.model_for(service)
+        return model.main_file.name if model else None
 
     @property
     def allowed_clients(self) -> list[str]:
@@ -161,7 +155,7 @@ class Settings(BaseModel):
     def config_json(self, service: Service) -> str:
         """The text of the service's config.json."""
         return render_template(
-            "config.json", models_dir=str(service.models), model_name=self.model_name, **self.model_dump()
+            "config.json", models_dir=str(service.models), model_name=self.model_name(service), **self.model_dump()
         )
 
     def with_edits(self, config_json: bytes, service: Service) -> "Settings | None":
@@ -176,7 +170,7 @@ class Settings(BaseModel):
         if config.config_problems(told, service, keyed=True):
             return None
         told = config.with_defaults(told, service)
-        if (told["models"]["path"], told["models"]["default_model"]) != (str(service.models), self.model_name):
+        if (told["models"]["path"], told["models"]["default_model"]) != (str(service.models), self.model_name(service)):
             return None
         said = {"repack": told["inference"]["repack"], "batch_size": told["inference"]["batch_size"]}
         return self.model_copy(update={**said, "context_size": told["models"]["default_context_size"]})
@@ -203,6 +197,11 @@ class Settings(BaseModel):
     def wanted_cpu(self) -> Cpu | None:
         """The CPU to build for; None chooses the best one that the board can run."""
         return None if self.cpu == "auto" else cpu.find_cpu(self.cpu)
+
+
+def models_of(settings: Settings) -> dict[Service, Model]:
+    """The models that these settings have services serve; without the services for which an operator brings one."""
+    return {service: model for service in SERVICES if (model := settings.model_for(service))}
 
 
 def config_settings() -> dict[str, str]:

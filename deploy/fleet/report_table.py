@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from deploy.fleet.report_row import Row
-from deploy.onboard.release.releases import aligned_lines
+from deploy.onboard.release.release_table import aligned_lines
 
 
 def report_lines(rows: Sequence[Row], builders: Sequence[str]) -> list[str]:

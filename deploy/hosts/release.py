@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deploy.build.artifact import MANIFEST, Build, Manifest
-from deploy.hosts.release_manifest import BuildEntry, Contents, ModelEntry, Policy, ReleaseManifest, ServiceEntry
+from deploy.hosts.release_manifest import BuildEntry, Contents, Policy, ReleaseManifest, ServiceEntry
 from deploy.hosts.store import BigFile
+from deploy.hosts.stored_model import StoredModel
 from deploy.onboard.places import PLACES, PRISTINE, Places
 from deploy.onboard.service import Service
 from deploy.paths import REPO
@@ -30,7 +31,7 @@ class Served:
     """
 
     service: Service
-    model: BigFile | None
+    model: StoredModel | None
     wanted: dict[Path, bytes]
     kept: dict[Path, bytes]
 
@@ -45,10 +46,9 @@ class Served:
     @property
     def manifest_entry(self) -> ServiceEntry:
         """The service's entry in the manifest."""
-        model = self.model
         return ServiceEntry(
             service=self.service,
-            model=ModelEntry(name=model.name, sha256=model.sha256, size=model.size) if model else None,
+            model=self.model.entry if self.model else None,
             config=sha256_hex(self.text_of(self.service.config)),
             unit=sha256_hex(self.text_of(self.service.public_unit(PLACES))),
         )
@@ -120,7 +120,12 @@ class WantedRelease:
     def link_targets(self) -> dict[str, str]:
         """The links of the release by name, and where they lead: into the stores, which releases share."""
         folder = build_folder(self.build, self.artifact)
-        models = {served.path_within(model.name): model.dest for served in self.served if (model := served.model)}
+        models = {
+            served.path_within(name): place
+            for served in self.served
+            if served.model
+            for name, place in served.model.links.items()
+        }
         return {name: f"{folder}/{name}" for name in self.artifact.files} | models
 
     def stored_contents(self, created: str) -> dict[str, str]:
@@ -188,8 +193,3 @@ def build_files(build: Build, artifact: Manifest) -> tuple[BigFile, ...]:
         for name, file in artifact.files.items()
     ]
     return (*files, BigFile(build.artifact_folder / MANIFEST, f"{folder}/{MANIFEST}", sha256_hex(about), len(about)))
-
-
-def stored_model(service: Service, source: Path, name: str, sha256: str, size: int) -> BigFile:
-    """A model and its place on the target."""
-    return BigFile(source, f"{service.model_store}/{sha256[:16]}/{name}", sha256, size)

@@ -19,12 +19,25 @@ class BuildEntry(Frozen):
     files: dict[str, FileEntry]
 
 
-class ModelEntry(Frozen):
-    """`name`: of the file. `size` in bytes."""
+class ModelFileEntry(Frozen):
+    """`name`: of the file. `size` in bytes. `kind`: what llama-server takes it for."""
 
     name: str
     sha256: Sha256
     size: int
+    kind: Literal["weights", "projector", "draft"]
+
+
+class ModelEntry(Frozen):
+    """`files`: all of the model's, its parts in their order. `name`, `sha256`, `size`: of the first of them.
+
+    The programs of older releases know of that one alone, and their manifests have no `files`.
+    """
+
+    name: str
+    sha256: Sha256
+    size: int
+    files: list[ModelFileEntry]
 
 
 class ServiceEntry(Frozen):

@@ -14,7 +14,7 @@ from deploy.errors import BoardllamaError
 from deploy.hosts.facts.board import BoardInfo, system_misfit
 from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import snapshot_of
-from deploy.settings import Settings, settings_from
+from deploy.settings import Settings, models_of, settings_from
 
 
 def settings_of(host: Host) -> Settings:
@@ -24,7 +24,7 @@ def settings_of(host: Host) -> Settings:
         settings = settings_from(host.data.dict(), foreign)
     except BoardllamaError as error:
         raise DeployError(f"{host.name}: {error}") from None
-    record_of(host).model = settings.model_name or ""
+    record_of(host).model = " ".join(model.name for model in models_of(settings).values())
     return settings
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.controller.progress import Say
 from deploy.errors import BoardllamaError, shown
-from deploy.onboard.gguf.chat_models import part_count_in_name
+from deploy.models.receipt import has_receipt
 from deploy.paths import cache_dir
 from deploy.setting_rules import RULES
 
@@ -27,13 +28,19 @@ class HubModel:
             value, rule = getattr(self, name), RULES[f"model_{name}"]
             if not isinstance(value, str) or not rule.holds(value):
                 raise BoardllamaError(f"model {name} {shown(value)} is not valid: it must be {rule.text}")
-        if (parts := part_count_in_name(self.file)) > 1:
-            raise BoardllamaError(
-                f"model file {shown(self.file)} is one of {parts} parts of a model: take one that is a single file, or "
-                f"fetch them all, make one of them with `llama-gguf-split --merge`, and set model to path"
-            )
         if type(self.size) is not int or self.size <= 0:
             raise BoardllamaError(f"model size {self.size!r} is not valid: it must be the file's bytes, over 0")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the verified file lies on this controller."""
+        return has_receipt(self.path, self.sha256, self.size)
+
+    def fetch_file(self, say: Say) -> Path:
+        """The verified file; fetched, with progress through `say`, when it is not there yet. Raises BoardllamaError."""
+        from deploy.models import hub  # its HTTP client takes a quarter of a second, and few runs fetch
+
+        return hub.fetch_hub_model(self, progress=say)
 
     @property
     def path(self) -> Path:

@@ -4,6 +4,7 @@ It knows nothing, but everything around it is real: tokenizer, chat template, at
 same on every controller, and SHA256 pins them: see smoke_writer.py, which makes them.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.controller.files import sync
@@ -15,6 +16,27 @@ NAME = "boardllama-smoke"
 SHA256 = "e1455fb901292032df0e2b660236f1c25bd564f31da91887cad24ef6d526ef84"
 SIZE = 531648  # bytes
 CONTEXT = 4096  # tokens
+
+
+@dataclass(frozen=True)
+class SmokeFile:
+    """The model's file as an origin (deploy/models/model.py)."""
+
+    sha256: str = SHA256
+    size: int = SIZE
+
+    @property
+    def path(self) -> Path:
+        """The file, which is made when it is missing. Raises BoardllamaError."""
+        return smoke_model()
+
+    @property
+    def is_here(self) -> bool:
+        return True
+
+    def fetch_file(self, say: Say) -> Path:
+        """The file, which is made when it is missing. Raises BoardllamaError."""
+        return smoke_model(say)
 
 
 def smoke_model(progress: Say = say_line) -> Path:

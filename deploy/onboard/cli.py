@@ -11,14 +11,13 @@ from .release.follow import begin_switch, follow_switch
 from .release.lease import LOCK, await_switch, take_lock
 from .release.pruning import find_strays, prune_releases, releases_kept
 from .release.public_names import has_its_names
+from .release.release_table import aligned_lines, release_rows
 from .release.releases import (
     Release,
-    aligned_lines,
     all_releases,
     current_release,
     find_release,
     own_release,
-    release_rows,
     running_release,
     services_of,
 )

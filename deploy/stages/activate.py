@@ -20,7 +20,7 @@ from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
 from deploy.onboard.places import PLACES, SWITCH_UNIT
 from deploy.onboard.release.follow import Listener
-from deploy.onboard.release.releases import aligned_lines
+from deploy.onboard.release.release_table import aligned_lines
 from deploy.onboard.release.verdict import Outcome
 from deploy.settings import Settings
 from deploy.stages.service import prepared_release

@@ -17,7 +17,7 @@ from deploy.hosts.release_manifest import Policy
 from deploy.hosts.remote import Commands, Remote, refuse
 from deploy.hosts.snapshot import editable_of, release_seen, snapshot_of
 from deploy.hosts.stage_decorator import stage
-from deploy.hosts.store import BigFile
+from deploy.hosts.stored_model import StoredModel
 from deploy.hosts.target import board_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.onboard.places import PLACES
@@ -62,7 +62,7 @@ def system_files() -> tuple[TextFile, ...]:
     )
 
 
-def wanted_files(settings: Settings, service: Service, model: BigFile | None) -> dict[Path, bytes]:
+def wanted_files(settings: Settings, service: Service, model: StoredModel | None) -> dict[Path, bytes]:
     """The service's editable files as this deploy renders them, by public name."""
     reading = model.size // SLOWEST_CARD if model else UNKNOWN_MODEL_SECONDS
     deadline = settings.health_deadline or START_SECONDS + reading
@@ -101,7 +101,7 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
 
 def served_by(settings: Settings, service: Service, cpu: Cpu) -> Served:
     """A service as these settings mean it. Raises as `wanted_release` does."""
-    fitting, said = fit_settings(settings, cpu, board_of(host))
+    fitting, said = fit_settings(settings, service, cpu, board_of(host))
     model = model_of(settings, service)
     wanted = wanted_files(fitting, service, model)
     kept = operator_edits(service, wanted) if settings.config_conflict == "keep" else {}
@@ -118,7 +118,7 @@ def check_edited(edited: Settings | None, service: Service, cpu: Cpu) -> None:
         return
     overwrite = "or deploy with config_conflict=overwrite"
     try:
-        fitting, said = fit_settings(edited, cpu, board_of(host))
+        fitting, said = fit_settings(edited, service, cpu, board_of(host))
     except BoardllamaError as error:
         raise BoardllamaError(f"{service.config} was edited there: {error}, {overwrite}") from None
     if fitting.repack != edited.repack:

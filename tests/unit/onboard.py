@@ -115,6 +115,18 @@ class Target:
             "model": {"name": model, "sha256": hashlib.sha256(content).hexdigest()} if model else None,
         }
 
+    def add_model_file(self, release: Release, name: str, kind: str, content: bytes) -> Release:
+        """The release with one more file of its model."""
+        hashed = hashlib.sha256(content).hexdigest()
+        store = self.store(self.service.model_store / hashed[:16], {name: content})
+        (release.folder / name).symlink_to(store / name)
+        model = release.manifest["services"][0]["model"]
+        first = {key: model[key] for key in ("name", "sha256")}
+        files = model.get("files", [{**first, "kind": "weights"}])
+        model["files"] = [*files, {"name": name, "sha256": hashed, "size": len(content), "kind": kind}]
+        (release.folder / "manifest.json").write_text(json.dumps(release.manifest))
+        return self.release(release.id)
+
     def manifest(self, name: str, folder: Path, services: list[dict[str, Any]], keep: int) -> dict[str, Any]:
         """As deploy/hosts/release_manifest.py has it."""
         hashes = {

@@ -74,6 +74,15 @@ def test_one_byte_that_differs_refuses_a_release_and_is_brought_again(
     assert not (target.root / "asked").exists(), "nothing of it is run"
 
 
+def test_a_byte_that_differs_in_the_second_file_of_a_model_refuses_its_release(
+    offered: Release, target: Target
+) -> None:
+    release = target.add_model_file(offered, "eye.gguf", "projector", b"GGUF eye")
+    check.check_release(release)
+    (release.folder / "eye.gguf").resolve().write_bytes(b"GGUF eyf")
+    assert f"{release.folder}/eye.gguf is not what was deployed" in refusal(release)
+
+
 def test_a_file_that_is_gone_refuses_a_release(offered: Release) -> None:
     (offered.folder / "llama-bench").resolve().unlink()
     assert refusal(offered).startswith(f"{offered.folder}/llama-bench is not what was deployed")

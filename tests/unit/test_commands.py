@@ -72,7 +72,7 @@ def answers(settings: Settings, release: WantedRelease) -> list[str]:
     assert model
     health = Health(State.READY).to_json()
     status = {"current": release.id, "active": True, "linked": True, "fresh": True, "health": health}
-    files = [*build_files(release.build, require_artifact(release.build)), model]
+    files = [*build_files(release.build, require_artifact(release.build)), *model.files]
     there = release.stored_contents(WHEN) | {"created": WHEN}
     return [
         f"{MARK}board",

@@ -78,7 +78,7 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, name: str) -> N
     (tmp_path / "folder.gguf").mkdir()
     os.mkfifo(tmp_path / "pipe.gguf")
     settings = told(model="path", model_path=str(tmp_path / name))
-    for operation, words in ((model.fetch_model, (settings,)), (model.store_model, (settings, CPU))):
+    for operation, words in ((model.fetch_models, (settings,)), (model.store_models, (settings, CPU))):
         host = board()
         assert not host.does(operation, *words)
         assert host.record.reason == (
@@ -88,13 +88,13 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, name: str) -> N
 
 def test_a_model_that_does_not_fit_stays_on_the_controller(settings: Settings) -> None:
     host = board(1_000_000)
-    assert not host.does(model.store_model, settings, CPU)
+    assert not host.does(model.store_models, settings, CPU)
     assert host.record.verdict == "refused"
     assert host.record.reason.startswith("x.gguf needs ")
 
 
 def test_a_model_that_fits_is_brought(settings: Settings) -> None:
-    (step,) = room(settings, Serving(2048, repack=False)).plans(model.store_model, settings, CPU)
+    (step,) = room(settings, Serving(2048, repack=False)).plans(model.store_models, settings, CPU)
     assert isinstance(step, TargetStep)
 
 
@@ -137,10 +137,11 @@ def test_a_model_of_a_hub_is_known_by_its_pin_before_it_is_fetched(
     settings, host = told(model="hub"), board()
     pin, wanted = settings.hub_model, model.model_of(settings, OLLAMA)
     assert pin and wanted
-    assert (wanted.source, wanted.sha256, wanted.size) == (pin.path, pin.sha256, pin.size)
-    (step,) = host.plans(model.fetch_model, settings)
+    (file,) = wanted.files
+    assert (file.source, file.sha256, file.size) == (pin.path, pin.sha256, pin.size)
+    (step,) = host.plans(model.fetch_models, settings)
     assert isinstance(step, HostStep) and not isinstance(step, TargetStep)
-    assert not host.does(model.store_model, settings, CPU)
+    assert not host.does(model.store_models, settings, CPU)
     assert host.record.reason == "the model is not on the controller"
 
 

@@ -13,8 +13,11 @@ import pytest
 from deploy.build.artifact import Build, FileEntry, Manifest, Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import find_cpu
-from deploy.hosts.release import Served, WantedRelease, build_folder, onboard_programs, stored_model
+from deploy.hosts.release import Served, WantedRelease, build_folder, onboard_programs
 from deploy.hosts.release_manifest import Policy
+from deploy.hosts.stored_model import StoredModel
+from deploy.models.hub_model import HubModel
+from deploy.models.model import single_file
 from deploy.onboard.places import PLACES, PROGRAMS
 from deploy.onboard.release.pruning import releases_kept
 from deploy.onboard.release.releases import Release as OnTarget
@@ -45,10 +48,15 @@ def release(tmp_path: Path) -> WantedRelease:
 
 def served(service: Service = OLLAMA, **changes: Any) -> Served:
     """A service with a model and nothing edited, but for `changes`."""
-    model = stored_model(service, Path("/x/m.gguf"), "m.gguf", "cd" * 32, 5)
+    model = stored("cd" * 32, service)
     return replace(
         Served(service, model, {service.config: b"{}", service.public_unit(PLACES): b"[Unit]"}, {}), **changes
     )
+
+
+def stored(sha256: str, service: Service = OLLAMA) -> StoredModel:
+    """A model of 5 bytes in the service's store."""
+    return StoredModel(single_file("m.gguf", HubModel("owner/name", "m.gguf", "ab" * 20, sha256, 5)), service)
 
 
 def serving(release: WantedRelease, *services: Served) -> WantedRelease:
@@ -72,7 +80,7 @@ def test_an_id_is_never_taken_for_a_number(release: WantedRelease) -> None:
 def test_whatever_is_served_differently_is_another_release(release: WantedRelease) -> None:
     wanted = served().wanted
     others = [
-        serving(release, served(model=stored_model(OLLAMA, Path("/x/m.gguf"), "m.gguf", "ef" * 32, 5))),
+        serving(release, served(model=stored("ef" * 32))),
         serving(release, served(wanted=wanted | {OLLAMA.config: b"{ }"})),
         serving(release, served(kept={OLLAMA.config: b"mine"})),
         serving(release, served(replace(OLLAMA, folder="chat"))),

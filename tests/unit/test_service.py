@@ -10,7 +10,9 @@ from deploy.hosts.facts import ReleaseFiles, Text
 from deploy.hosts.release import WantedRelease
 from deploy.hosts.remote import Remote
 from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
-from deploy.hosts.store import BigFile
+from deploy.hosts.stored_model import StoredModel
+from deploy.models.hub_model import HubModel
+from deploy.models.model import single_file
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA
 from deploy.stages import service
@@ -54,14 +56,17 @@ def test_a_unit_from_before_the_first_release_is_no_edit_of_ours() -> None:
 
 def unit(model_size: int | None = None, **changes: object) -> dict[str, str]:
     """The lines of the unit for a model of so many bytes; None: the operator brings one."""
-    model = None if model_size is None else BigFile(Path("m.gguf"), "/m.gguf", "ab" * 32, model_size)
+    model = None
+    if model_size:
+        pin = HubModel("owner/name", "m.gguf", "ab" * 20, "ab" * 32, model_size)
+        model = StoredModel(single_file("m.gguf", pin), OLLAMA)
     text = service.wanted_files(told(model="smoke" if model else None, **changes), OLLAMA, model)[PUBLIC_UNIT].decode()
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
 
 
 def test_a_start_may_take_as_long_as_the_slowest_card_reads_the_model() -> None:
     """At 10 MB/s; ten minutes for a model that is not known, unless the operator says how long."""
-    deadlines = [unit(0), unit(1_000_000_000), unit(None), unit(1_000_000_000, health_deadline=20)]
+    deadlines = [unit(1), unit(1_000_000_000), unit(None), unit(1_000_000_000, health_deadline=20)]
     assert [one["TimeoutStartSec"] for one in deadlines] == ["60", "160", "660", "20"]
 
 

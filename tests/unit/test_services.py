@@ -202,6 +202,8 @@ def test_the_manifest_of_an_older_release_is_of_one_service(tmp_path: Path) -> N
     older = Release(tmp_path)
     assert older.services == (OLLAMA,) and older.model(OLLAMA) == "m.gguf"
     assert older.served[OLLAMA]["unit"] == "cd"
+    assert older.model_files(OLLAMA) == [{"name": "m.gguf", "kind": "weights"}]
+    assert OLLAMA.models / "m.gguf" in older.public_names()
 
 
 def test_what_a_target_serves_is_known_where_no_manifest_says_it(target: Target) -> None:

@@ -147,7 +147,7 @@ def test_several_wrong_texts_are_said_at_once() -> None:
 
 
 def test_a_whole_split_model_in_one_part_is_a_file_as_any() -> None:
-    assert told(model_file="x-00001-of-00001.gguf").model_name == "x-00001-of-00001.gguf"
+    assert told(model_file="x-00001-of-00001.gguf").model_name(OLLAMA) == "x-00001-of-00001.gguf"
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:

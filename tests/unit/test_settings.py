@@ -38,7 +38,7 @@ def test_the_defaults_are_valid_and_stay_on_loopback() -> None:
     settings = told()
     assert settings.server_host == "127.0.0.1"
     assert settings.allowed_clients == ["localhost"]
-    assert settings.model_name == "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
+    assert settings.model_name(OLLAMA) == "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
 
 
 def test_every_setting_has_its_default_in_one_place() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from deploy.onboard.release import check, gate, releases, switch
 from deploy.onboard.release.check import CheckError
-from deploy.onboard.release.releases import Release, current_release, release_rows
+from deploy.onboard.release.release_table import release_rows
+from deploy.onboard.release.releases import Release, current_release
 from deploy.onboard.release.verdict import Outcome, last_rate
 from tests.unit.onboard import Target, consistent, target
 from tests.unit.systemd import Systemd, systemd

@@ -12,7 +12,6 @@ from deploy.build.artifact import Build, require_artifact
 from deploy.cpu import find_cpu
 from deploy.hosts.release import Served, WantedRelease, release_time
 from deploy.hosts.release_manifest import Policy
-from deploy.hosts.store import BigFile
 from deploy.models import smoke
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.health import Health, State
@@ -58,8 +57,7 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
 
 def bring(release: WantedRelease) -> str:
     """Puts a release onto the VM, as the stages of a deploy do. Returns its program."""
-    for model in (served.model for served in release.served):
-        assert isinstance(model, BigFile)
+    for model in (file for served in release.served if served.model for file in served.model.files):
         send(model.source.read_bytes(), f"mkdir -p $(dirname {model.dest}); cat > {model.dest}")
     folders = " ".join(str(served.service.config.parent) for served in release.served)
     archive = release.tar_archive(release_time().isoformat(timespec="seconds"))

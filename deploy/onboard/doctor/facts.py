@@ -11,7 +11,8 @@ from pathlib import Path
 from ..commands import run_command
 from ..explain import is_out_of_memory
 from ..places import PLACES, SWITCH_UNIT, Places
-from ..release.releases import Release, current_release, release_rows, services_of
+from ..release.release_table import release_rows
+from ..release.releases import Release, current_release, services_of
 from ..server.config import ConfigError, load_config, url_of
 from ..server.health import Health, State, look_at_unit, unit_facts
 from ..server.launch import find_model

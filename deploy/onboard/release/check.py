@@ -45,9 +45,9 @@ def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:
     """Name in the release and sha256 of each file that an operator may not edit."""
     for name in release.stated("build", "files"):
         yield name, release.stated("build", "files", name, "sha256")
-    for service, entry in release.served.items():
-        if model := entry["model"]:
-            yield str(Path(service.folder) / model["name"]), model["sha256"]
+    for service in release.services:
+        for file in release.model_files(service):
+            yield str(Path(service.folder) / file["name"]), file["sha256"]
     yield from release.stated("programs").items()
 
 

@@ -78,8 +78,19 @@ class Release:
 
     def model(self, service: Service) -> str | None:
         """File name of the model that the release brings for a service; None when the operator brings one."""
+        files = self.model_files(service)
+        return str(files[0]["name"]) if files else None
+
+    def model_files(self, service: Service) -> list[dict[str, Any]]:
+        """The files of that model, as ModelFileEntry in deploy/hosts/release_manifest.py. Raises DamagedManifest.
+
+        A manifest from before it had a list of them is of a model that is one file of weights.
+        """
         model = self.served[service]["model"]
-        return str(model["name"]) if model else None
+        try:
+            return [{"kind": "weights", **file} for file in model.get("files", [model])] if model else []
+        except (AttributeError, TypeError) as error:
+            raise self.damaged(error) from None
 
     @property
     def models(self) -> str:
@@ -140,8 +151,8 @@ class Release:
         led = {path: places.current / path.name for path in programs}
         for service in self.services:
             unit = service.public_unit(places)
-            model = self.model(service)
-            named = [service.config, unit, *([service.models / model] if model else [])]
+            models = (service.models / file["name"] for file in self.model_files(service))
+            named = [service.config, unit, *models]
             led |= {path: places.current / service.folder / path.name for path in named}
             led[service.enabled(places)] = unit
         return led | {places.doctor: places.current / "boardllama"}
@@ -220,24 +231,3 @@ def release_state(release: Release) -> str:
     if release.id in lines:
         return "previous" if lines.index(release.id) == 1 else "kept"
     return f"rejected: {release.rejected}" if release.rejected else "prepared"
-
-
-def release_rows(places: Places) -> list[dict[str, str]]:
-    """A row for each release: the current one, those before it, the others. Keys: id, when, build, model, state."""
-    order = [release.id for release in lineage(places)]
-    rows = []
-    for release in sorted(all_releases(places), key=lambda one: order.index(one.id) if one.id in order else len(order)):
-        try:
-            build = release.stated("build", "name")
-            about = {"when": release.stated("created"), "build": build, "model": release.models}
-        except DamagedManifest:
-            about = {"when": "", "build": "", "model": "its manifest cannot be read"}
-        rows.append({"id": release.id, **about, "state": release_state(release)})
-    return rows
-
-
-def aligned_lines(rows: list[dict[str, str]]) -> list[str]:
-    """The rows as lines of aligned columns, under a heading of the keys."""
-    rows = [{name: name for name in rows[0]}, *rows]
-    wide = {name: max(len(row[name]) for row in rows) for name in rows[0]}
-    return ["  ".join(f"{value:{wide[name]}}" for name, value in row.items()).rstrip() for row in rows]

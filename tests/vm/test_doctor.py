@@ -54,7 +54,7 @@ def test_a_server_that_does_not_start_is_red_with_its_own_words(vm: VirtualBoard
         assert red(vm) == {"service"}
         assert "server.port 11434: Address already in use" in " ".join(vm.run("boardllama-doctor; true").split())
     finally:
-        vm.run(f"systemctl stop taken; systemctl restart {UNIT}")
+        vm.run(f"systemctl stop taken; systemctl reset-failed {UNIT}; systemctl restart {UNIT}")
 
 
 def test_a_wrong_config_is_said_with_its_key(vm: VirtualBoard) -> None:

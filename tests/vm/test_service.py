@@ -58,10 +58,6 @@ def test_a_crash_loop_stops_and_status_says_why(vm: VirtualBoard) -> None:
 # A thousand connections, each with half a request, for a minute.
 CROWD = """
 import resource, socket, time
-
-from deploy.onboard.service import OLLAMA
-
-CONFIG, UNIT = OLLAMA.config, OLLAMA.unit
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 held = [socket.socket() for _ in range(1000)]
 for one in held:

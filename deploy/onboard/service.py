@@ -1,11 +1,16 @@
 """What is served: each llama-server of a target is a service of systemd, with paths and a port of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from .places import Places
+
+# What a service is there for: it answers with text, with vectors, with scores. The front has no model: it passes what
+# it is asked on to the others.
+CHAT, EMBED, RERANK, FRONT = "chat", "embed", "rerank", "front"
+ROLES = (CHAT, EMBED, RERANK)
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,7 @@ class Service:
     `account`: user and group that it runs as. `config`, `api_key`: files that it reads at every start. `models`: folder
     of GGUF files. `state`: home of the account. `runtime`: folder in /run, named as the unit, which systemd makes for
     it. `port`: where it listens unless its config says otherwise. `key_unit`: makes its API key before the first start.
-    `folder`: where its files lie in a release; "" is the release's own folder.
+    `folder`: where its files lie in a release; "" is the release's own folder. `role`: CHAT, EMBED, RERANK or FRONT.
     """
 
     unit: str
@@ -28,6 +33,7 @@ class Service:
     port: int
     key_unit: str
     folder: str = ""
+    role: str = CHAT
 
     @property
     def name(self) -> str:
@@ -71,9 +77,13 @@ class Service:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Service":
-        """The service as a release's manifest has it. Raises KeyError without a field; unknown fields are ignored."""
-        read: dict[str, Any] = {field.name: values[field.name] for field in fields(Service)}
-        paths = {field.name: Path(read[field.name]) for field in fields(Service) if field.type is Path}
+        """The service as a release's manifest has it. Raises KeyError without a field; unknown fields are ignored.
+
+        An older program wrote no role.
+        """
+        wanted = [field for field in fields(Service) if field.name in values or field.default is MISSING]
+        read: dict[str, Any] = {field.name: values[field.name] for field in wanted}
+        paths = {field.name: Path(read[field.name]) for field in wanted if field.type is Path}
         return Service(**read | paths)
 
 

@@ -8,8 +8,9 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.models.gguf_info import read_gguf_info
 from deploy.onboard.gguf.architectures import ARCHITECTURES, PIN
-from deploy.onboard.gguf.chat_models import NO_CHAT, part_count_in_name, require_chat_model
+from deploy.onboard.gguf.chat_models import NO_CHAT, part_count_in_name, require_usable_model
 from deploy.onboard.server.config import ConfigError
+from deploy.onboard.service import CHAT
 from deploy.stages import model
 from tests.gguf_bytes import Matrix, chat, gguf
 from tests.unit.test_settings import told
@@ -22,7 +23,7 @@ def on_both(path: Path, content: bytes) -> str:
     with pytest.raises(BoardllamaError) as deployed:
         model.check_model_file(settings, path)
     with pytest.raises(ConfigError) as started:
-        require_chat_model(path, PIN, print)
+        require_usable_model(path, PIN, CHAT, print)
     words = str(deployed.value).removeprefix(f"{path.name} ")
     assert str(started.value) == f"{path} {words}"
     assert "\n" not in words
@@ -32,7 +33,7 @@ def on_both(path: Path, content: bytes) -> str:
 def accept(path: Path, content: bytes) -> None:
     """On both sides."""
     path.write_bytes(content)
-    require_chat_model(path, PIN, print)
+    require_usable_model(path, PIN, CHAT, print)
     model.check_model_file(told(model="path", model_path=str(path)), path)
 
 
@@ -54,7 +55,7 @@ def test_a_kind_of_tensor_from_elsewhere_is_refused_where_the_source_is_known(tm
     assert f"is of type {kind}, which this llama.cpp does not know: take the same model as Q4_0" in on_both(
         path, content
     )
-    require_chat_model(path, "", print)
+    require_usable_model(path, "", CHAT, print)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_what_is_no_chat_model_is_called_what_it_is(tmp_path: Path, keys: dict[s
 def test_an_architecture_that_does_something_else_says_so(tmp_path: Path, architecture: str) -> None:
     assert architecture in ARCHITECTURES
     words = on_both(tmp_path / "x.gguf", gguf(chat(architecture)))
-    assert f"({architecture})" in words and words.endswith("boardllama serves chat: take a chat model")
+    assert f"({architecture})" in words and "; boardllama serves chat: take a chat model" in words
 
 
 @pytest.mark.parametrize("pooling", [0, 0xFFFFFFFF, 17])
@@ -145,14 +146,14 @@ def test_a_small_tensor_ends_where_the_alignment_does(tmp_path: Path) -> None:
 def test_what_another_llama_cpp_knows_is_left_to_it(tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     assert "this llama.cpp knows" in on_both(path, gguf(chat("llama9")))
-    require_chat_model(path, "of another commit", print)
+    require_usable_model(path, "of another commit", CHAT, print)
 
 
 def test_the_first_part_of_a_model_may_hold_no_weights(tmp_path: Path) -> None:
     first, second = (tmp_path / f"x-0000{number}-of-00002.gguf" for number in (1, 2))
     first.write_bytes(gguf({**chat(), "split.count": 2}, []))
     second.write_bytes(gguf({"split.count": 2}))
-    require_chat_model(first, PIN, print)
+    require_usable_model(first, PIN, CHAT, print)
 
 
 def test_a_part_is_known_by_its_name() -> None:
@@ -168,12 +169,12 @@ def test_a_part_alone_is_refused_and_all_of_them_are_served(tmp_path: Path) -> N
     names = [tmp_path / f"x-0000{number}-of-00002.gguf" for number in (1, 2)]
     for number, path in enumerate(names):
         path.write_bytes(gguf({**chat(), "split.no": number, "split.count": 2}))
-    require_chat_model(names[0], PIN, print)
+    require_usable_model(names[0], PIN, CHAT, print)
     with pytest.raises(ConfigError, match=r"is one of 2 parts .* that ends in -00001-of-00002\.gguf, or `llama-gguf"):
-        require_chat_model(names[1], PIN, print)
+        require_usable_model(names[1], PIN, CHAT, print)
     names[1].unlink()
     with pytest.raises(ConfigError, match="put all here"):
-        require_chat_model(names[0], PIN, print)
+        require_usable_model(names[0], PIN, CHAT, print)
     with pytest.raises(BoardllamaError, match="is one of 2 parts of a model: `llama-gguf-split --merge`"):
         model.check_model_file(told(model="path", model_path=str(names[0])), names[0])
 
@@ -183,11 +184,11 @@ def test_a_file_that_the_board_cannot_read_is_left_to_llama_server(
 ) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(gguf({**chat(), "x.nested": [[1, 2], [3]]}))
-    require_chat_model(path, PIN, print)
+    require_usable_model(path, PIN, CHAT, print)
     assert "x.nested is a list of lists, which llama.cpp does not read" in capsys.readouterr().out
     path.write_bytes(gguf(chat())[:-100])
     with pytest.raises(ConfigError, match="it is truncated"):
-        require_chat_model(path, PIN, print)
+        require_usable_model(path, PIN, CHAT, print)
 
 
 @pytest.mark.parametrize("name", ["a\nb.gguf", "caf\udce9.gguf", "\x1b[31m.gguf"])
@@ -195,5 +196,5 @@ def test_a_name_that_no_line_can_show_is_refused(tmp_path: Path, name: str) -> N
     path = tmp_path / name
     path.write_bytes(gguf(chat()))
     with pytest.raises(ConfigError, match="has a name with more than printable text: rename it") as caught:
-        require_chat_model(path, PIN, print)
+        require_usable_model(path, PIN, CHAT, print)
     assert str(caught.value).isprintable()

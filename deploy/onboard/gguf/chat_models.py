@@ -1,4 +1,7 @@
-"""Which GGUF files llama-server chats with. The controller asks before it brings one, the launcher before it starts."""
+"""Which GGUF files llama-server serves in a role: for chat, for vectors, for scores.
+
+The controller asks before it brings one, the launcher before it starts.
+"""
 
 import re
 from collections.abc import Callable
@@ -6,12 +9,18 @@ from pathlib import Path
 
 from ..server.config import ConfigError
 from ..server.value_rules import is_file_name, short_json
+from ..service import CHAT, EMBED, RERANK
 from .architectures import PIN, unknown_architecture
 from .header import GgufError, Header, Truncated, read_header
 from .kinds import BLOCKS, REMOVED
 from .tokenizers import unknown_tokenizer
 
-CHAT = "boardllama serves chat: take a chat model"
+# The end of a sentence about a model that is not what its role asks for.
+ASKED = {
+    CHAT: "boardllama serves chat: take a chat model",
+    EMBED: "its role is embed: take an embedding model",
+    RERANK: "its role is rerank: take a reranker",
+}
 ONE_FILE = "`llama-gguf-split --merge` makes one file of them"
 
 # By `general.type`, files that are no models. Older files lack that key, and have another that no model has.
@@ -25,9 +34,12 @@ OTHER_KEYS = {"adapter.type": "adapter", "imatrix.chunk_count": "imatrix"}
 # Architectures that the pinned llama.cpp knows and llama-server does not chat with. Vectors and diffusion have no cache
 # of a sequence (create_memory in src/llama-model.cpp); T5 has an encoder, which tools/server never runs; a draft asks
 # for another model's context (src/llama-context.cpp); speech ends in sound (tools/mtmd).
+EMBEDDERS = (
+    "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding llama-embed"
+)
 NO_CHAT = {
-    "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "
-    "llama-embed t5encoder": "is an embedding model ({}), which answers with vectors",
+    EMBEDDERS: "is an embedding model ({}), which answers with vectors",
+    "t5encoder": "is an encoder of text ({}), which answers with vectors",
     "dream llada llada-moe rnd1": "writes by diffusion ({}), which llama-server does not do",
     "t5": "has an encoder ({}), which llama-server does not run",
     "eagle3 dflash gemma4-assistant": "is a draft model ({}), which only makes another one faster",
@@ -42,8 +54,8 @@ POOLING = {1: "mean", 2: "cls", 3: "last"}
 RANK = 4
 
 
-def require_chat_model(path: Path, pin: str, say: Callable[[str], object]) -> None:
-    """Raises ConfigError for an operator's file that llama-server would not chat with, in the words of a deploy.
+def require_usable_model(path: Path, pin: str, role: str, say: Callable[[str], object]) -> None:
+    """Raises ConfigError for an operator's file that llama-server would not serve in that role, in a deploy's words.
 
     One whose header cannot be read this far is llama-server's to judge: a reader's mistake must not stop a good start.
     """
@@ -56,12 +68,12 @@ def require_chat_model(path: Path, pin: str, say: Callable[[str], object]) -> No
     except GgufError as error:
         say(str(error))
         return
-    if said := lone_part(header, path) or model_refusal(header, pin):
+    if said := lone_part(header, path) or model_refusal(header, pin, role):
         raise ConfigError(f"{path} {said}")
 
 
-def model_refusal(header: Header, pin: str) -> str | None:
-    """Why llama-server of that llama.cpp would not chat with this file: what follows its name in a sentence.
+def model_refusal(header: Header, pin: str, role: str = CHAT) -> str | None:
+    """Why llama-server of that llama.cpp would not serve this file in that role: what follows its name in a sentence.
 
     None when it would, and where that is not known: what another llama.cpp than the pinned one loads.
     """
@@ -69,7 +81,7 @@ def model_refusal(header: Header, pin: str) -> str | None:
     return (
         other_file(header, architecture)
         or (unknown_architecture(architecture) if pin == PIN or not architecture.isprintable() else None)
-        or no_chat(header, architecture)
+        or other_role(header, architecture, role)
         or (unknown_tokenizer(header) if pin == PIN else None)
         or no_weights(header, pin)
         or misplaced_tensor(header)
@@ -87,19 +99,27 @@ def other_file(header: Header, architecture: str) -> str | None:
     return found or (OTHER_FILES["mmproj"] if architecture == "clip" else None)
 
 
-def no_chat(header: Header, architecture: str) -> str | None:
-    """Why the language model does not chat; None when it may."""
+def other_role(header: Header, architecture: str, role: str) -> str | None:
+    """Why the language model is none for that role; None when it may be one."""
+    own, said = role_of(header, architecture)
+    if own == role:
+        return None
+    return f"{said}; {ASKED[role]}" + (f", or set role to {own}" if own else "")
+
+
+def role_of(header: Header, architecture: str) -> tuple[str, str]:
+    """The role that the model is made for, "" for none, and what it is, in words."""
     pooling = header.keys.get(f"{architecture}.pooling_type")
     if pooling == RANK:
-        return f"is a reranker ({architecture}), which answers with scores; {CHAT}"
+        return RERANK, f"is a reranker ({architecture}), which answers with scores"
     for names, said in NO_CHAT.items():
         if architecture in names.split():
-            return f"{said.format(architecture)}; {CHAT}"
+            return EMBED if names == EMBEDDERS else "", said.format(architecture)
     if isinstance(pooling, int) and pooling in POOLING:
-        return f"is an embedding model ({architecture}, {POOLING[pooling]} pooling), which answers with vectors; {CHAT}"
+        return EMBED, f"is an embedding model ({architecture}, {POOLING[pooling]} pooling), which answers with vectors"
     if header.keys.get(f"{architecture}.attention.causal") is False:
-        return f"reads its text in both directions ({architecture}), as embedding models do; {CHAT}"
-    return None
+        return EMBED, f"reads its text in both directions ({architecture}), as embedding models do"
+    return CHAT, f"is a chat model ({architecture}), which answers with text"
 
 
 def no_weights(header: Header, pin: str) -> str | None:

@@ -1,21 +1,17 @@
-"""The gate: a release is good when its server starts, is healthy, and answers a fixed prompt fast enough."""
+"""The gate: a release is good when its servers start, are healthy, and answer what their roles say (questions.py)."""
 
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from ..server.config import first_key, load_config, url_of
-from ..server.health import State, Unhealthy, ask_server, awaited_disk, look_at_server, unit_facts, why_down
+from ..server.health import State, Unhealthy, awaited_disk, look_at_server, unit_facts, why_down
 from ..server.launch import ready_services
-from ..service import SERVICES, Service
+from ..service import CHAT, SERVICES, Service
+from .questions import ask_by_role
 from .releases import DamagedManifest, Release, running_release
 
-PROMPT = "The quick brown fox"
-TOKENS = 16
-# Seconds, where no floor is set: a small board with a large model may be slow, but a server that hangs is not awaited.
-ANSWER_DEADLINE = 300.0
 Say = Callable[[str], None]
 
 
@@ -46,8 +42,9 @@ def restart_service(service: Service, say: Say) -> None:
         raise Unhealthy(f"the server did not start: {refused or why_down(service, unit_facts(service))}")
 
 
-def judge_release(release: Release, say: Say) -> float:
-    """Restarts the servers of a release and judges each by its tokens. Returns tokens per second of the slowest one.
+def judge_release(release: Release, say: Say) -> float | None:
+    """Restarts the servers of a release and judges each by its answer. Returns tokens per second of the slowest chat
+    model; without one, of the slowest of the others.
 
     Raises Unhealthy with the reason of the first that does not pass.
     """
@@ -58,7 +55,9 @@ def judge_release(release: Release, say: Say) -> float:
     for service in services:  # a port may go from one to the other
         with suppress(Unhealthy):
             run_systemctl("stop", service.unit)
-    return min(judge_beside_others(release, service, say) for service in services)
+    rates = {service: judge_beside_others(release, service, say) for service in services}
+    answered = {service: rate for service, rate in rates.items() if rate is not None}
+    return min([rate for service, rate in answered.items() if service.role == CHAT] or answered.values(), default=None)
 
 
 def services_to_judge(release: Release) -> Sequence[Service]:
@@ -69,7 +68,7 @@ def services_to_judge(release: Release) -> Sequence[Service]:
         return SERVICES
 
 
-def judge_beside_others(release: Release, service: Service, say: Say) -> float:
+def judge_beside_others(release: Release, service: Service, say: Say) -> float | None:
     """As `judge_service`, with the service's name before each line and each reason. Raises ServiceUnhealthy."""
     try:
         return judge_service(release, service, lambda line: say(f"{service.name}: {line}"))
@@ -77,9 +76,10 @@ def judge_beside_others(release: Release, service: Service, say: Say) -> float:
         raise ServiceUnhealthy(service, f"{service.name}: {error}") from error
 
 
-def judge_service(release: Release, service: Service, say: Say) -> float:
-    """Restarts a server and asks it for tokens. Returns tokens per second. Raises Unhealthy with the reason, and
-    DamagedManifest when the server runs again but nothing says what it must reach.
+def judge_service(release: Release, service: Service, say: Say) -> float | None:
+    """Restarts a server and asks it what its role says. Returns tokens per second; None for the front.
+
+    Raises Unhealthy with the reason, DamagedManifest when the server runs again but nothing says what it must reach.
     """
     restart_service(service, say)
     if reason := awaited_disk(service):
@@ -94,37 +94,9 @@ def judge_service(release: Release, service: Service, say: Say) -> float:
     if health.state is not State.READY:
         raise Unhealthy(f"the server is {health.state.value}: {health.detail}")
     floor = float(release.stated("policy", "min_tokens_per_second"))
-    rate = measure_speed(url, floor, first_key(service.api_key))
-    say(f"it answers, {rate:.1f} tokens/s")
+    rate = ask_by_role(service.role, url, floor, first_key(service.api_key))
+    say(f"it answers, {rate:.1f} tokens/s" if rate else "it answers")
     return rate
-
-
-def measure_speed(url: str, floor: float, key: str | None) -> float:
-    """Tokens of the answer over the seconds of the whole request, prompt included. Raises Unhealthy below the floor."""
-    question = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0.0, "ignore_eos": True}
-    deadline = min(ANSWER_DEADLINE, 10 + 3 * TOKENS / floor) if floor else ANSWER_DEADLINE
-    began = time.monotonic()
-    status, body = ask_server(url, "/v1/completions", question, deadline, key)
-    seconds = time.monotonic() - began
-    text, tokens = answer_of(body)
-    if status != 200:
-        raise Unhealthy(f"a completion was answered with {status or 'nothing'}: {str(body)[:200]}")
-    if not text.strip():
-        raise Unhealthy(f"a completion came back without text: {str(body)[:200]}")
-    if tokens / seconds < floor:
-        raise Unhealthy(
-            f"{tokens} tokens took {seconds:.1f} s, {tokens / seconds:.2f} tokens/s: "
-            f"min_tokens_per_second is {floor:g}; lower it, or choose a smaller model or quantization"
-        )
-    return tokens / seconds
-
-
-def answer_of(body: Any) -> tuple[str, int]:
-    """Text and number of tokens of a completion; "" and 0 for an answer that is no completion."""
-    try:
-        return str(body["choices"][0]["text"]), int(body["usage"]["completion_tokens"])
-    except (KeyError, IndexError, TypeError, ValueError):
-        return "", 0
 
 
 def run_systemctl(*words: str) -> None:

@@ -18,6 +18,7 @@ from .config import Config, ConfigError, first_key, is_local, load_config, reach
 from .config_keys import KEYS
 from .cores import share_out
 from .mounts import await_disk
+from .role_arguments import role_arguments
 
 # One thread for each connection that LimitNOFILE= of the unit lets in. llama-server itself has eight, and makes more
 # when it sees none idle: too late for clients that come all at once. Twenty clients with half a request each would keep
@@ -81,9 +82,11 @@ def find_model(models: dict[str, Any], release: Release, service: Service) -> Pa
         raise ConfigError(f"{path} is no GGUF file: it begins with {magic!r}; fetch it again")
     # What a release brings was judged before it came: its start need not wait for the rules.
     if path.parent != release.folder_of(service):
-        from ..gguf.chat_models import require_chat_model
+        from ..gguf.chat_models import require_usable_model
 
-        require_chat_model(path, release.pin, lambda line: print(f"{service.name}: {line}", file=sys.stderr))
+        require_usable_model(
+            path, release.pin, service.role, lambda line: print(f"{service.name}: {line}", file=sys.stderr)
+        )
     return path
 
 
@@ -127,7 +130,7 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
             arguments += [] if value is None else key.arguments(value)
     if first_key(service.api_key):
         arguments += ["--api-key-file", str(service.api_key)]
-    return arguments + FIXED
+    return [*arguments, *FIXED, *role_arguments(service.role, config["models"]["default_context_size"], model)]
 
 
 def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:

@@ -6,6 +6,7 @@ at every start; settings are valid when the config.json made from them passes th
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from deploy.models.model import Model
 from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
-from deploy.onboard.service import SERVICES, Service
+from deploy.onboard.service import OLLAMA, Service
 from deploy.onboard.spelling import nearest_name
 
 
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     model_sha256: str
     model_size: int = Field(gt=0)
     model_path: str
+    role: Literal["chat", "embed", "rerank"]
 
     server_host: str
     server_port: int
@@ -95,11 +97,9 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _obeys_the_launcher(self) -> "Settings":
-        for service in SERVICES:
-            found = config.config_problems(
-                json.loads(self.config_json(service)), service, keyed=self.api_key is not None
-            )
-            if found:
+        for service, own in self.hosted.items():
+            told = json.loads(own.config_json(service))
+            if found := config.config_problems(told, service, keyed=self.api_key is not None):
                 raise ValueError("; ".join(self._as_settings(service, line) for line in found))
         return self
 
@@ -125,6 +125,11 @@ class Settings(BaseModel):
             line = line.replace(key, name)
         own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
         return as_setting_rule(line.replace(f"in {service.api_key}", own))
+
+    @property
+    def hosted(self) -> dict[Service, "Settings"]:
+        """The servers of the host, each with settings of its own; the first has the names that users know."""
+        return {replace(OLLAMA, role=self.role): self}
 
     def model_for(self, _service: Service) -> Model | None:
         """The model that a service is to have; None leaves the choice to what lies in the models folder."""
@@ -201,7 +206,7 @@ class Settings(BaseModel):
 
 def models_of(settings: Settings) -> dict[Service, Model]:
     """The models that these settings have services serve; without the services for which an operator brings one."""
-    return {service: model for service in SERVICES if (model := settings.model_for(service))}
+    return {service: model for service, own in settings.hosted.items() if (model := own.model_for(service))}
 
 
 def config_settings() -> dict[str, str]:

@@ -52,6 +52,7 @@ class Serving:
     context_size: int  # tokens in all slots together; 0: as many as the model was trained for
     repack: bool  # the build repacks (see repacks), and --no-repack is not given
     batch_size: int = 512  # tokens
+    at_once: int = UBATCH  # tokens that are computed at once
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Estimate:
 def estimate_memory(info: GgufInfo, serving: Serving) -> Estimate:
     """What llama-server takes at its peak."""
     context = padded_tokens(serving.context_size or info.context_length)
-    batch = min(context, serving.batch_size, UBATCH)
+    batch = min(context, serving.batch_size, serving.at_once)
     repacked = repacked_tensors(info.tensors) if serving.repack else ()
     mapped = mapped_bytes(info, repacked)
     return Estimate(

@@ -19,10 +19,11 @@ from deploy.hosts.target import board_of
 from deploy.models import architectures, fit
 from deploy.models.fit import BoardMemory
 from deploy.models.gguf_header import read_model_header
-from deploy.models.gguf_info import gguf_info_of, read_gguf_info
+from deploy.models.gguf_info import GgufInfo, gguf_info_of, read_gguf_info
 from deploy.models.memory import Serving, can_repack
 from deploy.models.model import Model
-from deploy.onboard.service import Service
+from deploy.onboard.server.bounds import UBATCH
+from deploy.onboard.service import CHAT, Service
 from deploy.settings import Settings, models_of
 
 # Per cent of a board's memory that the unit may have (MemoryMax); shares, so that one image fits every size.
@@ -58,16 +59,34 @@ def fit_settings(settings: Settings, service: Service, cpu: Cpu, board: BoardInf
     model = settings.model_for(service)
     if model is None or not board.memory or not model.is_here:
         return settings, ""
-    repack = settings.repack and can_repack(cpu)
-    serving = Serving(context_size=settings.context_size, repack=repack, batch_size=settings.batch_size)
+    info = read_gguf_info(model.main_file.origin.path)
+    fitting = settings.model_copy(update=read_at_once(service.role, info, settings))
     memory = BoardMemory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
-    verdict = fit.judge_fit(read_gguf_info(model.main_file.origin.path), model.name, serving, memory)
-    return settings.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
+    verdict = fit.judge_fit(info, model.name, serving_of(fitting, service.role, cpu), memory)
+    return fitting.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
+
+
+def read_at_once(role: str, info: GgufInfo, settings: Settings) -> dict[str, int]:
+    """The settings of a model that reads a text at once, for vectors or scores: as much as it was trained for."""
+    if role == CHAT:
+        return {}
+    context = min(settings.context_size or info.context_length, info.context_length)
+    return {"context_size": context, "batch_size": context}
+
+
+def serving_of(settings: Settings, role: str, cpu: Cpu) -> Serving:
+    """How a model is served, with settings that fit it."""
+    return Serving(
+        context_size=settings.context_size,
+        repack=settings.repack and can_repack(cpu),
+        batch_size=settings.batch_size,
+        at_once=UBATCH if role == CHAT else settings.batch_size,
+    )
 
 
 def check_model(settings: Settings, model: Model) -> None:
-    """Raises BoardllamaError for a model on the controller that our llama-server would not chat with, for a part of a
-    model, and for a context_size beyond what the model was trained for.
+    """Raises BoardllamaError for a model on the controller that our llama-server would not serve in its role, for a
+    part of a model, and for a chat with a context_size beyond what the model was trained for.
     """
     check_model_file(settings, model.main_file.origin.path)
 
@@ -75,9 +94,9 @@ def check_model(settings: Settings, model: Model) -> None:
 def check_model_file(settings: Settings, path: Path) -> None:
     """As `check_model`, for a model that is one file."""
     header = read_model_header(path)
-    architectures.check_architecture(header, path.name, pin=settings.source.pin)
+    architectures.check_architecture(header, path.name, settings.role, pin=settings.source.pin)
     info = gguf_info_of(header, path)
-    if settings.context_size > info.context_length:
+    if settings.role == CHAT and settings.context_size > info.context_length:
         raise BoardllamaError(
             f"context_size is {settings.context_size}: {path.name} was trained for {info.context_length} tokens at "
             f"most; set context_size to {info.context_length} or less (0: the model's own)"
@@ -91,18 +110,18 @@ def fetch_models(settings: Settings) -> Commands:
         yield HostStep(partial(fetch_and_check, settings=settings))
         return
     try:
-        for model in models_of(settings).values():
-            check_model(settings, model)
+        for service, model in models_of(settings).items():
+            check_model(settings.hosted[service], model)
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
 
 
 def fetch_and_check(remote: Remote, settings: Settings) -> None:
     """Fetches the models, with progress as lines of the host, and checks them. Raises BoardllamaError, OSError."""
-    for model in models_of(settings).values():
+    for service, model in models_of(settings).items():
         for file in model.files:
             file.origin.fetch_file(remote.say)
-        check_model(settings, model)
+        check_model(settings.hosted[service], model)
 
 
 @operation()
@@ -123,5 +142,5 @@ def store_models(settings: Settings, cpu: Cpu) -> Commands:
 def models_to_bring(settings: Settings, cpu: Cpu, board: BoardInfo) -> Iterator[BigFile]:
     """The files of all models. Raises BoardllamaError when a model does not fit the board; OSError."""
     for service, model in models_of(settings).items():
-        fit_settings(settings, service, cpu, board)
+        fit_settings(settings.hosted[service], service, cpu, board)
         yield from StoredModel(model, service).files

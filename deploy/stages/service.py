@@ -22,7 +22,7 @@ from deploy.hosts.target import board_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.mounts import mount_unit
-from deploy.onboard.service import OLLAMA, SERVICES, Service
+from deploy.onboard.service import OLLAMA, Service
 from deploy.settings import Settings
 from deploy.stages.key import key_of_first_start, store_api_key
 from deploy.stages.model import MEMORY_SHARE, fit_settings, model_of
@@ -37,21 +37,22 @@ PREPARED = "boardllama_prepared"
 @stage("Configure")
 def configure_service(settings: Settings, build: Build | None) -> None:
     """Makes account, folders, key and release on the target. What is served stays as it is."""
-    text_files(name="Make the account and folders", files=system_files(), conflict=settings.config_conflict)
+    text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if build:
         prepare_release(name="Prepare the release", settings=settings, build=build)
-    for service in host.loop(SERVICES if settings.api_key else ()):
-        assert settings.api_key
-        if board_of(host).systemd:
-            store_api_key(name="Write the API key", service=service, key=settings.api_key)
-        else:
-            key_of_first_start(name="Have the first start make the API key", service=service, key=settings.api_key)
+    if settings.api_key is None:
+        return
+    # All servers of a host ask for one key.
+    if board_of(host).systemd:
+        store_api_key(name="Write the API key", service=OLLAMA, key=settings.api_key)
+    else:
+        key_of_first_start(name="Have the first start make the API key", service=OLLAMA, key=settings.api_key)
 
 
-def system_files() -> tuple[TextFile, ...]:
+def system_files(settings: Settings) -> tuple[TextFile, ...]:
     """The account and the folders, declared to systemd, which makes them now and whenever they are missing."""
-    accounts = {service.account: service.state for service in SERVICES}
-    folders = [path for service in SERVICES for path in (service.config.parent, service.state, service.models)]
+    accounts = {service.account: service.state for service in settings.hosted}
+    folders = [path for service in settings.hosted for path in (service.config.parent, service.state, service.models)]
     return (
         TextFile(str(PLACES.sysusers), render_template("sysusers.conf", accounts=accounts), before="systemd-sysusers"),
         TextFile(
@@ -93,7 +94,7 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
     return WantedRelease(
         build=build,
         artifact=require_artifact(build),
-        served=tuple(served_by(settings, service, build.cpu) for service in SERVICES),
+        served=tuple(served_by(own, service, build.cpu) for service, own in settings.hosted.items()),
         pins={"llama.cpp": settings.source.content_inputs(), "model": settings.model_pin},
         policy=Policy(min_tokens_per_second=settings.min_tokens_per_second, releases_kept=settings.releases_kept),
     )

@@ -45,6 +45,9 @@ model_sha256 = "9fecc3b3cd76bba89d504f29b616eedf7da85b96540e490ca5824d3f7d2776a0
 model_size = 668788096
 # A .gguf file of the controller, for path.
 model_path = ""
+# What the model is there for: chat, embed (texts become vectors: POST /v1/embeddings) or rerank (documents get scores:
+# POST /v1/rerank). A model for another role is refused.
+role = "chat"
 
 # The server. At the next deploy, in a new release.
 

@@ -80,7 +80,7 @@ def answers(settings: Settings, release: WantedRelease) -> list[str]:
         f"{MARK}stored",
         *stored(files),
         f"{MARK}texts",
-        texts(service.system_files()),
+        texts(service.system_files(told())),
         f"{MARK}files",
         *(f"{value}  ./{name}" for name, value in there.items()),
         f"{MARK}status",

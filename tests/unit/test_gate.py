@@ -45,7 +45,7 @@ def test_a_server_that_answers_with_text_is_let_in_with_its_speed(
 ) -> None:
     said: list[str] = []
     rate = gate.judge_release(offered("well", floor=0.1), said.append)
-    assert 0.1 < rate < 1000, "the server takes a millisecond for each word"
+    assert rate and 0.1 < rate < 1000, "the server takes a millisecond for each word"
     assert said[-1] == f"it answers, {rate:.1f} tokens/s"
     asked = [f"reset-failed {target.service.unit}", f"restart {target.service.unit}"]
     assert systemd.asked[:3] == ["daemon-reload", *asked], "what is judged was read and started now"

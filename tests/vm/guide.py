@@ -41,7 +41,7 @@ PROBLEMS = {
     ),
     f"rm {MODELS}/*.gguf; echo {EMBEDDER} | base64 -d > {MODELS}/bge-small-en-v1.5.gguf": (
         f"{MODELS}/bge-small-en-v1.5.gguf is an embedding model (bert), which answers with vectors; boardllama serves "
-        "chat: take a chat model"
+        "chat: take a chat model, or set role to embed"
     ),
     SPOIL % ('"default_threads": 2', "& // more"): (
         f"{CONFIG}: line 12, column 26: Expecting ',' delimiter; JSON has no comments and no trailing comma"

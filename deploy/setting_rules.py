@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from packaging.version import VERSION_PATTERN
 
 from deploy.errors import BoardllamaError, shown
+from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.server.value_rules import Rule, is_path
 
 # Bytes. On both sides files lie beside the model, named as the model and more, with NAME_MAX bytes at most.
@@ -110,3 +111,24 @@ def nearest_network(text: str) -> str:
         return str(ipaddress.ip_network(text, strict=False)) if "%" not in text else "fd00::/8"
     except ValueError:
         return "192.168.1.0/24"
+
+
+def config_settings() -> dict[str, str]:
+    """The keys of config.json, as section.key, and the setting that each is made from, or what the setting decides."""
+    differs = {
+        "models.path": "models_dir",
+        "models.default_model": "model file",
+        "server.allow_unauthenticated": "allow_unauthenticated",
+    }
+    prefixes = {"server": "server_", "logging": "log_"}
+    found = {
+        f"{section}.{key}": prefixes.get(section, "") + key.removeprefix("default_")
+        for section, keys in KEYS.items()
+        for key in keys
+    }
+    return found | differs
+
+
+def as_setting_rule(text: str) -> str:
+    """What is said of a value of config.json, said of the setting: JSON's null is Python's None."""
+    return text.replace(", or null", ", or None")

@@ -22,7 +22,6 @@ from deploy.models.hub_model import HubModel
 from deploy.models.model import Model
 from deploy.onboard.identity import rules
 from deploy.onboard.server import config
-from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import OLLAMA, Service
 from deploy.onboard.spelling import nearest_name
 
@@ -121,10 +120,10 @@ class Settings(BaseModel):
     @staticmethod
     def _as_settings(service: Service, line: str) -> str:
         """The launcher's sentence, with the names of settings in place of keys of config.json."""
-        for key, name in config_settings().items():
+        for key, name in setting_rules.config_settings().items():
             line = line.replace(key, name)
         own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
-        return as_setting_rule(line.replace(f"in {service.api_key}", own))
+        return setting_rules.as_setting_rule(line.replace(f"in {service.api_key}", own))
 
     @property
     def hosted(self) -> dict[Service, "Settings"]:
@@ -207,27 +206,6 @@ class Settings(BaseModel):
 def models_of(settings: Settings) -> dict[Service, Model]:
     """The models that these settings have services serve; without the services for which an operator brings one."""
     return {service: model for service, own in settings.hosted.items() if (model := own.model_for(service))}
-
-
-def config_settings() -> dict[str, str]:
-    """The keys of config.json, as section.key, and the setting that each is made from, or what the setting decides."""
-    differs = {
-        "models.path": "models_dir",
-        "models.default_model": "model file",
-        "server.allow_unauthenticated": "allow_unauthenticated",
-    }
-    prefixes = {"server": "server_", "logging": "log_"}
-    found = {
-        f"{section}.{key}": prefixes.get(section, "") + key.removeprefix("default_")
-        for section, keys in KEYS.items()
-        for key in keys
-    }
-    return found | differs
-
-
-def as_setting_rule(text: str) -> str:
-    """What is said of a value of config.json, said of the setting: JSON's null is Python's None."""
-    return text.replace(", or null", ", or None")
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:

@@ -13,8 +13,8 @@ from deploy.onboard.identity.rules import API_KEY_TEXT
 from deploy.onboard.server.config_keys import KEYS
 from deploy.reference.default_comments import Explained, explained_settings
 from deploy.reference.tables import markdown_table
-from deploy.setting_rules import RULES
-from deploy.settings import Settings, as_setting_rule, config_settings
+from deploy.setting_rules import RULES, as_setting_rule, config_settings
+from deploy.settings import Settings
 
 
 def settings_tables() -> str:

@@ -25,7 +25,7 @@ MARK = re.compile(rb'["{}\[\]]')
 TEXT_FOLLOWS = re.compile(rb'\s*:\s*(?=")')
 
 
-class Refusal(Exception):
+class Refused(Exception):
     """An answer of the front itself, which is an error. `retry`: in how many seconds to try again; 0: never."""
 
     def __init__(self, status: int, message: str, retry: int = 0) -> None:
@@ -40,9 +40,9 @@ class Room:
         self.held = 0
 
     def take_bytes(self, size: int) -> None:
-        """Counts bytes that came. Raises Refusal when the front would hold too many."""
+        """Counts bytes that came. Raises Refused when the front would hold too many."""
         if self.held + size > ALL_BODIES_BYTES:
-            raise Refusal(503, f"the front holds {self.held} bytes of other requests: try again in 5 s", retry=5)
+            raise Refused(503, f"the front holds {self.held} bytes of other requests: try again in 5 s", retry=5)
         self.held += size
 
 
@@ -78,11 +78,11 @@ class Request:
 
 
 def read_head(client: socket.socket) -> Generator[Wait, Ready, Request | None]:
-    """The next request, without its body; None when the client ends before it has sent one. Raises Refusal, OSError."""
+    """The next request, without its body; None when the client ends before it has sent one. Raises Refused, OSError."""
     came, deadline = bytearray(), soon(HEAD_SECONDS)
     while (end := came.find(b"\r\n\r\n")) < 0:
         if len(came) > HEAD_BYTES:
-            raise Refusal(431, f"the head of the request has more than {HEAD_BYTES} bytes")
+            raise Refused(431, f"the head of the request has more than {HEAD_BYTES} bytes")
         piece = yield from receive_some(client, deadline, 4096)
         if not piece:
             return None
@@ -91,21 +91,21 @@ def read_head(client: socket.socket) -> Generator[Wait, Ready, Request | None]:
 
 
 def parse_head(head: bytes, came: bytearray) -> Request:
-    """The request of that head. Raises Refusal for a head that two servers could read differently."""
+    """The request of that head. Raises Refused for a head that two servers could read differently."""
     first, *lines = head.split(b"\r\n")
     line = LINE.fullmatch(first)
     found = [FIELD.fullmatch(one) for one in lines]
     if not line or not all(found):
-        raise Refusal(400, "the request has no head of HTTP/1.1")
+        raise Refused(400, "the request has no head of HTTP/1.1")
     fields = [(one[1], one[2]) for one in found if one]
     lengths = {(name.lower(), value.lower()) for name, value in fields if name.lower() in LENGTH}
     if len(lengths) > 1 or not all(re.fullmatch(LENGTH[name], value) for name, value in lengths):
-        raise Refusal(400, "the request does not say, and say once, how long its body is")
+        raise Refused(400, "the request does not say, and say once, how long its body is")
     return Request(line, fields, came)
 
 
 def read_body(client: socket.socket, request: Request, room: Room) -> Generator[Wait, Ready, None]:
-    """Fills the request's body. Raises Refusal, OSError."""
+    """Fills the request's body. Raises Refused, OSError."""
     size, deadline = int(request.head.get(b"content-length", b"0")), soon(BODY_SECONDS)
     if size > BODY_BYTES:
         raise too_large(size)
@@ -120,10 +120,10 @@ def read_body(client: socket.socket, request: Request, room: Room) -> Generator[
         yield from source.fill(request.body, size, room)
 
 
-def too_large(size: int) -> Refusal:
+def too_large(size: int) -> Refused:
     """The refusal of a body."""
     said = f"the body has {size} bytes: the front takes {BODY_BYTES} at most; send a shorter text or a smaller picture"
-    return Refusal(413, said)
+    return Refused(413, said)
 
 
 class Source:
@@ -140,7 +140,7 @@ class Source:
         self.came += piece
 
     def fill(self, body: bytearray, size: int, room: Room) -> Generator[Wait, Ready, None]:
-        """Moves `size` bytes to the end of the body. Raises Refusal, OSError."""
+        """Moves `size` bytes to the end of the body. Raises Refused, OSError."""
         if len(body) + size > BODY_BYTES:
             raise too_large(len(body) + size)
         end = len(body) + size
@@ -153,20 +153,20 @@ class Source:
             del self.came[: len(piece)]
 
     def line(self) -> Generator[Wait, Ready, bytes]:
-        """The next line, without its end. Raises Refusal, OSError."""
+        """The next line, without its end. Raises Refused, OSError."""
         while (end := self.came.find(b"\r\n")) < 0:
             if len(self.came) > HEAD_BYTES:
-                raise Refusal(400, "a chunk of the body does not say its size")
+                raise Refused(400, "a chunk of the body does not say its size")
             yield from self.more()
         text = bytes(self.came[:end])
         del self.came[: end + 2]
         return text
 
     def chunk_size(self) -> Generator[Wait, Ready, int]:
-        """Bytes of the next chunk; 0 at the end. Raises Refusal, OSError."""
+        """Bytes of the next chunk; 0 at the end. Raises Refused, OSError."""
         found = CHUNK.fullmatch((yield from self.line()))
         if not found:
-            raise Refusal(400, "a chunk of the body does not say its size")
+            raise Refused(400, "a chunk of the body does not say its size")
         return int(found[1], 16)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import suppress
 
 from .loop import Loop, Ready, Talk, Wait, receive_some, send_all, soon
-from .request import Refusal, Request, Room, model_named, read_body, read_head
+from .request import Refused, Request, Room, model_named, read_body, read_head
 from .routes import LISTS, Route, choose_route, model_list
 from .slots import Slots
 
@@ -48,7 +48,7 @@ class Front:
         self.reading: dict[Talk, None] = {}  # those whose request is not complete, the oldest first
 
     def serve_forever(self, listener: socket.socket) -> None:
-        """Serves whoever connects."""
+        """Serves whoever connects, until the process is ended."""
         self.loop.begin_talk(self.accept_clients(listener))
         self.loop.run_talks()
 
@@ -79,7 +79,7 @@ class Front:
         self.clients += 1
         try:
             yield from self.answer_client(client)
-        except Refusal as refusal:
+        except Refused as refusal:
             yield from refuse_client(client, refusal)
         except OSError:
             pass  # the client is gone, or stood still
@@ -88,7 +88,7 @@ class Front:
             client.close()
 
     def answer_client(self, client: socket.socket) -> Talk:
-        """Raises Refusal for the front's own errors, OSError when the client is gone."""
+        """Raises Refused for the front's own errors, OSError when the client is gone."""
         request = yield from self.read_request(client)
         if request is None:
             return
@@ -102,7 +102,7 @@ class Front:
             request.drop_body(self.room)
 
     def read_request(self, client: socket.socket) -> Generator[Wait, Ready, "Request | None"]:
-        """The whole request; None when the client ends before it has sent one. Raises Refusal, OSError."""
+        """The whole request; None when the client ends before it has sent one. Raises Refused, OSError."""
         talk, request = self.loop.current, None
         assert talk
         self.reading[talk] = None
@@ -128,7 +128,7 @@ class Front:
             slots.give_slot(since)
 
     def exchange(self, client: socket.socket, request: Request, route: Route) -> Talk:
-        """Sends the request to the server, and its answer to the client. Raises Refusal, OSError."""
+        """Sends the request to the server, and its answer to the client. Raises Refused, OSError."""
         server = yield from connect_server(route)
         try:
             with suppress(ConnectionError):  # a server may refuse by the head alone: its answer is there to read
@@ -150,7 +150,7 @@ class Front:
                 continue
             piece = next_piece(server)
             if not piece and not passed:
-                raise Refusal(502, f"the server of {route.name} ended before it answered: try again in 5 s", retry=5)
+                raise Refused(502, f"the server of {route.name} ended before it answered: try again in 5 s", retry=5)
             if not piece:
                 return
             yield from send_all(client, piece, soon(self.timeout))
@@ -166,7 +166,7 @@ def next_piece(server: socket.socket) -> bytes:
 
 
 def connect_server(route: Route) -> Generator[Wait, Ready, socket.socket]:
-    """A connection to the server. Raises Refusal when nothing listens there."""
+    """A connection to the server. Raises Refused when nothing listens there."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     server.setblocking(False)
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -177,7 +177,7 @@ def connect_server(route: Route) -> Generator[Wait, Ready, socket.socket]:
             raise OSError(error, "not connected")
     except OSError:
         server.close()
-        raise Refusal(503, f"the server of {route.name} does not run now: try again in 10 s", retry=10) from None
+        raise Refused(503, f"the server of {route.name} does not run now: try again in 10 s", retry=10) from None
     return server
 
 
@@ -189,7 +189,7 @@ def is_connected(server: socket.socket) -> bool:
     return True
 
 
-def refuse_client(client: socket.socket, refusal: Refusal) -> Talk:
+def refuse_client(client: socket.socket, refusal: Refused) -> Talk:
     """Answers with the refusal, then takes what still comes: a client that sends does not read."""
     error = {"code": refusal.status, "message": refusal.message, "type": KINDS[refusal.status]}
     answer = own_answer(refusal.status, json.dumps({"error": error}).encode(), refusal.retry)

@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy releases rollback verify doctor image flash down ssh log status test faults soak mutants docs check lint \
+.PHONY: help up vm inventory deploy models models-of-boards releases rollback verify doctor image flash down ssh log status test faults soak mutants docs check lint \
     types unit setup clean
 
 help: ## List every target
@@ -23,14 +23,23 @@ up: vm ## Main job: VM, build, deploy, verify, first answer
 vm: setup ## Start the QEMU arm64 VM, or say that it runs
 	$(VM) up
 
+# What pyinfra says of its work is shown when it fails.
+quietly = said=$$(mktemp); $(1) 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
+
 inventory: $(VENV)/ready
 	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
 
 deploy: setup inventory ## Converge INVENTORY (default: the VM)
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
+models: $(VENV)/ready ## List the models by name, and what fits; HOST= or INVENTORY= asks these boards
+	@$(if $(or $(HOST),$(filter command,$(origin INVENTORY))),$(MAKE) --no-print-directory models-of-boards,$(PYTHON) -m deploy.models)
+
+models-of-boards: inventory
+	@$(call quietly,$(PYINFRA) -y $(INVENTORY) $(if $(HOST),--limit $(call quoted,$(HOST))) deploy.stages.catalogue.show_models)
+
 releases: inventory ## Show the releases of every target of INVENTORY
-	@said=$$(mktemp); $(PYINFRA) -y $(INVENTORY) deploy.stages.activate.releases 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
+	@$(call quietly,$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.releases)
 
 rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.rollback $(if $(TO),to=$(TO))

@@ -7,7 +7,7 @@ from deploy.hosts.target import build_for, builds_wanted, settings_of, why_refus
 from deploy.stages.activate import activate_release
 from deploy.stages.build import llama_builds
 from deploy.stages.llama import install_llama
-from deploy.stages.model import install_model
+from deploy.stages.model import choose_model, install_model
 from deploy.stages.service import configure_service
 from deploy.stages.verify import verify_health
 
@@ -21,6 +21,7 @@ if "targets" in host.groups:
     report.drop_last(settings)
     build = build_for(host, settings)
     install_llama(build, why_refused(host, settings))
+    settings = choose_model(settings, build)
     install_model(settings, build)
     configure_service(settings, build)
     activate_release(settings, build)

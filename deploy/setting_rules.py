@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from packaging.version import VERSION_PATTERN
 
 from deploy.errors import BoardllamaError, shown
+from deploy.onboard.server.config import is_local
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.server.value_rules import Rule, is_path
 
@@ -103,6 +104,16 @@ def check_networks(text: str) -> None:
                 f"server_clients holds {shown(network)}: must be an address, or a network such as "
                 f"{nearest_network(network)}, with spaces between them"
             ) from None
+
+
+def allowed_addresses(server_host: str, clients: list[str]) -> list[str]:
+    """Who may reach a server that listens on `server_host`, for systemd's IPAddressAllow."""
+    local = is_local(server_host)
+    if not clients and not local:
+        return ["any"]
+    # The board itself asks by the address that it listens on: the gate, the watcher.
+    own = [] if local or server_host in ("0.0.0.0", "::") else [server_host]
+    return ["localhost", *own, *clients]
 
 
 def nearest_network(text: str) -> str:

@@ -17,13 +17,17 @@ from deploy.build.source import Source, source_of
 from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
-from deploy.models.choice import ModelKind, chosen_model
+from deploy.models.choice import HUB, advice_of, named_model
 from deploy.models.hub_model import HubModel
 from deploy.models.model import Model
 from deploy.onboard.identity import rules
 from deploy.onboard.server import config
-from deploy.onboard.service import OLLAMA, Service
+from deploy.onboard.server.config_keys import KEYS
+from deploy.onboard.service import CHAT, OLLAMA, Service
 from deploy.onboard.spelling import nearest_name
+
+# Tokens of a conversation with a model of which nothing is known.
+DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
 
 
 class SettingsError(BoardllamaError):
@@ -46,14 +50,14 @@ class Settings(BaseModel):
     llama_archive_sha256: str
     llama_path: str
 
-    model: ModelKind | None
+    model: str | None
     model_repo: str
     model_file: str
     model_revision: str
     model_sha256: str
     model_size: int = Field(gt=0)
     model_path: str
-    role: Literal["chat", "embed", "rerank"]
+    role: Literal["chat", "embed", "rerank"] | None
 
     server_host: str
     server_port: int
@@ -61,7 +65,7 @@ class Settings(BaseModel):
     server_clients: str
     allow_unauthenticated: bool
     api_key: SecretStr | None
-    context_size: int
+    context_size: int | None
     threads: int
     batch_threads: int
     gpu_layers: int
@@ -128,39 +132,49 @@ class Settings(BaseModel):
     @property
     def hosted(self) -> dict[Service, "Settings"]:
         """The servers of the host, each with settings of its own; the first has the names that users know."""
-        return {replace(OLLAMA, role=self.role): self}
+        return {replace(OLLAMA, role=self.served_role): self}
 
-    def model_for(self, _service: Service) -> Model | None:
-        """The model that a service is to have; None leaves the choice to what lies in the models folder."""
-        return chosen_model(self.model, self.hub_model, self.model_path) if self.model else None
+    @cached_property
+    def chosen(self) -> Model | None:
+        """The model that these settings name; None leaves the choice to what lies in the models folder."""
+        return named_model(self.model, self.hub_model, self.model_path)
 
-    def model_name(self, service: Service) -> str | None:
+    @property
+    def served_role(self) -> str:
+        """What the model is there for."""
+        return self.role or (self.chosen.role if self.chosen else CHAT)
+
+    def with_model(self, name: str) -> "Settings":
+        """These settings, with another model. Raises BoardllamaError when they do not go together."""
+        return settings_from({**self.model_dump(), "model": name})
+
+    @property
+    def advised(self) -> dict[str, Any]:
+        """Values for settings that are None: what the model's publisher recommends, or llama.cpp's own (None)."""
+        advice = advice_of(self.chosen, DEFAULT_CONTEXT)
+        return {name: value for name, value in advice.items() if getattr(self, name, value) is None}
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of a conversation; 0: as many as the model was trained for."""
+        context = self.advised.get("context_size", self.context_size)
+        assert isinstance(context, int)
+        return context
+
+    @property
+    def model_name(self) -> str | None:
         """File name of that model on the target."""
-        model = self.model_for(service)
-        return model.main_file.name if model else None
+        return self.chosen.main_file.name if self.chosen else None
 
     @property
     def allowed_clients(self) -> list[str]:
         """Who may reach the server, for systemd's IPAddressAllow."""
-        listed, local = self.server_clients.split(), config.is_local(self.server_host)
-        if not listed and not local:
-            return ["any"]
-        # The board itself asks by the address that it listens on: the gate, the watcher.
-        own = [] if local or self.server_host in ("0.0.0.0", "::") else [self.server_host]
-        return ["localhost", *own, *listed]
-
-    @property
-    def model_pin(self) -> dict[str, str] | str | None:
-        """Where the model comes from, for the manifest of a release."""
-        if self.model is ModelKind.HUB:
-            return {"repo": self.model_repo, "revision": self.model_revision, "file": self.model_file}
-        return self.model.value if self.model else None
+        return setting_rules.allowed_addresses(self.server_host, self.server_clients.split())
 
     def config_json(self, service: Service) -> str:
         """The text of the service's config.json."""
-        return render_template(
-            "config.json", models_dir=str(service.models), model_name=self.model_name(service), **self.model_dump()
-        )
+        told = {**self.model_dump(), **self.advised}
+        return render_template("config.json", models_dir=str(service.models), model_name=self.model_name, **told)
 
     def with_edits(self, config_json: bytes, service: Service) -> "Settings | None":
         """These settings, with the values of an operator's config.json that decide the need of memory.
@@ -174,7 +188,7 @@ class Settings(BaseModel):
         if config.config_problems(told, service, keyed=True):
             return None
         told = config.with_defaults(told, service)
-        if (told["models"]["path"], told["models"]["default_model"]) != (str(service.models), self.model_name(service)):
+        if (told["models"]["path"], told["models"]["default_model"]) != (str(service.models), self.model_name):
             return None
         said = {"repack": told["inference"]["repack"], "batch_size": told["inference"]["batch_size"]}
         return self.model_copy(update={**said, "context_size": told["models"]["default_context_size"]})
@@ -182,7 +196,7 @@ class Settings(BaseModel):
     @cached_property
     def hub_model(self) -> HubModel | None:
         """The pin of the model on the hub; None for a model that comes from elsewhere."""
-        if self.model is not ModelKind.HUB:
+        if self.model != HUB:
             return None
         return HubModel(
             repo=self.model_repo,
@@ -205,7 +219,7 @@ class Settings(BaseModel):
 
 def models_of(settings: Settings) -> dict[Service, Model]:
     """The models that these settings have services serve; without the services for which an operator brings one."""
-    return {service: model for service, own in settings.hosted.items() if (model := own.model_for(service))}
+    return {service: model for service, own in settings.hosted.items() if (model := own.chosen)}
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:

@@ -18,7 +18,8 @@ class RunRecord:
     `verdict`: one or two words, where a stage has words of its own for the host. `expected`: why a stage would refuse
     the host, as far as this is known before anything runs. `prepared`: whether the run knows all that it is to do on
     the host. `unreachable`: why there was no connection. `seconds`: what the run spent on this host alone. `began`: the
-    time.monotonic() since which the run works on the host; 0 while it does not.
+    time.monotonic() since which the run works on the host; 0 while it does not. `model_choice`: how the model was
+    chosen, where no setting names it.
     """
 
     cpu: str = ""
@@ -35,6 +36,7 @@ class RunRecord:
     seconds: float = 0.0
     began: float = 0.0
     ended: bool = False
+    model_choice: str = ""
 
     def note_failure(self, reason: str, verdict: str = "failed") -> None:
         """Keeps the reason and the verdict of the first failure: the failures after it are its results."""

@@ -27,7 +27,7 @@ class StoredModel:
     @property
     def size(self) -> int:
         """Bytes of all its files."""
-        return sum(file.origin.size for file in self.model.files)
+        return self.model.size
 
     @property
     def links(self) -> dict[str, str]:

@@ -22,7 +22,7 @@ def image_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m deploy.image", description="Makes a board's disk image.")
     parser.add_argument("board", nargs="?", default="", help=", ".join(board.short_name for board in BOARDS.values()))
-    parser.add_argument("--model", default="", help="smoke, hub, none, or a .gguf file (default: the inventory's)")
+    parser.add_argument("--model", default="", help="smoke, hub, none, auto, a name of `make models`, or a .gguf file")
     parser.add_argument(
         "--size", type=size_in_bytes, help="of the whole disk, such as 4G (default: as small as it can be)"
     )

@@ -146,17 +146,22 @@ def board_named(name: str) -> BoardProfile:
 
 
 def model_data(wanted: str) -> dict[str, str | None]:
-    """The settings for `wanted`, the MODEL of `make image`: smoke, hub, none, or a file; empty: as group data say.
+    """The settings for `wanted`, the MODEL of `make image`; empty: as group data say.
 
     Raises BoardllamaError.
     """
     if not wanted:
         return {}
-    if wanted in ("smoke", "hub", "none"):
+    from deploy.models.catalogue import CATALOGUE  # `make help` runs this file without the project's packages
+
+    if wanted in ("smoke", "hub", "none", "auto", *CATALOGUE):
         return {"model": None if wanted == "none" else wanted}
     path = user_path("MODEL", wanted)
     if not path.is_file():
-        raise BoardllamaError(f"MODEL is {shown(wanted)}: it must be smoke, hub, none, or a .gguf file that is there")
+        raise BoardllamaError(
+            f"MODEL is {shown(wanted)}: it must be smoke, hub, none, auto, a name that `make models` lists, or a .gguf "
+            f"file that is there"
+        )
     return {"model": "path", "model_path": str(path.absolute())}
 
 

@@ -1,33 +1,64 @@
-"""Which model the settings of a host name."""
+"""Which model the settings of a host name, and which one suits a board."""
 
-from enum import Enum
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
+from deploy.models.catalogue import CATALOGUE, FREE, catalogue_model
+from deploy.models.fit import BoardMemory, can_fit
 from deploy.models.hub_model import HubModel
-from deploy.models.model import Model, single_file
+from deploy.models.memory import Serving
+from deploy.models.model import Advice, Model, single_file
 from deploy.models.own_file import OwnFile
 from deploy.onboard.gguf.chat_models import part_count_in_name
 
-
-class ModelKind(Enum):
-    """Where the model comes from."""
-
-    HUB = "hub"
-    PATH = "path"
-    SMOKE = "smoke"
+AUTO, HUB, PATH, SMOKE = KINDS = ("auto", "hub", "path", "smoke")
+# Per cent of a board's memory that the weights may have for "auto". Each token reads all of them: a model that just
+# fits leaves no room for the copy that makes it fast, nor for anything else on the board.
+WEIGHTS_SHARE = 60
 
 
-def chosen_model(kind: ModelKind, pin: HubModel | None, own_path: str) -> Model:
-    """The model of that kind. `pin`: the file of a hub; `own_path`: the operator's own file."""
-    if kind is ModelKind.HUB:
+def named_model(name: str | None, pin: HubModel | None, own_path: str) -> Model | None:
+    """The model that a setting names; None when it names none, or leaves the choice to the board's memory (AUTO).
+
+    `pin`: the file of a hub; `own_path`: the operator's own file. Raises BoardllamaError for an unknown name.
+    """
+    if name is None or name == AUTO:
+        return None
+    if name == HUB:
         assert pin
         require_whole_model(pin)
         return single_file(Path(pin.file).name, pin)
-    if kind is ModelKind.PATH:
+    if name == PATH:
         return single_file(Path(own_path).name, OwnFile(own_path))
-    return single_file(smoke.FILE, smoke.SmokeFile())
+    return single_file(smoke.FILE, smoke.SmokeFile()) if name == SMOKE else catalogue_model(name, KINDS)
+
+
+def advice_of(model: Model | None, usual_context: int) -> dict[str, Any]:
+    """What the publisher of a model recommends, by the names of settings; None: llama.cpp's own value is as good.
+
+    `usual_context`: tokens of context for a model of which nothing is known.
+    """
+    advice = asdict(model.advice_for(None) if model else Advice())
+    return {**advice, "context_size": advice["context_size"] or usual_context}
+
+
+def free_chat_models() -> list[Model]:
+    """The chat models that "auto" chooses from, the best one last.
+
+    A model whose licence asks for more than Apache's or MIT's is for those who name it.
+    """
+    return [model for model in CATALOGUE.values() if model.role == "chat" and model.licence in FREE]
+
+
+def suits_board(model: Model, serving: Serving, memory: BoardMemory) -> bool:
+    """Whether a model of the catalogue fits, with room for the board's other work."""
+    assert model.outline
+    small_enough = model.size <= memory.total * WEIGHTS_SHARE // 100
+    known_context = serving.context_size <= model.outline.context_length
+    return small_enough and known_context and can_fit(model.outline.info_of_size(model.size), serving, memory)
 
 
 def require_whole_model(pin: HubModel) -> None:

@@ -17,12 +17,21 @@ SMALLEST_CONTEXT = 512  # tokens; less holds no conversation
 QUANTIZATIONS = {"Q8_0": 8.50, "Q6_K": 6.56, "Q5_K_M": 5.70, "Q4_K_M": 4.89, "Q3_K_M": 4.00, "Q2_K": 3.16}
 
 
+# Per cent of a board's memory that the unit may have (MemoryMax); shares, so that one image fits every size.
+MEMORY_SHARE = 85
+
+
 @dataclass(frozen=True)
 class BoardMemory:
     """A board's memory in bytes."""
 
     total: int  # MemTotal of /proc/meminfo
     maximum: int | None = None  # MemoryMax of the unit; None: no limit
+
+    @staticmethod
+    def of_unit(total: int) -> "BoardMemory":
+        """What our unit has on a board of so many bytes."""
+        return BoardMemory(total=total, maximum=total * MEMORY_SHARE // 100)
 
     @property
     def available(self) -> int:
@@ -54,6 +63,11 @@ def judge_fit(info: GgufInfo, name: str, serving: Serving, memory: BoardMemory) 
     if least.total <= memory.available:
         return MemoryFit(least, no_repack=True, said=_slower_text(name, wanted, least, memory))
     raise BoardllamaError(f"{_need_text(name, info, plain, memory)}; {_what_fits(info, plain, memory.available)}")
+
+
+def can_fit(info: GgufInfo, serving: Serving, memory: BoardMemory) -> bool:
+    """Whether the model fits, perhaps only without repacked weights."""
+    return estimate_memory(info, replace(serving, repack=False)).total <= memory.available
 
 
 def biggest_context(info: GgufInfo, serving: Serving, available: int) -> int | None:

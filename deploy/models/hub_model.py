@@ -32,6 +32,11 @@ class HubModel:
             raise BoardllamaError(f"model size {self.size!r} is not valid: it must be the file's bytes, over 0")
 
     @property
+    def pin(self) -> dict[str, str]:
+        """The names of the file on the hub."""
+        return {"repo": self.repo, "revision": self.revision, "file": self.file}
+
+    @property
     def is_here(self) -> bool:
         """Whether the verified file lies on this controller."""
         return has_receipt(self.path, self.sha256, self.size)

@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.controller.progress import Say
+from deploy.models.outline import Outline
+
+# A file of a hub by its names there, or the kind of another file; a list for a model of several files.
+Pin = dict[str, str] | str | list["Pin"]
 
 
 class FileKind(Enum):
@@ -32,6 +36,10 @@ class Origin(Protocol):
         """Bytes."""
 
     @property
+    def pin(self) -> Pin:
+        """Where the file comes from, for the manifest of a release."""
+
+    @property
     def is_here(self) -> bool:
         """Whether no network is needed to have the file on this controller."""
 
@@ -49,11 +57,42 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class Advice:
+    """How a model's publisher has it sampled, and what suits it on a board. None: nothing is known.
+
+    `context_size`: tokens. `reasoning`: whether it thinks before it answers: "off", "on", or "auto", as its template
+    says.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    context_size: int | None = None
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True)
 class Model:
-    """What a setting names. `name`: for messages. `files`: the parts of the weights in their order, then the others."""
+    """What a setting names. `name`: for messages. `files`: the parts of the weights in their order, then the others.
+
+    `role`: chat, embed or rerank. `licence`: by its SPDX name where it has one; "" where it is not known. `page`: where
+    its publisher says it. `advice`
+    holds while the model does not think, `thinking` while it does. `outline`: for an estimate before the files are
+    here. `measured`: tokens per second on boards, for a table.
+    """
 
     name: str
     files: tuple[ModelFile, ...]
+    role: str = "chat"
+    licence: str = ""
+    page: str = ""
+    advice: Advice = Advice()
+    thinking: Advice | None = None
+    outline: Outline | None = None
+    measured: str = ""
 
     @property
     def main_file(self) -> ModelFile:
@@ -64,6 +103,22 @@ class Model:
     def is_here(self) -> bool:
         """Whether all files are on this controller."""
         return all(file.origin.is_here for file in self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files. Raises BoardllamaError, OSError."""
+        return sum(file.origin.size for file in self.files)
+
+    @property
+    def pin(self) -> Pin:
+        """Where the model comes from, for the manifest of a release."""
+        pins = [file.origin.pin for file in self.files]
+        return pins[0] if len(pins) == 1 else pins
+
+    def advice_for(self, reasoning: str | None) -> Advice:
+        """What holds for a setting of `reasoning`; None: as the publisher or we have it."""
+        thinks = (reasoning or self.advice.reasoning) in ("on", "auto")
+        return self.thinking if self.thinking and thinks else self.advice
 
     def files_of(self, kind: FileKind) -> tuple[ModelFile, ...]:
         """Its files of that kind, in their order."""

@@ -38,6 +38,11 @@ class OwnFile:
         return self.path.stat().st_size
 
     @property
+    def pin(self) -> str:
+        """A file of the operator's, of which only the content is known."""
+        return "path"
+
+    @property
     def is_here(self) -> bool:
         return True
 

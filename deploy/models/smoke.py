@@ -31,6 +31,11 @@ class SmokeFile:
         return smoke_model()
 
     @property
+    def pin(self) -> str:
+        """The smoke model, which needs no further pin than these programs."""
+        return "smoke"
+
+    @property
     def is_here(self) -> bool:
         return True
 

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from deploy.build.source import source_kinds
 from deploy.cpu import CPUS
+from deploy.models.choice import KINDS
 from deploy.onboard.identity.rules import API_KEY_TEXT
 from deploy.onboard.server.config_keys import KEYS
 from deploy.reference.default_comments import Explained, explained_settings
@@ -47,12 +48,19 @@ def rule_text(name: str) -> str:
     for place, setting in config_settings().items():
         section, _, key = place.partition(".")
         if setting == name:
-            return as_setting_rule(KEYS[section][key].rule.text)
+            return with_none(name, as_setting_rule(KEYS[section][key].rule.text))
     return type_text(Settings.model_fields[name])
+
+
+def with_none(name: str, text: str) -> str:
+    """The rule of a setting that may also be None where its key of config.json may not be null."""
+    can_be_none = type(None) in get_args(Settings.model_fields[name].annotation)
+    return f"{text}; or None" if can_be_none and "or None" not in text else text
 
 
 # Settings whose rule is a table, or a function of several lines.
 IN_WORDS = {
+    "model": f"{', '.join(KINDS)}, None, or a name that `make models` lists",
     "cpu": f"auto or one of {', '.join(CPUS)}",
     "llama_source": f"one of {source_kinds()}",
     "api_key": f"{API_KEY_TEXT}; or None",

@@ -8,15 +8,19 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.build.artifact import Build
+from deploy.controller.progress import Say
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, NotThere
 from deploy.hosts.facts import BoardInfo
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
+from deploy.hosts.run_record import record_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile, big_files
 from deploy.hosts.stored_model import StoredModel
 from deploy.hosts.target import board_of
 from deploy.models import architectures, fit
+from deploy.models.catalogue import FREE
+from deploy.models.choice import AUTO, free_chat_models, suits_board
 from deploy.models.fit import BoardMemory
 from deploy.models.gguf_header import read_model_header
 from deploy.models.gguf_info import GgufInfo, gguf_info_of, read_gguf_info
@@ -26,28 +30,60 @@ from deploy.onboard.server.bounds import UBATCH
 from deploy.onboard.service import CHAT, Service
 from deploy.settings import Settings, models_of
 
-# Per cent of a board's memory that the unit may have (MemoryMax); shares, so that one image fits every size.
-MEMORY_SHARE = 85
-
 
 @stage("Model")
 def install_model(settings: Settings, build: Build | None) -> None:
     """Brings the model of the settings. Settings without a model leave the target's models folder as it is."""
     if settings.model is None or build is None:
         return
-    fetch_models(name="Fetch the model to the controller", settings=settings)
+    fetch_models(name="Fetch the model to the controller", settings=settings, cpu=build.cpu)
     store_models(name="Bring the model", settings=settings, cpu=build.cpu)
 
 
 def model_of(settings: Settings, service: Service) -> StoredModel | None:
     """The service's model on the target; None for settings without a model."""
-    model = settings.model_for(service)
-    return StoredModel(model, service) if model else None
+    return StoredModel(settings.chosen, service) if settings.chosen else None
 
 
 def are_here(settings: Settings) -> bool:
     """True when no network is needed to have the models on the controller."""
     return all(model.is_here for model in models_of(settings).values())
+
+
+def choose_model(settings: Settings, build: Build | None) -> Settings:
+    """The settings with the model that suits the host's board best, where they leave that to us (AUTO).
+
+    They stay as they are when no model fits, or how much memory the board has is not known.
+    """
+    if settings.model != AUTO or build is None:
+        return settings
+    memory = BoardMemory.of_unit(board_of(host).memory or 0)
+    for model in reversed(free_chat_models()):
+        told = settings.with_model(model.name)
+        if suits_board(model, serving_of(told, build.cpu), memory):
+            host.log(
+                f"model auto: {model.name}, the best in the catalogue for {memory.total // 1_000_000} MB of memory"
+            )
+            record_of(host).model, record_of(host).model_choice = model.name, AUTO
+            return told
+    return settings
+
+
+def require_choice(settings: Settings, board: BoardInfo) -> None:
+    """Raises BoardllamaError where `choose_model` found no model."""
+    if settings.model == AUTO:
+        seen = f"none fits {board.memory // 1_000_000} MB" if board.memory else "this board's memory is not known"
+        raise BoardllamaError(f"model is auto: {seen}; name a model that `make models` lists, or another")
+
+
+def serving_of(settings: Settings, cpu: Cpu) -> Serving:
+    """How the model is served."""
+    return Serving(
+        context_size=settings.context_tokens,
+        repack=settings.repack and can_repack(cpu),
+        batch_size=settings.batch_size,
+        at_once=UBATCH if settings.served_role == CHAT else settings.batch_size,
+    )
 
 
 def fit_settings(settings: Settings, service: Service, cpu: Cpu, board: BoardInfo) -> tuple[Settings, str]:
@@ -56,13 +92,13 @@ def fit_settings(settings: Settings, service: Service, cpu: Cpu, board: BoardInf
     Raises BoardllamaError when the model does not fit. A model that the operator brings, or that is not on the
     controller yet, is taken to fit.
     """
-    model = settings.model_for(service)
+    model = settings.chosen
     if model is None or not board.memory or not model.is_here:
         return settings, ""
     info = read_gguf_info(model.main_file.origin.path)
     fitting = settings.model_copy(update=read_at_once(service.role, info, settings))
-    memory = BoardMemory(total=board.memory, maximum=board.memory * MEMORY_SHARE // 100)
-    verdict = fit.judge_fit(info, model.name, serving_of(fitting, service.role, cpu), memory)
+    memory = BoardMemory.of_unit(board.memory)
+    verdict = fit.judge_fit(info, model.name, serving_of(fitting, cpu), memory)
     return fitting.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
 
 
@@ -70,21 +106,11 @@ def read_at_once(role: str, info: GgufInfo, settings: Settings) -> dict[str, int
     """The settings of a model that reads a text at once, for vectors or scores: as much as it was trained for."""
     if role == CHAT:
         return {}
-    context = min(settings.context_size or info.context_length, info.context_length)
+    context = min(settings.context_tokens or info.context_length, info.context_length)
     return {"context_size": context, "batch_size": context}
 
 
-def serving_of(settings: Settings, role: str, cpu: Cpu) -> Serving:
-    """How a model is served, with settings that fit it."""
-    return Serving(
-        context_size=settings.context_size,
-        repack=settings.repack and can_repack(cpu),
-        batch_size=settings.batch_size,
-        at_once=UBATCH if role == CHAT else settings.batch_size,
-    )
-
-
-def check_model(settings: Settings, model: Model) -> None:
+def judge_model(settings: Settings, model: Model) -> None:
     """Raises BoardllamaError for a model on the controller that our llama-server would not serve in its role, for a
     part of a model, and for a chat with a context_size beyond what the model was trained for.
     """
@@ -92,36 +118,55 @@ def check_model(settings: Settings, model: Model) -> None:
 
 
 def check_model_file(settings: Settings, path: Path) -> None:
-    """As `check_model`, for a model that is one file."""
+    """As `judge_model`, for a model that is one file."""
     header = read_model_header(path)
-    architectures.check_architecture(header, path.name, settings.role, pin=settings.source.pin)
+    architectures.check_architecture(header, path.name, settings.served_role, pin=settings.source.pin)
     info = gguf_info_of(header, path)
-    if settings.role == CHAT and settings.context_size > info.context_length:
+    if settings.served_role == CHAT and settings.context_tokens > info.context_length:
         raise BoardllamaError(
-            f"context_size is {settings.context_size}: {path.name} was trained for {info.context_length} tokens at "
+            f"context_size is {settings.context_tokens}: {path.name} was trained for {info.context_length} tokens at "
             f"most; set context_size to {info.context_length} or less (0: the model's own)"
         )
 
 
 @operation()
-def fetch_models(settings: Settings) -> Commands:
+def fetch_models(settings: Settings, cpu: Cpu) -> Commands:
     """No change when the controller has the models. Several targets fetch them once: the others wait for the first."""
-    if not are_here(settings):
-        yield HostStep(partial(fetch_and_check, settings=settings))
-        return
     try:
+        require_choice(settings, board_of(host))
         for service, model in models_of(settings).items():
-            check_model(settings.hosted[service], model)
+            if model.is_here:
+                judge_model(settings.hosted[service], model)
+            else:
+                check_before_fetch(settings.hosted[service], model, cpu, board_of(host))
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
+        return
+    if not are_here(settings):
+        yield HostStep(partial(fetch_and_check, settings=settings))
+
+
+def check_before_fetch(settings: Settings, model: Model, cpu: Cpu, board: BoardInfo) -> None:
+    """Raises BoardllamaError for a model that would not fit the board, as far as this is known without its header."""
+    if model.outline and board.memory:
+        info = model.outline.info_of_size(model.size)
+        fitting = settings.model_copy(update=read_at_once(settings.served_role, info, settings))
+        fit.judge_fit(info, model.name, serving_of(fitting, cpu), BoardMemory.of_unit(board.memory))
 
 
 def fetch_and_check(remote: Remote, settings: Settings) -> None:
     """Fetches the models, with progress as lines of the host, and checks them. Raises BoardllamaError, OSError."""
     for service, model in models_of(settings).items():
+        say_licence(model, remote.say)
         for file in model.files:
             file.origin.fetch_file(remote.say)
-        check_model(settings.hosted[service], model)
+        judge_model(settings.hosted[service], model)
+
+
+def say_licence(model: Model, say: Say) -> None:
+    """Says under which licence a model is that is about to be fetched, unless it may be used for anything."""
+    if model.licence not in ("", *FREE) and not model.is_here:
+        say(f"{model.name} is under the licence {model.licence}: to use it is to accept it, see {model.page}")
 
 
 @operation()

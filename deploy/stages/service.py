@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -15,17 +16,20 @@ from deploy.hosts.lock import TargetStep
 from deploy.hosts.release import Served, WantedRelease, release_time
 from deploy.hosts.release_manifest import Policy
 from deploy.hosts.remote import Commands, Remote, refuse
+from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import editable_of, release_seen, snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.stored_model import StoredModel
 from deploy.hosts.target import board_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
+from deploy.models.fit import MEMORY_SHARE
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.mounts import mount_unit
 from deploy.onboard.service import OLLAMA, Service
-from deploy.settings import Settings
+from deploy.settings import Settings, models_of
+from deploy.stages.config_changes import say_changes
 from deploy.stages.key import key_of_first_start, store_api_key
-from deploy.stages.model import MEMORY_SHARE, fit_settings, model_of
+from deploy.stages.model import fit_settings, model_of, require_choice
 
 # A start takes a small board these seconds, and the time to read the model from the slowest card that still has a speed
 # class of the SD Association: Class 10 writes 10 MB/s at least.
@@ -91,13 +95,21 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
     Raises BoardllamaError when the build failed or the model does not fit, OSError when the model is not on the
     controller.
     """
+    require_choice(settings, board_of(host))
     return WantedRelease(
         build=build,
         artifact=require_artifact(build),
         served=tuple(served_by(own, service, build.cpu) for service, own in settings.hosted.items()),
-        pins={"llama.cpp": settings.source.content_inputs(), "model": settings.model_pin},
+        pins=release_pins(settings),
         policy=Policy(min_tokens_per_second=settings.min_tokens_per_second, releases_kept=settings.releases_kept),
     )
+
+
+def release_pins(settings: Settings) -> dict[str, Any]:
+    """Where llama.cpp and the models come from, for the manifest; and how a model was chosen that no setting names."""
+    pins = [model.pin for model in models_of(settings).values()]
+    choice = {"model_choice": record_of(host).model_choice} if record_of(host).model_choice else {}
+    return {"llama.cpp": settings.source.content_inputs(), "model": pins[0] if pins else None, **choice}
 
 
 def served_by(settings: Settings, service: Service, cpu: Cpu) -> Served:
@@ -108,8 +120,10 @@ def served_by(settings: Settings, service: Service, cpu: Cpu) -> Served:
     kept = operator_edits(service, wanted) if settings.config_conflict == "keep" else {}
     if service.config in kept:
         check_edited(settings.with_edits(kept[service.config], service), service, cpu)
-    elif said:
-        host.log(said)
+    else:
+        say_changes(service, wanted[service.config])
+        if said:
+            host.log(said)
     return Served(service, model, wanted, kept)
 
 

@@ -30,10 +30,11 @@ cpu = "auto"
 
 # The model. At the next deploy, in a new release.
 
-# Where the model comes from: a hub, a local file, or a tiny model made here for tests. None: the operator brings one.
-# docs/models.md says which models are served, and what hubs, proxies and certificates need.
-model = "hub"
-# The repository on the hub.
+# The model: a name that `make models` lists, or auto, the best of them for the board's memory; hub, the file of a hub
+# that the settings below pin; path, a file of yours; smoke, a tiny model made here for tests. None: the operator brings
+# one. docs/models.md says how to choose, which models are served, and what hubs, proxies and certificates need.
+model = "auto"
+# The repository, for hub. `make pin` prints this setting and the four below it for any file of a hub.
 model_repo = "TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF"
 # The file in that repository.
 model_file = "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
@@ -46,8 +47,8 @@ model_size = 668788096
 # A .gguf file of the controller, for path.
 model_path = ""
 # What the model is there for: chat, embed (texts become vectors: POST /v1/embeddings) or rerank (documents get scores:
-# POST /v1/rerank). A model for another role is refused.
-role = "chat"
+# POST /v1/rerank). A model for another role is refused. None: what a model of the catalogue is made for, else chat.
+role = None
 
 # The server. At the next deploy, in a new release.
 
@@ -60,8 +61,9 @@ server_timeout = 300
 # Networks whose machines may reach the server, such as "192.168.1.0/24 fd00::/8"; others do not even get a connection.
 # "": anyone when server_host is beyond loopback, nobody when it is not.
 server_clients = ""
-# Tokens of a conversation, prompt and answer together.
-context_size = 2048
+# Tokens of a conversation, prompt and answer together. 0: as many as the model was trained for. None: what suits the
+# model on a board, or 2048 where that is not known.
+context_size = None
 # Threads for tokens. 0: one per core, of the fast cores alone where a board has fast and slow ones; a number above
 # theirs gets all cores.
 threads = 0
@@ -73,17 +75,18 @@ gpu_layers = 0
 repack = True
 # Tokens of a prompt that are computed together.
 batch_size = 512
-# How freely tokens are chosen; 0 always takes the likeliest. What is None here and in the settings below is left to
-# llama.cpp, and a request that names a value of its own always gets it.
-temperature = 0.8
+# How freely tokens are chosen; 0 always takes the likeliest. What is None here and in the settings below is what the
+# publisher of a model of the catalogue recommends, and for other models what llama.cpp has. A request that names a
+# value of its own always gets it.
+temperature = None
 # Choose among the likeliest tokens that have this probability together.
-top_p = 0.9
+top_p = None
 # Choose among this many of the likeliest tokens.
-top_k = 40
+top_k = None
 # Choose among the tokens that have at least this share of the likeliest one's probability.
 min_p = None
 # What the likelihood of a token that was there before is divided by.
-repeat_penalty = 1.1
+repeat_penalty = None
 # What a token that was there before loses, once and for all.
 presence_penalty = None
 # Most tokens of an answer, where a request names no number. None: until the model ends it, or the context is full.

@@ -79,7 +79,8 @@ def test_props_show_the_configured_context_and_model(board: Board) -> None:
 
 def test_props_show_the_sampling_that_config_json_asks_for(board: Board) -> None:
     params, wanted = board.ask("/props").json["default_generation_settings"]["params"], board.config["inference"]
-    for name in ("temperature", "top_p", "top_k", "repeat_penalty"):
+    names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty")
+    for name in (name for name in names if wanted.get(name) is not None):
         assert params[name] == pytest.approx(wanted[name]), name
 
 

@@ -15,6 +15,7 @@ from deploy.hosts.facts.board import BoardInfo
 from deploy.hosts.facts.combined import MARK
 from deploy.hosts.receipt import IDENTITY, receipt_format
 from deploy.hosts.release import WantedRelease, build_files
+from deploy.hosts.snapshot import Snapshot
 from deploy.hosts.store import BigFile
 from deploy.hosts.text_files import TextFile
 from deploy.onboard.server.health import Health, State
@@ -22,6 +23,7 @@ from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 from deploy.stages import service
 from deploy.stages.model import model_of
+from tests.unit.known_host import KnownHost
 from tests.unit.test_plan import PI_5, a_board, deploy, prepare
 from tests.unit.test_settings import told
 
@@ -42,7 +44,8 @@ def wanted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> WantedRelease
     for module in ("service", "model"):
         monkeypatch.setattr(f"deploy.stages.{module}.board_of", lambda _host: BoardInfo())
     unedited = settings.model_copy(update={"config_conflict": "overwrite"})
-    return service.wanted_release(unedited, Build(settings.source, cpu.find_cpu("cortex-a76")))
+    with KnownHost(Snapshot()).turn():
+        return service.wanted_release(unedited, Build(settings.source, cpu.find_cpu("cortex-a76")))
 
 
 def stored(files: Iterable[BigFile]) -> Iterable[str]:

@@ -180,6 +180,7 @@ def test_the_model_of_an_image(tmp_path: Path) -> None:
     assert boards.model_data("") == {}
     assert boards.model_data("hub") == {"model": "hub"}
     assert boards.model_data("none") == {"model": None}
+    assert boards.model_data("qwen3.5-2b") == {"model": "qwen3.5-2b"}
     assert boards.model_data(str(file)) == {"model": "path", "model_path": str(file)}
-    with pytest.raises(BoardllamaError, match=r"MODEL is 'tiny': it must be smoke, hub, none, or a \.gguf file"):
+    with pytest.raises(BoardllamaError, match=r"MODEL is 'tiny': it must be smoke, hub, none, auto, a name"):
         boards.model_data("tiny")

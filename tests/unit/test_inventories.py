@@ -92,7 +92,7 @@ def test_group_data_of_a_kind_of_board_reach_its_image(
 ) -> None:
     """Those that come with the repository, and those that a fleet's owner writes; MODEL of `make image` wins."""
     ours, fleets, with_model = image_data[board.name]
-    assert ours["model"] == ("smoke" if board.name == "qemu" else "hub")
+    assert ours["model"] == ("smoke" if board.name == "qemu" else "auto")
     hardware = cpu.find_cpu(ours["board_cpu"])
     best = cpu.best_for(hardware.features, cpu.part_of(hardware)).name
     assert (best if ours["cpu"] == "auto" else ours["cpu"]) == board.cpu

@@ -78,7 +78,7 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, name: str) -> N
     (tmp_path / "folder.gguf").mkdir()
     os.mkfifo(tmp_path / "pipe.gguf")
     settings = told(model="path", model_path=str(tmp_path / name))
-    for operation, words in ((model.fetch_models, (settings,)), (model.store_models, (settings, CPU))):
+    for operation, words in ((model.fetch_models, (settings, CPU)), (model.store_models, (settings, CPU))):
         host = board()
         assert not host.does(operation, *words)
         assert host.record.reason == (
@@ -139,7 +139,7 @@ def test_a_model_of_a_hub_is_known_by_its_pin_before_it_is_fetched(
     assert pin and wanted
     (file,) = wanted.files
     assert (file.source, file.sha256, file.size) == (pin.path, pin.sha256, pin.size)
-    (step,) = host.plans(model.fetch_models, settings)
+    (step,) = host.plans(model.fetch_models, settings, CPU)
     assert isinstance(step, HostStep) and not isinstance(step, TargetStep)
     assert not host.does(model.store_models, settings, CPU)
     assert host.record.reason == "the model is not on the controller"

@@ -33,7 +33,14 @@ def test_every_board_cpu_and_setting_has_its_row() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("server_port", 0), ("llama_source", "x"), ("model_repo", "x"), ("api_key", "x"), ("log_level", "x")],
+    [
+        ("server_port", 0),
+        ("llama_source", "x"),
+        ("model_repo", "x"),
+        ("api_key", "x"),
+        ("log_level", "x"),
+        ("context_size", -1),
+    ],
 )
 def test_a_row_has_the_words_in_which_a_wrong_value_is_refused(name: str, value: object) -> None:
     assert rule_text(name).removesuffix("; or None") in refused(**{name: value})
@@ -42,7 +49,7 @@ def test_a_row_has_the_words_in_which_a_wrong_value_is_refused(name: str, value:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("model", "hub, path, smoke, None"),
+        ("model", "auto, hub, path, smoke, None, or a name that `make models` lists"),
         ("config_conflict", "keep, overwrite"),
         ("model_size", "a whole number over 0"),
         ("canary", "a whole number, 0 or more"),

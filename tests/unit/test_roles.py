@@ -122,7 +122,7 @@ def test_the_batch_of_an_embedding_model_is_its_context_and_is_counted(tmp_path:
     board = BoardInfo(memory=4_000_000_000)
     fitting, _ = model.fit_settings(settings, service, find_cpu("cortex-a76"), board)
     assert (fitting.context_size, fitting.batch_size) == (512, 512), "what it was trained for"
-    assert model.serving_of(fitting, EMBED, find_cpu("cortex-a76")).at_once == 512
+    assert model.serving_of(fitting, find_cpu("cortex-a76")).at_once == 512
 
 
 def test_vectors_pass_when_what_means_the_same_lies_nearer(server: Answers) -> None:

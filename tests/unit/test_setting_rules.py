@@ -125,7 +125,10 @@ def harmless(settings: Settings, folder: Path) -> None:
         ({"model": None, "model_revision": "main"}, "model_revision is 'main': must be a full commit"),
         ({"model": "path", "model_path": f"/{'x' * 201}.gguf"}, "the file's name at most 200 bytes"),
         ({"model": "path", "model_path": "/m/.x.gguf"}, 'model file is ".x.gguf": must be the name of a .gguf file'),
-        ({"model_file": "x-00001-of-00003.gguf"}, "is one of 3 parts of a model: take one that is a single file"),
+        (
+            {"model": "hub", "model_file": "x-00001-of-00003.gguf"},
+            "is one of 3 parts of a model: take one that is a single file",
+        ),
         ({"server_host": "fe80::1%eth0"}, 'server_host is "fe80::1%eth0": must be an IP address or localhost'),
         (
             {"server_clients": "192.168.1.5/24"},
@@ -147,7 +150,7 @@ def test_several_wrong_texts_are_said_at_once() -> None:
 
 
 def test_a_whole_split_model_in_one_part_is_a_file_as_any() -> None:
-    assert told(model_file="x-00001-of-00001.gguf").model_name(OLLAMA) == "x-00001-of-00001.gguf"
+    assert told(model="hub", model_file="x-00001-of-00001.gguf").model_name == "x-00001-of-00001.gguf"
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_the_defaults_are_valid_and_stay_on_loopback() -> None:
     settings = told()
     assert settings.server_host == "127.0.0.1"
     assert settings.allowed_clients == ["localhost"]
-    assert settings.model_name(OLLAMA) == "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
+    assert told(model="hub").model_name == "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"
 
 
 def test_every_setting_has_its_default_in_one_place() -> None:
@@ -75,8 +75,9 @@ def test_the_defaults_of_the_launcher_and_of_the_settings_agree() -> None:
             {"model": "path", "model_path": "/x/model.bin"},
             'model file is "model.bin": must be the name of a .gguf file',
         ),
-        ({"model": "pth"}, "model: "),
-        ({"model_sha256": "123"}, "model sha256 '123' is not valid"),
+        ({"model": "pth"}, "model is 'pth': did you mean path?"),
+        ({"model": "qwen3.5-2B"}, "model is 'qwen3.5-2B': did you mean qwen3.5-2b?"),
+        ({"model": "hub", "model_sha256": "123"}, "model sha256 '123' is not valid"),
         ({"api_key": "short"}, "api_key: must be generate, or 8 to 1024 letters"),
         ({"api_key": "two\nlines-of-key"}, "api_key: must be generate, or 8 to 1024 letters"),
         ({"llama_source": "ftp"}, "llama_source"),

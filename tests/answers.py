@@ -16,6 +16,7 @@ class Request(NamedTuple):
     path: str
     host: str
     authorization: str
+    body: bytes = b""
 
 
 class Answer(NamedTuple):
@@ -52,7 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _go(self) -> None:
         headers = self.headers
-        request = Request(self.command, self.path, headers.get("Host", ""), headers.get("Authorization", ""))
+        body = self.rfile.read(int(headers.get("Content-Length", 0)))
+        request = Request(self.command, self.path, headers.get("Host", ""), headers.get("Authorization", ""), body)
         self.server.asked.append(request)
         status, more, body = self.server.answer(request)
         self.send_response_only(status)
@@ -62,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_HEAD = do_GET = do_CONNECT = _go
+    do_HEAD = do_GET = do_POST = do_CONNECT = _go
 
     def log_message(self, format: str, *args: object) -> None:
         """Tests read `asked` instead."""

@@ -1,0 +1,118 @@
+"""The server: a thread for each client, so many at once; further ones wait in the kernel's queue."""
+
+import json
+import socket
+import sys
+import threading
+import time
+import traceback
+
+from ..front.routes import Route
+from .call import Call
+from .calls import BLOBS, CHANGES, READ, TOLD, WORK, Answerer, decline_change
+from .declined import Declined
+from .reply import Reply
+from .request import announced_size
+from .upstream import HERE
+from .wire import ClientGone, Head, Wire
+
+# Requests that wait for a model, and clients altogether: the others have calls that are quick. llama-server lets in
+# some fifty connections, those of the front and of its watcher among them.
+WORKING, CLIENTS = 16, 32
+QUEUE = 128
+HEAD_SECONDS = 5.0
+
+_working = threading.Semaphore(WORKING)
+
+
+def serve_ollama(port: int, routes: list[Route]) -> None:
+    """Serves for ever, at a port of the loopback. Raises OSError when the port cannot be had."""
+    free = threading.Semaphore(CLIENTS)
+    with socket.create_server((HERE, port), backlog=QUEUE) as listener:
+        while True:
+            free.acquire()
+            try:
+                client, _ = listener.accept()
+                threading.Thread(target=serve_client, args=(client, routes, free), daemon=True).start()
+            except (OSError, RuntimeError) as error:  # no more files, or no more threads: others give theirs back
+                print(f"a client was not let in: {error}", file=sys.stderr)
+                free.release()
+                time.sleep(0.1)
+
+
+def serve_client(client: socket.socket, routes: list[Route], free: threading.Semaphore) -> None:
+    """Answers a client's call, and lets the next one in."""
+    try:
+        with client:
+            answer_client(client, routes)
+    except (ClientGone, OSError):
+        pass
+    finally:
+        free.release()
+
+
+def answer_client(client: socket.socket, routes: list[Route]) -> None:
+    """Answers one call. Raises ClientGone, and OSError when the client does not take its answer."""
+    wire, reply = Wire(client), Reply(client)
+    try:
+        head = await_head(wire)
+        reply = Reply(client, bare=head.words[0] == "HEAD", chunked=head.words[-1] != "HTTP/1.0")
+        wire.is_spent = not announced_size(head)
+        answer_call(Call(head, wire, reply, routes))
+    except Declined as declined:
+        reply.send_declined(declined)
+    except (ClientGone, OSError):
+        raise
+    except Exception:
+        traceback.print_exc()
+        reply.send_declined(Declined(500, "the call could not be answered: the board's journal says why"))
+    if not wire.is_spent:
+        reply.linger()
+
+
+def await_head(wire: Wire) -> Head:
+    """The head of a request. Raises Declined when it is none."""
+    try:
+        return wire.take_head(time.monotonic() + HEAD_SECONDS)
+    except ValueError as error:
+        raise Declined(400, f"this is no request: {error}") from None
+
+
+def answer_call(call: Call) -> None:
+    """Answers a call whose head is read. Raises Declined."""
+    method, path = call.head.words[0], call.head.words[1].partition("?")[0]
+    answer = find_answer(method, path)
+    try:
+        if path in TOLD or path in WORK:
+            call.read_body()
+        with_worker(answer, call) if path in WORK else answer(call)
+    finally:
+        call.turn.give_back()
+
+
+def find_answer(method: str, path: str) -> Answerer:
+    """What answers a call. Raises Declined when nothing does."""
+    if path in CHANGES or path.startswith(BLOBS):
+        return decline_change
+    if path not in READ | TOLD | WORK:
+        raise Declined(404, f"{path[:200]} is no call of Ollama's API that is answered here")
+    if method not in (("GET", "HEAD") if path in READ else ("POST",)):
+        raise Declined(405, f"{path} is asked by {'GET' if path in READ else 'POST'}, not {method[:20]}")
+    return (READ | TOLD | WORK)[path]
+
+
+def with_worker(answer: Answerer, call: Call) -> None:
+    """Answers a call that the model works for. Raises Declined when too many wait for the model already."""
+    if not _working.acquire(blocking=False):
+        raise Declined(503, f"{WORKING} requests wait for the model already: try again later")
+    try:
+        answer(call)
+    finally:
+        _working.release()
+
+
+def run_server() -> int:
+    """`boardllama ollama-api TOLD`: serves until it is ended. TOLD: a JSON object with port and routes."""
+    told = json.loads(sys.argv[2])
+    serve_ollama(told["port"], [Route(**one) for one in told["routes"]])
+    return 0

@@ -9,7 +9,8 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards releases rollback verify doctor image flash down ssh log status test faults soak mutants docs check lint \
+.PHONY: help up vm inventory deploy models models-of-boards releases rollback verify answers browser doctor image flash down ssh log \
+    status test faults soak mutants docs check lint \
     types unit setup clean
 
 help: ## List every target
@@ -44,8 +45,14 @@ releases: inventory ## Show the releases of every target of INVENTORY
 rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.rollback $(if $(TO),to=$(TO))
 
-verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite
-	$(PYTHON) -m pytest tests/board --inventory=$(INVENTORY)
+verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite (CLIENTS=1: by OpenAI's and Ollama's clients, too)
+	$(PYTHON) -m pytest tests/board/test_board.py $(if $(filter 1,$(CLIENTS)),tests/board/clients) --inventory=$(INVENTORY)
+
+answers: inventory ## Ask every target of INVENTORY the same questions, and say which answers an upgrade changed
+	$(PYTHON) -m tests.board.answers $(INVENTORY)
+
+browser: $(VENV)/ready ## Chat with the VM's web UI in Chromium (PICTURE=docs/web-ui.png takes its picture)
+	$(PYTHON) -m pytest tests/board/browser --inventory=$(INVENTORY) $(if $(PICTURE),--picture=$(PICTURE))
 
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
 	@$(PYTHON) -m deploy.doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
@@ -68,7 +75,7 @@ status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 # Two workers, to each of which a file belongs as a whole: the longest come first, so that none is left for the end.
 SPREAD = -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 first = $(1) $(filter-out $(1),$(wildcard $(2)))
-VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,releases deploy service),tests/vm/test_*.py tests/board)
+VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,releases deploy service),tests/vm/test_*.py tests/board/test_board.py)
 IMAGE_TESTS = $(call first,tests/image/test_interrupted.py tests/image/test_reproducible.py,tests/image/test_*.py tests/flash)
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images

@@ -16,8 +16,9 @@ from tests.vm.machine import INVENTORY, PYINFRA, VirtualBoard
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --inventory: judge what is deployed there. Without it a VM is booted and deployed first."""
+    """Adds --inventory: judge what is deployed there; without it a VM is booted and deployed first. And --picture."""
     parser.addoption("--inventory", type=Path, default=None, help="judge this inventory's targets as they are")
+    parser.addoption("--picture", type=Path, default=None, help="where the picture of the web UI goes")
 
 
 def pytest_configure(config: pytest.Config) -> None:

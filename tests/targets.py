@@ -3,15 +3,20 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import testinfra
 from testinfra.host import Host
 
 from deploy.paths import REPO
+from deploy.vm.ports import free_ports, is_free
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 SSH_OPTIONS = {
@@ -47,3 +52,22 @@ def connect(name: str, data: dict[str, Any], folder: Path) -> Host:
     config = folder / "ssh_config"
     config.write_text("\n".join(lines) + "\n")
     return testinfra.get_host(f"ssh://{name}", ssh_config=str(config), sudo=sudo)
+
+
+@contextmanager
+def tunnel(name: str, folder: Path, url: str) -> Iterator[str]:
+    """The URL under which this computer reaches what listens at `url` on a target that `connect` connected."""
+    if name == "@local":
+        yield url
+        return
+    (port,) = free_ports(1)
+    words = [*"ssh -N -o ControlPath=none -o ExitOnForwardFailure=yes -F".split(), str(folder / "ssh_config")]
+    ssh = subprocess.Popen([*words, "-L", f"127.0.0.1:{port}:{urlsplit(url).netloc}", name], stdin=subprocess.DEVNULL)
+    try:
+        while is_free(port):
+            assert ssh.poll() is None, f"ssh to {name} ended with status {ssh.returncode}"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        ssh.terminate()
+        ssh.wait()

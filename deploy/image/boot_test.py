@@ -181,5 +181,14 @@ def run_board_suite(workspace: Workspace, machine: BoardMachine) -> None:
     }
     inventory = machine.folder / "inventory.py"
     inventory.write_text(f"targets = [({workspace.folder.name!r}, {data!r})]\n")
-    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/board", f"--inventory={inventory}"]
+    suite = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/board/test_board.py",
+        f"--inventory={inventory}",
+    ]
     workspace.run_step("board suite", suite, REPO, {"TMPDIR": "/tmp"})

@@ -55,6 +55,11 @@ class Board:
         return f"http://{host}:{server['port']}"
 
     @property
+    def key(self) -> str:
+        """The first API key; "" without one."""
+        return self.run(f"sed -n '/^[^#]/{{p;q}}' {self.service.api_key} 2>/dev/null || true")
+
+    @property
     def process(self) -> int:
         """The main process of the service."""
         return int(self.run(f"systemctl show --property MainPID --value {self.service.unit}"))

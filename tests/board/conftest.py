@@ -5,11 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from testinfra.host import Host
 
 from deploy.onboard.service import SERVICES, Service
 from deploy.paths import REPO
 from tests.board.board import Board
-from tests.targets import connect, targets
+from tests.targets import connect, targets, tunnel
 
 VM = "the VM of the tests"
 
@@ -24,8 +25,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def board(target: str, service: Service, request: pytest.FixtureRequest) -> Iterator[Board]:
-    """The target, connected."""
+def host(target: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, Host, Path]]:
+    """The target's name, its connection, and the folder of that connection."""
     inventory: Path | None = request.config.getoption("--inventory")
     if inventory is None:
         request.getfixturevalue("deployed_vm")
@@ -33,4 +34,18 @@ def board(target: str, service: Service, request: pytest.FixtureRequest) -> Iter
         (target,) = targets(inventory)
     # /tmp: the path of ssh's control socket may have no more than 107 bytes.
     with TemporaryDirectory(prefix="bl-", dir="/tmp") as folder:
-        yield Board(connect(target, targets(inventory)[target], Path(folder)), service)
+        yield target, connect(target, targets(inventory)[target], Path(folder)), Path(folder)
+
+
+@pytest.fixture(scope="session")
+def board(host: tuple[str, Host, Path], service: Service) -> Board:
+    """The target, connected."""
+    return Board(host[1], service)
+
+
+@pytest.fixture(scope="session")
+def url(host: tuple[str, Host, Path], board: Board) -> Iterator[str]:
+    """Where a client on this computer reaches the service."""
+    name, _, folder = host
+    with tunnel(name, folder, board.url) as reached:
+        yield reached

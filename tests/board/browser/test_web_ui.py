@@ -1,0 +1,65 @@
+"""The web UI in Chromium: `make browser`, against a target that asks for no API key.
+
+Debian's chromium and its driver are 400 MB, so this is no part of `make test` and `make setup` does not bring them.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+QUESTION = "What is 2+2? Answer with one number."
+ANSWER = "[aria-label='Assistant message with actions'] p"
+STOP = "[aria-label='Stop generation']"
+DEADLINE = 240.0  # seconds for a page, or for a token of a slow board
+OPTIONS = ["--headless", "--window-size=1000,800", "--hide-scrollbars", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture
+def browser() -> Iterator[Chrome]:
+    """Chromium without a window."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.fail("chromium is missing: apt-get install chromium chromium-driver", pytrace=False)
+    options = ChromeOptions()
+    options.binary_location = program
+    for word in [*OPTIONS, *([] if os.geteuid() else ["--no-sandbox"])]:  # Chromium's sandbox refuses root
+        options.add_argument(word)
+    chrome = Chrome(options, ChromeService(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < until, f"{what} within {DEADLINE:.0f} s"
+        time.sleep(0.1)
+
+
+def test_a_question_is_answered_piece_by_piece(browser: Chrome, url: str, request: pytest.FixtureRequest) -> None:
+    picture: Path | None = request.config.getoption("--picture")
+    seen = set[str]()
+
+    def answer() -> str:
+        return "".join(shown.text for shown in browser.find_elements(By.CSS_SELECTOR, ANSWER))
+
+    def grows() -> bool:
+        seen.add(answer())
+        return len(seen - {""}) > 2
+
+    browser.get(url)
+    wait_until(lambda: bool(browser.find_elements(By.TAG_NAME, "textarea")), "a place to type a question")
+    browser.find_element(By.TAG_NAME, "textarea").send_keys(QUESTION + Keys.ENTER)
+    wait_until(grows, "an answer that grows")
+    if picture:
+        wait_until(lambda: not browser.find_elements(By.CSS_SELECTOR, STOP), "the end of the answer")
+        picture.write_bytes(browser.get_screenshot_as_png())

@@ -12,6 +12,7 @@ from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from tests.board.board import Board
 from tests.gguf_bytes import chat, gguf
+from tests.pages import page_blocks, page_table
 
 API_KEY, CONFIG, UNIT = OLLAMA.api_key, OLLAMA.config, OLLAMA.unit
 
@@ -161,16 +162,13 @@ EXPECTED = {
 
 
 def blocks() -> dict[str, str]:
-    """Every bash block of the page, by the name in the comment on the line before it; nameless ones by their text."""
-    found = re.findall(r"(?:^<!-- run: ([a-z-]+) -->\n)?^```bash\n(.*?)^```$", PAGE, re.M | re.S)
-    return {name or block: block for name, block in found}
+    """Every bash block of the page."""
+    return page_blocks(PAGE, "bash")
 
 
 def table(first_cell: str) -> list[list[str]]:
-    """The cells of the rows below the table head that begins with `first_cell`."""
-    _, _, rest = PAGE.partition(f"\n| {first_cell} |")
-    rows = rest.split("\n\n", 1)[0].splitlines()[2:]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    """The table of the page that begins with that cell."""
+    return page_table(PAGE, first_cell)
 
 
 def journal(board: Board) -> list[str]:

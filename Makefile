@@ -10,8 +10,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
 .PHONY: help up vm inventory deploy models models-of-boards releases rollback verify answers browser doctor image flash down ssh log \
-    status test faults soak mutants docs check lint \
-    types unit setup clean
+    status test faults soak mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'

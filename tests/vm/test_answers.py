@@ -45,7 +45,7 @@ def deploy(vm: VirtualBoard, model: Path, **data: object) -> Board:
 @pytest.fixture(scope="module")
 def board(vm: VirtualBoard) -> Board:
     """The VM with the chat model, whose own sampling holds."""
-    return deploy(vm, smollm2(), context_size=512, repeat_penalty="null")
+    return deploy(vm, smollm2(), context_size=512)
 
 
 def ask(board: Board, question: str, tokens: int, **more: Any) -> str:

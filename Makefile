@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards releases rollback verify answers browser doctor image flash down ssh log \
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor image flash down ssh log \
     status test faults soak mutants docs check lint types unit setup clean
 
 help: ## List every target
@@ -34,6 +34,11 @@ deploy: setup inventory ## Converge INVENTORY (default: the VM)
 
 models: $(VENV)/ready ## List the models by name, and what fits; HOST= or INVENTORY= asks these boards
 	@$(if $(or $(HOST),$(filter command,$(origin INVENTORY))),$(MAKE) --no-print-directory models-of-boards,$(PYTHON) -m deploy.models)
+
+pin: $(VENV)/ready ## Ask the hub for the pin of REPO=owner/name FILE=x.gguf (REVISION=, PROJECTOR=, DRAFT=), to paste
+	@$(PYTHON) -m deploy.models.pin --repo $(call quoted,$(or $(REPO),$(error say REPO=owner/name FILE=x.gguf))) \
+	    --file $(call quoted,$(or $(FILE),$(error say REPO=owner/name FILE=x.gguf))) $(call given,REVISION,revision) \
+	    $(call given,PROJECTOR,projector) $(call given,DRAFT,draft)
 
 models-of-boards: inventory
 	@$(call quietly,$(PYINFRA) -y $(INVENTORY) $(if $(HOST),--limit $(call quoted,$(HOST))) deploy.stages.catalogue.show_models)

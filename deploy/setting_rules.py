@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from packaging.version import VERSION_PATTERN
 
 from deploy.errors import BoardllamaError, shown
+from deploy.onboard.identity import rules
 from deploy.onboard.server.config import is_local
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.server.value_rules import Rule, is_path
@@ -143,3 +144,11 @@ def config_settings() -> dict[str, str]:
 def as_setting_rule(text: str) -> str:
     """What is said of a value of config.json, said of the setting: JSON's null is Python's None."""
     return text.replace(", or null", ", or None")
+
+
+def as_setting_line(line: str, key_file: Path) -> str:
+    """The launcher's sentence, with the names of settings in place of keys of config.json."""
+    for key, name in config_settings().items():
+        line = line.replace(key, name)
+    own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
+    return as_setting_rule(line.replace(f"in {key_file}", own))

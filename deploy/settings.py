@@ -18,6 +18,7 @@ from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, shown
 from deploy.models.choice import HUB, advice_of, named_model
+from deploy.models.further_files import FurtherFile, with_further_files
 from deploy.models.hub_model import HubModel
 from deploy.models.model import Model
 from deploy.onboard.identity import rules
@@ -57,6 +58,7 @@ class Settings(BaseModel):
     model_sha256: str
     model_size: int = Field(gt=0)
     model_path: str
+    further_files: tuple[FurtherFile, ...]
     role: Literal["chat", "embed", "rerank"] | None
 
     server_host: str
@@ -103,7 +105,7 @@ class Settings(BaseModel):
         for service, own in self.hosted.items():
             told = json.loads(own.config_json(service))
             if found := config.config_problems(told, service, keyed=self.api_key is not None):
-                raise ValueError("; ".join(self._as_settings(service, line) for line in found))
+                raise ValueError("; ".join(setting_rules.as_setting_line(line, service.api_key) for line in found))
         return self
 
     @field_validator("api_key")
@@ -121,14 +123,6 @@ class Settings(BaseModel):
             raise ValueError("; ".join(found))
         return self
 
-    @staticmethod
-    def _as_settings(service: Service, line: str) -> str:
-        """The launcher's sentence, with the names of settings in place of keys of config.json."""
-        for key, name in setting_rules.config_settings().items():
-            line = line.replace(key, name)
-        own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
-        return setting_rules.as_setting_rule(line.replace(f"in {service.api_key}", own))
-
     @property
     def hosted(self) -> dict[Service, "Settings"]:
         """The servers of the host, each with settings of its own; the first has the names that users know."""
@@ -137,7 +131,7 @@ class Settings(BaseModel):
     @cached_property
     def chosen(self) -> Model | None:
         """The model that these settings name; None leaves the choice to what lies in the models folder."""
-        return named_model(self.model, self.hub_model, self.model_path)
+        return with_further_files(named_model(self.model, self.hub_model, self.model_path), self.further_files)
 
     @property
     def served_role(self) -> str:

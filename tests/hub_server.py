@@ -11,6 +11,7 @@ Unknown repositories, revisions and files, and a wrong token, are refused as the
 """
 
 import hashlib
+import json
 import re
 import threading
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from tests.hub_faults import Fault as Fault
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 _BLOCK = 1 << 16
-_STORAGE = "/storage"
+_STORAGE, _API = "/storage", "/api/models/"
 
 _AFTER_A_CLOSE = {Fault.CLOSE_ONCE: Fault.NONE, Fault.CLOSE_THEN_ALL: Fault.IGNORE_RANGE}
 PACE = {Fault.SLOW: (_BLOCK, 0.2), Fault.TRICKLE: (1, 1.0)}  # bytes, then a pause in seconds
@@ -49,6 +50,8 @@ class HubServer:
     token: str = ""  # when set, requests without it get 401
     redirect: bool = False  # as the public hub: metadata here, the bytes at another origin that must not see the token
     requests: list[Request] = field(default_factory=list)
+    branches: dict[str, str] = field(default_factory=dict)  # a branch, and the commit that it is at
+    licences: dict[str, str] = field(default_factory=dict)  # by repository
     files: dict[tuple[str, str, str], bytes] = field(default_factory=dict)  # (repo, revision, path) to content
 
     def __enter__(self) -> "HubServer":
@@ -125,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_around(request)
         elif self.path.startswith(_STORAGE):
             self._file(request)
+        elif self.path.startswith(_API):
+            self._about(request)
         elif refusal := self._refusal(request):
             self._page(request, *refusal)
         elif hub.redirect:
@@ -136,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         """(repo, revision, file) of /OWNER/NAME/resolve/REVISION/FILE, at the storage's origin below /storage."""
         repo, _, rest = unquote(self.path).removeprefix(_STORAGE).lstrip("/").partition("/resolve/")
         revision, _, file = rest.partition("/")
-        return repo, revision, file
+        return repo, self.server.hub.branches.get(revision, revision), file
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         """Status and X-Error-Code, as the hub words them."""
@@ -152,6 +157,14 @@ class _Handler(BaseHTTPRequestHandler):
         if (repo, revision) not in {(known, commit) for known, commit, _ in hub.files}:
             return 404, "RevisionNotFound"
         return None if (repo, revision, file) in hub.files else (404, "EntryNotFound")
+
+    def _about(self, request: Request) -> None:
+        """What a hub says of a repository at a commit: /api/models/OWNER/NAME/revision/COMMIT."""
+        repo, _, revision = unquote(self.path).removeprefix(_API).partition("/revision/")
+        licence = self.server.hub.licences.get(repo)
+        about = {"id": repo, "sha": revision, "siblings": [], "cardData": {"license": licence} if licence else {}}
+        self.send_response(200)
+        self._send(request, json.dumps(about).encode(), "application/json")
 
     def _page(self, request: Request, status: int, code: str = "") -> None:
         body = b"<!DOCTYPE html><html><title>Sorry</title></html>"

@@ -99,9 +99,9 @@ class Shape:
         return layer < eighth or layer >= 7 * self.layers // 8 or (layer - eighth) % 3 == 2
 
 
-def write(shape: Shape, path: Path) -> Path:
-    """Writes the model to path; about 1 s per 500 MB."""
-    writer = gguf.GGUFWriter(path, shape.architecture)
+def write(shape: Shape, path: Path, tensors_per_file: int = 0) -> Path:
+    """Writes the model to path; about 1 s per 500 MB. Returns the path, or that of the first part of a split one."""
+    writer = gguf.GGUFWriter(path, shape.architecture, split_max_tensors=tensors_per_file)
     writer.add_name(shape.name)
     for key, value in shape.keys.items():
         add = {int: writer.add_uint32, float: writer.add_float32}.get(type(value), writer.add_array)
@@ -115,7 +115,7 @@ def write(shape: Shape, path: Path) -> Path:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return min(path.parent.glob(f"{path.stem}-00001-of-*.gguf")) if tensors_per_file else path
 
 
 def _add_weights(writer: gguf.GGUFWriter, shape: Shape) -> None:

@@ -38,15 +38,17 @@ def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, A
 
 
 def release_packages(release: dict[str, Any]) -> list[dict[str, Any]]:
-    """llama.cpp and the model in a release's manifest, as SPDX packages; fewer where the release has fewer."""
+    """llama.cpp and the model's files in a release's manifest, as SPDX packages; fewer where the release has fewer."""
     found = []
     if build := release.get("build"):
         found.append(
             spdx_package("llama.cpp", build["build_info"], "APPLICATION", json.dumps(release["pins"]["llama.cpp"]))
         )
-    if model := release.get("model"):
-        entry = spdx_package(model["name"], model["sha256"], "DATA", json.dumps(release["pins"]["model"]))
-        found.append({**entry, "checksums": [{"algorithm": "SHA256", "checksumValue": model["sha256"]}]})
+    model = release.get("model") or {"files": []}
+    for number, file in enumerate(model.get("files", [model])):
+        entry = spdx_package(file["name"], file["sha256"], "DATA", json.dumps(release["pins"]["model"]))
+        own = {"SPDXID": f"{entry['SPDXID']}-{number}"} if number else {}
+        found.append({**entry, **own, "checksums": [{"algorithm": "SHA256", "checksumValue": file["sha256"]}]})
     return found
 
 

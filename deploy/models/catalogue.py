@@ -10,7 +10,7 @@ from deploy.errors import BoardllamaError, shown
 from deploy.models import catalogue_advice as advised
 from deploy.models import catalogue_headers as headers
 from deploy.models.hub_model import HubModel
-from deploy.models.model import Advice, Model, ModelFile
+from deploy.models.model import Advice, FileKind, Model, ModelFile
 from deploy.onboard.spelling import nearest_name
 
 APACHE = "Apache-2.0"
@@ -18,9 +18,11 @@ APACHE = "Apache-2.0"
 FREE = (APACHE, "MIT")
 
 
-def hub_file(repo: str, file: str, revision: str, sha256: str, size: int) -> tuple[ModelFile]:
-    """A model that is one file of a hub, pinned."""
-    return (ModelFile(Path(file).name, HubModel(repo, file, revision, sha256, size)),)
+def hub_file(
+    repo: str, file: str, revision: str, sha256: str, size: int, kind: FileKind = FileKind.WEIGHTS
+) -> tuple[ModelFile, ...]:
+    """A file of a hub, pinned: a model, or one of the files that make it, which are added up."""
+    return (ModelFile(Path(file).name, HubModel(repo, file, revision, sha256, size), kind),)
 
 
 _TABLE = (
@@ -130,6 +132,14 @@ _TABLE = (
             "b4243c156154b6dca9324415f8c7ccc098b4aed1",
             "8e30dff3ac4c8434c49a7036fa15564bdbb6044e42bf04550bf1a096ad7e6a52",
             2_841_481_184,
+        )
+        + hub_file(
+            "ggml-org/gemma-4-E2B-it-GGUF",
+            "mmproj-gemma-4-E2B-it-Q8_0.gguf",
+            "b4243c156154b6dca9324415f8c7ccc098b4aed1",
+            "9406f99c16d68cda4f1f0552192dcc99021ea1fc6d2fd50b1dc3ccf30d04b292",
+            557_368_064,
+            FileKind.PROJECTOR,
         ),
         licence=APACHE,
         advice=advised.GEMMA4,

@@ -8,6 +8,7 @@ from deploy.models.fit import BoardMemory, biggest_context
 from deploy.models.gguf_info import GgufInfo
 from deploy.models.memory import Serving, estimate_memory
 from deploy.models.model import Model
+from deploy.models.model_headers import companion_bytes
 
 GIB = 1 << 30
 SIZES = (1, 2, 4, 8, 16, 32)  # GB of memory, as boards are sold
@@ -35,7 +36,7 @@ def catalogue_rows(boards: dict[str, BoardMemory], repack: bool) -> list[dict[st
 
 def model_row(model: Model, boards: dict[str, BoardMemory], repack: bool) -> dict[str, str]:
     assert model.outline
-    info = model.outline.info_of_size(model.size)
+    info = model.outline.info_of_size(model.weights_size)
     about = {"model": model.name, "role": model.role, "MB": str(model.size // 1_000_000), "licence": model.licence}
     fits = {name: fitting_text(info, model, memory, repack) for name, memory in boards.items()}
     return {**about, **fits, "tokens/s": model.measured or "-"}
@@ -45,7 +46,7 @@ def fitting_text(info: GgufInfo, model: Model, memory: BoardMemory, repack: bool
     """The biggest context, with the rearranged copy of the weights where both that and the usual context fit."""
     for copies, mark in ((repack, ""), (False, "*" if repack else "")):
         serving = Serving(context_size=0, repack=copies)
-        context = fitting_context(info, serving, memory.available)
+        context = fitting_context(info, serving, memory.available - companion_bytes(model, serving))
         if context and (not copies or context >= (model.advice.context_size or 0)):
             return f"{context // 1024}k{mark}" if context >= 1024 else f"{context}{mark}"
     return "-"

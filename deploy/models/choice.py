@@ -1,18 +1,17 @@
 """Which model the settings of a host name, and which one suits a board."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.errors import BoardllamaError, shown
 from deploy.models import smoke
 from deploy.models.catalogue import CATALOGUE, FREE, catalogue_model
 from deploy.models.fit import BoardMemory, can_fit
 from deploy.models.hub_model import HubModel
 from deploy.models.memory import Serving
 from deploy.models.model import Advice, Model, single_file
+from deploy.models.model_headers import companion_bytes
 from deploy.models.own_file import OwnFile
-from deploy.onboard.gguf.chat_models import part_count_in_name
 
 AUTO, HUB, PATH, SMOKE = KINDS = ("auto", "hub", "path", "smoke")
 # Per cent of a board's memory that the weights may have for "auto". Each token reads all of them: a model that just
@@ -29,7 +28,6 @@ def named_model(name: str | None, pin: HubModel | None, own_path: str) -> Model 
         return None
     if name == HUB:
         assert pin
-        require_whole_model(pin)
         return single_file(Path(pin.file).name, pin)
     if name == PATH:
         return single_file(Path(own_path).name, OwnFile(own_path))
@@ -57,14 +55,6 @@ def suits_board(model: Model, serving: Serving, memory: BoardMemory) -> bool:
     """Whether a model of the catalogue fits, with room for the board's other work."""
     assert model.outline
     small_enough = model.size <= memory.total * WEIGHTS_SHARE // 100
+    memory = replace(memory, companions=companion_bytes(model, serving))
     known_context = serving.context_size <= model.outline.context_length
-    return small_enough and known_context and can_fit(model.outline.info_of_size(model.size), serving, memory)
-
-
-def require_whole_model(pin: HubModel) -> None:
-    """Raises BoardllamaError for one part of a model, as its name says."""
-    if (parts := part_count_in_name(pin.file)) > 1:
-        raise BoardllamaError(
-            f"model file {shown(pin.file)} is one of {parts} parts of a model: take one that is a single file, or "
-            f"fetch them all, make one of them with `llama-gguf-split --merge`, and set model to path"
-        )
+    return small_enough and known_context and can_fit(model.outline.info_of_size(model.weights_size), serving, memory)

@@ -27,6 +27,7 @@ class BoardMemory:
 
     total: int  # MemTotal of /proc/meminfo
     maximum: int | None = None  # MemoryMax of the unit; None: no limit
+    companions: int = 0  # what the model's projector and draft take of it
 
     @staticmethod
     def of_unit(total: int) -> "BoardMemory":
@@ -35,9 +36,9 @@ class BoardMemory:
 
     @property
     def available(self) -> int:
-        """Bytes that llama-server may take."""
+        """Bytes that llama-server may take for the model itself."""
         rest = max(0, self.total - RESERVE)
-        return rest if self.maximum is None else min(rest, self.maximum)
+        return max(0, (rest if self.maximum is None else min(rest, self.maximum)) - self.companions)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def _slower_text(name: str, wanted: Estimate, least: Estimate, memory: BoardMemo
 
 def _memory_text(memory: BoardMemory) -> str:
     """The board's memory for messages, rounded down. Needs are rounded up: a need too large never looks equal."""
-    return f"this board has {memory.available // 1_000_000} MB for it (of {memory.total // 1_000_000} MB)"
+    others = f", {_mb(memory.companions)} of them for its projector and draft" if memory.companions else ""
+    return f"this board has {memory.available // 1_000_000} MB for it (of {memory.total // 1_000_000} MB{others})"
 
 
 def _mb(size: int) -> int:

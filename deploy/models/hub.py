@@ -35,6 +35,8 @@ from deploy.models.transfer import Download
 from deploy.setting_rules import SHA256
 
 MIRRORS = 3  # hubs that may send on to the next
+# What the client raises for an answer that is none.
+HUB_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError, ValueError)
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
 
 
@@ -91,7 +93,7 @@ def _copy_from_library_cache(model: HubModel) -> None:
 def _download_part(model: HubModel, progress: Say) -> None:
     if is_offline():
         raise BoardllamaError(f"{model.file} is not cached and HF_HUB_OFFLINE is set: unset it or give a local file")
-    url = hf_hub_url(model.repo, model.file, revision=model.revision, endpoint=hub_address())
+    url = hub_url(model.repo, model.file, model.revision)
     if _part_size(model) > model.size:
         model.part.unlink()
     _check_space(model)
@@ -101,8 +103,23 @@ def _download_part(model: HubModel, progress: Say) -> None:
         resumed = f", going on at {_part_size(model) / 1e6:.0f} MB" if _part_size(model) else ""
         progress(f"{model.path.name}: {model.size / 1e6:.0f} MB from {hub_name()}{resumed}")
         Download(url, hub_headers(), model.part, model.size, model.path.name).fill_part(progress, patience)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError, ValueError) as exc:
+    except HUB_ERRORS as exc:
         raise BoardllamaError(explain_refusal(model.repo, model.file, model.revision, exc)) from exc
+
+
+def hub_url(repo: str, file: str, revision: str) -> str:
+    """The address of a file on the user's hub. Raises BoardllamaError."""
+    return str(hf_hub_url(repo, file, revision=revision, endpoint=hub_address()))
+
+
+def ask_hub(repo: str, file: str, revision: str, say: Say) -> HfFileMetadata:
+    """What the hub says of a file, of which nothing is fetched. Raises BoardllamaError, in one line."""
+    if is_offline():
+        raise BoardllamaError(f"HF_HUB_OFFLINE is set, so no hub can be asked for {file}: unset it")
+    try:
+        return _ask_promise(hub_url(repo, file, revision), HubPatience(file, say))
+    except HUB_ERRORS as exc:
+        raise BoardllamaError(explain_refusal(repo, file, revision, exc)) from exc
 
 
 def _ask_promise(url: str, patience: HubPatience) -> HfFileMetadata:

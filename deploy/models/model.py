@@ -120,6 +120,11 @@ class Model:
         thinks = (reasoning or self.advice.reasoning) in ("on", "auto")
         return self.thinking if self.thinking and thinks else self.advice
 
+    @property
+    def weights_size(self) -> int:
+        """Bytes of the weights alone. Raises BoardllamaError, OSError."""
+        return sum(file.origin.size for file in self.files_of(FileKind.WEIGHTS))
+
     def files_of(self, kind: FileKind) -> tuple[ModelFile, ...]:
         """Its files of that kind, in their order."""
         return tuple(file for file in self.files if file.kind is kind)

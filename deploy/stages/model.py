@@ -1,6 +1,7 @@
 """The model: fetched once to the controller, checked there, brought to every target that serves it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from deploy.models.catalogue import FREE
 from deploy.models.choice import AUTO, free_chat_models, suits_board
 from deploy.models.fit import BoardMemory
 from deploy.models.gguf_header import read_model_header
-from deploy.models.gguf_info import GgufInfo, gguf_info_of, read_gguf_info
+from deploy.models.gguf_info import GgufInfo, gguf_info_of
 from deploy.models.memory import Serving, can_repack
-from deploy.models.model import Model
+from deploy.models.model import FileKind, Model
+from deploy.models.model_headers import companion_bytes, read_weights_info
 from deploy.onboard.server.bounds import UBATCH
 from deploy.onboard.service import CHAT, Service
 from deploy.settings import Settings, models_of
@@ -95,10 +97,10 @@ def fit_settings(settings: Settings, service: Service, cpu: Cpu, board: BoardInf
     model = settings.chosen
     if model is None or not board.memory or not model.is_here:
         return settings, ""
-    info = read_gguf_info(model.main_file.origin.path)
+    info = read_weights_info(model)
     fitting = settings.model_copy(update=read_at_once(service.role, info, settings))
-    memory = BoardMemory.of_unit(board.memory)
-    verdict = fit.judge_fit(info, model.name, serving_of(fitting, cpu), memory)
+    serving = serving_of(fitting, cpu)
+    verdict = fit.judge_fit(info, model.name, serving, memory_for(model, serving, board))
     return fitting.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
 
 
@@ -112,19 +114,30 @@ def read_at_once(role: str, info: GgufInfo, settings: Settings) -> dict[str, int
 
 def judge_model(settings: Settings, model: Model) -> None:
     """Raises BoardllamaError for a model on the controller that our llama-server would not serve in its role, for a
-    part of a model, and for a chat with a context_size beyond what the model was trained for.
+    part of a model, for companions that are none, and for a chat with a context_size beyond what the model was trained
+    for.
     """
-    check_model_file(settings, model.main_file.origin.path)
+    check_weights(settings, [file.origin.path for file in model.files_of(FileKind.WEIGHTS)])
+    for file in model.files:
+        if file.kind is not FileKind.WEIGHTS:
+            architectures.check_companion(file.kind, read_model_header(file.origin.path), file.name)
 
 
 def check_model_file(settings: Settings, path: Path) -> None:
     """As `judge_model`, for a model that is one file."""
-    header = read_model_header(path)
-    architectures.check_architecture(header, path.name, settings.served_role, pin=settings.source.pin)
-    info = gguf_info_of(header, path)
+    check_weights(settings, [path])
+
+
+def check_weights(settings: Settings, paths: list[Path]) -> None:
+    """As `judge_model`, for the weights alone."""
+    headers, labels = [read_model_header(path) for path in paths], [path.name for path in paths]
+    pin = settings.source.pin
+    architectures.check_architecture(headers[0], labels[0], settings.served_role, pin, len(paths))
+    architectures.check_parts(headers, labels, pin)
+    info = gguf_info_of(headers[0], paths[0])
     if settings.served_role == CHAT and settings.context_tokens > info.context_length:
         raise BoardllamaError(
-            f"context_size is {settings.context_tokens}: {path.name} was trained for {info.context_length} tokens at "
+            f"context_size is {settings.context_tokens}: {labels[0]} was trained for {info.context_length} tokens at "
             f"most; set context_size to {info.context_length} or less (0: the model's own)"
         )
 
@@ -149,9 +162,14 @@ def fetch_models(settings: Settings, cpu: Cpu) -> Commands:
 def check_before_fetch(settings: Settings, model: Model, cpu: Cpu, board: BoardInfo) -> None:
     """Raises BoardllamaError for a model that would not fit the board, as far as this is known without its header."""
     if model.outline and board.memory:
-        info = model.outline.info_of_size(model.size)
-        fitting = settings.model_copy(update=read_at_once(settings.served_role, info, settings))
-        fit.judge_fit(info, model.name, serving_of(fitting, cpu), BoardMemory.of_unit(board.memory))
+        info = model.outline.info_of_size(model.weights_size)
+        serving = serving_of(settings.model_copy(update=read_at_once(settings.served_role, info, settings)), cpu)
+        fit.judge_fit(info, model.name, serving, memory_for(model, serving, board))
+
+
+def memory_for(model: Model, serving: Serving, board: BoardInfo) -> BoardMemory:
+    """The memory that the board has for the model's weights, and what serving them takes."""
+    return replace(BoardMemory.of_unit(board.memory or 0), companions=companion_bytes(model, serving))
 
 
 def fetch_and_check(remote: Remote, settings: Settings) -> None:

@@ -46,6 +46,11 @@ model_sha256 = "9fecc3b3cd76bba89d504f29b616eedf7da85b96540e490ca5824d3f7d2776a0
 model_size = 668788096
 # A .gguf file of the controller, for path.
 model_path = ""
+# Further files of the model, for any kind of it: parts of its weights after the first, a projector (what it sees and
+# hears with) and a draft (a small model that makes it faster). {"kind": "projector", "file": "x.gguf", "sha256": "…",
+# "size": 1} is a file of the hub, in the model's own repository unless "repo" and "revision" name another; without a
+# sha256 it is a file of the controller. `make pin` prints these.
+further_files = []
 # What the model is there for: chat, embed (texts become vectors: POST /v1/embeddings) or rerank (documents get scores:
 # POST /v1/rerank). A model for another role is refused. None: what a model of the catalogue is made for, else chat.
 role = None

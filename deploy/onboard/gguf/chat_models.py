@@ -48,6 +48,7 @@ NO_CHAT = {
 # What load_hparams in src/llama-model.cpp needs of every model, and what it takes as one number or a list by layer.
 NEEDED = ("context_length", "embedding_length", "block_count")
 PER_LAYER = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
+MOST_PARTS = 65535  # split.count is a number of 16 bits
 MOST_LAYERS = 512  # LLAMA_MAX_LAYERS in src/llama-hparams.h
 # enum llama_pooling_type in include/llama.h. 0 is none; -1 is what llama.cpp itself writes for a model without the key.
 POOLING = {1: "mean", 2: "cls", 3: "last"}
@@ -96,7 +97,12 @@ def other_file(header: Header, architecture: str) -> str | None:
     found = next((OTHER_FILES[kind] for kind in kinds if isinstance(kind, str) and kind in OTHER_FILES), None)
     if architecture == "controlvector":
         return "is a control vector, not a model: take the model itself"
-    return found or (OTHER_FILES["mmproj"] if architecture == "clip" else None)
+    return found or (OTHER_FILES["mmproj"] if is_projector(header, architecture) else None)
+
+
+def is_projector(header: Header, architecture: str) -> bool:
+    """Whether the file turns pictures or sound into tokens of a model."""
+    return architecture == "clip" or header.keys.get("general.type") == "mmproj"
 
 
 def other_role(header: Header, architecture: str, role: str) -> str | None:
@@ -187,12 +193,19 @@ def part_count_in_name(name: str) -> int:
     return int(found[1]) if found else 0
 
 
+def part_names(first: str) -> list[str]:
+    """The names of all parts of the model whose first part is named so; none for a name that is no first part's."""
+    count = part_count_in_name(first)
+    end = f"-00001-of-{count:05}.gguf"
+    stem = first.removesuffix(end)
+    whole = 1 < count <= MOST_PARTS and stem != first
+    return [f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)] if whole else []
+
+
 def lone_part(header: Header, path: Path) -> str | None:
     """Why llama-server would not load the split model that begins at `path`; None when all of its parts are there."""
-    count = part_count(header)
-    first = f"-00001-of-{count:05}.gguf"
-    stem = path.name.removesuffix(first)
-    names = (f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))  # a damaged count is huge
-    if not count or (stem != path.name and all(path.with_name(name).exists() for name in names)):
+    count, names = part_count(header), part_names(path.name)
+    if not count or (len(names) == count and all(path.with_name(name).exists() for name in names)):
         return None
+    first = f"-00001-of-{count:05}.gguf"
     return f"is one of {count} parts of a model: put all here and choose the one that ends in {first}, or {ONE_FILE}"

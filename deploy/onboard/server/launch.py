@@ -14,6 +14,7 @@ from ..release.releases import DamagedManifest, Release, own_release
 from ..service import Service
 from . import bounds
 from .attempts import count_attempt
+from .companions import companion_arguments
 from .config import Config, ConfigError, first_key, is_local, load_config, reaching_address
 from .config_keys import KEYS
 from .cores import share_out
@@ -120,17 +121,15 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release, service)
     # A release starts its own files, never those at public names: what was judged is what runs.
-    arguments = [str(release.places.public_bin / SERVER)]
-    arguments += ["--model", str(model.resolve()), "--alias", alias_of(model.name)]
+    server = str(release.places.public_bin / SERVER)
+    arguments = [server, "--model", str(model.resolve()), "--alias", alias_of(model.name)]
     work = share_out(config["models"])
     arguments += ["--threads", str(work.threads), "--threads-batch", str(work.batch_threads)]
-    for section, keys in KEYS.items():
-        for name, key in keys.items():
-            value = config[section][name]
-            arguments += [] if value is None else key.arguments(value)
-    if first_key(service.api_key):
-        arguments += ["--api-key-file", str(service.api_key)]
-    return [*arguments, *FIXED, *role_arguments(service.role, config["models"]["default_context_size"], model)]
+    told = ((key, config[section][name]) for section, keys in KEYS.items() for name, key in keys.items())
+    arguments += [word for key, value in told if value is not None for word in key.arguments(value)]
+    arguments += ["--api-key-file", str(service.api_key)] if first_key(service.api_key) else []
+    arguments += [*FIXED, *companion_arguments(release, service, model)]
+    return [*arguments, *role_arguments(service.role, config["models"]["default_context_size"], model)]
 
 
 def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:

@@ -37,7 +37,7 @@ _TABLE = (
         ),
         licence=APACHE,
         advice=advised.SMOLLM2,
-        outline=headers.llama_outline(30, 576, 1536, 9, 3, 8192, 49_152),
+        outline=headers.SMOLLM2,
     ),
     Model(
         "tinyllama-1.1b",
@@ -50,7 +50,7 @@ _TABLE = (
         ),
         licence=APACHE,
         advice=advised.TINYLLAMA,
-        outline=headers.llama_outline(22, 2048, 5632, 32, 4, 2048, 32_000),
+        outline=headers.TINYLLAMA,
     ),
     Model(
         "qwen3-0.6b",

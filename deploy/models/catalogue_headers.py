@@ -3,11 +3,6 @@
 from deploy.models.outline import Numbers, Outline
 
 
-def llama_outline(layers: int, width: int, wide: int, heads: int, heads_kv: int, context: int, tokens: int) -> Outline:
-    """A llama's, whose heads share its width."""
-    return Outline("llama", attention_numbers(layers, width, wide, heads, heads_kv, width // heads, context), tokens)
-
-
 def qwen3_outline(width: int, wide: int, context: int) -> Outline:
     """A small Qwen3's."""
     return Outline("qwen3", attention_numbers(28, width, wide, 16, 8, 128, context), tokens=151_936, merges=151_387)
@@ -19,7 +14,7 @@ def qwen35_outline(layers: int, width: int, wide: int, heads: int, heads_kv: int
     numbers = attention_numbers(layers, width, wide, heads, heads_kv, 256, 262_144)
     mixed = {"blk.0.attn_qkv.weight": inner + 2 * 16 * 128}
     interval = {"full_attention_interval": 4}
-    return Outline("qwen35", {**numbers, **state, **interval}, 248_320, 247_587, rows=mixed, n_tensors=14 * layers)
+    return Outline("qwen35", {**numbers, **state, **interval}, 248_320, 247_587, rows=mixed)
 
 
 def attention_numbers(
@@ -31,6 +26,8 @@ def attention_numbers(
     return {**sizes, **head_counts, "attention.key_length": head, "attention.value_length": head}
 
 
+SMOLLM2 = Outline("llama", attention_numbers(30, 576, 1536, 9, 3, 64, 8192), tokens=49_152, merges=48_900)
+TINYLLAMA = Outline("llama", attention_numbers(22, 2048, 5632, 32, 4, 64, 2048), tokens=32_000, merges=61_249)
 LFM2 = Outline(
     "lfm2",
     {

@@ -31,7 +31,6 @@ class Outline:
     merges: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     tables: int = 0
-    n_tensors: int = 0
 
     @property
     def context_length(self) -> int:

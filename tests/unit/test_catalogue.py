@@ -1,7 +1,6 @@
 """The catalogue: names for models, what is known of each before it is fetched, and which one "auto" takes."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +11,12 @@ from deploy.hosts.facts import BoardInfo
 from deploy.hosts.remote import HostStep
 from deploy.hosts.snapshot import Snapshot
 from deploy.models.catalogue import CATALOGUE
-from deploy.models.catalogue_headers import llama_outline
+from deploy.models.catalogue_headers import attention_numbers
 from deploy.models.catalogue_table import SIZES, automatic_model, catalogue_rows, memory_of_size, usual_boards
 from deploy.models.gguf_info import read_gguf_info
 from deploy.models.memory import Serving, estimate_memory
 from deploy.models.model import Advice
+from deploy.models.outline import Outline
 from deploy.onboard.gguf.architectures import ARCHITECTURES
 from deploy.onboard.server.config import config_problems
 from deploy.onboard.service import OLLAMA
@@ -73,7 +73,8 @@ def test_the_numbers_of_a_header_are_read_as_a_files_are(name: str) -> None:
 def test_an_estimate_before_the_fetch_is_never_less_than_the_files_own_nor_far_from_it(tmp_path: Any) -> None:
     shape = Shape("x", Kind.Q4_K, Kind.Q6_K, 512, 2048, 8, 16, 4, 4000, 8192)
     exact = read_gguf_info(write(shape, tmp_path / "x.gguf"))
-    outline = replace(llama_outline(8, 512, 2048, 16, 4, 8192, 4000), merges=exact.hyperparameters.merges)
+    numbers = attention_numbers(8, 512, 2048, 16, 4, 32, 8192)
+    outline = Outline("llama", numbers, tokens=4000, merges=exact.hyperparameters.merges)
     for repack in (False, True):
         serving = Serving(4096, repack)
         guess, known = (estimate_memory(info, serving).total for info in (outline.info_of_size(exact.size), exact))

@@ -21,6 +21,8 @@ from deploy.onboard.server.config import with_defaults
 from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 from deploy.stages import model as stage
+from tests.hub_case import hub_environment
+from tests.hub_faults import Fault
 from tests.projector import write_projector
 from tests.shapes import Shape, write
 from tests.unit.known_host import KnownHost
@@ -113,6 +115,32 @@ def test_the_parts_of_a_hub_are_all_pinned() -> None:
     assert {file.origin.pin["repo"] for file in settings.chosen.files} == {settings.model_repo}  # type: ignore[call-overload,index]
     for wrong in (others[:1], others[::-1], []):
         assert "is one of 3 parts" in refused(model="hub", model_file="q4/m-00001-of-00003.gguf", further_files=wrong)
+
+
+def test_every_file_of_a_hub_is_fetched_and_proven(
+    tmp_path: Path, first: Path, seeing: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real client; a byte that differs in the last of five refuses the model."""
+    (tmp_path / "hub").mkdir()
+    with hub_environment(monkeypatch, tmp_path / "hub") as hub:
+        assert seeing.chosen
+        files = {file.name: file.origin.path.read_bytes() for file in seeing.chosen.files}
+        kinds = [file.kind.value for file in seeing.chosen.files]
+        pins = [hub.publish("owner/name", name, content) for name, content in files.items()]
+        further = [
+            {"kind": kind, "file": pin.file, "sha256": pin.sha256, "size": pin.size}
+            for kind, pin in zip(kinds[1:], pins[1:], strict=True)
+        ]
+        pin = {name: getattr(pins[0], name) for name in ("repo", "file", "revision", "sha256", "size")}
+        settings = told(model="hub", **{f"model_{key}": value for key, value in pin.items()}, further_files=further)
+        host = board(10**9)
+        assert host.does(stage.fetch_models, settings, CPU), host.record.reason
+        assert settings.chosen and settings.chosen.is_here
+        assert [file.origin.path.read_bytes() for file in settings.chosen.files] == list(files.values())
+        settings.chosen.files[-1].origin.path.unlink()
+        hub.fault = Fault.WRONG_BYTES
+        assert not host.does(stage.fetch_models, settings, CPU)
+        assert "expected" in host.record.reason and host.record.reason.startswith("whole.gguf from ")
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,19 @@ def test_the_plan_follows_the_board(tmp_path: Path) -> None:
     assert "memory cgroup" not in done.stderr
 
 
+def test_each_board_gets_the_model_that_its_memory_is_for(tmp_path: Path) -> None:
+    """One that is named is nobody's choice; without a word on memory there is none to make."""
+    boards = {"small": (1_900_000, "auto"), "large": (8_000_000, "auto"), "named": (8_000_000, "qwen3.5-2b")}
+    targets = [a_board(f"{PI_5}\nmemory {size}", name, model=model) for name, (size, model) in boards.items()]
+    targets.append(a_board(PI_5, "unknown", model="auto"))
+    said = deploy(tmp_path, targets, "--dry", builder="@fake/builder").stderr
+    lines = [line for line in said.splitlines() if "model auto: " in line]
+    assert len(lines) == 2
+    assert "@fake/small" in lines[0] and "model auto: qwen3.5-0.8b, the best in the catalogue for 1945 MB" in lines[0]
+    assert "@fake/large" in lines[1] and "model auto: qwen3.5-4b" in lines[1]
+    assert "would be refused: model is auto: this board's memory is not known; name a model" in said
+
+
 # By name: what the board answers, its settings, and why it is refused.
 REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     "old": (PI_4, {"cpu": "cortex-a76"}, "cortex-a76 needs asimddp"),

@@ -66,6 +66,16 @@ def judge_fit(info: GgufInfo, name: str, serving: Serving, memory: BoardMemory) 
     raise BoardllamaError(f"{_need_text(name, info, plain, memory)}; {_what_fits(info, plain, memory.available)}")
 
 
+def require_room(info: GgufInfo, name: str, serving: Serving, memory: BoardMemory) -> None:
+    """As `judge_fit`, for a model of which no more is known than its header's numbers and its size."""
+    if can_fit(info, serving, memory):
+        return
+    plain = replace(serving, repack=False)
+    context = biggest_context(info, plain, memory.available)
+    cure = f"set context_size to {context} or less" if context else "take a smaller one: `make models` lists what fits"
+    raise BoardllamaError(f"{_need_text(name, info, plain, memory)}; {cure}")
+
+
 def can_fit(info: GgufInfo, serving: Serving, memory: BoardMemory) -> bool:
     """Whether the model fits, perhaps only without repacked weights."""
     return estimate_memory(info, replace(serving, repack=False)).total <= memory.available

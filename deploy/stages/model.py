@@ -164,7 +164,7 @@ def check_before_fetch(settings: Settings, model: Model, cpu: Cpu, board: BoardI
     if model.outline and board.memory:
         info = model.outline.info_of_size(model.weights_size)
         serving = serving_of(settings.model_copy(update=read_at_once(settings.served_role, info, settings)), cpu)
-        fit.judge_fit(info, model.name, serving, memory_for(model, serving, board))
+        fit.require_room(info, model.name, serving, memory_for(model, serving, board))
 
 
 def memory_for(model: Model, serving: Serving, board: BoardInfo) -> BoardMemory:

@@ -6,8 +6,9 @@ The settings that become config.json have their rules in deploy/onboard/server/c
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from packaging.version import VERSION_PATTERN
 
@@ -16,6 +17,7 @@ from deploy.onboard.identity import rules
 from deploy.onboard.server.config import is_local
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.server.value_rules import Rule, is_path
+from deploy.onboard.spelling import nearest_name
 
 # Bytes. On both sides files lie beside the model, named as the model and more, with NAME_MAX bytes at most.
 LONGEST_MODEL_NAME = 200
@@ -152,3 +154,18 @@ def as_setting_line(line: str, key_file: Path) -> str:
         line = line.replace(key, name)
     own = f'(setting api_key: your own, or "{rules.GENERATE}" for one per device)'
     return as_setting_rule(line.replace(f"in {key_file}", own))
+
+
+def problem_sentence(problem: Any, known: Iterable[str]) -> str:
+    """One of pydantic's errors as a sentence of ours: the setting, the rule, the way out. `known`: all settings."""
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        near = nearest_name(name, known)
+        advice = f"did you mean {near}?" if near else "docs/settings.md lists them all"
+        return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
+    if problem["type"] == "missing":
+        return f"setting {name} is missing: inventory/group_data/all.py has its default"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    ours = name == "api_key" or problem["type"] == "value_error"
+    seen = "" if ours else f", not {shown(problem['input'])}"
+    return f"{name}: {message}{seen}" if name else message

@@ -16,7 +16,7 @@ from deploy import cpu, setting_rules
 from deploy.build.source import Source, source_of
 from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
-from deploy.errors import BoardllamaError, shown
+from deploy.errors import BoardllamaError
 from deploy.models.choice import HUB, advice_of, named_model
 from deploy.models.further_files import FurtherFile, with_further_files
 from deploy.models.hub_model import HubModel
@@ -25,7 +25,6 @@ from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import CHAT, OLLAMA, Service
-from deploy.onboard.spelling import nearest_name
 
 # Tokens of a conversation with a model of which nothing is known.
 DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
@@ -33,6 +32,10 @@ DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
 
 class SettingsError(BoardllamaError):
     """A setting that the table does not know, or a value that breaks its rule."""
+
+
+# What config.json says of the need of memory.
+FITTED = ("context_size", "repack", "batch_size", "parallel", "kv_cache", "prompt_cache", "speculative")
 
 
 class Settings(BaseModel):
@@ -73,6 +76,11 @@ class Settings(BaseModel):
     gpu_layers: int
     repack: bool
     batch_size: int
+    parallel: int
+    kv_cache: str
+    prompt_cache: int
+    speculative: str
+    image_tokens: int | None
     temperature: float | None
     top_p: float | None
     top_k: int | None
@@ -80,6 +88,11 @@ class Settings(BaseModel):
     repeat_penalty: float | None
     presence_penalty: float | None
     max_tokens: int | None
+    reasoning: str | None
+    reasoning_budget: int | None
+    alias: str | None
+    chat_template: str | None
+    sleep_after: int
     log_level: str
     log_format: str
 
@@ -184,8 +197,8 @@ class Settings(BaseModel):
         told = config.with_defaults(told, service)
         if (told["models"]["path"], told["models"]["default_model"]) != (str(service.models), self.model_name):
             return None
-        said = {"repack": told["inference"]["repack"], "batch_size": told["inference"]["batch_size"]}
-        return self.model_copy(update={**said, "context_size": told["models"]["default_context_size"]})
+        places = {name: place.split(".") for place, name in setting_rules.config_settings().items()}
+        return self.model_copy(update={name: told[places[name][0]][places[name][1]] for name in FITTED})
 
     @cached_property
     def hub_model(self) -> HubModel | None:
@@ -225,19 +238,6 @@ def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()
     try:
         return Settings(**ours)
     except ValidationError as error:
-        raise SettingsError("; ".join(problem_sentence(problem) for problem in error.errors())) from None
-
-
-def problem_sentence(problem: Any) -> str:
-    """One of pydantic's errors as a sentence of ours: the setting, the rule, the way out."""
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        near = nearest_name(name, Settings.model_fields)
-        advice = f"did you mean {near}?" if near else "docs/settings.md lists them all"
-        return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
-    if problem["type"] == "missing":
-        return f"setting {name} is missing: inventory/group_data/all.py has its default"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    ours = name == "api_key" or problem["type"] == "value_error"
-    seen = "" if ours else f", not {shown(problem['input'])}"
-    return f"{name}: {message}{seen}" if name else message
+        raise SettingsError(
+            "; ".join(setting_rules.problem_sentence(problem, Settings.model_fields) for problem in error.errors())
+        ) from None

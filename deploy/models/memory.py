@@ -13,10 +13,15 @@ from deploy.cpu import Cpu
 from deploy.models.gguf_header import Tensor
 from deploy.models.gguf_info import GgufInfo
 from deploy.models.layers import BIG_GRAPHS, Layer
-from deploy.onboard.server.bounds import CHECKPOINTS, SLOTS, UBATCH
+from deploy.onboard.server.bounds import CHECKPOINTS, UBATCH
+from deploy.onboard.server.config_keys import SPECULATIVE
 
 CELLS = 256  # src/llama-context.cpp and src/llama-kv-cache-iswa.cpp pad to a multiple of this
-F16, F32 = 2, 4  # bytes
+F32 = 4  # bytes
+F16 = 2
+# Bytes per number of the cache: ggml-common.h, block_q8_0 and block_q4_0, so many numbers and a scale.
+CACHE_BLOCK = 32
+CACHE_BYTES = {"f16": 2.0, "q8_0": 34 / CACHE_BLOCK, "q4_0": 18 / CACHE_BLOCK}
 MIB = 1 << 20
 
 # Kinds of tensors by their numbers in ggml.h: the gguf package, which has the names, takes a tenth of a second.
@@ -41,6 +46,9 @@ MERGE = 120
 # For each token of the vocabulary, while the next token of an answer is held against a grammar, a schema or a tool:
 # 28.7 MB for 150016 tokens (llama_grammar_apply_impl in src/llama-grammar.cpp). One answer does so at a time.
 FORM = 192
+# common/ngram-mod.cpp: 2^22 numbers, for all conversations. Measured: the tables of each conversation.
+GUESSES_TOGETHER = {"ngram-mod": 4 << 22}
+GUESSES = {"ngram-map-k": 1_100_000, "ngram-map-k4v": 1_100_000}
 CLIENTS = 6_000_000  # threads that answer, requests in flight, and what the allocator keeps of them
 NODE = 430  # an operation of a graph: ggml_tensor_overhead(), and its places in the graph's lists
 
@@ -53,6 +61,10 @@ class Serving:
     repack: bool  # the build repacks (see repacks), and --no-repack is not given
     batch_size: int = 512  # tokens
     at_once: int = UBATCH  # tokens that are computed at once
+    parallel: int = 4  # conversations at the same time
+    kv_cache: str = "f16"
+    prompt_cache: int = 0  # MiB
+    speculative: str = "none"
 
 
 @dataclass(frozen=True)
@@ -65,13 +77,14 @@ class Estimate:
     kv_cache: int
     states: int  # of recurrent layers
     checkpoints: int  # copies of states and windows
+    prompts: int  # copies of conversations that have left the cache
     buffers: int
     base: int
 
     @property
     def kept(self) -> int:
         """Bytes of all that conversations leave behind."""
-        return self.kv_cache + self.states + self.checkpoints
+        return self.kv_cache + self.states + self.checkpoints + self.prompts
 
     @property
     def total(self) -> int:
@@ -89,11 +102,14 @@ def estimate_memory(info: GgufInfo, serving: Serving) -> Estimate:
         weights=mapped,
         dropped=info.size - mapped,
         repacked=sum(tensor.size for tensor in repacked),
-        kv_cache=sum(F16 * layer.cached * cache_cells(layer, context) for layer in info.layers),
-        states=sum(F32 * layer.state * SLOTS for layer in info.layers),
-        checkpoints=sum(checkpoint_bytes(layer, context) for layer in info.layers),
-        buffers=buffer_bytes(info, context, batch),
-        base=base_bytes(info) + graph_bytes(info, batch),
+        kv_cache=sum(
+            cache_bytes(layer, serving, cache_cells(layer, context, serving.parallel)) for layer in info.layers
+        ),
+        states=sum(F32 * layer.state * serving.parallel for layer in info.layers),
+        checkpoints=sum(checkpoint_bytes(layer, context, serving) for layer in info.layers),
+        prompts=serving.prompt_cache * MIB,
+        buffers=buffer_bytes(info, context, batch, serving),
+        base=base_bytes(info) + graph_bytes(info, batch) + guess_bytes(serving),
     )
 
 
@@ -132,34 +148,51 @@ def padded_tokens(tokens: int) -> int:
     return -(-tokens // CELLS) * CELLS
 
 
-def cache_cells(layer: Layer, context: int) -> int:
+def cache_bytes(layer: Layer, serving: Serving, tokens: int) -> int:
+    """Bytes that so many tokens take in the cache of this layer."""
+    return int(CACHE_BYTES[serving.kv_cache] * layer.cached * tokens)
+
+
+def cache_cells(layer: Layer, context: int, slots: int) -> int:
     """Tokens that the cache of this layer has room for, zeroed at start, so resident: src/llama-kv-cache-iswa.cpp.
 
     A layer with a window has room for the window of each slot, and for the tokens that are computed at once.
     """
-    return padded_tokens(min(context, layer.window * SLOTS + UBATCH)) if layer.window else context
+    return padded_tokens(min(context, layer.window * slots + UBATCH)) if layer.window else context
 
 
-def checkpoint_bytes(layer: Layer, context: int) -> int:
+def checkpoint_bytes(layer: Layer, context: int, serving: Serving) -> int:
     """Bytes of the copies that all slots keep of this layer: of its states, and of its windows as far as filled."""
-    return CHECKPOINTS * (F32 * layer.state * SLOTS + F16 * layer.cached * min(layer.window * SLOTS, context))
+    slots = serving.parallel
+    window = cache_bytes(layer, serving, min(layer.window * slots, context))
+    return CHECKPOINTS * (F32 * layer.state * slots + window)
 
 
-def buffer_bytes(info: GgufInfo, context: int, batch: int) -> int:
+def buffer_bytes(info: GgufInfo, context: int, batch: int, serving: Serving) -> int:
     """Bytes of the intermediate results of one batch; measured, and exact where the feed-forward part is the widest.
 
     Three rows of the widest part's width (up, gate, their product), four of the embedding's, the attention masks, and
-    the batch quantized for a multiplication (ggml_graph_plan). Logits: computed, and kept for each slot.
+    the batch quantized for a multiplication (ggml_graph_plan). Logits: computed where the rows were, and kept.
     """
     shape = info.hyperparameters
     heads = max(shape.head_count, default=0) * shape.key_length
     wide = max(shape.feed_forward_length, heads, recurrent_width(info))
     rows = batch * F32 * (3 * (wide + per_layer_width(info)) + 4 * stream_count(info) * shape.embedding_length)
-    masks = {(layer.window > 0, cache_cells(layer, context)) for layer in info.layers if layer.cached}
+    masks = {(layer.window > 0, cache_cells(layer, context, serving.parallel)) for layer in info.layers if layer.cached}
     mask = batch * F16 * sum(tokens for _, tokens in masks)
     quantized = batch * max(shape.feed_forward_length, shape.embedding_length, heads) * 34 // 32
-    logits = SLOTS * shape.vocabulary * F32
-    return rows + mask + quantized + logits
+    logits = output_count(serving) * shape.vocabulary * F32
+    return max(rows, logits) + mask + quantized + logits
+
+
+def output_count(serving: Serving) -> int:
+    """For how many tokens probabilities are computed at once: the next one of each conversation, and its guesses."""
+    return min(serving.batch_size, serving.parallel * (1 + SPECULATIVE[serving.speculative]))
+
+
+def guess_bytes(serving: Serving) -> int:
+    """Bytes of the tables in which the next tokens are looked up."""
+    return GUESSES_TOGETHER.get(serving.speculative, 0) + GUESSES.get(serving.speculative, 0) * serving.parallel
 
 
 def recurrent_width(info: GgufInfo) -> int:

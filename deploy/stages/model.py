@@ -25,7 +25,7 @@ from deploy.models.choice import AUTO, free_chat_models, suits_board
 from deploy.models.fit import BoardMemory
 from deploy.models.gguf_header import read_model_header
 from deploy.models.gguf_info import GgufInfo, gguf_info_of
-from deploy.models.memory import Serving, can_repack
+from deploy.models.memory import CACHE_BLOCK, Serving, can_repack
 from deploy.models.model import FileKind, Model
 from deploy.models.model_headers import companion_bytes, read_weights_info
 from deploy.onboard.server.bounds import UBATCH
@@ -85,6 +85,10 @@ def serving_of(settings: Settings, cpu: Cpu) -> Serving:
         repack=settings.repack and can_repack(cpu),
         batch_size=settings.batch_size,
         at_once=UBATCH if settings.served_role == CHAT else settings.batch_size,
+        parallel=settings.parallel,
+        kv_cache=settings.kv_cache,
+        prompt_cache=settings.prompt_cache,
+        speculative=settings.speculative,
     )
 
 
@@ -139,6 +143,11 @@ def check_weights(settings: Settings, paths: list[Path]) -> None:
         raise BoardllamaError(
             f"context_size is {settings.context_tokens}: {labels[0]} was trained for {info.context_length} tokens at "
             f"most; set context_size to {info.context_length} or less (0: the model's own)"
+        )
+    if settings.kv_cache != "f16" and info.hyperparameters.key_length % CACHE_BLOCK:
+        raise BoardllamaError(
+            f"kv_cache is {settings.kv_cache}: it keeps {CACHE_BLOCK} numbers together, and {labels[0]} has heads of "
+            f"{info.hyperparameters.key_length} numbers; set kv_cache to f16"
         )
 
 

@@ -66,8 +66,8 @@ server_timeout = 300
 # Networks whose machines may reach the server, such as "192.168.1.0/24 fd00::/8"; others do not even get a connection.
 # "": anyone when server_host is beyond loopback, nobody when it is not.
 server_clients = ""
-# Tokens of a conversation, prompt and answer together. 0: as many as the model was trained for. None: what suits the
-# model on a board, or 2048 where that is not known.
+# Tokens of a conversation, prompt and answer together. Conversations at the same time share them. 0: as many as the
+# model was trained for. None: what suits the model on a board, or 2048 where that is not known.
 context_size = None
 # Threads for tokens. 0: one per core, of the fast cores alone where a board has fast and slow ones; a number above
 # theirs gets all cores.
@@ -80,6 +80,18 @@ gpu_layers = 0
 repack = True
 # Tokens of a prompt that are computed together.
 batch_size = 512
+# Conversations at the same time; each may use the whole context while the others leave it. Others wait.
+parallel = 4
+# What the memory of conversations is stored as. q8_0 takes half as much, q4_0 a quarter, at some cost of quality.
+kv_cache = "f16"
+# Memory for conversations that had to make room for others: when they go on, they need not be read again. The memory is
+# counted when the model is fitted to the board.
+prompt_cache = 0
+# Guess at the next tokens from those before, and check the guesses together: faster where an answer repeats its prompt,
+# as code and summaries do. Takes memory for each token of the vocabulary.
+speculative = "none"
+# Most tokens that an image takes, for models that see. None: what the model says.
+image_tokens = None
 # How freely tokens are chosen; 0 always takes the likeliest. What is None here and in the settings below is what the
 # publisher of a model of the catalogue recommends, and for other models what llama.cpp has. A request that names a
 # value of its own always gets it.
@@ -96,6 +108,16 @@ repeat_penalty = None
 presence_penalty = None
 # Most tokens of an answer, where a request names no number. None: until the model ends it, or the context is full.
 max_tokens = None
+# Whether the model thinks before it answers: off, on, or auto, as its template says. None: auto.
+reasoning = None
+# Most tokens of thinking, for each answer. None: no bound.
+reasoning_budget = None
+# The model's name in the API. None: that of its file.
+alias = None
+# How a conversation becomes a prompt, in place of the model's own template: chatml, or the text of a Jinja template.
+chat_template = None
+# Let go of the model after so many seconds without a request; the next one waits until it is loaded again.
+sleep_after = 0
 # How much the server writes into the journal.
 log_level = "info"
 # What a line of the journal is: text, or a JSON object.

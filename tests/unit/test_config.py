@@ -35,6 +35,18 @@ def test_the_defaults_obey_their_own_rules() -> None:
         ("inference", "repeat_penalty", 1.0, "--repeat-penalty", "1.0"),
         ("inference", "presence_penalty", -1.5, "--presence-penalty", "-1.5"),
         ("inference", "max_tokens", 256, "--predict", "256"),
+        ("inference", "parallel", 1, "--parallel", "1"),
+        ("inference", "kv_cache", "q8_0", "--cache-type-k", "q8_0"),
+        ("inference", "kv_cache", "q8_0", "--cache-type-v", "q8_0"),
+        ("inference", "prompt_cache", 256, "--cache-ram", "256"),
+        ("inference", "speculative", "ngram-mod", "--spec-type", "ngram-mod"),
+        ("inference", "image_tokens", 64, "--image-max-tokens", "64"),
+        ("inference", "reasoning", "off", "--reasoning", "off"),
+        ("inference", "reasoning_budget", 0, "--reasoning-budget", "0"),
+        ("models", "alias", "qwen3.5:2b", "--alias", "qwen3.5:2b"),
+        ("models", "chat_template", "chatml", "--chat-template", "chatml"),
+        ("models", "sleep_after", 600, "--sleep-idle-seconds", "600"),
+        ("models", "sleep_after", 0, "--sleep-idle-seconds", "-1"),
         ("logging", "level", "debug", "--log-verbosity", "5"),
     ],
 )
@@ -57,11 +69,12 @@ def test_every_key_reaches_the_server(
         ("repeat_penalty", "--repeat-penalty"),
         ("presence_penalty", "--presence-penalty"),
         ("max_tokens", "--predict"),
+        ("reasoning", "--reasoning"),
+        ("reasoning_budget", "--reasoning-budget"),
+        ("image_tokens", "--image-max-tokens"),
     ],
 )
-def test_of_a_sampling_key_that_is_null_or_missing_the_server_is_told_nothing(
-    models: Path, key: str, flag: str
-) -> None:
+def test_of_a_key_that_is_null_or_missing_the_server_is_told_nothing(models: Path, key: str, flag: str) -> None:
     wanted = config(models)
     assert wanted["inference"][key] is None
     assert rules.config_problems({"inference": {key: None}}, OLLAMA, keyed=False) == []
@@ -92,6 +105,7 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
         "models.default_model",
         "models.default_threads",
         "models.default_batch_threads",
+        "models.alias",
         "inference.gpu_layers",
     }
 
@@ -114,6 +128,13 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
         ({"server": {"host": "fe80::1%\nIPAddressAllow=any"}}, "must be an IP address or localhost"),
         ({"inference": {"gpu_layers": 5}}, "inference.gpu_layers is 5: must be 0"),
         ({"inference": {"top_p": 2}}, "inference.top_p is 2: must be a number from 0 to 1"),
+        ({"inference": {"kv_cache": "q5_1"}}, 'inference.kv_cache is "q5_1": must be one of f16, q8_0, q4_0'),
+        ({"inference": {"parallel": 0}}, "inference.parallel is 0: must be a whole number from 1 to 32"),
+        ({"inference": {"reasoning": False}}, "inference.reasoning is false: must be one of off, auto, on, or null"),
+        ({"inference": {"speculative": "draft"}}, "must be one of none, ngram-simple"),
+        ({"models": {"alias": "a,b"}}, 'models.alias is "a,b": must be at most 100 letters, digits or any of'),
+        ({"models": {"chat_template": "llama3"}}, "must be chatml, or the text of a Jinja template with the word"),
+        ({"models": {"chat_template": "messages" * 5000}}, "(40002 characters): must be chatml, or the text"),
         ({"logging": {"level": "loud"}}, 'logging.level is "loud": must be one of error, warning'),
         ({"server": 5}, "server is 5: must be an object"),
         ([], "the file holds []: must be an object"),

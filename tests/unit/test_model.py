@@ -54,6 +54,13 @@ def edited(settings: Settings, **sections: dict[str, Any]) -> bytes:
     return json.dumps(config).encode()
 
 
+def test_a_cache_of_blocks_needs_heads_that_fill_them(tmp_path: Path) -> None:
+    path = write(Shape("x", Kind.Q8_0, Kind.Q8_0, 160, 320, 2, 2, 2, 2000, 8192), tmp_path / "x.gguf")
+    model.check_model_file(told(model="path", model_path=str(path)), path)
+    with pytest.raises(BoardllamaError, match=r"kv_cache is q8_0: .* heads of 80 numbers; set kv_cache to f16"):
+        model.check_model_file(told(model="path", model_path=str(path), kv_cache="q8_0"), path)
+
+
 def test_one_part_of_a_model_is_refused(tmp_path: Path) -> None:
     part = write_small(tmp_path / "m-00001-of-00003.gguf", parts=3)
     with pytest.raises(BoardllamaError, match="is one of 3 parts of a model: `llama-gguf-split --merge`"):

@@ -24,7 +24,22 @@ from tests.unit.test_image_formats import GOOD
 from tests.unit.test_settings import told
 
 SHA256 = "ab" * 32
-TEXTS = ["", "x", "info", "text", "/srv", "m.gguf", ".m.gguf", "a/m.gguf", "127.0.0.1", "localhost"]
+TEXTS = [
+    "",
+    "x",
+    "info",
+    "text",
+    "/srv",
+    "m.gguf",
+    ".m.gguf",
+    "a/m.gguf",
+    "127.0.0.1",
+    "localhost",
+    "chatml",
+    "f16",
+    "off",
+    "none",
+]
 VALUES: list[Any] = [None, True, False, -1, 0, 1, 2, 0.5, 10.5, 1025, 65536, 1 << 25, *TEXTS, [], {}]
 
 

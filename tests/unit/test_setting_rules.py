@@ -22,7 +22,16 @@ from deploy.stages.service import wanted_files
 from tests.unit.test_settings import refused, told
 
 TEXTS = [name for name, field in Settings.model_fields.items() if field.annotation is str]
-ELSEWHERE = {"cpu", "llama_source", "server_host", "server_clients", "log_level", "log_format"}
+ELSEWHERE = {
+    "cpu",
+    "llama_source",
+    "server_host",
+    "server_clients",
+    "kv_cache",
+    "speculative",
+    "log_level",
+    "log_format",
+}
 HOSTILE = [
     "",
     " ",
@@ -127,7 +136,7 @@ def harmless(settings: Settings, folder: Path) -> None:
         ({"model": "path", "model_path": "/m/.x.gguf"}, 'model file is ".x.gguf": must be the name of a .gguf file'),
         (
             {"model": "hub", "model_file": "x-00001-of-00003.gguf"},
-            "is one of 3 parts of a model: take the first, and name the others",
+            "is one of 3 parts of a model: take one that is a single file",
         ),
         ({"server_host": "fe80::1%eth0"}, 'server_host is "fe80::1%eth0": must be an IP address or localhost'),
         (

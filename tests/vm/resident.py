@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
 from gguf import GGMLQuantizationType as Kind
 
@@ -23,8 +23,10 @@ from deploy.cpu import CPUS
 from deploy.models.gguf_info import read_gguf_info
 from deploy.models.memory import Serving, can_repack, estimate_memory
 from deploy.onboard.server.bounds import ENVIRONMENT
-from deploy.onboard.server.config_keys import KEYS
+from deploy.onboard.server.config import with_defaults
+from deploy.onboard.server.config_keys import config_arguments
 from deploy.onboard.server.launch import FIXED
+from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Machine
@@ -75,11 +77,12 @@ class Case:
     context_size: int  # tokens
     repack: bool = True
     cpu: str = "cortex-a76"
+    keys: tuple[tuple[str, Any], ...] = ()  # of config.json's section inference
 
     @property
     def serving(self) -> Serving:
         """As the estimate wants it: a build without dot products repacks nothing."""
-        return Serving(self.context_size, self.repack and can_repack(CPUS[self.cpu]))
+        return Serving(self.context_size, self.repack and can_repack(CPUS[self.cpu]), **dict(self.keys))
 
 
 TABLE = (
@@ -91,6 +94,9 @@ TABLE = (
     Case(LFM2, 4096),
     Case(GRANITE, 4096),
     Case(MAMBA2, 4096),
+    Case(GEMMA3, 4096, keys=(("parallel", 2), ("kv_cache", "q8_0"))),
+    Case(QWEN35, 4096, keys=(("parallel", 8), ("kv_cache", "q4_0"))),
+    Case(MANY_HEADS, 16384, keys=(("kv_cache", "q8_0"),)),
     Case(BIG_VOCABULARY, 8192),
     Case(WIDE, 2048),
     Case(MANY_HEADS, 16384),
@@ -147,20 +153,17 @@ class Here:
         return str(shutil.copy(file, f"{self.folder}/{name}"))
 
 
-def flags(context_size: int) -> list[str]:
-    """What the launcher gives llama-server with the default config, but for context, port and model."""
-    arguments = []
-    for keys in KEYS.values():
-        for name, key in keys.items():
-            changed = {"default_context_size": context_size, "port": PORT}
-            arguments += key.arguments(changed.get(name, key.default))
-    return [*arguments, "--threads", "1", *FIXED]
+def flags(case: Case) -> list[str]:
+    """What the launcher gives llama-server with the default config, but for the case, port and model."""
+    told = {"server": {"port": PORT}, "models": {"default_context_size": case.context_size}}
+    told["inference"] = {"repack": case.repack, **dict(case.keys)}
+    return [*config_arguments(with_defaults(told, OLLAMA)), "--threads", "1", *FIXED]
 
 
 @contextmanager
-def served(at: Measured, server: str, model: str, context_size: int, *more: str) -> Iterator[None]:
+def served(at: Measured, server: str, model: str, case: Case) -> Iterator[None]:
     """llama-server, answering."""
-    line = shlex.join([server, "--model", model, *flags(context_size), *more])
+    line = shlex.join([server, "--model", model, *flags(case)])
     said = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     at.run(f"cd {at.folder} && (exec env {said} {line} > log 2>&1 < /dev/null & echo $! > pid)")
     try:
@@ -187,7 +190,7 @@ def peak(
 ) -> tuple[dict[str, int], int]:
     """Memory after so many turns, or what could be answered in so many seconds, and how many turns there were."""
     words = min(WORDS, case.context_size // CHATS * 3 // 4)
-    with served(at, server, model, case.context_size, *([] if case.repack else ["--no-repack"])):
+    with served(at, server, model, case):
         said = clients(at, "chats", PORT, turns, words, seconds, seconds=seconds)
         return memory(at), int(said)
 
@@ -212,7 +215,8 @@ def row(case: Case, at: Measured, server: str, folder: Path) -> str:
     real, turns = peak(at, server, at.copy(model, "served.gguf"), case, ANSWER_SECONDS)
     how = "on" if case.serving.repack else "off" if case.cpu == "cortex-a76" else f"off ({case.cpu})"
     sizes = f"{model.stat().st_size / 1e6:.0f} | {guess / 1e6:.0f} | {real['VmHWM'] / 1e6:.0f}"
-    return f"| {case.shape.name} | {case.context_size} | {how} | {turns} | {sizes} | {guess / real['VmHWM']:.3f} |"
+    name = ", ".join([case.shape.name, *(f"{key} {value}" for key, value in case.keys)])
+    return f"| {name} | {case.context_size} | {how} | {turns} | {sizes} | {guess / real['VmHWM']:.3f} |"
 
 
 def built(at: Measured, cpu: str) -> str:

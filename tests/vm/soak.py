@@ -28,8 +28,7 @@ def soak(at: Measured, server: str, case: Case, seconds: float) -> bool:
         guess = estimate_memory(read_gguf_info(model), case.serving).total
         there = at.copy(model, "served.gguf")
     print(f"{case.shape.name}, context {case.context_size}: estimated {guess / 1e6:.0f} MB", flush=True)
-    more = [] if case.repack else ["--no-repack"]
-    with served(at, server, there, case.context_size, *more), ThreadPoolExecutor() as pool:
+    with served(at, server, there, case), ThreadPoolExecutor() as pool:
         work = pool.submit(clients, at, "mixed", PORT, seconds, seconds=seconds)
         began = time.monotonic()
         while not work.done():

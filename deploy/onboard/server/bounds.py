@@ -1,10 +1,10 @@
-"""What bounds llama-server's memory: said at every start, so that no default of another llama.cpp can change it.
+"""What bounds llama-server's memory beside the keys of config.json that do: said at every start, so that no default of
+another llama.cpp can change it.
 
 deploy/models/memory.py counts with these numbers. A llama.cpp that does not know one of the flags refuses to start,
 and the release is taken back.
 """
 
-SLOTS = 4  # conversations at the same time, which share one cache
 UBATCH = 512  # tokens computed at once
 # Copies of what a sliding window or a recurrent layer holds, kept for each slot so that the next turn does not read the
 # whole conversation again. The last one stands right before the answer, where a template that leaves out the thinking
@@ -12,9 +12,9 @@ UBATCH = 512  # tokens computed at once
 CHECKPOINTS = 1
 
 FLAGS = [
-    *("--parallel", str(SLOTS), "--kv-unified", "--ubatch-size", str(UBATCH)),
-    *("--flash-attn", "on", "--cache-type-k", "f16", "--cache-type-v", "f16"),
-    *("--ctx-checkpoints", str(CHECKPOINTS), "--cache-ram", "0"),  # no prompt cache in memory
+    "--kv-unified",  # conversations share the context: each may have all of it while the others have none
+    *("--ubatch-size", str(UBATCH), "--ctx-checkpoints", str(CHECKPOINTS)),
+    *("--flash-attn", "on"),  # without it llama-server ends at a cache that is not f16
     *("--load-mode", "mmap", "--fit", "off"),  # the context is the one that was counted with, never another
 ]
 

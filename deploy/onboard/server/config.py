@@ -7,10 +7,8 @@ from typing import Any
 
 from ..service import Service
 from ..spelling import nearest_name
-from .config_keys import KEYS
+from .config_keys import KEYS, Config
 from .value_rules import short_json
-
-Config = dict[str, dict[str, Any]]
 
 
 class ConfigError(Exception):

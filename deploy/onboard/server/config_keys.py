@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 from ..service import OLLAMA
 from .value_rules import (
     ADDRESS,
+    ALIAS,
     FOLDER,
     MODEL,
     NO_GPU,
+    TEMPLATE,
     YES_NO,
     Rule,
     number_between,
@@ -19,6 +21,12 @@ from .value_rules import (
 
 LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "trace": 4, "debug": 5}
 LOG_FORMATS = {"text": "--no-log-jsonl", "json": "--log-jsonl"}
+REASONING = ("off", "auto", "on")
+# What the numbers of the cache are stored as. All of them need flash attention, which bounds.py switches on.
+CACHE_TYPES = ("f16", "q8_0", "q4_0")
+# Guesses at the next tokens from those that were there before, and how many at most: --spec-…-size-m, --spec-…-n-max.
+SPECULATIVE = {"none": 0, "ngram-simple": 48, "ngram-map-k": 48, "ngram-map-k4v": 48, "ngram-mod": 64}
+Config = dict[str, dict[str, Any]]
 
 
 class Key(NamedTuple):
@@ -57,11 +65,21 @@ KEYS: dict[str, dict[str, Key]] = {
         ),
         "default_threads": Key(0, whole_number(0, 1024, " (0: one per fast core)"), no_arguments),
         "default_batch_threads": Key(0, whole_number(0, 1024, " (0: as many as default_threads)"), no_arguments),
+        "alias": Key(None, or_null(ALIAS), no_arguments),
+        "chat_template": Key(None, or_null(TEMPLATE), flag_value("--chat-template")),
+        "sleep_after": Key(
+            0, whole_number(0, 1 << 30, " seconds (0: never)"), lambda v: ["--sleep-idle-seconds", str(v or -1)]
+        ),
     },
     "inference": {
         "gpu_layers": Key(0, NO_GPU, no_arguments),
         "repack": Key(True, YES_NO, lambda v: ["--repack" if v else "--no-repack"]),
         "batch_size": Key(512, whole_number(1, 1 << 16, " tokens"), flag_value("--batch-size")),
+        "parallel": Key(4, whole_number(1, 32), flag_value("--parallel")),
+        "kv_cache": Key("f16", one_of(CACHE_TYPES), lambda v: ["--cache-type-k", v, "--cache-type-v", v]),
+        "prompt_cache": Key(0, whole_number(0, 1 << 20, " MiB (0: none)"), flag_value("--cache-ram")),
+        "speculative": Key("none", one_of(SPECULATIVE), flag_value("--spec-type")),
+        "image_tokens": Key(None, or_null(whole_number(1, 1 << 16)), flag_value("--image-max-tokens")),
         "temperature": Key(None, or_null(number_between(0, 10)), flag_value("--temp")),
         "top_p": Key(None, or_null(number_between(0, 1)), flag_value("--top-p")),
         "top_k": Key(None, or_null(whole_number(0, 1 << 20, " (0: all)")), flag_value("--top-k")),
@@ -69,9 +87,17 @@ KEYS: dict[str, dict[str, Key]] = {
         "repeat_penalty": Key(None, or_null(number_between(0, 10)), flag_value("--repeat-penalty")),
         "presence_penalty": Key(None, or_null(number_between(-2, 2)), flag_value("--presence-penalty")),
         "max_tokens": Key(None, or_null(whole_number(1, 1 << 24, " tokens")), flag_value("--predict")),
+        "reasoning": Key(None, or_null(one_of(REASONING)), flag_value("--reasoning")),
+        "reasoning_budget": Key(None, or_null(whole_number(0, 1 << 24, " tokens")), flag_value("--reasoning-budget")),
     },
     "logging": {
         "level": Key("info", one_of(LOG_LEVELS), lambda v: ["--log-verbosity", str(LOG_LEVELS[v])]),
         "format": Key("text", one_of(LOG_FORMATS), lambda v: [LOG_FORMATS[v]]),
     },
 }
+
+
+def config_arguments(config: Config) -> list[str]:
+    """llama-server's arguments by the keys of a complete `config`."""
+    told = ((key, config[section][name]) for section, keys in KEYS.items() for name, key in keys.items())
+    return [word for key, value in told if value is not None for word in key.arguments(value)]

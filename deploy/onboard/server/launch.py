@@ -15,8 +15,8 @@ from ..service import Service
 from . import bounds
 from .attempts import count_attempt
 from .companions import companion_arguments
-from .config import Config, ConfigError, first_key, is_local, load_config, reaching_address
-from .config_keys import KEYS
+from .config import ConfigError, first_key, is_local, load_config, reaching_address
+from .config_keys import Config, config_arguments
 from .cores import share_out
 from .mounts import await_disk
 from .role_arguments import role_arguments
@@ -121,12 +121,11 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release, service)
     # A release starts its own files, never those at public names: what was judged is what runs.
-    server = str(release.places.public_bin / SERVER)
-    arguments = [server, "--model", str(model.resolve()), "--alias", alias_of(model.name)]
+    server, alias = str(release.places.public_bin / SERVER), config["models"]["alias"] or alias_of(model.name)
+    arguments = [server, "--model", str(model.resolve()), "--alias", alias]
     work = share_out(config["models"])
     arguments += ["--threads", str(work.threads), "--threads-batch", str(work.batch_threads)]
-    told = ((key, config[section][name]) for section, keys in KEYS.items() for name, key in keys.items())
-    arguments += [word for key, value in told if value is not None for word in key.arguments(value)]
+    arguments += config_arguments(config)
     arguments += ["--api-key-file", str(service.api_key)] if first_key(service.api_key) else []
     arguments += [*FIXED, *companion_arguments(release, service, model)]
     return [*arguments, *role_arguments(service.role, config["models"]["default_context_size"], model)]

@@ -2,12 +2,16 @@
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 # Bytes of a path, and of a name between two of its slashes: limits.h of Linux.
 PATH_MAX, NAME_MAX = 4095, 255
+# Characters, each up to four bytes: Linux takes arguments up to 128 KiB (MAX_ARG_STRLEN).
+LONGEST_TEMPLATE = 32_000
+MODEL_ALIAS = r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}"
 
 
 class Rule(NamedTuple):
@@ -73,6 +77,11 @@ def short_json(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
 
 
+def is_template(value: Any) -> bool:
+    """True for a name or a text that llama-server, which reads any text as a template, turns a conversation into."""
+    return isinstance(value, str) and (value == "chatml" or "messages" in value) and len(value) <= LONGEST_TEMPLATE
+
+
 ADDRESS = Rule("an IP address or localhost", is_address, {"type": "string"})
 FOLDER = Rule(
     "an absolute folder",
@@ -83,6 +92,16 @@ MODEL = Rule(
     "the name of a .gguf file in models.path, without a dot in front, or null for the only one there",
     is_file_name,
     {"type": ["string", "null"], "pattern": r"^[^./][^/]*\.gguf$"},
+)
+ALIAS = Rule(
+    "at most 100 letters, digits or any of . _ : / + -",
+    lambda v: isinstance(v, str) and bool(re.fullmatch(MODEL_ALIAS, v)),
+    {"type": "string", "pattern": f"^{MODEL_ALIAS}$"},
+)
+TEMPLATE = Rule(
+    f"chatml, or the text of a Jinja template with the word messages in it, of {LONGEST_TEMPLATE} characters at most",
+    is_template,
+    {"type": "string", "pattern": "^chatml$|messages", "maxLength": LONGEST_TEMPLATE},
 )
 YES_NO = Rule("true or false", lambda v: isinstance(v, bool), {"type": "boolean"})
 NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0, {"const": 0})

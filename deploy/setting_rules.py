@@ -6,7 +6,7 @@ The settings that become config.json have their rules in deploy/onboard/server/c
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -156,15 +156,16 @@ def as_setting_line(line: str, key_file: Path) -> str:
     return as_setting_rule(line.replace(f"in {key_file}", own))
 
 
-def problem_sentence(problem: Any, known: Iterable[str]) -> str:
+def problem_sentence(problem: Any, known: Collection[str]) -> str:
     """One of pydantic's errors as a sentence of ours: the setting, the rule, the way out. `known`: all settings."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = nearest_name(name, known)
+        near = nearest_name(str(problem["loc"][-1]), known)
         advice = f"did you mean {near}?" if near else "docs/settings.md lists them all"
         return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
     if problem["type"] == "missing":
-        return f"setting {name} is missing: inventory/group_data/all.py has its default"
+        where = "inventory/group_data/all.py has its default" if name in known else "an entry of a list needs one"
+        return f"setting {name} is missing: {where}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     ours = name == "api_key" or problem["type"] == "value_error"
     seen = "" if ours else f", not {shown(problem['input'])}"

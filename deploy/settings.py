@@ -8,23 +8,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
 
 from deploy import cpu, setting_rules
 from deploy.build.source import Source, source_of
 from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
-from deploy.models.choice import HUB, advice_of, named_model
-from deploy.models.further_files import FurtherFile, with_further_files
+from deploy.models.choice import AUTO, HUB, advice_of, named_model
+from deploy.models.further_files import with_further_files
 from deploy.models.hub_model import HubModel
 from deploy.models.model import Model
+from deploy.models.model_list import BEHIND, ListedModel, services_behind
 from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
-from deploy.onboard.service import CHAT, OLLAMA, Service
+from deploy.onboard.service import CHAT, FRONT, OLLAMA, OLLAMA_API, Service, broker_service
+from deploy.setting_fields import SettingFields
 
 # Tokens of a conversation with a model of which nothing is known.
 DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
@@ -38,71 +40,8 @@ class SettingsError(BoardllamaError):
 FITTED = ("context_size", "repack", "batch_size", "parallel", "kv_cache", "prompt_cache", "speculative")
 
 
-class Settings(BaseModel):
-    """The settings of one host. Every default and every pin is in inventory/group_data/all.py, none here."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    cpu: str
-    llama_source: str
-    llama_commit: str
-    llama_pypi_version: str
-    llama_pypi_url: str
-    llama_pypi_sha256: str
-    llama_git_url: str
-    llama_archive_url: str
-    llama_archive_sha256: str
-    llama_path: str
-
-    model: str | None
-    model_repo: str
-    model_file: str
-    model_revision: str
-    model_sha256: str
-    model_size: int = Field(gt=0)
-    model_path: str
-    further_files: tuple[FurtherFile, ...]
-    role: Literal["chat", "embed", "rerank"] | None
-
-    server_host: str
-    server_port: int
-    server_timeout: int
-    server_clients: str
-    allow_unauthenticated: bool
-    api_key: SecretStr | None
-    context_size: int | None
-    threads: int
-    batch_threads: int
-    gpu_layers: int
-    repack: bool
-    batch_size: int
-    parallel: int
-    kv_cache: str
-    prompt_cache: int
-    speculative: str
-    image_tokens: int | None
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    min_p: float | None
-    repeat_penalty: float | None
-    presence_penalty: float | None
-    max_tokens: int | None
-    reasoning: str | None
-    reasoning_budget: int | None
-    alias: str | None
-    chat_template: str | None
-    sleep_after: int
-    log_level: str
-    log_format: str
-
-    config_conflict: Literal["keep", "overwrite"]
-    health_deadline: int = Field(ge=0, le=3600)
-    min_tokens_per_second: float = Field(ge=0, le=10_000)
-    releases_kept: int = Field(ge=2, le=100)
-    canary: int = Field(ge=0)
-    report_json: str
-    report_junit: str
+class Settings(SettingFields):
+    """The settings of one host, and what follows from them."""
 
     @model_validator(mode="after")
     def _parts_are_valid(self) -> "Settings":
@@ -115,8 +54,10 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _obeys_the_launcher(self) -> "Settings":
-        for service, own in self.hosted.items():
-            told = json.loads(own.config_json(service))
+        texts = {service: own.config_json(service) for service, own in self.hosted.items()}
+        texts |= {service: self.broker_json(service) for service in self.brokers}
+        for service, text in texts.items():
+            told = json.loads(text)
             if found := config.config_problems(told, service, keyed=self.api_key is not None):
                 raise ValueError("; ".join(setting_rules.as_setting_line(line, service.api_key) for line in found))
         return self
@@ -137,9 +78,53 @@ class Settings(BaseModel):
         return self
 
     @property
+    def is_auto(self) -> bool:
+        """Whether the board's memory is to choose the model."""
+        return self.model == AUTO and not self.models
+
+    @property
+    def has_front(self) -> bool:
+        """Whether a front answers at the address of the settings. One model alone needs none."""
+        return len(self.models) > 1 or self.ollama_api
+
+    @property
     def hosted(self) -> dict[Service, "Settings"]:
-        """The servers of the host, each with settings of its own; the first has the names that users know."""
-        return {replace(OLLAMA, role=self.served_role): self}
+        """The servers of the host, each with settings of its own; the first has the names that users know.
+
+        Raises BoardllamaError for a model of the list that cannot be served as it is told.
+        """
+        alone = {name: getattr(self, name) for name in type(self).model_fields} | {"models": [], "ollama_api": False}
+        alone |= {"further_files": ()} if self.models else {}
+        each = [settings_of_entry(alone, entry) for entry in self.models] or [self]
+        if not self.has_front:
+            return {replace(OLLAMA, role=each[0].served_role): each[0]}
+        names = [one.alias or one.model_name or "model" for one in each]
+        services = services_behind(names, [one.served_role for one in each], self.server_port)
+        return {
+            service: one.model_copy(
+                update={"server_host": "127.0.0.1", "server_port": service.port, "server_clients": ""}
+            )
+            for service, one in zip(services, each, strict=True)
+        }
+
+    @property
+    def brokers(self) -> tuple[Service, ...]:
+        """The services of the host that have no model, the front last."""
+        if not self.has_front:
+            return ()
+        free = self.server_port + BEHIND + max(1, len(self.models))
+        ollama = (broker_service(OLLAMA_API, free),) if self.ollama_api else ()
+        return (*ollama, broker_service(FRONT, self.server_port))
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All services of the host."""
+        return (*self.hosted, *self.brokers)
+
+    def broker_json(self, service: Service) -> str:
+        """The text of a broker's config. The front alone is reached from elsewhere."""
+        host = self.server_host if service.role == FRONT else "127.0.0.1"
+        return render_template("broker.json", **self.model_dump() | {"server_host": host, "server_port": service.port})
 
     @cached_property
     def chosen(self) -> Model | None:
@@ -229,6 +214,17 @@ def models_of(settings: Settings) -> dict[Service, Model]:
     return {service: model for service, own in settings.hosted.items() if (model := own.chosen)}
 
 
+def settings_of_entry(alone: Mapping[str, Any], entry: ListedModel) -> Settings:
+    """The settings of a host that would serve this model alone; `alone`: those of the host without its list.
+
+    Raises SettingsError, which names the model.
+    """
+    try:
+        return settings_from(dict(alone) | entry.own_settings)
+    except SettingsError as error:
+        raise SettingsError(f"models, {entry.model}: {error}") from None
+
+
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:
     """Validates host data. `foreign` names keys that belong to pyinfra or its connector, not to us.
 
@@ -238,6 +234,6 @@ def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()
     try:
         return Settings(**ours)
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(setting_rules.problem_sentence(problem, Settings.model_fields) for problem in error.errors())
-        ) from None
+        fields = Settings.model_fields | ListedModel.model_fields
+        said = (setting_rules.problem_sentence(problem, fields) for problem in error.errors())
+        raise SettingsError("; ".join(said)) from None

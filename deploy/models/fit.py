@@ -116,25 +116,26 @@ def _what_fits(info: GgufInfo, serving: Serving, available: int) -> str:
 
 def _need_text(name: str, info: GgufInfo, serving: Serving, memory: BoardMemory) -> str:
     need = estimate_memory(info, serving)
-    parts = f"weights {_mb(need.weights)}, KV cache {_mb(need.kept)}, buffers {_mb(need.buffers + need.base)}"
+    parts = f"weights {to_mb(need.weights)}, KV cache {to_mb(need.kept)}, buffers {to_mb(need.buffers + need.base)}"
     context = serving.context_size or info.context_length
-    return f"{name} needs {_mb(need.total)} MB for {context} tokens of context ({parts}), {_memory_text(memory)}"
+    return f"{name} needs {to_mb(need.total)} MB for {context} tokens of context ({parts}), {_memory_text(memory)}"
 
 
 def _slower_text(name: str, wanted: Estimate, least: Estimate, memory: BoardMemory) -> str:
     return (
-        f"{name} needs {_mb(wanted.total)} MB with weights repacked for speed (weights {_mb(wanted.weights)}, repacked "
-        f"{_mb(wanted.repacked)}, KV cache {_mb(wanted.kept)}, buffers {_mb(wanted.buffers + wanted.base)}), "
-        f"{_memory_text(memory)}: served with --no-repack, {_mb(least.total)} MB, slower"
+        f"{name} needs {to_mb(wanted.total)} MB with weights repacked for speed (weights {to_mb(wanted.weights)}, "
+        f"repacked {to_mb(wanted.repacked)}, KV cache {to_mb(wanted.kept)}, "
+        f"buffers {to_mb(wanted.buffers + wanted.base)}), {_memory_text(memory)}: "
+        f"served with --no-repack, {to_mb(least.total)} MB, slower"
     )
 
 
 def _memory_text(memory: BoardMemory) -> str:
     """The board's memory for messages, rounded down. Needs are rounded up: a need too large never looks equal."""
-    others = f", {_mb(memory.companions)} of them for its projector and draft" if memory.companions else ""
+    others = f", {to_mb(memory.companions)} of them for its projector and draft" if memory.companions else ""
     return f"this board has {memory.available // 1_000_000} MB for it (of {memory.total // 1_000_000} MB{others})"
 
 
-def _mb(size: int) -> int:
+def to_mb(size: int) -> int:
     """Bytes in MB, rounded up."""
     return -(-size // 1_000_000)

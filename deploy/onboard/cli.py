@@ -25,7 +25,8 @@ from .release.switch import commit_release, perform_switch, tidy_up
 from .release.verdict import last_rate
 from .server.config import ConfigError, first_key, load_config, url_of
 from .server.health import Health, State, Unhealthy, look_at_server, look_at_unit, unit_facts
-from .server.launch import EX_CONFIG, is_fresh, ready_services, server_command
+from .server.launch import EX_CONFIG, ready_services, start_command
+from .server.start_record import is_fresh
 from .service import Service
 
 
@@ -152,7 +153,7 @@ def show_command(options: argparse.Namespace) -> None:
 
     release = own_release(options.places)
     service = service_of(options, release)
-    print(shlex.join(server_command(load_config(service), release, service)))
+    print(shlex.join(start_command(load_config(service), release, service)[1]))
 
 
 def first_boot(_options: argparse.Namespace) -> int:

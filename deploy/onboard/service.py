@@ -1,16 +1,19 @@
 """What is served: each llama-server of a target is a service of systemd, with paths and a port of its own."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .places import Places
 
-# What a service is there for: it answers with text, with vectors, with scores. The front has no model: it passes what
-# it is asked on to the others.
-CHAT, EMBED, RERANK, FRONT = "chat", "embed", "rerank", "front"
+# What a service is there for: it answers with text, with vectors, with scores.
+CHAT, EMBED, RERANK = "chat", "embed", "rerank"
 ROLES = (CHAT, EMBED, RERANK)
+# Brokers have no model: the front passes on to the servers what it is asked, and the other one speaks Ollama's API for
+# them. Each with the path that it answers by itself, whatever the servers do.
+FRONT, OLLAMA_API = "front", "ollama"
+BROKERS = {FRONT: "/v1/models", OLLAMA_API: "/api/version"}
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Service:
     `account`: user and group that it runs as. `config`, `api_key`: files that it reads at every start. `models`: folder
     of GGUF files. `state`: home of the account. `runtime`: folder in /run, named as the unit, which systemd makes for
     it. `port`: where it listens unless its config says otherwise. `key_unit`: makes its API key before the first start.
-    `folder`: where its files lie in a release; "" is the release's own folder. `role`: CHAT, EMBED, RERANK or FRONT.
+    `folder`: where its files lie in a release; "" is the release's own folder. `role`: one of ROLES or BROKERS.
     """
 
     unit: str
@@ -39,6 +42,16 @@ class Service:
     def name(self) -> str:
         """The unit's name without ".service"; the service's lines in the journal begin with it."""
         return self.unit.removesuffix(".service")
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it is a llama-server."""
+        return self.role not in BROKERS
+
+    @property
+    def health_path(self) -> str:
+        """What it is asked to see whether it hangs."""
+        return BROKERS.get(self.role, "/health")
 
     @property
     def model_store(self) -> Path:
@@ -99,5 +112,26 @@ OLLAMA = Service(
     port=11434,
     key_unit="boardllama-api-key.service",
 )
-# What a deploy has every target serve.
+# What a target serves where nothing says otherwise.
 SERVICES = (OLLAMA,)
+
+
+def service_beside(name: str, role: str, port: int) -> Service:
+    """A further llama-server. It shares with OLLAMA the account, the folder of models and the API key."""
+    unit = f"ollama-cpp-server-{name}"
+    return replace(
+        OLLAMA,
+        unit=f"{unit}.service",
+        config=OLLAMA.config.parent / name / OLLAMA.config.name,
+        runtime=OLLAMA.runtime.with_name(unit),
+        port=port,
+        folder=f"server-{name}",
+        role=role,
+    )
+
+
+def broker_service(role: str, port: int) -> Service:
+    """The service of a role without a model."""
+    unit = f"ollama-cpp-{role}"
+    config, runtime = OLLAMA.config.with_name(f"{role}.json"), OLLAMA.runtime.with_name(unit)
+    return replace(OLLAMA, unit=f"{unit}.service", config=config, runtime=runtime, port=port, folder=role, role=role)

@@ -22,7 +22,8 @@ from contextlib import suppress
 
 # The service's folder below /run, as systemd names it to each program of the unit.
 RUNTIME = os.environ.get("RUNTIME_DIRECTORY", "")
-# The first line is the address that reaches the server. Written before the server starts, gone when it is stopped.
+# The first line is the address that reaches the server, and the path to ask for. Written before the server starts, gone
+# when it is stopped.
 STARTED = f"{RUNTIME}/started"
 # How many starts in a row were not ready: the first answer begins a new count.
 ATTEMPTS = f"{RUNTIME}/attempts"
@@ -132,7 +133,7 @@ def processor_time(process: int) -> str:
 def is_crowded() -> bool:
     """Whether CROWD clients or more are connected, or wait to be accepted: others get no answer then."""
     with suppress(OSError, ValueError):
-        return len(far_ends(server_address()[1], CONNECTED)) >= CROWD
+        return len(far_ends(asked_place()[1], CONNECTED)) >= CROWD
     return False
 
 
@@ -161,14 +162,14 @@ def is_healthy() -> bool | None:
 
 
 def health_status() -> int | None:
-    """The HTTP status of /health; 0 when nothing answers, None when this machine cannot ask.
+    """The HTTP status of the answer; 0 when nothing answers, None when this machine cannot ask.
 
     Written by hand, because http.client would cost the board 4 MB.
     """
     try:
-        host, port = server_address()
+        host, port, path = asked_place()
         with socket.create_connection((host, port), timeout=ANSWER_SECONDS) as connection:
-            connection.sendall(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+            connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             return int(connection.recv(64).split(b" ", 2)[1])
     except (TimeoutError, ConnectionError, FileNotFoundError, ValueError, IndexError):
         return 0
@@ -176,11 +177,13 @@ def health_status() -> int | None:
         return None
 
 
-def server_address() -> tuple[str, int]:
-    """Host and port at which the server answers. Raises OSError and ValueError before the launcher has written them."""
+def asked_place() -> tuple[str, int, str]:
+    """Host, port and path at which the server answers. Raises OSError and ValueError before the launcher has written
+    them.
+    """
     with open(STARTED) as started:
-        host, port = started.readline().split()
-    return host, int(port)
+        host, port, path = started.readline().split()
+    return host, int(port), path
 
 
 if __name__ == "__main__":

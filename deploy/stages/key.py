@@ -65,8 +65,11 @@ def key_command(service: Service, printed: str) -> str:
 
 
 @operation()
-def key_of_first_start(service: Service, key: SecretStr) -> Commands:
-    """Has a root tree make the key at its first start: an image, which many cards are made from, holds no key."""
+def key_of_first_start(service: Service, key: SecretStr, readers: tuple[Service, ...] = (OLLAMA,)) -> Commands:
+    """Has a root tree make the key at its first start: an image, which many cards are made from, holds no key.
+
+    `readers`: the services that ask for the key of `service`. They start after the key is made.
+    """
     if key.get_secret_value() != GENERATE:
         yield refuse(
             "api_key: a key of your own does not go into an image, which many cards are made from; set "
@@ -75,18 +78,19 @@ def key_of_first_start(service: Service, key: SecretStr) -> Commands:
         return
     # The name that pyinfra gives to an operation inside of another one.
     unit = str(service.public_key_unit(PLACES))
-    yield from text_files._inner((TextFile(unit, key_unit(service)),))
+    yield from text_files._inner((TextFile(unit, key_unit(service, readers)),))
     if snapshot_of(host).links.get(str(service.key_enabled(PLACES))) != unit:
         yield TargetStep(partial(enable_key_unit, service=service))
 
 
-def key_unit(service: Service) -> str:
+def key_unit(service: Service, readers: tuple[Service, ...] = (OLLAMA,)) -> str:
     """The unit that makes the key.
 
     Early in a first boot /dev/urandom may repeat itself; /dev/random waits until it cannot.
     """
     command = key_command(service, random_key("/dev/random"))
-    return render_template(OLLAMA.key_unit, path=service.api_key, unit=service.unit, command=command)
+    before = " ".join(one.unit for one in readers)
+    return render_template(OLLAMA.key_unit, path=service.api_key, unit=service.unit, before=before, command=command)
 
 
 def enable_key_unit(remote: Remote, service: Service) -> None:

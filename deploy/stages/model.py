@@ -1,7 +1,6 @@
 """The model: fetched once to the controller, checked there, brought to every target that serves it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,24 +18,23 @@ from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile, big_files
 from deploy.hosts.stored_model import StoredModel
 from deploy.hosts.target import board_of
-from deploy.models import architectures, fit
+from deploy.models import architectures
 from deploy.models.catalogue import FREE
 from deploy.models.choice import AUTO, free_chat_models, suits_board
-from deploy.models.fit import BoardMemory
+from deploy.models.fit import BoardMemory, require_room
 from deploy.models.gguf_header import read_model_header
-from deploy.models.gguf_info import GgufInfo, gguf_info_of
-from deploy.models.memory import CACHE_BLOCK, Serving, can_repack
+from deploy.models.gguf_info import gguf_info_of
+from deploy.models.memory import CACHE_BLOCK
 from deploy.models.model import FileKind, Model
-from deploy.models.model_headers import companion_bytes, read_weights_info
-from deploy.onboard.server.bounds import UBATCH
 from deploy.onboard.service import CHAT, Service
 from deploy.settings import Settings, models_of
+from deploy.stages.fitting import fit_services, memory_for, read_at_once, serving_of
 
 
 @stage("Model")
 def install_model(settings: Settings, build: Build | None) -> None:
     """Brings the model of the settings. Settings without a model leave the target's models folder as it is."""
-    if settings.model is None or build is None:
+    if build is None or (settings.model is None and not settings.models):
         return
     fetch_models(name="Fetch the model to the controller", settings=settings, cpu=build.cpu)
     store_models(name="Bring the model", settings=settings, cpu=build.cpu)
@@ -57,7 +55,7 @@ def choose_model(settings: Settings, build: Build | None) -> Settings:
 
     They stay as they are when no model fits, or how much memory the board has is not known.
     """
-    if settings.model != AUTO or build is None:
+    if not settings.is_auto or build is None:
         return settings
     memory = BoardMemory.of_unit(board_of(host).memory or 0)
     for model in reversed(free_chat_models()):
@@ -73,47 +71,9 @@ def choose_model(settings: Settings, build: Build | None) -> Settings:
 
 def require_choice(settings: Settings, board: BoardInfo) -> None:
     """Raises BoardllamaError where `choose_model` found no model."""
-    if settings.model == AUTO:
+    if settings.is_auto:
         seen = f"none fits {board.memory // 1_000_000} MB" if board.memory else "this board's memory is not known"
         raise BoardllamaError(f"model is auto: {seen}; name a model that `make models` lists, or another")
-
-
-def serving_of(settings: Settings, cpu: Cpu) -> Serving:
-    """How the model is served."""
-    return Serving(
-        context_size=settings.context_tokens,
-        repack=settings.repack and can_repack(cpu),
-        batch_size=settings.batch_size,
-        at_once=UBATCH if settings.served_role == CHAT else settings.batch_size,
-        parallel=settings.parallel,
-        kv_cache=settings.kv_cache,
-        prompt_cache=settings.prompt_cache,
-        speculative=settings.speculative,
-    )
-
-
-def fit_settings(settings: Settings, service: Service, cpu: Cpu, board: BoardInfo) -> tuple[Settings, str]:
-    """The settings with which the service's model fits the board's memory, and what a user must be told about it.
-
-    Raises BoardllamaError when the model does not fit. A model that the operator brings, or that is not on the
-    controller yet, is taken to fit.
-    """
-    model = settings.chosen
-    if model is None or not board.memory or not model.is_here:
-        return settings, ""
-    info = read_weights_info(model)
-    fitting = settings.model_copy(update=read_at_once(service.role, info, settings))
-    serving = serving_of(fitting, cpu)
-    verdict = fit.judge_fit(info, model.name, serving, memory_for(model, serving, board))
-    return fitting.model_copy(update={"repack": settings.repack and not verdict.no_repack}), verdict.said
-
-
-def read_at_once(role: str, info: GgufInfo, settings: Settings) -> dict[str, int]:
-    """The settings of a model that reads a text at once, for vectors or scores: as much as it was trained for."""
-    if role == CHAT:
-        return {}
-    context = min(settings.context_tokens or info.context_length, info.context_length)
-    return {"context_size": context, "batch_size": context}
 
 
 def judge_model(settings: Settings, model: Model) -> None:
@@ -173,12 +133,7 @@ def check_before_fetch(settings: Settings, model: Model, cpu: Cpu, board: BoardI
     if model.outline and board.memory:
         info = model.outline.info_of_size(model.weights_size)
         serving = serving_of(settings.model_copy(update=read_at_once(settings.served_role, info, settings)), cpu)
-        fit.require_room(info, model.name, serving, memory_for(model, serving, board))
-
-
-def memory_for(model: Model, serving: Serving, board: BoardInfo) -> BoardMemory:
-    """The memory that the board has for the model's weights, and what serving them takes."""
-    return replace(BoardMemory.of_unit(board.memory or 0), companions=companion_bytes(model, serving))
+        require_room(info, model.name, serving, memory_for(model, serving, board))
 
 
 def fetch_and_check(remote: Remote, settings: Settings) -> None:
@@ -213,6 +168,6 @@ def store_models(settings: Settings, cpu: Cpu) -> Commands:
 
 def models_to_bring(settings: Settings, cpu: Cpu, board: BoardInfo) -> Iterator[BigFile]:
     """The files of all models. Raises BoardllamaError when a model does not fit the board; OSError."""
+    fit_services(settings.hosted, cpu, board)
     for service, model in models_of(settings).items():
-        fit_settings(settings.hosted[service], service, cpu, board)
         yield from StoredModel(model, service).files

@@ -1,5 +1,6 @@
 """The service: its account, folders and API key, and its next release, beside the release that runs."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,24 @@ from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff,
 from deploy.models.fit import MEMORY_SHARE
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.mounts import mount_unit
-from deploy.onboard.service import OLLAMA, Service
+from deploy.onboard.service import FRONT, OLLAMA, OLLAMA_API, Service
 from deploy.settings import Settings, models_of
 from deploy.stages.config_changes import say_changes
+from deploy.stages.fitting import Fitted, fit_services
 from deploy.stages.key import key_of_first_start, store_api_key
-from deploy.stages.model import fit_settings, model_of, require_choice
+from deploy.stages.model import model_of, require_choice
 
 # A start takes a small board these seconds, and the time to read the model from the slowest card that still has a speed
 # class of the SD Association: Class 10 writes 10 MB/s at least.
 START_SECONDS, SLOWEST_CARD = 60, 10_000_000
 UNKNOWN_MODEL_SECONDS = 600
+# What of the unit differs by what the service is. A connection of the front is one of a client, or one to a server.
+SERVER_UNIT = {"description": "LLM server (llama.cpp llama-server)", "open_files": 64}
+BROKER_UNIT: dict[str, dict[str, object]] = {
+    FRONT: {"description": "Front of the LLM servers of this board", "open_files": 2100, "memory_max": "64M"},
+    OLLAMA_API: {"description": "Ollama's API, spoken for the LLM servers of this board", "open_files": 256}
+    | {"memory_max": "64M"},
+}
 PREPARED = "boardllama_prepared"
 
 
@@ -50,13 +59,18 @@ def configure_service(settings: Settings, build: Build | None) -> None:
     if board_of(host).systemd:
         store_api_key(name="Write the API key", service=OLLAMA, key=settings.api_key)
     else:
-        key_of_first_start(name="Have the first start make the API key", service=OLLAMA, key=settings.api_key)
+        key_of_first_start(
+            name="Have the first start make the API key",
+            service=OLLAMA,
+            key=settings.api_key,
+            readers=settings.services,
+        )
 
 
 def system_files(settings: Settings) -> tuple[TextFile, ...]:
     """The account and the folders, declared to systemd, which makes them now and whenever they are missing."""
-    accounts = {service.account: service.state for service in settings.hosted}
-    folders = [path for service in settings.hosted for path in (service.config.parent, service.state, service.models)]
+    accounts = {service.account: service.state for service in settings.services}
+    folders = [path for service in settings.services for path in (service.config.parent, service.state, service.models)]
     return (
         TextFile(str(PLACES.sysusers), render_template("sysusers.conf", accounts=accounts), before="systemd-sysusers"),
         TextFile(
@@ -67,21 +81,36 @@ def system_files(settings: Settings) -> tuple[TextFile, ...]:
     )
 
 
-def wanted_files(settings: Settings, service: Service, model: StoredModel | None) -> dict[Path, bytes]:
-    """The service's editable files as this deploy renders them, by public name."""
+def wanted_files(
+    settings: Settings, service: Service, model: StoredModel | None, memory_max: str = f"{MEMORY_SHARE}%"
+) -> dict[Path, bytes]:
+    """A server's editable files as this deploy renders them, by public name."""
     reading = model.size // SLOWEST_CARD if model else UNKNOWN_MODEL_SECONDS
     deadline = settings.health_deadline or START_SECONDS + reading
-    unit = render_template(
-        OLLAMA.unit,  # the template of every service's unit
-        release=PLACES.current,
-        service=service,
-        llama_commit=settings.llama_commit,
-        start_deadline=deadline,
-        clients=" ".join(settings.allowed_clients),
-        memory_share=MEMORY_SHARE,
-        mounts=" ".join(mount_units(service.models)),
-    )
-    return {service.config: settings.config_json(service).encode(), service.public_unit(PLACES): unit.encode()}
+    unit = unit_text(settings, service, SERVER_UNIT | {"start_deadline": deadline, "memory_max": memory_max})
+    return {service.config: settings.config_json(service).encode(), service.public_unit(PLACES): unit}
+
+
+def broker_files(settings: Settings, service: Service) -> dict[Path, bytes]:
+    """The editable files of a service without a model. It starts after the servers that it passes on to."""
+    clients = " ".join(settings.allowed_clients if service.role == FRONT else ["localhost"])
+    after = "".join(f" {one.unit}" for one in settings.services if one.role != FRONT and one != service)
+    own = BROKER_UNIT[service.role] | {"clients": clients, "after": after, "start_deadline": START_SECONDS}
+    unit = unit_text(settings, service, own)
+    return {service.config: settings.broker_json(service).encode(), service.public_unit(PLACES): unit}
+
+
+def unit_text(settings: Settings, service: Service, values: dict[str, object]) -> bytes:
+    """The unit of a service, by the template of every service's unit."""
+    common = {
+        "release": PLACES.current,
+        "service": service,
+        "llama_commit": settings.llama_commit,
+        "clients": " ".join(settings.allowed_clients),
+        "mounts": " ".join(mount_units(service.models)),
+        "after": "",
+    }
+    return render_template(OLLAMA.unit, **common | values).encode()
 
 
 def mount_units(folder: Path) -> list[str]:
@@ -99,7 +128,7 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
     return WantedRelease(
         build=build,
         artifact=require_artifact(build),
-        served=tuple(served_by(own, service, build.cpu) for service, own in settings.hosted.items()),
+        served=tuple(all_served(settings, build.cpu)),
         pins=release_pins(settings),
         policy=Policy(min_tokens_per_second=settings.min_tokens_per_second, releases_kept=settings.releases_kept),
     )
@@ -109,36 +138,55 @@ def release_pins(settings: Settings) -> dict[str, Any]:
     """Where llama.cpp and the models come from, for the manifest; and how a model was chosen that no setting names."""
     pins = [model.pin for model in models_of(settings).values()]
     choice = {"model_choice": record_of(host).model_choice} if record_of(host).model_choice else {}
-    return {"llama.cpp": settings.source.content_inputs(), "model": pins[0] if pins else None, **choice}
+    return {
+        "llama.cpp": settings.source.content_inputs(),
+        "model": pins if settings.models else next(iter(pins), None),
+        **choice,
+    }
 
 
-def served_by(settings: Settings, service: Service, cpu: Cpu) -> Served:
-    """A service as these settings mean it. Raises as `wanted_release` does."""
-    fitting, said = fit_settings(settings, service, cpu, board_of(host))
-    model = model_of(settings, service)
-    wanted = wanted_files(fitting, service, model)
-    kept = operator_edits(service, wanted) if settings.config_conflict == "keep" else {}
+def all_served(settings: Settings, cpu: Cpu) -> Iterator[Served]:
+    """The services as these settings mean them. Raises as `wanted_release` does."""
+    hosted = settings.hosted
+    for service, fitted in fit_services(hosted, cpu, board_of(host)).items():
+        yield served_by(hosted, service, fitted, cpu)
+    for service in settings.brokers:
+        wanted = broker_files(settings, service)
+        yield Served(service, None, wanted, kept_edits(settings, service, wanted))
+
+
+def served_by(hosted: dict[Service, Settings], service: Service, fitted: Fitted, cpu: Cpu) -> Served:
+    """A server as its settings mean it."""
+    own = hosted[service]
+    model = model_of(own, service)
+    wanted = wanted_files(fitted.settings, service, model, fitted.memory_max)
+    kept = kept_edits(own, service, wanted)
     if service.config in kept:
-        check_edited(settings.with_edits(kept[service.config], service), service, cpu)
+        check_edited(own.with_edits(kept[service.config], service), service, cpu, hosted)
     else:
         say_changes(service, wanted[service.config])
-        if said:
-            host.log(said)
+        if fitted.said:
+            host.log(fitted.said)
     return Served(service, model, wanted, kept)
 
 
-def check_edited(edited: Settings | None, service: Service, cpu: Cpu) -> None:
+def kept_edits(settings: Settings, service: Service, wanted: dict[Path, bytes]) -> dict[Path, bytes]:
+    """The operator's edits of a service's files that win."""
+    return operator_edits(service, wanted) if settings.config_conflict == "keep" else {}
+
+
+def check_edited(edited: Settings | None, service: Service, cpu: Cpu, hosted: dict[Service, Settings]) -> None:
     """Raises BoardllamaError when the board has no room for what an operator's config.json says."""
     if edited is None:
         return
     overwrite = "or deploy with config_conflict=overwrite"
     try:
-        fitting, said = fit_settings(edited, service, cpu, board_of(host))
+        fitted = fit_services({**hosted, service: edited}, cpu, board_of(host))[service]
     except BoardllamaError as error:
         raise BoardllamaError(f"{service.config} was edited there: {error}, {overwrite}") from None
-    if fitting.repack != edited.repack:
+    if fitted.settings.repack != edited.repack:
         raise BoardllamaError(
-            f"{service.config} was edited there: set inference.repack to false in it, {overwrite} ({said})"
+            f"{service.config} was edited there: set inference.repack to false in it, {overwrite} ({fitted.said})"
         )
 
 

@@ -54,6 +54,12 @@ further_files = []
 # What the model is there for: chat, embed (texts become vectors: POST /v1/embeddings) or rerank (documents get scores:
 # POST /v1/rerank). A model for another role is refused. None: what a model of the catalogue is made for, else chat.
 role = None
+# Several models at one address: names as for model, paths of .gguf files, or tables of model, role, alias, context_size
+# and start ("boot", or "on_demand": the memory is given back after five minutes without a request). A request's model
+# says which answers. [] serves the model above, alone.
+models = []
+# Speak Ollama's API too, at /api/ of the same address.
+ollama_api = False
 
 # The server. At the next deploy, in a new release.
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from deploy.onboard.service import SERVICES, Service
+from deploy.onboard.service import OLLAMA, Service
 from deploy.paths import REPO
+from deploy.setting_fields import SettingFields
+from deploy.settings import settings_from
 from tests.board.board import Board
 from tests.targets import connect, targets, tunnel
 
@@ -16,12 +19,31 @@ VM = "the VM of the tests"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One round of the suite for each target, and on it for each service that a deploy has it serve."""
+    """One round of the suite for each server of each target. A test of a role is for the servers of that role alone."""
     if "target" in metafunc.fixturenames:
-        inventory = metafunc.config.getoption("--inventory")
-        names = list(targets(inventory)) if inventory else [VM]
-        metafunc.parametrize("target", names, scope="session")
-        metafunc.parametrize("service", SERVICES, ids=[service.name for service in SERVICES], scope="session")
+        wanted = {mark.args[0] for mark in metafunc.definition.iter_markers("role")}
+        pairs = [pair for pair in served_models(metafunc.config) if not wanted or pair[1].role in wanted]
+        ids = [f"{target}-{service.name}" for target, service in pairs]
+        metafunc.parametrize(("target", "service"), pairs, ids=ids, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out the tests of roles that no server has; pytest would call each of them skipped."""
+    items[:] = [item for item in items if not item.name.endswith("[NOTSET]")]
+
+
+def served_models(config: pytest.Config) -> list[tuple[str, Service]]:
+    """Each target with each of its servers, as the inventory has it; or the VM that the tests made."""
+    inventory = config.getoption("--inventory")
+    if inventory is None:
+        return [(VM, OLLAMA)]
+    return [(name, service) for name, data in targets(inventory).items() for service in servers_told(data)]
+
+
+def servers_told(data: dict[str, Any]) -> list[Service]:
+    """The servers that a deploy makes of a host's data."""
+    ours = {name: value for name, value in data.items() if name in SettingFields.model_fields}
+    return list(settings_from(ours).hosted)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from deploy.onboard.release.questions import ALIKE, ANSWERS, cosine
 from deploy.onboard.server.health import Health, State
 from tests.board.board import Board
 
@@ -44,6 +45,7 @@ def test_health_says_ok(board: Board) -> None:
     assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
+@pytest.mark.role("chat")
 def test_it_completes_a_text(board: Board) -> None:
     answer = board.ask("/v1/completions", {"prompt": "The quick brown fox", "max_tokens": 8})
     assert answer.status == 200
@@ -51,6 +53,7 @@ def test_it_completes_a_text(board: Board) -> None:
     assert answer.json["usage"]["completion_tokens"] > 0
 
 
+@pytest.mark.role("chat")
 def test_it_streams_a_completion_as_server_sent_events(board: Board) -> None:
     answer = board.ask("/v1/completions", {"prompt": "Write a haiku:", "max_tokens": 4, "stream": True})
     assert answer.type.startswith("text/event-stream")
@@ -59,6 +62,7 @@ def test_it_streams_a_completion_as_server_sent_events(board: Board) -> None:
     assert "".join(json.loads(event)["choices"][0]["text"] for event in events[:-1]).strip()
 
 
+@pytest.mark.role("chat")
 def test_it_chats_with_a_system_prompt(board: Board) -> None:
     messages = [{"role": "system", "content": "You are a pirate."}, {"role": "user", "content": "How are you?"}]
     answer = board.ask("/v1/chat/completions", {"messages": messages, "max_tokens": 8})
@@ -77,6 +81,21 @@ def test_props_show_the_configured_context_and_model(board: Board) -> None:
     assert models["default_model"] in (None, props["model_path"].rpartition("/")[2])
 
 
+@pytest.mark.role("embed")
+def test_what_means_the_same_lies_nearer_than_what_does_not(board: Board) -> None:
+    vectors = [one["embedding"] for one in board.ask("/v1/embeddings", {"input": ALIKE}).json["data"]]
+    assert cosine(vectors[0], vectors[1]) > cosine(vectors[0], vectors[2])
+
+
+@pytest.mark.role("rerank")
+def test_the_answer_to_a_question_scores_above_what_is_none(board: Board) -> None:
+    question, *documents = ANSWERS
+    answer = board.ask("/v1/rerank", {"query": question, "documents": documents}).json
+    scores = {one["index"]: one["relevance_score"] for one in answer["results"]}
+    assert scores[0] > scores[1]
+
+
+@pytest.mark.role("chat")
 def test_props_show_the_sampling_that_config_json_asks_for(board: Board) -> None:
     params, wanted = board.ask("/props").json["default_generation_settings"]["params"], board.config["inference"]
     names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty")
@@ -105,6 +124,7 @@ def test_ollamas_own_api_is_not_there(board: Board) -> None:
     assert board.ask("/api/generate", {"model": "tinyllama", "prompt": "Hello!"}).status == 404
 
 
+@pytest.mark.role("chat")
 def test_llama_cli_answers(board: Board) -> None:
     model = board.ask("/props").json["model_path"]
     said = board.run(f"llama-cli -m '{model}' -p 'Tell me a joke.' -n 8 --single-turn </dev/null 2>/dev/null")

@@ -15,7 +15,7 @@ daemon-reload) for unit in {units}; do test ! -e $unit || {{ cp $unit {folder}/l
 restart)
     test ! -e {folder}/refusal || {{ cat {folder}/refusal >&2; exit 1; }}
     release=$(readlink -f $(sed -n 's|^ExecStart=\\(.*\\)/boardllama launch$|\\1|p' {folder}/loaded))
-    printf '127.0.0.1 11434\\nrelease %s\\n' ${{release##*/}} >{started} ;;
+    printf '127.0.0.1 11434 /health\\nrelease %s\\n' ${{release##*/}} >{started} ;;
 is-active) test -e {folder}/switching ;;
 show) printf 'ActiveState=%s\\nResult=exit-code\\nExecMainStatus=78\\n' "$(cat {folder}/state)" ;;
 esac

@@ -20,6 +20,7 @@ from deploy.onboard.server import launch
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
+from deploy.stages import fitting
 from deploy.stages import model as stage
 from tests.hub_case import hub_environment
 from tests.hub_faults import Fault
@@ -175,7 +176,7 @@ def test_what_is_no_projector_and_no_draft_is_refused(first: Path, seeing: Setti
 
 def test_all_files_are_counted_and_brought(seeing: Settings) -> None:
     assert seeing.chosen
-    serving = stage.serving_of(seeing, CPU)
+    serving = fitting.serving_of(seeing, CPU)
     weights = estimate_memory(read_weights_info(seeing.chosen), serving).total
     beside = companion_bytes(seeing.chosen, serving)
     (projector,) = (file.origin for file in seeing.chosen.files if file.name == "mmproj.gguf")

@@ -109,11 +109,13 @@ def test_an_operators_edit_that_the_board_has_no_room_for_is_refused(settings: S
     """The server that runs was started before it."""
     large = edited(settings, models={"default_context_size": 4_000_000})
     with room(settings, Serving(2048, repack=True)).turn():
-        service.check_edited(settings.with_edits(edited(settings, inference={"temperature": 0.1}), OLLAMA), OLLAMA, CPU)
+        service.check_edited(
+            settings.with_edits(edited(settings, inference={"temperature": 0.1}), OLLAMA), OLLAMA, CPU, settings.hosted
+        )
         with pytest.raises(
             BoardllamaError, match=r"config\.json was edited there: x\.gguf needs .*config_conflict=overwrite"
         ):
-            service.check_edited(settings.with_edits(large, OLLAMA), OLLAMA, CPU)
+            service.check_edited(settings.with_edits(large, OLLAMA), OLLAMA, CPU, settings.hosted)
 
 
 def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(settings: Settings) -> None:
@@ -121,8 +123,10 @@ def test_an_edited_file_that_asks_for_repacking_without_room_is_refused(settings
     with room(settings, Serving(2048, repack=False)).turn():
         with pytest.raises(BoardllamaError, match=r"set inference\.repack to false in it"):
             warmer = edited(settings, inference={"temperature": 0.1})
-            service.check_edited(settings.with_edits(warmer, OLLAMA), OLLAMA, CPU)
-        service.check_edited(settings.with_edits(edited(settings, inference={"repack": False}), OLLAMA), OLLAMA, CPU)
+            service.check_edited(settings.with_edits(warmer, OLLAMA), OLLAMA, CPU, settings.hosted)
+        service.check_edited(
+            settings.with_edits(edited(settings, inference={"repack": False}), OLLAMA), OLLAMA, CPU, settings.hosted
+        )
 
 
 def test_an_operators_own_model_is_not_measured_by_the_size_of_ours(settings: Settings) -> None:
@@ -133,7 +137,7 @@ def test_an_operators_own_model_is_not_measured_by_the_size_of_ours(settings: Se
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"models": {"context": 1}}'])
 def test_an_edited_file_that_is_wrong_is_the_targets_to_refuse(settings: Settings, text: bytes) -> None:
     assert settings.with_edits(text, OLLAMA) is None
-    service.check_edited(None, OLLAMA, CPU)
+    service.check_edited(None, OLLAMA, CPU, settings.hosted)
 
 
 def test_a_model_of_a_hub_is_known_by_its_pin_before_it_is_fetched(

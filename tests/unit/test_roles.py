@@ -20,7 +20,7 @@ from deploy.onboard.release.questions import ANSWERS, ask_by_role
 from deploy.onboard.server.config import ConfigError
 from deploy.onboard.server.health import Unhealthy
 from deploy.onboard.service import CHAT, EMBED, OLLAMA, RERANK, ROLES, Service
-from deploy.stages import model
+from deploy.stages import fitting, model
 from tests.gguf_bytes import chat, gguf
 from tests.unit.onboard import argument, command, config, models
 from tests.unit.test_settings import told
@@ -120,9 +120,9 @@ def test_the_batch_of_an_embedding_model_is_its_context_and_is_counted(tmp_path:
     settings = told(model="path", model_path=str(path), role=EMBED, context_size=2048)
     (service,) = settings.hosted
     board = BoardInfo(memory=4_000_000_000)
-    fitting, _ = model.fit_settings(settings, service, find_cpu("cortex-a76"), board)
-    assert (fitting.context_size, fitting.batch_size) == (512, 512), "what it was trained for"
-    assert model.serving_of(fitting, find_cpu("cortex-a76")).at_once == 512
+    fitted = fitting.fit_services(settings.hosted, find_cpu("cortex-a76"), board)[service]
+    assert (fitted.settings.context_size, fitted.settings.batch_size) == (512, 512), "what it was trained for"
+    assert fitting.serving_of(fitted.settings, find_cpu("cortex-a76")).at_once == 512
 
 
 def test_vectors_pass_when_what_means_the_same_lies_nearer(server: Answers) -> None:

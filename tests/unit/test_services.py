@@ -172,7 +172,7 @@ def test_the_gate_asks_each_server_and_tells_the_speed_of_the_slower(
         path = release.folder / folder / "config.json"
         path.write_text(json.dumps({"server": {"port": ports("well")}}))
         service.runtime.mkdir(parents=True, exist_ok=True)
-        service.started.write_text("127.0.0.1 1\nrelease r1\n")
+        service.started.write_text("127.0.0.1 1 /health\nrelease r1\n")
         service.trial_unit(target.places).write_text(release.trial_text(service))
     said: list[str] = []
     rate = gate.judge_release(release, said.append)
@@ -189,7 +189,7 @@ def test_the_gate_names_the_server_that_does_not_pass(
         config = release.folder_of(service) / "config.json"
         config.write_text(json.dumps({"server": {"port": ports(manner)}}))
         service.runtime.mkdir(parents=True, exist_ok=True)
-        service.started.write_text("127.0.0.1 1\nrelease r1\n")
+        service.started.write_text("127.0.0.1 1 /health\nrelease r1\n")
         service.trial_unit(target.places).write_text(release.trial_text(service))
     with pytest.raises(gate.ServiceUnhealthy, match=f"{second.name}: a completion came back without text") as caught:
         gate.judge_release(release, print)

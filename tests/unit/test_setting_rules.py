@@ -136,7 +136,7 @@ def harmless(settings: Settings, folder: Path) -> None:
         ({"model": "path", "model_path": "/m/.x.gguf"}, 'model file is ".x.gguf": must be the name of a .gguf file'),
         (
             {"model": "hub", "model_file": "x-00001-of-00003.gguf"},
-            "is one of 3 parts of a model: take one that is a single file",
+            "is one of 3 parts of a model: take the first, and name the others",
         ),
         ({"server_host": "fe80::1%eth0"}, 'server_host is "fe80::1%eth0": must be an IP address or localhost'),
         (

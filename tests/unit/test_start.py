@@ -18,6 +18,7 @@ from deploy.onboard.server import bounds, launch
 from deploy.onboard.server.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
 from deploy.onboard.server.config import ConfigError
 from deploy.onboard.server.cores import fast_cores
+from deploy.onboard.server.start_record import is_fresh
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 from deploy.vm.ports import free_ports
@@ -76,7 +77,7 @@ def test_it_leaves_word_where_it_can_be_asked(
         json.dumps({"server": server, "models": {"path": str(target.service.models)}})
     )
     launch.become_server(release, target.service)
-    assert (tmp_path / "started").read_text().splitlines()[:2] == [f"{reached} 11434", "release r1"]
+    assert (tmp_path / "started").read_text().splitlines()[:2] == [f"{reached} 11434 /health", "release r1"]
 
 
 def test_it_leaves_word_which_cores_are_its_own(started: dict[str, Any], target: Target, tmp_path: Path) -> None:
@@ -134,18 +135,18 @@ def test_a_trial_that_is_committed_is_fresh_until_a_file_changes(
     wanted = {"models": {"path": str(target.service.models), "default_model": "m.gguf"}}
     (release.folder / "config.json").write_text(json.dumps(wanted))
     launch.become_server(release, target.service)
-    assert not launch.is_fresh(target.service), "nothing has the public names yet"
+    assert not is_fresh(target.service), "nothing has the public names yet"
     switch.perform_switch(release)
-    assert launch.is_fresh(target.service)
+    assert is_fresh(target.service)
     model = (release.folder / "m.gguf").resolve()
     model.write_bytes(b"GGUF another")
-    assert not launch.is_fresh(target.service), "it serves what lay there before"
+    assert not is_fresh(target.service), "it serves what lay there before"
     launch.become_server(release, target.service)
-    assert launch.is_fresh(target.service)
+    assert is_fresh(target.service)
     key = target.service.api_key
     key.parent.mkdir(parents=True, exist_ok=True)
     key.write_text("secret")
-    assert not launch.is_fresh(target.service), "a key that appears makes a difference"
+    assert not is_fresh(target.service), "a key that appears makes a difference"
 
 
 def test_starts_that_never_get_ready_end(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_the_launcher_becomes_the_server_and_a_watcher_counts_its_first_answer(
     words = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode().split("\0")
     assert str(server) in words and words[words.index("--port") + 1] == str(port)
     assert b"LLAMA_ARG" not in Path(f"/proc/{process.pid}/environ").read_bytes()
-    assert target.service.started.read_text().splitlines()[:2] == [f"127.0.0.1 {port}", "release r1"]
+    assert target.service.started.read_text().splitlines()[:2] == [f"127.0.0.1 {port} /health", "release r1"]
     assert gone(target.service.started.with_name("attempts")), "the start that it was is over"
     (watcher,) = children(process.pid)
     process.send_signal(signal.SIGKILL)

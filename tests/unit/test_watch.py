@@ -16,7 +16,7 @@ from deploy.onboard.release import lease
 from deploy.onboard.server import crowd as crowds
 from deploy.onboard.server import launch
 from deploy.onboard.service import OLLAMA
-from deploy.paths import REPO
+from deploy.stages.service import SERVER_UNIT
 from tests.unit.watched import CROWDED, HANG_SECONDS, Service, crowd
 
 
@@ -112,8 +112,8 @@ def test_the_first_answer_begins_a_new_count_of_starts(service: Service) -> None
 
 def test_a_crowd_is_smaller_than_what_the_unit_lets_in_and_each_of_those_has_a_thread() -> None:
     """A dozen of the files are the server's own."""
-    unit = (REPO / "templates" / f"{OLLAMA.unit}.j2").read_text()
-    (files,) = (int(line.partition("=")[2]) for line in unit.splitlines() if line.startswith("LimitNOFILE="))
+    files = SERVER_UNIT["open_files"]
+    assert isinstance(files, int)
     assert 20 < watch.CROWD < files - 12
     assert files <= launch.HTTP_THREADS
     assert launch.FIXED[launch.FIXED.index("--threads-http") + 1] == str(launch.HTTP_THREADS)
@@ -156,7 +156,7 @@ def test_nothing_answers_where_nothing_was_started(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(watch, "STARTED", str(tmp_path / "none"))
     assert not watch.is_healthy()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        (tmp_path / "started").write_text(f"127.0.0.1 {silent.getsockname()[1]}\n")
+        (tmp_path / "started").write_text(f"127.0.0.1 {silent.getsockname()[1]} /health\n")
         monkeypatch.setattr(watch, "STARTED", str(tmp_path / "started"))
         monkeypatch.setattr(watch, "ANSWER_SECONDS", 0.2)
         assert not watch.is_healthy()
@@ -175,6 +175,6 @@ def test_that_this_machine_cannot_ask_is_no_fault_of_the_server(
     """As while its address is gone: here it is one that no interface has."""
     monkeypatch.setattr(watch, "STARTED", str(tmp_path / "started"))
     monkeypatch.setattr(watch, "RETRY_SECONDS", 0)
-    (tmp_path / "started").write_text("fe80::1 11434\n")
+    (tmp_path / "started").write_text("fe80::1 11434 /health\n")
     assert watch.is_healthy() is None
     assert watch.is_heard(os.getpid())

@@ -19,7 +19,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *args): pass
 server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-open(sys.argv[1], "w").write(f"127.0.0.1 {server.server_port}\\nrelease r1\\n")
+open(sys.argv[1], "w").write(f"127.0.0.1 {server.server_port} /health\\nrelease r1\\n")
 subprocess.Popen([sys.executable, "-IS", sys.argv[2], "watch", str(os.getpid())])
 server.serve_forever()
 """
@@ -31,7 +31,7 @@ CROWDED = """
 import os, resource, socket, subprocess, sys, threading, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
 listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-open(sys.argv[1], "w").write(f"127.0.0.1 {listener.getsockname()[1]}\\nrelease r1\\n")
+open(sys.argv[1], "w").write(f"127.0.0.1 {listener.getsockname()[1]} /health\\nrelease r1\\n")
 subprocess.Popen([sys.executable, "-IS", sys.argv[2], "watch", str(os.getpid())])
 def serve(client):
     with client:

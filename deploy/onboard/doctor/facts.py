@@ -196,9 +196,13 @@ def is_ended_for_memory(unit: dict[str, str]) -> bool:
 
 
 def model_served(service: Service, release: Release | None) -> tuple[str, int]:
-    """Name and size in bytes of the model that a start of the service would serve. Raises ConfigError, LookupError."""
+    """Name and size in bytes of the model that a start of the service would serve; of a broker the names of all, and
+    no size. Raises ConfigError, LookupError.
+    """
     if release is None:
         raise LookupError("no release")
+    if not service.has_model:
+        return release.models, 0
     model = find_model(load_config(service)["models"], release, service)
     return model.name, model.stat().st_size
 

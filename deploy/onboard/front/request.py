@@ -7,7 +7,7 @@ read, so no two servers can see a different end of it (request smuggling).
 import json
 import re
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from .loop import Ready, Wait, receive_some, send_all, soon
 
@@ -25,7 +25,7 @@ MARK = re.compile(rb'["{}\[\]]')
 TEXT_FOLLOWS = re.compile(rb'\s*:\s*(?=")')
 
 
-class Refused(Exception):
+class FrontError(Exception):
     """An answer of the front itself, which is an error. `retry`: in how many seconds to try again; 0: never."""
 
     def __init__(self, status: int, message: str, retry: int = 0) -> None:
@@ -36,13 +36,18 @@ class Refused(Exception):
 class Room:
     """How many bytes of bodies the front holds: all clients together may not take more memory than it has."""
 
-    def __init__(self) -> None:
-        self.held = 0
+    def __init__(self, end_slowest: Callable[[], bool]) -> None:
+        self.held, self.end_slowest = 0, end_slowest
 
     def take_bytes(self, size: int) -> None:
-        """Counts bytes that came. Raises Refused when the front would hold too many."""
-        if self.held + size > ALL_BODIES_BYTES:
-            raise Refused(503, f"the front holds {self.held} bytes of other requests: try again in 5 s", retry=5)
+        """Counts bytes that came. Those who take the longest to send a request give theirs back for them.
+
+        Raises FrontError when the front holds too many of whole requests.
+        """
+        while self.held + size > ALL_BODIES_BYTES:
+            if self.end_slowest():
+                continue
+            raise FrontError(503, f"the front holds {self.held} bytes of other requests: try again in 5 s", retry=5)
         self.held += size
 
 
@@ -78,11 +83,11 @@ class Request:
 
 
 def read_head(client: socket.socket) -> Generator[Wait, Ready, Request | None]:
-    """The next request, without its body; None when the client ends before it has sent one. Raises Refused, OSError."""
+    """The next request, without its body; None when the client ends before it is sent. Raises FrontError, OSError."""
     came, deadline = bytearray(), soon(HEAD_SECONDS)
     while (end := came.find(b"\r\n\r\n")) < 0:
         if len(came) > HEAD_BYTES:
-            raise Refused(431, f"the head of the request has more than {HEAD_BYTES} bytes")
+            raise FrontError(431, f"the head of the request has more than {HEAD_BYTES} bytes")
         piece = yield from receive_some(client, deadline, 4096)
         if not piece:
             return None
@@ -91,21 +96,21 @@ def read_head(client: socket.socket) -> Generator[Wait, Ready, Request | None]:
 
 
 def parse_head(head: bytes, came: bytearray) -> Request:
-    """The request of that head. Raises Refused for a head that two servers could read differently."""
+    """The request of that head. Raises FrontError for a head that two servers could read differently."""
     first, *lines = head.split(b"\r\n")
     line = LINE.fullmatch(first)
     found = [FIELD.fullmatch(one) for one in lines]
     if not line or not all(found):
-        raise Refused(400, "the request has no head of HTTP/1.1")
+        raise FrontError(400, "the request has no head of HTTP/1.1")
     fields = [(one[1], one[2]) for one in found if one]
     lengths = {(name.lower(), value.lower()) for name, value in fields if name.lower() in LENGTH}
     if len(lengths) > 1 or not all(re.fullmatch(LENGTH[name], value) for name, value in lengths):
-        raise Refused(400, "the request does not say, and say once, how long its body is")
+        raise FrontError(400, "the request does not say, and say once, how long its body is")
     return Request(line, fields, came)
 
 
 def read_body(client: socket.socket, request: Request, room: Room) -> Generator[Wait, Ready, None]:
-    """Fills the request's body. Raises Refused, OSError."""
+    """Fills the request's body. Raises FrontError, OSError."""
     size, deadline = int(request.head.get(b"content-length", b"0")), soon(BODY_SECONDS)
     if size > BODY_BYTES:
         raise too_large(size)
@@ -120,10 +125,10 @@ def read_body(client: socket.socket, request: Request, room: Room) -> Generator[
         yield from source.fill(request.body, size, room)
 
 
-def too_large(size: int) -> Refused:
+def too_large(size: int) -> FrontError:
     """The refusal of a body."""
     said = f"the body has {size} bytes: the front takes {BODY_BYTES} at most; send a shorter text or a smaller picture"
-    return Refused(413, said)
+    return FrontError(413, said)
 
 
 class Source:
@@ -140,7 +145,7 @@ class Source:
         self.came += piece
 
     def fill(self, body: bytearray, size: int, room: Room) -> Generator[Wait, Ready, None]:
-        """Moves `size` bytes to the end of the body. Raises Refused, OSError."""
+        """Moves `size` bytes to the end of the body. Raises FrontError, OSError."""
         if len(body) + size > BODY_BYTES:
             raise too_large(len(body) + size)
         end = len(body) + size
@@ -153,20 +158,20 @@ class Source:
             del self.came[: len(piece)]
 
     def line(self) -> Generator[Wait, Ready, bytes]:
-        """The next line, without its end. Raises Refused, OSError."""
+        """The next line, without its end. Raises FrontError, OSError."""
         while (end := self.came.find(b"\r\n")) < 0:
             if len(self.came) > HEAD_BYTES:
-                raise Refused(400, "a chunk of the body does not say its size")
+                raise FrontError(400, "a chunk of the body does not say its size")
             yield from self.more()
         text = bytes(self.came[:end])
         del self.came[: end + 2]
         return text
 
     def chunk_size(self) -> Generator[Wait, Ready, int]:
-        """Bytes of the next chunk; 0 at the end. Raises Refused, OSError."""
+        """Bytes of the next chunk; 0 at the end. Raises FrontError, OSError."""
         found = CHUNK.fullmatch((yield from self.line()))
         if not found:
-            raise Refused(400, "a chunk of the body does not say its size")
+            raise FrontError(400, "a chunk of the body does not say its size")
         return int(found[1], 16)
 
 

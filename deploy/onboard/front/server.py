@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import suppress
 
 from .loop import Loop, Ready, Talk, Wait, receive_some, send_all, soon
-from .request import Refused, Request, Room, model_named, read_body, read_head
+from .request import FrontError, Request, Room, model_named, read_body, read_head
 from .routes import LISTS, Route, choose_route, model_list
 from .slots import Slots
 
@@ -44,7 +44,7 @@ class Front:
             for route in routes
             for works in (True, False)
         }
-        self.room, self.clients = Room(), 0
+        self.room, self.clients = Room(self.end_slowest), 0
         self.reading: dict[Talk, None] = {}  # those whose request is not complete, the oldest first
 
     def serve_forever(self, listener: socket.socket) -> None:
@@ -68,18 +68,24 @@ class Front:
 
     def make_room(self) -> Talk:
         """Ends the client that has taken the longest over its request, for the next one. Waits when all have theirs."""
-        if self.reading:
-            self.loop.end_wait(next(iter(self.reading)))
+        self.end_slowest()
         while self.clients >= MOST_CLIENTS:
             with suppress(TimeoutError):
                 yield Wait(deadline=soon(0.1))
+
+    def end_slowest(self) -> bool:
+        """Ends the client that has taken the longest over its request. False when there is none to end."""
+        slowest = next((talk for talk in self.reading if talk is not self.loop.current), None)
+        if slowest:
+            self.loop.end_wait(slowest)
+        return slowest is not None
 
     def serve_client(self, client: socket.socket) -> Talk:
         """Answers one request, and ends the connection."""
         self.clients += 1
         try:
             yield from self.answer_client(client)
-        except Refused as refusal:
+        except FrontError as refusal:
             yield from refuse_client(client, refusal)
         except OSError:
             pass  # the client is gone, or stood still
@@ -88,7 +94,7 @@ class Front:
             client.close()
 
     def answer_client(self, client: socket.socket) -> Talk:
-        """Raises Refused for the front's own errors, OSError when the client is gone."""
+        """Raises FrontError for the front's own errors, OSError when the client is gone."""
         request = yield from self.read_request(client)
         if request is None:
             return
@@ -102,7 +108,7 @@ class Front:
             request.drop_body(self.room)
 
     def read_request(self, client: socket.socket) -> Generator[Wait, Ready, "Request | None"]:
-        """The whole request; None when the client ends before it has sent one. Raises Refused, OSError."""
+        """The whole request; None when the client ends before it has sent one. Raises FrontError, OSError."""
         talk, request = self.loop.current, None
         assert talk
         self.reading[talk] = None
@@ -128,7 +134,7 @@ class Front:
             slots.give_slot(since)
 
     def exchange(self, client: socket.socket, request: Request, route: Route) -> Talk:
-        """Sends the request to the server, and its answer to the client. Raises Refused, OSError."""
+        """Sends the request to the server, and its answer to the client. Raises FrontError, OSError."""
         server = yield from connect_server(route)
         try:
             with suppress(ConnectionError):  # a server may refuse by the head alone: its answer is there to read
@@ -150,7 +156,7 @@ class Front:
                 continue
             piece = next_piece(server)
             if not piece and not passed:
-                raise Refused(502, f"the server of {route.name} ended before it answered: try again in 5 s", retry=5)
+                raise FrontError(502, f"the server of {route.name} ended before it answered: try again in 5 s", retry=5)
             if not piece:
                 return
             yield from send_all(client, piece, soon(self.timeout))
@@ -166,7 +172,7 @@ def next_piece(server: socket.socket) -> bytes:
 
 
 def connect_server(route: Route) -> Generator[Wait, Ready, socket.socket]:
-    """A connection to the server. Raises Refused when nothing listens there."""
+    """A connection to the server. Raises FrontError when nothing listens there."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     server.setblocking(False)
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -177,7 +183,7 @@ def connect_server(route: Route) -> Generator[Wait, Ready, socket.socket]:
             raise OSError(error, "not connected")
     except OSError:
         server.close()
-        raise Refused(503, f"the server of {route.name} does not run now: try again in 10 s", retry=10) from None
+        raise FrontError(503, f"the server of {route.name} does not run now: try again in 10 s", retry=10) from None
     return server
 
 
@@ -189,7 +195,7 @@ def is_connected(server: socket.socket) -> bool:
     return True
 
 
-def refuse_client(client: socket.socket, refusal: Refused) -> Talk:
+def refuse_client(client: socket.socket, refusal: FrontError) -> Talk:
     """Answers with the refusal, then takes what still comes: a client that sends does not read."""
     error = {"code": refusal.status, "message": refusal.message, "type": KINDS[refusal.status]}
     answer = own_answer(refusal.status, json.dumps({"error": error}).encode(), refusal.retry)

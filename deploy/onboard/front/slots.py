@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator
 
 from .loop import Loop, Ready, Talk, Wait, soon
-from .request import Refused
+from .request import FrontError
 
 MOST_WAITING = 32
 FIRST_GUESS = 10.0  # seconds that a request takes, before any has been seen
@@ -21,7 +21,7 @@ class Slots:
         self.usual = FIRST_GUESS
 
     def take_slot(self, client: socket.socket, seconds: float) -> Generator[Wait, Ready, float]:
-        """Waits for a slot. Returns when it was had (time.monotonic). Raises Refused when there is none for so long,
+        """Waits for a slot. Returns when it was had (time.monotonic). Raises FrontError when there is none for so long,
         ConnectionError when the client goes away.
         """
         if self.free:
@@ -50,9 +50,9 @@ class Slots:
         else:
             self.free += 1
 
-    def refusal(self) -> Refused:
+    def refusal(self) -> FrontError:
         """Says when to come again."""
         there = len(self.waiting)
         retry = max(1, round(self.usual * (there + 1) / self.count))
         said = f"{self.name} works on {self.count} requests, and {there} wait: try again in {retry} s"
-        return Refused(503, said, retry)
+        return FrontError(503, said, retry)

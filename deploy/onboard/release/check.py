@@ -6,7 +6,7 @@ from pathlib import Path
 from ..commands import end_of
 from ..files import receipt_name, sha256_of, write_file
 from ..server.config import load_config
-from ..server.launch import SERVER, ready_services, server_command
+from ..server.launch import ready_services, start_command
 from ..service import Service
 from .releases import Release
 
@@ -32,13 +32,14 @@ def check_release(release: Release) -> None:
 def check_service(release: Release, service: Service) -> None:
     """Checks config and unit, and that the binary takes the arguments. Raises CheckError, ConfigError, OSError."""
     config = load_config(service, release.folder_of(service) / service.config.name)
-    _, *arguments = server_command(config, release, service)
+    program, arguments = start_command(config, release, service)
     # systemd judges a unit by its name. The paths in it are the trial's: the committed ones do not lead here yet.
     unit = release.places.verdict.parent / service.unit
     write_file(unit, release.trial_text(service).encode())
     require_success("systemd-analyze", "verify", "--man=no", str(unit), about=service.unit)
     # llama-server reads its arguments in order: it refuses an unknown one before it comes to --version.
-    require_success(str(release.folder / SERVER), *arguments, "--version")
+    if service.has_model:
+        require_success(str(program), *arguments[1:], "--version")
 
 
 def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:

@@ -77,7 +77,7 @@ def judge_beside_others(release: Release, service: Service, say: Say) -> float |
 
 
 def judge_service(release: Release, service: Service, say: Say) -> float | None:
-    """Restarts a server and asks it what its role says. Returns tokens per second; None for the front.
+    """Restarts a server and asks it what its role says. Returns tokens per second; None without a model.
 
     Raises Unhealthy with the reason, DamagedManifest when the server runs again but nothing says what it must reach.
     """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..server.health import Unhealthy, ask_server
-from ..service import CHAT, EMBED, FRONT, RERANK
+from ..service import BROKERS, CHAT, EMBED, FRONT, OLLAMA_API, RERANK
 
 PROMPT = "The quick brown fox"
 TOKENS = 16
@@ -18,7 +18,7 @@ ANSWERS = ("How many legs does a spider have?", "A spider has eight legs.", "The
 
 
 def ask_by_role(role: str, url: str, floor: float, key: str | None) -> float | None:
-    """Asks a server what its role says. Returns tokens per second; None for the front, which makes none.
+    """Asks a server what its role says. Returns tokens per second; None for one without a model.
 
     Raises Unhealthy with the reason.
     """
@@ -90,6 +90,11 @@ def list_models(url: str, _floor: float, key: str | None) -> None:
         raise Unhealthy(f"the list of models is empty: {str(body)[:200]}")
 
 
+def ask_version(url: str, _floor: float, key: str | None) -> None:
+    """Asks who speaks Ollama's API for its version. Raises Unhealthy."""
+    ask_well(url, BROKERS[OLLAMA_API], None, key, "the version", 10)
+
+
 def ask_well(url: str, path: str, question: Any, key: str | None, what: str, deadline: float = ANSWER_DEADLINE) -> Any:
     """The body of the answer. Raises Unhealthy when its status is another than 200; `what` was asked for."""
     status, body = ask_server(url, path, question, deadline, key)
@@ -117,4 +122,5 @@ QUESTIONS: dict[str, Callable[[str, float, str | None], float | None]] = {
     EMBED: compare_vectors,
     RERANK: compare_scores,
     FRONT: list_models,
+    OLLAMA_API: ask_version,
 }

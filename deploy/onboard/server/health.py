@@ -65,13 +65,23 @@ def look_at_unit(service: Service, facts: dict[str, str], url: str) -> Health:
     if reason := awaited_disk(service):
         return Health(State.WAITING, reason)
     if facts.get("ActiveState") == "active":
-        key = first_key(service.api_key)
-        health = judge_answer(*ask_server(url, "/health", key=key), lambda: ask_server(url, "/props", key=key))
-        return excuse_crowd(health, urlsplit(url).port or 0)
+        return excuse_crowd(ask_health(service, url), urlsplit(url).port or 0)
     if facts.get("SubState", "").startswith("auto-restart"):
         return Health(State.EXITED, why_gone(service, facts))
-    status, _ = ask_server(url, "/health")
+    status, _ = ask_server(url, service.health_path)
     return Health(State.LOADING if status == 503 else State.STARTING, "systemd has not seen it ready yet")
+
+
+def ask_health(service: Service, url: str) -> Health:
+    """The health by what the service answers. A broker answers by itself, whatever the servers do behind it."""
+    key = first_key(service.api_key)
+    status, body = ask_server(url, service.health_path, key=key)
+    if service.has_model:
+        return judge_answer(status, body, lambda: ask_server(url, "/props", key=key))
+    if status == 0:
+        return Health(State.STARTING, f"nothing answers: {body}")
+    wrong = f"{service.health_path} answers {status} {str(body)[:200]}"
+    return Health(State.READY) if status == 200 else Health(State.WRONG, wrong)
 
 
 def awaited_disk(service: Service) -> str:

@@ -20,6 +20,7 @@ from .config_keys import Config, config_arguments
 from .cores import share_out
 from .mounts import await_disk
 from .role_arguments import role_arguments
+from .start_record import SERVER, start_record
 
 # One thread for each connection that LimitNOFILE= of the unit lets in. llama-server itself has eight, and makes more
 # when it sees none idle: too late for clients that come all at once. Twenty clients with half a request each would keep
@@ -28,7 +29,6 @@ HTTP_THREADS = 64
 # Always on, whatever the config says. --offline: no model is fetched by its name. --cors-origins: no web page from
 # elsewhere calls the server through the browser of someone who reaches it.
 FIXED = [*bounds.FLAGS, "--metrics", "--offline", "--cors-origins", "localhost", "--threads-http", str(HTTP_THREADS)]
-SERVER = "llama-server"
 # sysexits.h: a person has to mend the configuration. The unit does not restart on it.
 EX_CONFIG = 78
 # sysexits.h: to be tried again. The unit's next start asks systemd again to mount the disk that is not there.
@@ -106,9 +106,11 @@ def model_paths(models: dict[str, Any], release: Release, service: Service) -> l
 
 
 def waiting_services(release: Release) -> list[Service]:
-    """The services whose models the operator has yet to bring."""
-    brings = (service for service in release.services if release.model(service) is None)
-    return [service for service in brings if not usable_models(service.models, release, service)]
+    """The services whose models the operator has yet to bring; also those without a model, when all servers wait."""
+    servers = [service for service in release.services if service.has_model]
+    brings = (service for service in servers if release.model(service) is None)
+    waiting = [service for service in brings if not usable_models(service.models, release, service)]
+    return list(release.services) if waiting == servers else waiting
 
 
 def ready_services(release: Release) -> list[Service]:
@@ -129,6 +131,15 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
     arguments += ["--api-key-file", str(service.api_key)] if first_key(service.api_key) else []
     arguments += [*FIXED, *companion_arguments(release, service, model)]
     return [*arguments, *role_arguments(service.role, config["models"]["default_context_size"], model)]
+
+
+def start_command(config: Config, release: Release, service: Service) -> tuple[Path, list[str]]:
+    """The program of a service, and its argument vector. Raises ConfigError."""
+    if service.has_model:
+        return release.folder / SERVER, server_command(config, release, service)
+    from .brokers import broker_command  # few boards have one
+
+    return Path(sys.executable), broker_command(config, release, service)
 
 
 def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
@@ -158,36 +169,6 @@ def require_free_port(service: Service, server: dict[str, Any], sleep: Callable[
         sleep(1)
 
 
-def start_record(release: Release, service: Service, model: Path) -> str:
-    """Which files this server is started from, so that a deploy can tell whether they are still there unchanged.
-
-    The release, then a line for each file: inode, size, change time, name; `absent` for a file that may appear.
-    Editable files stand under their public names. Lines are only compared for equality, so no clock need be right.
-    """
-    editable = (service.config, service.public_unit(release.places))
-    used = {path: release.place(service, path) for path in editable}
-    used |= {path: path for path in (release.folder / SERVER, model, service.api_key)}
-    return f"release {release.id}\n" + "".join(f"{file_identity(path)} {name}\n" for name, path in used.items())
-
-
-def is_fresh(service: Service) -> bool:
-    """True when the running server was started from exactly the files that now have the public names."""
-    try:
-        _address, _release, *lines = service.started.read_text().splitlines()
-    except (OSError, ValueError):
-        return False
-    return all(line == f"{file_identity(path := Path(line.split(' ', 3)[3]))} {path}" for line in lines)
-
-
-def file_identity(path: Path) -> str:
-    """Inode, size and change time: writing, replacing or moving a file changes at least one of them."""
-    if not path.exists():
-        return "absent 0 0"
-    stat = path.stat()
-    seconds, nanoseconds = divmod(stat.st_ctime_ns, 10**9)
-    return f"{stat.st_ino} {stat.st_size} {seconds}.{nanoseconds:09d}"
-
-
 def leave_word(folder: Path, models: dict[str, Any]) -> None:
     """Writes the server's cores and process for the unit's other programs, which also run while a disk is awaited."""
     # The sandbox has no sched_setaffinity: the unit reads this, and holds the server to it.
@@ -197,33 +178,37 @@ def leave_word(folder: Path, models: dict[str, Any]) -> None:
 
 
 def become_server(release: Release, service: Service) -> NoReturn:
-    """Becomes llama-server. Raises ConfigError and OSError when it cannot be started."""
+    """Becomes llama-server, or the program of a broker. Raises ConfigError and OSError when it cannot be started."""
     config = load_config(service, release.config(service))
-    models = config["models"]
+    models, server = config["models"], config["server"]
     if "RUNTIME_DIRECTORY" in os.environ:
         leave_word(Path(os.environ["RUNTIME_DIRECTORY"]), models)
-    if not await_disk(
+    if service.has_model and not await_disk(
         service, lambda: model_paths(models, release, service), lambda: find_model(models, release, service)
     ):
         sys.exit(EX_TEMPFAIL)
-    arguments, server = server_command(config, release, service), config["server"]
+    program, arguments = start_command(config, release, service)
     require_free_port(service, server)
     if not is_local(server["host"]):
         print(f"{service.name}: on {server['host']}; IPAddressAllow= of the unit says who gets in", file=sys.stderr)
     if "RUNTIME_DIRECTORY" in os.environ:
-        folder = Path(os.environ["RUNTIME_DIRECTORY"])
-        count_attempt(folder)
-        aside = folder / "started.new"
-        record = start_record(release, service, Path(arguments[2]))
-        aside.write_text(f"{reaching_address(server['host'])} {server['port']}\n{record}")
-        aside.replace(folder / service.started.name)
-        server_process = str(os.getpid())
-        if os.fork() == 0:
-            watcher = str(release.folder / "onboard" / "watch.py")
-            os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch", server_process])
+        begin_watch(Path(os.environ["RUNTIME_DIRECTORY"]), server, release, service, arguments)
     # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent", **bounds.ENVIRONMENT}
-    os.execve(release.folder / SERVER, arguments, environment)
+    os.execve(program, arguments, environment)
+
+
+def begin_watch(folder: Path, server: dict[str, Any], release: Release, service: Service, arguments: list[str]) -> None:
+    """Notes in the service's runtime folder what is started, and starts its watcher. Raises ConfigError, OSError."""
+    count_attempt(folder)
+    aside = folder / "started.new"
+    place = f"{reaching_address(server['host'])} {server['port']} {service.health_path}"
+    aside.write_text(f"{place}\n{start_record(release, service, arguments)}")
+    aside.replace(folder / service.started.name)
+    server_process = str(os.getpid())
+    if os.fork() == 0:
+        watcher = str(release.folder / "onboard" / "watch.py")
+        os.execv(sys.executable, [sys.executable, "-IS", watcher, "watch", server_process])
 
 
 def run_launcher() -> int:

@@ -1,0 +1,77 @@
+"""The settings by name and type. Every default and every pin is in inventory/group_data/all.py, none here."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from deploy.models.further_files import FurtherFile
+from deploy.models.model_list import ListedModel
+
+
+class SettingFields(BaseModel):
+    """What a host may be told. deploy/settings.py has the rules that settings obey together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    cpu: str
+    llama_source: str
+    llama_commit: str
+    llama_pypi_version: str
+    llama_pypi_url: str
+    llama_pypi_sha256: str
+    llama_git_url: str
+    llama_archive_url: str
+    llama_archive_sha256: str
+    llama_path: str
+
+    model: str | None
+    model_repo: str
+    model_file: str
+    model_revision: str
+    model_sha256: str
+    model_size: int = Field(gt=0)
+    model_path: str
+    further_files: tuple[FurtherFile, ...]
+    role: Literal["chat", "embed", "rerank"] | None
+    models: list[ListedModel]
+    ollama_api: bool
+
+    server_host: str
+    server_port: int
+    server_timeout: int
+    server_clients: str
+    allow_unauthenticated: bool
+    api_key: SecretStr | None
+    context_size: int | None
+    threads: int
+    batch_threads: int
+    gpu_layers: int
+    repack: bool
+    batch_size: int
+    parallel: int
+    kv_cache: str
+    prompt_cache: int
+    speculative: str
+    image_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    repeat_penalty: float | None
+    presence_penalty: float | None
+    max_tokens: int | None
+    reasoning: str | None
+    reasoning_budget: int | None
+    alias: str | None
+    chat_template: str | None
+    sleep_after: int
+    log_level: str
+    log_format: str
+
+    config_conflict: Literal["keep", "overwrite"]
+    health_deadline: int = Field(ge=0, le=3600)
+    min_tokens_per_second: float = Field(ge=0, le=10_000)
+    releases_kept: int = Field(ge=2, le=100)
+    canary: int = Field(ge=0)
+    report_json: str
+    report_junit: str

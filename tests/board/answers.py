@@ -35,12 +35,12 @@ QUESTIONS = (
 def ask_target(name: str, board: Board) -> Answers:
     """What the target says now."""
     model = str(board.ask("/props").json["model_path"])
-    progress, answers = Progress(name), dict[str, list[Step]]()
+    answers = dict[str, list[Step]]()
     for question in QUESTIONS:
-        with progress.during(f"answers {question!r}"):
+        with Progress(name).during(f"answers {question!r}"):
             answer = board.ask("/v1/chat/completions", greedy_request(question, TOKENS))
         if answer.status != 200:
-            raise BoardllamaError(f"{name} answers {answer.status}: {answer.text}: `make doctor HOST={name}`")
+            raise BoardllamaError(f"{answer.status}: {answer.text}")
         answers[question] = greedy_steps(answer.json)
     return Answers(
         target=name,
@@ -52,14 +52,30 @@ def ask_target(name: str, board: Board) -> Answers:
     )
 
 
-def compare_answers(inventory: Path, file: Path) -> None:
-    """Asks every target of the inventory, prints what changed, and keeps the answers in the file."""
+def compare_answers(inventory: Path, file: Path) -> bool:
+    """Asks every target of the inventory, prints what changed, and keeps the answers in the file.
+
+    False when a target gave none; the others are asked all the same.
+    """
+    complete = True
     for name, data in targets(inventory).items():
-        with TemporaryDirectory(prefix="bl-", dir="/tmp") as folder:
-            new = ask_target(name, Board(connect(name, data, Path(folder))))
+        try:
+            with TemporaryDirectory(prefix="bl-", dir="/tmp") as folder:
+                new = ask_target(name, Board(connect(name, data, Path(folder))))
+        except (BoardllamaError, AssertionError, RuntimeError) as error:
+            print(f"{name}: no answers: {complaint(error)}; `make doctor HOST={name}` says why", file=sys.stderr)
+            complete = False
+            continue
         kept = read_kept(file)
         print(*describe_changes(kept.before(new), new), sep="\n", flush=True)
         write_kept(file, kept.including(new))
+    return complete
+
+
+def complaint(error: Exception) -> str:
+    """The error in one line. testinfra raises what ssh said as a RuntimeError of a command's result."""
+    said = getattr(error.args[0], "stderr", "") or str(error)
+    return " ".join(said.split())
 
 
 def main() -> int:
@@ -68,12 +84,12 @@ def main() -> int:
     parser.add_argument("inventory", type=Path)
     parser.add_argument("file", type=Path, nargs="?")
     told = parser.parse_args()
-    compare_answers(told.inventory, told.file or told.inventory.with_suffix(".answers.json"))
-    return 0
+    complete = compare_answers(told.inventory, told.file or told.inventory.with_suffix(".answers.json"))
+    return 0 if complete else 1
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (BoardllamaError, UsageError, AssertionError, OSError) as error:
+    except (BoardllamaError, UsageError, OSError) as error:
         sys.exit(f"answers: {error}")

@@ -12,6 +12,7 @@ from tests.vm.models_page import COMMANDS, EXPECTED, OWN_EMBEDDER, OWN_FILE, PAG
 def test_every_command_of_the_page_is_typed_in_a_test() -> None:
     assert list(COMMANDS) == list(EXPECTED)
     assert set(re.findall(r"^ *(?:```|~~~) *(\w+)", PAGE, re.M)) == {"bash", "python", "text"}
+    assert not re.findall(r"^    (?:make|curl|\w+ = ).*", PAGE, re.M), "an indented block is typed by no test"
 
 
 @pytest.mark.parametrize("name", SETTINGS)

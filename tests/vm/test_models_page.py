@@ -1,5 +1,6 @@
 """docs/models.md, typed: on the controller against the VM, or on the VM, in the page's order and as the page has it."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -41,10 +42,11 @@ def hub() -> Iterator[HubServer]:
 
 def deploy(vm: VirtualBoard, block: str) -> None:
     """Deploys the settings of that block, with the files that are here for those that the page names."""
-    settings = page.settings_block(block) if block else {}
-    here = {page.OWN_FILE: smollm2, page.OWN_EMBEDDER: minilm}
-    settings = {name: str(here[value]()) if value in here else value for name, value in settings.items()}
-    done = vm.deploy(*page.data_options(settings))
+    written = json.dumps(page.settings_block(block) if block else {})
+    for named, here in {page.OWN_FILE: smollm2, page.OWN_EMBEDDER: minilm}.items():
+        if named in written:
+            written = written.replace(named, str(here()))
+    done = vm.deploy(*page.data_options(json.loads(written)))
     assert done.returncode == 0, done.said
 
 

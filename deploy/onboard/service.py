@@ -13,7 +13,7 @@ ROLES = (CHAT, EMBED, RERANK)
 # Brokers have no model: the front passes on to the servers what it is asked, and the other one speaks Ollama's API for
 # them. Each with the path that it answers by itself, whatever the servers do.
 FRONT, OLLAMA_API = "front", "ollama"
-BROKERS = {FRONT: "/v1/models", OLLAMA_API: "/api/version"}
+BROKERS = {FRONT: "/v1/models", OLLAMA_API: "/"}
 
 
 @dataclass(frozen=True)

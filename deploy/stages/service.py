@@ -42,7 +42,7 @@ SERVER_UNIT = {"description": "LLM server (llama.cpp llama-server)", "open_files
 BROKER_UNIT: dict[str, dict[str, object]] = {
     FRONT: {"description": "Front of the LLM servers of this board", "open_files": 2100, "memory_max": "64M"},
     OLLAMA_API: {"description": "Ollama's API, spoken for the LLM servers of this board", "open_files": 256}
-    | {"memory_max": "64M"},
+    | {"memory_max": "96M"},
 }
 PREPARED = "boardllama_prepared"
 

@@ -58,7 +58,8 @@ role = None
 # and start ("boot", or "on_demand": the memory is given back after five minutes without a request). A request's model
 # says which answers. [] serves the model above, alone.
 models = []
-# Speak Ollama's API too, at /api/ of the same address.
+# Speak Ollama's API too, at /api/ of the same address, for Home Assistant, Open WebUI and whatever else knows Ollama.
+# Without it /api/generate is answered with 404, as llama-server does.
 ollama_api = False
 
 # The server. At the next deploy, in a new release.

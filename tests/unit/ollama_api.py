@@ -109,7 +109,7 @@ def running_api(folder: Path, upstream: Answering, port: int = 0) -> Iterator[Ol
     """The process, before a server that stands for both models. `port`: of the chat model's server, where another."""
     (own,) = free_ports(1)
     routes = [route(CHAT, "chat", port or upstream.server_port), route(EMBEDDER, "embed", upstream.server_port)]
-    told = json.dumps({"port": own, "routes": routes})
+    told = json.dumps({"host": "127.0.0.1", "port": own, "routes": routes})
     words, journal = [*program(folder), "ollama-api", told], (folder / "journal").open("wb")
     process = subprocess.Popen(words, stderr=journal, env=os.environ | ENVIRONMENT)
     try:

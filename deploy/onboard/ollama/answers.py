@@ -12,6 +12,7 @@ from typing import Any
 from .declined import Declined
 
 Line = dict[str, Any]
+ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class Answer:
@@ -160,3 +161,8 @@ def timestamp(seconds: int | None = None) -> str:
     """Now, or a Unix time, as Ollama writes times."""
     now = time.time_ns() if seconds is None else seconds * 10**9
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9)) + f".{now % 10**9:09d}Z"
+
+
+def json_bytes(value: Any) -> bytes:
+    """The value as JSON in UTF-8. What is half a character cannot be written in it, and becomes a question mark."""
+    return ENCODER.encode(value).encode("utf-8", "replace")

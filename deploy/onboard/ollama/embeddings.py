@@ -1,16 +1,18 @@
 """/api/embed, and /api/embeddings before it: texts that become vectors."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..front.routes import Route
+from .answers import json_bytes
 from .call import Call
 from .declined import Declined
-from .reply import json_bytes
 
 # Texts of one request upstream: their vectors are in memory at the same time.
 BATCH = 8
+# In llama-server's error for a text of more tokens than it reads at once.
+TOO_LONG = "too large to process"
 
 
 def answer_embed(call: Call) -> None:
@@ -49,7 +51,27 @@ def answer_embeddings(call: Call) -> None:
 
 
 def embedded(call: Call, route: Route, texts: list[str], tokens: list[int]) -> list[Any]:
-    """The vectors of some texts. Adds the number of their tokens to `tokens`."""
+    """The vectors of some texts. Adds the number of their tokens to `tokens`.
+
+    As Ollama does, a text that is too long for the model is cut, unless the request says `truncate: false`.
+    """
+    try:
+        return vectors_of(call, route, texts, tokens)
+    except Declined as declined:
+        if declined.status != 500 or TOO_LONG not in str(declined) or call.body.get("truncate") is False:
+            raise
+    most = call.describe(route)["meta"]["n_ctx"]
+    return vectors_of(call, route, [cut_tokens(call, route, text, most) for text in texts], tokens)
+
+
+def cut_tokens(call: Call, route: Route, text: str, most: int) -> list[int]:
+    """The first tokens of a text, and the last, with which a model for embeddings ends each."""
+    tokens: list[int] = call.fetch(route, "/tokenize", {"content": text, "add_special": True})["tokens"]
+    return tokens if len(tokens) <= most else [*tokens[: most - 1], tokens[-1]]
+
+
+def vectors_of(call: Call, route: Route, texts: Sequence[str | list[int]], tokens: list[int]) -> list[Any]:
+    """As `embedded`, for texts, or their tokens, that are no longer than the model takes."""
     answer = call.fetch(route, "/v1/embeddings", {"model": route.name, "input": texts, "encoding_format": "float"})
     tokens.append((answer.get("usage") or {}).get("prompt_tokens") or 0)
     return [one["embedding"] for one in sorted(answer["data"], key=lambda one: one["index"])]

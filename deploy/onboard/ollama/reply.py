@@ -1,12 +1,12 @@
 """The answer to a client: one JSON value, a text, or lines of JSON as they come."""
 
-import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from .answers import json_bytes
 from .declined import Declined
 
 REASONS = {
@@ -83,8 +83,3 @@ class Reply:
                 left -= len(piece)
                 if not piece:
                     return
-
-
-def json_bytes(value: Any) -> bytes:
-    """The value as JSON in UTF-8. What is half a character cannot be written in it, and becomes a question mark."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The server: a thread for each client, so many at once; further ones wait in the kernel's queue."""
+"""The server: so many threads, each with a client at a time; further clients wait in the kernel's queue."""
 
 import json
 import socket
@@ -13,7 +13,6 @@ from .calls import BLOBS, CHANGES, READ, TOLD, WORK, Answerer, decline_change
 from .declined import Declined
 from .reply import Reply
 from .request import announced_size
-from .upstream import HERE
 from .wire import ClientGone, Head, Wire
 
 # Requests that wait for a model, and clients altogether: the others have calls that are quick. llama-server lets in
@@ -25,30 +24,30 @@ HEAD_SECONDS = 5.0
 _working = threading.Semaphore(WORKING)
 
 
-def serve_ollama(port: int, routes: list[Route]) -> None:
-    """Serves for ever, at a port of the loopback. Raises OSError when the port cannot be had."""
-    free = threading.Semaphore(CLIENTS)
-    with socket.create_server((HERE, port), backlog=QUEUE) as listener:
-        while True:
-            free.acquire()
-            try:
-                client, _ = listener.accept()
-                threading.Thread(target=serve_client, args=(client, routes, free), daemon=True).start()
-            except (OSError, RuntimeError) as error:  # no more files, or no more threads: others give theirs back
-                print(f"a client was not let in: {error}", file=sys.stderr)
-                free.release()
-                time.sleep(0.1)
+def serve_ollama(address: tuple[str, int], routes: list[Route]) -> None:
+    """Serves for ever. Raises OSError when the address cannot be had."""
+    with socket.create_server(address, backlog=QUEUE) as listener:
+        # Begun before any client comes: to begin one for each would take a board 2 ms.
+        workers = [threading.Thread(target=serve_clients, args=(listener, routes)) for _ in range(CLIENTS)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
 
 
-def serve_client(client: socket.socket, routes: list[Route], free: threading.Semaphore) -> None:
-    """Answers a client's call, and lets the next one in."""
-    try:
-        with client:
-            answer_client(client, routes)
-    except (ClientGone, OSError):
-        pass
-    finally:
-        free.release()
+def serve_clients(listener: socket.socket, routes: list[Route]) -> None:
+    """Answers one client after another, for ever."""
+    while True:
+        try:
+            client, _ = listener.accept()
+            with client:
+                answer_client(client, routes)
+        except ClientGone:
+            continue
+        except OSError:  # the client does not take its answer, or no file is left for the next
+            time.sleep(0.01)
+        except Exception:  # a worker that ended would be missed for ever
+            traceback.print_exc()
 
 
 def answer_client(client: socket.socket, routes: list[Route]) -> None:
@@ -112,7 +111,7 @@ def with_worker(answer: Answerer, call: Call) -> None:
 
 
 def run_server() -> int:
-    """`boardllama ollama-api TOLD`: serves until it is ended. TOLD: a JSON object with port and routes."""
+    """`boardllama ollama-api TOLD`: serves until it is ended. TOLD: a JSON object with host, port and routes."""
     told = json.loads(sys.argv[2])
-    serve_ollama(told["port"], [Route(**one) for one in told["routes"]])
+    serve_ollama((told["host"], told["port"]), [Route(**one) for one in told["routes"]])
     return 0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .answers import error_text
+from .answers import error_text, json_bytes
 from .declined import Declined
 from .wire import SILENCE_SECONDS, Wire
 
@@ -14,7 +14,6 @@ HERE = "127.0.0.1"
 CONNECT_SECONDS = 5.0
 # The longest answer that is read whole: embeddings of a batch, or /props.
 WHOLE_LIMIT = 4 << 20  # bytes
-LARGE_PIECE = 64 << 10  # characters
 # What a client shows of itself, and nothing else of what it sends, goes upstream.
 CREDENTIALS = ("authorization", "x-api-key")
 
@@ -68,28 +67,15 @@ def connect_upstream(port: int) -> socket.socket:
 
 def send_request(connection: socket.socket, headers: dict[str, str], path: str, body: dict[str, Any] | None) -> None:
     """Sends a request, and empties its body."""
-    content = [] if body is None else json_pieces(body)
+    content = b"" if body is None else json_bytes(body)
     if body:
         body.clear()
     lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {HERE}"]
     lines += [f"{name}: {value}" for name, value in headers.items() if name in CREDENTIALS]
-    lines += ["Connection: close", "Content-Type: application/json"]
-    lines += [f"Content-Length: {sum(map(len, content))}", "", ""]
-    for piece in ["\r\n".join(lines).encode("latin-1"), *content]:
-        connection.sendall(piece)
-
-
-def json_pieces(value: Any) -> list[bytes]:
-    """The value as JSON in UTF-8, in pieces: a picture is a piece, which is never copied into a larger whole."""
-    made: list[bytes] = []
-    small: list[str] = []
-    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
-        small.append(piece)
-        if len(piece) > LARGE_PIECE:
-            small.pop()
-            made += ["".join(small).encode("utf-8", "replace"), piece.encode("utf-8", "replace")]
-            small = []
-    return [*made, "".join(small).encode("utf-8", "replace")]
+    lines += ["Connection: close", "Content-Type: application/json", f"Content-Length: {len(content)}", "", ""]
+    with connection.makefile("wb") as gathered:  # in one packet, unless it is large
+        gathered.write("\r\n".join(lines).encode("latin-1"))
+        gathered.write(content)
 
 
 def closing(connection: socket.socket, answer: Iterator[bytes]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..server.health import Unhealthy, ask_server
-from ..service import BROKERS, CHAT, EMBED, FRONT, OLLAMA_API, RERANK
+from ..service import CHAT, EMBED, FRONT, OLLAMA_API, RERANK
 
 PROMPT = "The quick brown fox"
 TOKENS = 16
@@ -90,9 +90,16 @@ def list_models(url: str, _floor: float, key: str | None) -> None:
         raise Unhealthy(f"the list of models is empty: {str(body)[:200]}")
 
 
-def ask_version(url: str, _floor: float, key: str | None) -> None:
-    """Asks who speaks Ollama's API for its version. Raises Unhealthy."""
-    ask_well(url, BROKERS[OLLAMA_API], None, key, "the version", 10)
+def ask_like_ollama(url: str, _floor: float, key: str | None) -> None:
+    """Asks for the models as Ollama's clients do, and each that completes for two tokens. Raises Unhealthy."""
+    listed = ask_well(url, "/api/tags", None, key, "the list of Ollama's API", 60)
+    for name in [model["name"] for model in listed["models"]]:
+        shown = ask_well(url, "/api/show", {"model": name}, key, f"a question about {name}", 60)
+        if "completion" in shown["capabilities"]:
+            question = {"model": name, "prompt": PROMPT, "raw": True, "stream": False, "options": {"num_predict": 2}}
+            body = ask_well(url, "/api/generate", question, key, "a prompt of Ollama's API")
+            if not body.get("done"):
+                raise Unhealthy(f"a prompt of Ollama's API was not answered: {str(body)[:200]}")
 
 
 def ask_well(url: str, path: str, question: Any, key: str | None, what: str, deadline: float = ANSWER_DEADLINE) -> Any:
@@ -122,5 +129,5 @@ QUESTIONS: dict[str, Callable[[str, float, str | None], float | None]] = {
     EMBED: compare_vectors,
     RERANK: compare_scores,
     FRONT: list_models,
-    OLLAMA_API: ask_version,
+    OLLAMA_API: ask_like_ollama,
 }

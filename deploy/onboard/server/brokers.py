@@ -12,6 +12,8 @@ from .launch import alias_of
 VERBS = {FRONT: "front", OLLAMA_API: "ollama-api"}
 # The paths that belong to a broker alone, whoever is behind the front.
 PREFIXES = {OLLAMA_API: "/api/"}
+# Requests that a broker takes at once: as many as may wait for models there.
+SLOTS = {OLLAMA_API: 16}
 
 
 def broker_command(config: Config, release: Release, service: Service) -> list[str]:
@@ -31,6 +33,6 @@ def route_of(release: Release, service: Service) -> dict[str, object]:
         "file": file,
         "role": service.role,
         "port": config["server"]["port"],
-        "slots": config["inference"]["parallel"],
+        "slots": SLOTS.get(service.role) or config["inference"]["parallel"],
         "prefix": PREFIXES.get(service.role, ""),
     }

@@ -166,21 +166,6 @@ def test_options_of_a_request_reach_the_server_and_those_of_a_start_do_not(api: 
     assert not {"num_ctx", "num_thread", "num_predict", "options"} & set(asked)
 
 
-def test_texts_become_vectors(api: OllamaApi) -> None:
-    answer = client(api).embed(EMBEDDER, ["a", "b"])
-    assert [list(vector) for vector in answer.embeddings] == [
-        [-0.0123, -0.0186, 0.0014, 0.0236],
-        [-0.0126, -0.0192, 0.0016, 0.0237],
-    ]
-    assert answer.prompt_eval_count == 2
-    assert list(client(api).embeddings(EMBEDDER, "a").embedding) == [-0.0123, -0.0186, 0.0014, 0.0236]
-
-
-def test_many_texts_are_asked_for_in_batches(api: OllamaApi) -> None:
-    client(api).embed(EMBEDDER, [str(number) for number in range(20)])
-    assert [len(body["input"]) for body in api.asked("/v1/embeddings")] == [8, 8, 4]
-
-
 def test_a_model_that_is_here_is_pulled_at_once(api: OllamaApi) -> None:
     assert client(api).pull(CHAT).status == "success"
     steps = [step.status for step in client(api).pull(f"{CHAT}:latest", stream=True)]

@@ -44,6 +44,7 @@ MALFORMED: dict[str, tuple[bytes, int, str]] = {
     "too large": (HEAD + b"Content-Length: 9999999999\r\n\r\n{", 413, "the body has 9999999999 bytes: at most"),
     "no length": (HEAD + b"Content-Length: some\r\n\r\n{", 400, "Content-Length is some: must be a whole number"),
     "no chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nxx\r\n", 400, "the body is cut into no chunks"),
+    "less than nothing": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n", 400, "the body is cut into no chunks"),
     "no HTTP": (b"\x16\x03\x01\x02\x00\n", 400, "this is no request"),
     "a long line": (b"GET / HTTP/1.1\r\nX: " + b"a" * 20000, 400, "this is no request: a line is longer than"),
     "other method": (b"GET /api/chat HTTP/1.1\r\n\r\n", 405, "/api/chat is asked by POST, not GET"),
@@ -118,6 +119,16 @@ def test_a_server_that_is_down_is_said(tmp_path: Path) -> None:
         assert [model["name"] for model in listed] == [f"{CHAT}:latest", f"{EMBEDDER}:latest"]
         loaded = requests.get(f"{api.url}/api/ps", headers=headers, timeout=60).json()["models"]
         assert [model["name"] for model in loaded] == [f"{EMBEDDER}:latest"]
+
+
+def test_a_board_whose_servers_are_all_down_lists_nothing(tmp_path: Path) -> None:
+    (closed,) = free_ports(1)
+    with answering(llama_answer) as upstream, running_api(tmp_path, upstream, port=closed) as api:
+        upstream.shutdown()
+        upstream.server_close()
+        for path in ("/api/tags", "/api/ps", "/api/version"):
+            answer = requests.get(api.url + path, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+            assert (answer.status_code, "does not answer" in answer.json()["error"]) == (503, True)
 
 
 CHUNK = b'data: {"choices":[{"delta":{"content":"4"}}]}\n\n'

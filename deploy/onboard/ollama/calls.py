@@ -29,12 +29,14 @@ def answer_version(call: Call) -> None:
 
 
 def answer_tags(call: Call) -> None:
-    """The models that are served."""
+    """The models that are served, also those whose servers do not run, but not while none does."""
+    call.require_key()
     call.reply.send_json({"models": [listed_model(route, call.describe(route)) for route in call.routes]})
 
 
 def answer_ps(call: Call) -> None:
     """The models in memory: those whose servers run."""
+    call.require_key()
     loaded = ((route, about) for route in call.routes if (about := call.describe(route)))
     call.reply.send_json({"models": [loaded_model(route, about) for route, about in loaded]})
 

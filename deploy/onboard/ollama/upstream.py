@@ -2,13 +2,12 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .answers import error_text, json_bytes
 from .declined import Declined
-from .wire import SILENCE_SECONDS, Wire
+from .wire import Wire
 
 HERE = "127.0.0.1"
 CONNECT_SECONDS = 5.0
@@ -37,11 +36,11 @@ def ask_upstream(
     except OSError as error:
         raise silent(error) from None
     try:
-        wire, deadline = Wire(connection, watched=client), time.monotonic() + SILENCE_SECONDS
+        wire = Wire(connection, watched=client)
         send_request(connection, headers, path, body)
         sent()
-        head = wire.take_head(deadline)
-        answer = wire.take_body(head.headers, deadline)
+        head = wire.take_head(None)
+        answer = wire.take_body(head.headers, None)
         if head.words[1] != "200":
             raise declined_by(int(head.words[1]), b"".join(answer))
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from deploy.onboard.service import OLLAMA, Service
+from deploy.onboard.service import FRONT, OLLAMA, Service, broker_service
 from deploy.paths import REPO
 from deploy.setting_fields import SettingFields
 from deploy.settings import settings_from
@@ -67,7 +67,9 @@ def board(host: tuple[str, Host, Path], service: Service) -> Board:
 
 @pytest.fixture(scope="session")
 def url(host: tuple[str, Host, Path], board: Board) -> Iterator[str]:
-    """Where a client on this computer reaches the service."""
-    name, _, folder = host
-    with tunnel(name, folder, board.url) as reached:
+    """Where a client on this computer reaches what the target serves: at the front, where there is one."""
+    name, connected, folder = host
+    front = Board(connected, broker_service(FRONT, board.service.port))
+    asked = front if connected.service(front.service.unit).is_running else board
+    with tunnel(name, folder, asked.url) as reached:
         yield reached

@@ -1,10 +1,10 @@
 """What a deployed model says: SmolLM2 on a real board, asked as its users ask."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,18 +34,12 @@ def vm(deployed_vm: VirtualBoard) -> Iterator[VirtualBoard]:
     assert restored.returncode == 0, restored.said
 
 
-def deploy(vm: VirtualBoard, model: Path, **data: object) -> Board:
-    """The VM with that model."""
-    wanted = {"model": "path", "model_path": model, **data}
-    done = vm.deploy(*(word for name, value in wanted.items() for word in ("--data", f"{name}={value}")))
-    assert done.returncode == 0, done.said
-    return vm.board
-
-
 @pytest.fixture(scope="module")
 def board(vm: VirtualBoard) -> Board:
     """The VM with the chat model, whose own sampling holds."""
-    return deploy(vm, smollm2(), context_size=512)
+    done = vm.deploy("--data", "model=path", "--data", f"model_path={smollm2()}", "--data", "context_size=512")
+    assert done.returncode == 0, done.said
+    return vm.board
 
 
 def ask(board: Board, question: str, tokens: int, **more: Any) -> str:
@@ -67,7 +61,18 @@ def test_an_answer_keeps_to_a_schema_and_is_right(board: Board) -> None:
     assert json.loads(ask(board, "Which animal says meow?", 20, response_format=form)) == {"animal": "cat"}
 
 
-def test_the_clients_of_openai_and_ollama_are_answered(board: Board) -> None:
+@pytest.fixture(scope="module")
+def together(vm: VirtualBoard) -> VirtualBoard:
+    """The VM with the chat model and the embedder at one address, which speaks Ollama's API too."""
+    models = [str(smollm2()), {"model": str(minilm()), "role": "embed"}]
+    done = vm.deploy(
+        "--data", f"models={json.dumps(models)}", "--data", "ollama_api=true", "--data", "context_size=512"
+    )
+    assert done.returncode == 0, done.said
+    return vm
+
+
+def test_the_clients_of_openai_and_ollama_are_answered(together: VirtualBoard) -> None:
     """Random weights cannot: llama-server holds the smoke model's own generation prompt against a schema."""
     words = [
         sys.executable,
@@ -78,9 +83,10 @@ def test_the_clients_of_openai_and_ollama_are_answered(board: Board) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_sentences_of_one_meaning_lie_near_each_other(vm: VirtualBoard) -> None:
-    board = deploy(vm, minilm(), role="embed")
-    data = board.ask("/v1/embeddings", {"input": SENTENCES}).json["data"]
+def test_sentences_of_one_meaning_lie_near_each_other(together: VirtualBoard) -> None:
+    body = shlex.quote(json.dumps({"input": SENTENCES}))
+    curl = f"curl -sS -m 120 -H 'Content-Type: application/json' -d {body} http://127.0.0.1:11434/v1/embeddings"
+    data = json.loads(together.run(curl))["data"]
     cat, kitten, stock = (np.array(row["embedding"]) for row in data)  # each of length 1
     assert cat @ kitten > 0.5
     assert abs(cat @ stock) < 0.2

@@ -65,6 +65,8 @@ class SettingFields(BaseModel):
     alias: str | None
     chat_template: str | None
     sleep_after: int
+    warm_prompts: str
+    extra_arguments: list[str]
     log_level: str
     log_format: str
 

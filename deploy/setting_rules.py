@@ -63,6 +63,7 @@ REPOSITORY = Rule("an http(s), ssh, file or git@ address, or a path, without spa
 VERSION = Rule("a version as 0.3.36 is (PEP 440)", matches_whole(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE))
 MODEL_PATH = Rule(f"a path of printable characters, the file's name at most {LONGEST_MODEL_NAME} bytes", is_short_path)
 
+PATH = Rule("a path of printable characters", is_path)
 REPORT = Rule("a file in a folder of this computer that is there and can be written to", can_be_written)
 
 RULES: dict[str, Rule] = {
@@ -73,7 +74,8 @@ RULES: dict[str, Rule] = {
     "llama_git_url": REPOSITORY,
     "llama_archive_url": ADDRESS,
     "llama_archive_sha256": HASH,
-    "llama_path": Rule("a path of printable characters", is_path),
+    "llama_path": PATH,
+    "warm_prompts": PATH,
     "model_repo": Rule("OWNER/NAME, without -- or .. or .git at the end, as hubs name them", matches_whole(REPO)),
     "model_file": Rule(
         f"a .gguf path inside the repository, its name at most {LONGEST_MODEL_NAME} bytes",

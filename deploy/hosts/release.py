@@ -5,7 +5,7 @@ import io
 import json
 import os
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from deploy.build.artifact import MANIFEST, Build, Manifest
 from deploy.hosts.release_manifest import BuildEntry, Contents, Policy, ReleaseManifest, ServiceEntry
 from deploy.hosts.store import BigFile
 from deploy.hosts.stored_model import StoredModel
-from deploy.onboard.places import PLACES, PRISTINE, Places
+from deploy.onboard.places import PLACES, PRISTINE, WARM, Places
 from deploy.onboard.service import Service
 from deploy.paths import REPO
 
@@ -27,13 +27,14 @@ class Served:
     """A service as a release has it.
 
     `wanted`: config and unit as the deploy rendered them, by public name. `kept`: an operator's edits of them, which
-    win.
+    win. `warm_prompts`: bodies of requests by file name.
     """
 
     service: Service
     model: StoredModel | None
     wanted: dict[Path, bytes]
     kept: dict[Path, bytes]
+    warm_prompts: dict[str, bytes] = field(default_factory=dict)
 
     def text_of(self, path: Path) -> bytes:
         """The content of an editable file in this release."""
@@ -51,13 +52,15 @@ class Served:
             model=self.model.entry if self.model else None,
             config=sha256_hex(self.text_of(self.service.config)),
             unit=sha256_hex(self.text_of(self.service.public_unit(PLACES))),
+            warm_prompts={name: sha256_hex(body) for name, body in self.warm_prompts.items()},
         )
 
     @property
     def served_files(self) -> dict[str, bytes]:
         """The service's files by their names in the release: as they are served, and as they were deployed."""
         edited = {self.path_within(path.name): self.text_of(path) for path in self.wanted}
-        return edited | {f"{PRISTINE}/{self.path_within(path.name)}": text for path, text in self.wanted.items()}
+        warm = {self.path_within(f"{WARM}/{name}"): body for name, body in self.warm_prompts.items()}
+        return edited | warm | {f"{PRISTINE}/{self.path_within(path.name)}": text for path, text in self.wanted.items()}
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,16 @@ class ModelEntry(Frozen):
 
 
 class ServiceEntry(Frozen):
-    """`model`: None when the operator brings one. `config`, `unit`: hashes of these files as the release has them."""
+    """`model`: None when the operator brings one. `config`, `unit`: hashes of these files as the release has them.
+
+    `warm_prompts`: hashes by file name.
+    """
 
     service: Service
     model: ModelEntry | None
     config: Sha256
     unit: Sha256
+    warm_prompts: dict[str, Sha256]
 
 
 class Policy(Frozen):

@@ -24,9 +24,10 @@ from .release.releases import (
 from .release.switch import commit_release, perform_switch, tidy_up
 from .release.verdict import last_rate
 from .server.config import ConfigError, first_key, load_config, url_of
+from .server.extra_arguments import require_good_arguments
 from .server.health import Health, State, Unhealthy, look_at_server, look_at_unit, unit_facts
 from .server.launch import EX_CONFIG, ready_services, start_command
-from .server.start_record import is_fresh
+from .server.start_record import SERVER, is_fresh
 from .service import Service
 
 
@@ -144,7 +145,8 @@ def show_key(options: argparse.Namespace) -> None:
 
 def check_config(options: argparse.Namespace) -> None:
     """Raises ConfigError with every problem of the file, or of the service's own config."""
-    load_config(service_of(options), options.file)
+    release = own_release(options.places)
+    require_good_arguments(load_config(service_of(options), options.file), str(release.folder / SERVER))
 
 
 def show_command(options: argparse.Namespace) -> None:

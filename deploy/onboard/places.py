@@ -7,6 +7,8 @@ SWITCH_UNIT = "boardllama-switch.service"
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize")
 # A folder of a release: its editable files as they were deployed.
 PRISTINE = "pristine"
+# In a service's folder of a release: prompts that the server reads at its start.
+WARM = "warm"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from deploy.stages.config_changes import say_changes
 from deploy.stages.fitting import Fitted, fit_services
 from deploy.stages.key import key_of_first_start, store_api_key
 from deploy.stages.model import model_of, require_choice
+from deploy.stages.server_input import check_arguments, prompts_of
 
 # A start takes a small board these seconds, and the time to read the model from the slowest card that still has a speed
 # class of the SD Association: Class 10 writes 10 MB/s at least.
@@ -125,9 +126,12 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
     controller.
     """
     require_choice(settings, board_of(host))
+    artifact = require_artifact(build)
+    for service, own in settings.hosted.items():
+        check_arguments(own, service, build)
     return WantedRelease(
         build=build,
-        artifact=require_artifact(build),
+        artifact=artifact,
         served=tuple(all_served(settings, build.cpu)),
         pins=release_pins(settings),
         policy=Policy(min_tokens_per_second=settings.min_tokens_per_second, releases_kept=settings.releases_kept),
@@ -167,7 +171,7 @@ def served_by(hosted: dict[Service, Settings], service: Service, fitted: Fitted,
         say_changes(service, wanted[service.config])
         if fitted.said:
             host.log(fitted.said)
-    return Served(service, model, wanted, kept)
+    return Served(service, model, wanted, kept, prompts_of(own, service))
 
 
 def kept_edits(settings: Settings, service: Service, wanted: dict[Path, bytes]) -> dict[Path, bytes]:

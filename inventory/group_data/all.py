@@ -125,6 +125,12 @@ alias = None
 chat_template = None
 # Let go of the model after so many seconds without a request; the next one waits until it is loaded again.
 sleep_after = 0
+# A folder of the controller with prompts, such as long system prompts, which the server reads at its start: the first
+# client with one of them need not wait for it. Each is the body of a request, NAME.json. "": none.
+warm_prompts = ""
+# Arguments of llama-server for which there is no setting, such as ["--seed", "7"]. Those that would undo what a board
+# promises are refused, with the reason.
+extra_arguments = []
 # How much the server writes into the journal.
 log_level = "info"
 # What a line of the journal is: text, or a JSON object.

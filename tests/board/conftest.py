@@ -46,6 +46,14 @@ def servers_told(data: dict[str, Any]) -> list[Service]:
     return list(settings_from(ours).hosted)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A line for each served model: what it can."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "can":
+                terminalreporter.write_line(f"{report.nodeid.rpartition('[')[2].rstrip(']')} can: {value}")
+
+
 @pytest.fixture(scope="session")
 def host(target: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, Host, Path]]:
     """The target's name, its connection, and the folder of that connection."""

@@ -1,12 +1,17 @@
 """What holds on every board that boardllama deployed. `make verify INVENTORY=…` runs it against yours."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from deploy.onboard.release.questions import ALIKE, ANSWERS, cosine
+from deploy.onboard.server.abilities import abilities_of
 from deploy.onboard.server.health import Health, State
 from tests.board.board import Board
+
+# One pixel, as a PNG.
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def test_the_service_is_active_and_enabled(board: Board) -> None:
@@ -101,6 +106,21 @@ def test_props_show_the_sampling_that_config_json_asks_for(board: Board) -> None
     names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty")
     for name in (name for name in names if wanted.get(name) is not None):
         assert params[name] == pytest.approx(wanted[name]), name
+
+
+def test_what_the_model_can_is_said_and_holds(board: Board, record_property: Callable[[str, object], None]) -> None:
+    """`make verify` shows the abilities at its end."""
+    abilities = abilities_of(board.ask("/props").json, board.service.role)
+    record_property("can", ", ".join(abilities))
+    tool = {"type": "function", "function": {"name": "turn", "parameters": {"type": "object", "properties": {}}}}
+    asked = {"messages": [{"role": "user", "content": "Turn."}], "max_tokens": 4}
+    assert "chat" in abilities and board.ask("/v1/chat/completions", asked).status == 200
+    if "tools" in abilities:
+        assert board.ask("/v1/chat/completions", {**asked, "tools": [tool]}).status == 200
+    if "vision" not in abilities:
+        image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+        refused = {"messages": [{"role": "user", "content": [image]}], "max_tokens": 4}
+        assert board.ask("/v1/chat/completions", refused).status >= 400
 
 
 def test_props_carry_the_pin_of_the_build(board: Board) -> None:

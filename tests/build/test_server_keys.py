@@ -15,6 +15,7 @@ from deploy.cpu import find_cpu
 from deploy.models.smoke import smoke_model
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.server.config_keys import config_arguments
+from deploy.onboard.server.extra_arguments import REASONS, help_of, known_flags, own_keys, require_good_arguments
 from deploy.onboard.server.launch import FIXED
 from deploy.onboard.service import OLLAMA
 from deploy.vm.ports import free_ports
@@ -129,6 +130,14 @@ def test_a_server_that_sleeps_is_healthy_and_wakes_for_a_request(ask: Ask) -> No
     assert ask("/health") == {"status": "ok"} and ask("/props")["model_path"]
     assert ask("/v1/chat/completions", {"messages": CONVERSATION})["usage"]["completion_tokens"] > 0
     assert not ask("/props")["is_sleeping"]
+
+
+def test_the_refused_flags_are_flags_of_this_server_and_the_others_pass(program: list[str]) -> None:
+    known = known_flags(help_of(*program))
+    assert set(REASONS) | set(own_keys()) <= set(known)
+    assert len(known) > 300
+    told = with_defaults({"inference": {"extra_arguments": ["--seed", "7", "--no-perf"]}}, OLLAMA)
+    require_good_arguments(told, *program)
 
 
 def test_thinking_ends_with_its_budget(program: list[str], tmp_path: Path) -> None:

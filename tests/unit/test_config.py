@@ -43,6 +43,7 @@ def test_the_defaults_obey_their_own_rules() -> None:
         ("inference", "image_tokens", 64, "--image-max-tokens", "64"),
         ("inference", "reasoning", "off", "--reasoning", "off"),
         ("inference", "reasoning_budget", 0, "--reasoning-budget", "0"),
+        ("inference", "extra_arguments", ["--seed", "7"], "--seed", "7"),
         ("models", "alias", "qwen3.5:2b", "--alias", "qwen3.5:2b"),
         ("models", "chat_template", "chatml", "--chat-template", "chatml"),
         ("models", "sleep_after", 600, "--sleep-idle-seconds", "600"),

@@ -40,7 +40,26 @@ TEXTS = [
     "off",
     "none",
 ]
-VALUES: list[Any] = [None, True, False, -1, 0, 1, 2, 0.5, 10.5, 1025, 65536, 1 << 25, *TEXTS, [], {}]
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    2,
+    0.5,
+    10.5,
+    1025,
+    65536,
+    1 << 25,
+    *TEXTS,
+    [],
+    {},
+    ["--seed"],
+    [""],
+    [1],
+]
 
 
 def published(name: str) -> Draft202012Validator:

@@ -91,7 +91,7 @@ def check_serving(facts: Facts, service: ServiceFacts) -> Finding:
     if service.health is None:
         return unknown(f"{service.unit.get('ActiveState')}; more is known as root")
     if service.health.state is State.READY:
-        return good(f"answers; serves {service.model or 'a model'}")
+        return good("; ".join(["answers", f"serves {service.model or 'a model'}", *what_is_served(service)]))
     if service.health.state is State.WAITING:
         return bad(service.health.detail, "plug the disk in and mount it: the service starts by itself then")
     if service.health.state is State.CROWDED:
@@ -112,6 +112,14 @@ def check_serving(facts: Facts, service: ServiceFacts) -> Finding:
         f"{unit_end(service.unit)}: {' / '.join(service.words)}" if service.words else unit_end(service.unit),
         f"`journalctl -u {service.name} -n 50`; then `systemctl restart {service.name}`, or `boardllama rollback`",
     )
+
+
+def what_is_served(service: ServiceFacts) -> Iterator[str]:
+    """What the model can, and what its server was told beside the settings."""
+    if service.abilities:
+        yield f"can: {', '.join(service.abilities)}"
+    if service.extra_arguments:
+        yield f"extra arguments: {' '.join(service.extra_arguments)}"
 
 
 def unit_end(unit: dict[str, str]) -> str:

@@ -13,8 +13,9 @@ from ..explain import is_out_of_memory
 from ..places import PLACES, SWITCH_UNIT, Places
 from ..release.release_table import release_rows
 from ..release.releases import Release, current_release, services_of
-from ..server.config import ConfigError, load_config, url_of
-from ..server.health import Health, State, look_at_unit, unit_facts
+from ..server.abilities import abilities_of
+from ..server.config import ConfigError, first_key, load_config, url_of
+from ..server.health import Health, State, ask_server, look_at_unit, unit_facts
 from ..server.launch import find_model
 from ..service import Service
 from .looks import in_time, value_or_none, values_from
@@ -55,7 +56,8 @@ class ServiceFacts:
 
     `name`: that of its unit. `models`: its folder of models. `unit`: what systemd says of the unit, by property.
     `words`: the last lines of the unit in the journal. `out_of_memory`: whether the kernel ended the service for want
-    of memory; asked only while the service is down.
+    of memory; asked only while the service is down. `abilities`: what the model can, of a server that answers.
+    `extra_arguments`: as config.json has them.
     """
 
     name: str
@@ -67,6 +69,8 @@ class ServiceFacts:
     out_of_memory: bool | None = None
     model: str | None = None
     model_size: int | None = None
+    abilities: tuple[str, ...] = ()
+    extra_arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,11 +161,27 @@ def look_at_service(service: Service, release: Release | None) -> ServiceFacts:
         unit=unit,
         health=health,
         config_error=wrong,
-        words=() if health and health.state is State.READY else value_or_none(lambda: words_of_boot(service)) or (),
+        words=() if is_ready(health) else value_or_none(lambda: words_of_boot(service)) or (),
         out_of_memory=value_or_none(lambda: is_ended_for_memory(unit or {})),
         model=model,
         model_size=size,
+        abilities=value_or_none(lambda: abilities_now(service)) or () if is_ready(health) else (),
+        extra_arguments=value_or_none(lambda: tuple(load_config(service)["inference"]["extra_arguments"])) or (),
     )
+
+
+def is_ready(health: Health | None) -> bool:
+    """Whether the server answers."""
+    return health is not None and health.state is State.READY
+
+
+def abilities_now(service: Service) -> tuple[str, ...]:
+    """What the served model can. Raises ConfigError, OSError; LookupError when the server does not say it."""
+    url = url_of(load_config(service)["server"])
+    status, props = ask_server(url, "/props", deadline=DEADLINE, key=first_key(service.api_key))
+    if status != 200:
+        raise LookupError(f"/props answers {status}")
+    return abilities_of(props, service.role)
 
 
 def words_of_boot(service: Service) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..commands import end_of
 from ..files import receipt_name, sha256_of, write_file
+from ..places import WARM
 from ..server.config import load_config
 from ..server.launch import ready_services, start_command
 from ..service import Service
@@ -49,6 +50,8 @@ def pinned_hashes(release: Release) -> Iterator[tuple[str, str]]:
     for service in release.services:
         for file in release.model_files(service):
             yield str(Path(service.folder) / file["name"]), file["sha256"]
+        for name, sha256 in release.served[service].get("warm_prompts", {}).items():
+            yield str(Path(service.folder) / WARM / name), sha256
     yield from release.stated("programs").items()
 
 

@@ -7,6 +7,7 @@ from ..service import OLLAMA
 from .value_rules import (
     ADDRESS,
     ALIAS,
+    ARGUMENTS,
     FOLDER,
     MODEL,
     NO_GPU,
@@ -89,6 +90,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "max_tokens": Key(None, or_null(whole_number(1, 1 << 24, " tokens")), flag_value("--predict")),
         "reasoning": Key(None, or_null(one_of(REASONING)), flag_value("--reasoning")),
         "reasoning_budget": Key(None, or_null(whole_number(0, 1 << 24, " tokens")), flag_value("--reasoning-budget")),
+        "extra_arguments": Key([], ARGUMENTS, list),
     },
     "logging": {
         "level": Key("info", one_of(LOG_LEVELS), lambda v: ["--log-verbosity", str(LOG_LEVELS[v])]),

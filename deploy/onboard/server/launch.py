@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..files import leads_into
+from ..places import WARM
 from ..release.releases import DamagedManifest, Release, own_release
 from ..service import Service
 from . import bounds
@@ -18,6 +19,7 @@ from .companions import companion_arguments
 from .config import ConfigError, first_key, is_local, load_config, reaching_address
 from .config_keys import Config, config_arguments
 from .cores import share_out
+from .extra_arguments import require_good_arguments
 from .mounts import await_disk
 from .role_arguments import role_arguments
 from .start_record import SERVER, start_record
@@ -119,6 +121,11 @@ def ready_services(release: Release) -> list[Service]:
     return [service for service in release.services if service not in waiting]
 
 
+def warm_prompts(release: Release, service: Service) -> list[Path]:
+    """The prompts that the release has the server read at its start, in the order of their names."""
+    return sorted(release.folder_of(service).glob(f"{WARM}/*.json"))
+
+
 def server_command(config: Config, release: Release, service: Service) -> list[str]:
     """llama-server's argument vector for a complete, valid `config`. Reads the models folder and the key file."""
     model = find_model(config["models"], release, service)
@@ -136,6 +143,7 @@ def server_command(config: Config, release: Release, service: Service) -> list[s
 def start_command(config: Config, release: Release, service: Service) -> tuple[Path, list[str]]:
     """The program of a service, and its argument vector. Raises ConfigError."""
     if service.has_model:
+        require_good_arguments(config, str(release.folder / SERVER))
         return release.folder / SERVER, server_command(config, release, service)
     from .brokers import broker_command  # few boards have one
 
@@ -193,6 +201,10 @@ def become_server(release: Release, service: Service) -> NoReturn:
         print(f"{service.name}: on {server['host']}; IPAddressAllow= of the unit says who gets in", file=sys.stderr)
     if "RUNTIME_DIRECTORY" in os.environ:
         begin_watch(Path(os.environ["RUNTIME_DIRECTORY"]), server, release, service, arguments)
+        if prompts := warm_prompts(release, service):
+            from .warming import begin_warming  # its HTTP client takes a tenth of a second, and few starts need it
+
+            begin_warming(release, service, config, prompts)
     # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent", **bounds.ENVIRONMENT}
     os.execve(program, arguments, environment)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 PATH_MAX, NAME_MAX = 4095, 255
 # Characters, each up to four bytes: Linux takes arguments up to 128 KiB (MAX_ARG_STRLEN).
 LONGEST_TEMPLATE = 32_000
+MOST_ARGUMENTS, LONGEST_ARGUMENT = 64, 1000
 MODEL_ALIAS = r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}"
 
 
@@ -82,6 +83,12 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and (value == "chatml" or "messages" in value) and len(value) <= LONGEST_TEMPLATE
 
 
+def is_arguments(value: Any) -> bool:
+    """True for a list of short texts that a line of a log can show."""
+    texts = value if isinstance(value, list) and len(value) <= MOST_ARGUMENTS else [None]
+    return all(isinstance(text, str) and 0 < len(text) <= LONGEST_ARGUMENT and text.isprintable() for text in texts)
+
+
 ADDRESS = Rule("an IP address or localhost", is_address, {"type": "string"})
 FOLDER = Rule(
     "an absolute folder",
@@ -102,6 +109,15 @@ TEMPLATE = Rule(
     f"chatml, or the text of a Jinja template with the word messages in it, of {LONGEST_TEMPLATE} characters at most",
     is_template,
     {"type": "string", "pattern": "^chatml$|messages", "maxLength": LONGEST_TEMPLATE},
+)
+ARGUMENTS = Rule(
+    f"a list of at most {MOST_ARGUMENTS} texts of 1 to {LONGEST_ARGUMENT} printable characters",
+    is_arguments,
+    {
+        "type": "array",
+        "maxItems": MOST_ARGUMENTS,
+        "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_ARGUMENT},
+    },
 )
 YES_NO = Rule("true or false", lambda v: isinstance(v, bool), {"type": "boolean"})
 NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0, {"const": 0})

@@ -1,0 +1,78 @@
+"""Reads known prompts at a start, so that the first client with one of them need not wait until it is read.
+
+A release brings the prompts: bodies of requests, of which one token of an answer is asked. A process of its own asks,
+once the server is ready and its release is committed: neither a start nor the gate, which measures the server's speed,
+waits for prompts. Nobody else depends on that process: whatever goes wrong there is a line in the journal.
+
+llama-server's files of slots would be read faster, but a damaged file ends the server, and a file of
+other weights is taken.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..release.releases import Release
+from ..service import Service
+from .config import first_key, url_of
+from .config_keys import Config
+from .health import ask_server
+
+# A prompt of 2000 tokens takes ten minutes on the slowest board. A server that hangs is ended by its watcher.
+PROMPT_SECONDS = 3600.0
+LOOK_SECONDS = 1.0
+# What a request may say of its answer, of which one token is asked.
+OF_THE_ANSWER = ("max_tokens", "max_completion_tokens", "n_predict", "n", "stream", "stream_options", "model")
+
+
+def begin_warming(release: Release, service: Service, config: Config, prompts: Sequence[Path]) -> None:
+    """Leaves the work to a child of this process, which is about to become the server."""
+    server = os.getpid()
+    if os.fork() == 0:
+        try:
+            warm_server(release, service, config, server, prompts)
+        finally:
+            os._exit(0)
+
+
+def warm_server(release: Release, service: Service, config: Config, server: int, prompts: Sequence[Path]) -> None:
+    """Has the process `server`, our parent, read each prompt once. Returns early when that process is gone."""
+    url, slots = url_of(config["server"]), config["inference"]["parallel"]
+    while ask_server(url, "/health")[0] != 200 or release.is_tried:
+        if os.getppid() != server:
+            return
+        time.sleep(LOOK_SECONDS)
+    for number, prompt in enumerate(prompts):
+        if os.getppid() == server:
+            said = read_prompt(prompt, url, number % slots, first_key(service.api_key))
+            print(f"{service.name}: {said}", file=sys.stderr, flush=True)
+
+
+def read_prompt(prompt: Path, url: str, slot: int, key: str | None) -> str:
+    """Has the server read the prompt into that slot: into the same one, two that begin alike would displace each other.
+
+    Returns a line about it.
+    """
+    try:
+        body = json.loads(prompt.read_bytes())
+        asked = {name: value for name, value in body.items() if name not in OF_THE_ANSWER}
+    except (OSError, ValueError, AttributeError) as error:
+        return f"the prompt {prompt.name} cannot be read: {error}"
+    path = "/v1/chat/completions" if "messages" in asked else "/v1/completions"
+    began = time.monotonic()
+    status, answer = ask_server(url, path, asked | {"max_tokens": 1, "id_slot": slot}, PROMPT_SECONDS, key)
+    if status != 200:
+        return f"the prompt {prompt.name} was answered with {status or 'nothing'}, {str(answer)[:200]}: it is not warm"
+    return f"the prompt {prompt.name} is warm: {tokens_read(answer)} tokens, {time.monotonic() - began:.1f} s"
+
+
+def tokens_read(answer: Any) -> int:
+    """How many tokens the prompt of an answer had; 0 for an answer that does not say it."""
+    try:
+        return int(answer["usage"]["prompt_tokens"])
+    except (KeyError, TypeError, ValueError):
+        return 0

@@ -49,6 +49,7 @@ class SettingFields(BaseModel):
     repack: bool
     batch_size: int
     parallel: int
+    checkpoints: int
     kv_cache: str
     prompt_cache: int
     speculative: str

@@ -37,7 +37,7 @@ class SettingsError(BoardllamaError):
 
 
 # What config.json says of the need of memory.
-FITTED = ("context_size", "repack", "batch_size", "parallel", "kv_cache", "prompt_cache", "speculative")
+FITTED = ("context_size", "repack", "batch_size", "parallel", "checkpoints", "kv_cache", "prompt_cache", "speculative")
 
 
 class Settings(SettingFields):

@@ -13,8 +13,8 @@ from deploy.cpu import Cpu
 from deploy.models.gguf_header import Tensor
 from deploy.models.gguf_info import GgufInfo
 from deploy.models.layers import BIG_GRAPHS, Layer
-from deploy.onboard.server.bounds import CHECKPOINTS, UBATCH
-from deploy.onboard.server.config_keys import SPECULATIVE
+from deploy.onboard.server.bounds import UBATCH
+from deploy.onboard.server.config_keys import CHECKPOINTS, SPECULATIVE
 
 CELLS = 256  # src/llama-context.cpp and src/llama-kv-cache-iswa.cpp pad to a multiple of this
 F32 = 4  # bytes
@@ -62,6 +62,7 @@ class Serving:
     batch_size: int = 512  # tokens
     at_once: int = UBATCH  # tokens that are computed at once
     parallel: int = 4  # conversations at the same time
+    checkpoints: int = CHECKPOINTS  # of each conversation
     kv_cache: str = "f16"
     prompt_cache: int = 0  # MiB
     speculative: str = "none"
@@ -165,7 +166,7 @@ def checkpoint_bytes(layer: Layer, context: int, serving: Serving) -> int:
     """Bytes of the copies that all slots keep of this layer: of its states, and of its windows as far as filled."""
     slots = serving.parallel
     window = cache_bytes(layer, serving, min(layer.window * slots, context))
-    return CHECKPOINTS * (F32 * layer.state * slots + window)
+    return serving.checkpoints * (F32 * layer.state * slots + window)
 
 
 def buffer_bytes(info: GgufInfo, context: int, batch: int, serving: Serving) -> int:

@@ -73,6 +73,7 @@ def serving_of(settings: Settings, cpu: Cpu) -> Serving:
         batch_size=settings.batch_size,
         at_once=UBATCH if settings.served_role == CHAT else settings.batch_size,
         parallel=settings.parallel,
+        checkpoints=settings.checkpoints,
         kv_cache=settings.kv_cache,
         prompt_cache=settings.prompt_cache,
         speculative=settings.speculative,

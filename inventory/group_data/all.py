@@ -89,6 +89,9 @@ repack = True
 batch_size = 512
 # Conversations at the same time; each may use the whole context while the others leave it. Others wait.
 parallel = 4
+# Copies of what a recurrent model (Qwen3.5, LFM2, …) or one with sliding windows remembers, for each conversation. With
+# 2, recurrent models need not read a system prompt again that several conversations begin with; each takes memory.
+checkpoints = 1
 # What the memory of conversations is stored as. q8_0 takes half as much, q4_0 a quarter, at some cost of quality.
 kv_cache = "f16"
 # Memory for conversations that had to make room for others: when they go on, they need not be read again. The memory is

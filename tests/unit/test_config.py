@@ -36,6 +36,7 @@ def test_the_defaults_obey_their_own_rules() -> None:
         ("inference", "presence_penalty", -1.5, "--presence-penalty", "-1.5"),
         ("inference", "max_tokens", 256, "--predict", "256"),
         ("inference", "parallel", 1, "--parallel", "1"),
+        ("inference", "checkpoints", 2, "--ctx-checkpoints", "2"),
         ("inference", "kv_cache", "q8_0", "--cache-type-k", "q8_0"),
         ("inference", "kv_cache", "q8_0", "--cache-type-v", "q8_0"),
         ("inference", "prompt_cache", 256, "--cache-ram", "256"),

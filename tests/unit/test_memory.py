@@ -103,6 +103,12 @@ def test_states_and_windows_are_those_of_each_conversation(tmp_path: Path) -> No
     assert estimate_memory(windowed, four).checkpoints == 4 * estimate_memory(windowed, one).checkpoints > 0
 
 
+def test_each_checkpoint_is_a_copy(tmp_path: Path) -> None:
+    model = info(tmp_path, QWEN35)
+    one, three = (estimate_memory(model, replace(PLAIN, checkpoints=count)) for count in (1, 3))
+    assert three.checkpoints == 3 * one.checkpoints == 3 * one.states
+
+
 def test_the_prompt_cache_counts_as_a_whole(tmp_path: Path) -> None:
     model = info(tmp_path, MIXED)
     assert (

@@ -95,7 +95,7 @@ TABLE = (
     Case(GRANITE, 4096),
     Case(MAMBA2, 4096),
     Case(GEMMA3, 4096, keys=(("parallel", 2), ("kv_cache", "q8_0"))),
-    Case(QWEN35, 4096, keys=(("parallel", 8), ("kv_cache", "q4_0"))),
+    Case(QWEN35, 4096, keys=(("checkpoints", 2), ("kv_cache", "q4_0"))),
     Case(MANY_HEADS, 16384, keys=(("kv_cache", "q8_0"),)),
     Case(BIG_VOCABULARY, 8192),
     Case(WIDE, 2048),

@@ -6,15 +6,10 @@ and the release is taken back.
 """
 
 UBATCH = 512  # tokens computed at once
-# Copies of what a sliding window or a recurrent layer holds, kept for each slot so that the next turn does not read the
-# whole conversation again. The last one stands right before the answer, where a template that leaves out the thinking
-# departs from what was generated: each further one only helps who edits an earlier message.
-CHECKPOINTS = 1
 
 FLAGS = [
     "--kv-unified",  # conversations share the context: each may have all of it while the others have none
-    *("--ubatch-size", str(UBATCH), "--ctx-checkpoints", str(CHECKPOINTS)),
-    *("--flash-attn", "on"),  # without it llama-server ends at a cache that is not f16
+    *("--ubatch-size", str(UBATCH), "--flash-attn", "on"),  # a cache that is not f16 needs flash attention
     *("--load-mode", "mmap", "--fit", "off"),  # the context is the one that was counted with, never another
 ]
 

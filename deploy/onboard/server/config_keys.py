@@ -27,6 +27,11 @@ REASONING = ("off", "auto", "on")
 CACHE_TYPES = ("f16", "q8_0", "q4_0")
 # Guesses at the next tokens from those that were there before, and how many at most: --spec-…-size-m, --spec-…-n-max.
 SPECULATIVE = {"none": 0, "ngram-simple": 48, "ngram-map-k": 48, "ngram-map-k4v": 48, "ngram-mod": 64}
+# Copies of what a sliding window or a recurrent layer holds, kept for each slot so that the next turn does not read the
+# whole conversation again. The last one stands right before the answer, where a template that leaves out the thinking
+# departs from what was generated. A second one stays where the first prompt ended: conversations with recurrent models
+# that begin alike part there.
+CHECKPOINTS = 1
 Config = dict[str, dict[str, Any]]
 
 
@@ -77,6 +82,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "repack": Key(True, YES_NO, lambda v: ["--repack" if v else "--no-repack"]),
         "batch_size": Key(512, whole_number(1, 1 << 16, " tokens"), flag_value("--batch-size")),
         "parallel": Key(4, whole_number(1, 32), flag_value("--parallel")),
+        "checkpoints": Key(CHECKPOINTS, whole_number(1, 32), flag_value("--ctx-checkpoints")),
         "kv_cache": Key("f16", one_of(CACHE_TYPES), lambda v: ["--cache-type-k", v, "--cache-type-v", v]),
         "prompt_cache": Key(0, whole_number(0, 1 << 20, " MiB (0: none)"), flag_value("--cache-ram")),
         "speculative": Key("none", one_of(SPECULATIVE), flag_value("--spec-type")),

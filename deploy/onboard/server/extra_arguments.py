@@ -38,7 +38,7 @@ REFUSED = {
     "this llama-server is built without TLS: a reverse proxy does it": "--ssl-key-file --ssl-cert-file",
     "a board is judged by its numbers, and looked after by them": "--metrics --threads-http --offline",
     "the memory of a board is counted with it": """
-        --ubatch-size --ctx-checkpoints --kv-unified --kv-unified-per-slot --swa-full --flash-attn --load-mode --fit
+        --ubatch-size --kv-unified --kv-unified-per-slot --swa-full --flash-attn --load-mode --fit
         --fit-target --fit-ctx""",
     "llama-server would end instead of serving": "--help --version --cache-list --completion-bash --list-devices",
 }

@@ -62,12 +62,41 @@ def read_prompt(prompt: Path, url: str, slot: int, key: str | None) -> str:
         asked = {name: value for name, value in body.items() if name not in OF_THE_ANSWER}
     except (OSError, ValueError, AttributeError) as error:
         return f"the prompt {prompt.name} cannot be read: {error}"
-    path = "/v1/chat/completions" if "messages" in asked else "/v1/completions"
     began = time.monotonic()
-    status, answer = ask_server(url, path, asked | {"max_tokens": 1, "id_slot": slot}, PROMPT_SECONDS, key)
+    path, wanted = common_request(asked, url, key)
+    status, answer = ask_server(url, path, wanted | {"max_tokens": 1, "id_slot": slot}, PROMPT_SECONDS, key)
     if status != 200:
         return f"the prompt {prompt.name} was answered with {status or 'nothing'}, {str(answer)[:200]}: it is not warm"
     return f"the prompt {prompt.name} is warm: {tokens_read(answer)} tokens, {time.monotonic() - began:.1f} s"
+
+
+def common_request(asked: dict[str, Any], url: str, key: str | None) -> tuple[str, dict[str, Any]]:
+    """Path and body of the request that reads what all conversations have in common which begin as `asked` does.
+
+    A recurrent model goes back to its last checkpoint alone, which llama-server makes four tokens before the end of a
+    prompt: what one conversation has there and another has not would have the other read everything.
+    """
+    if "messages" not in asked:
+        return "/v1/completions", asked
+    told = [asked | {"messages": continued(asked["messages"], letter)} for letter in "ab"]
+    answers = [ask_server(url, "/apply-template", body, key=key)[1] for body in told]
+    texts = [str(answer.get("prompt", "")) if isinstance(answer, dict) else "" for answer in answers]
+    common = shared_beginning(*texts)
+    return ("/v1/completions", {"prompt": common}) if common else ("/v1/chat/completions", asked)
+
+
+def shared_beginning(one: str, other: str) -> str:
+    """The text with which both begin."""
+    length = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
+    return one[:length]
+
+
+def continued(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """The conversation with the text at the end of what its user said last."""
+    *before, last = messages
+    if last.get("role") == "user" and isinstance(last.get("content"), str):
+        return [*before, last | {"content": last["content"] + text}]
+    return [*messages, {"role": "user", "content": text}]
 
 
 def tokens_read(answer: Any) -> int:

@@ -13,8 +13,8 @@ from tests.vm.test_bad_input import serves, until
 
 SYSTEM = {"role": "system", "content": " ".join(["the board has a boat and bread"] * 20)}
 CHAT = {"messages": [SYSTEM, {"role": "user", "content": "hello"}]}
-WARM = until(f"journalctl -b -u {OLLAMA.unit} -o cat | grep -q 'kitchen.json is warm'")
-ASLEEP = until("curl -sf http://127.0.0.1:11434/props | grep -q '\"is_sleeping\":true'")
+WARM = until(f"journalctl -b -u {OLLAMA.unit} -o cat | grep -q kitchen.json.is.warm")
+ASLEEP = until("curl -sf http://127.0.0.1:11434/props | grep -q is_sleeping.:true")
 
 
 @pytest.fixture(scope="module")

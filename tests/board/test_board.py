@@ -112,9 +112,12 @@ def test_what_the_model_can_is_said_and_holds(board: Board, record_property: Cal
     """`make verify` shows the abilities at its end."""
     abilities = abilities_of(board.ask("/props").json, board.service.role)
     record_property("can", ", ".join(abilities))
+    assert abilities
+    if "chat" not in abilities:
+        return
     tool = {"type": "function", "function": {"name": "turn", "parameters": {"type": "object", "properties": {}}}}
     asked = {"messages": [{"role": "user", "content": "Turn."}], "max_tokens": 4}
-    assert "chat" in abilities and board.ask("/v1/chat/completions", asked).status == 200
+    assert board.ask("/v1/chat/completions", asked).status == 200
     if "tools" in abilities:
         assert board.ask("/v1/chat/completions", {**asked, "tools": [tool]}).status == 200
     if "vision" not in abilities:

@@ -17,13 +17,13 @@ REASONS = {
 }
 WATCHER, KERNEL, SOMEONE, NOBODY_KNOWS = "watcher", "kernel", "someone", "nobody knows"
 KILLERS = {
-    WATCHER: "its watcher ended llama-server, which hung, as said above",
-    KERNEL: f"the board was out of memory, and the kernel ended llama-server: {TOO_LARGE}",
-    SOMEONE: "someone killed llama-server (SIGKILL): it was not its watcher, and not the kernel for want of memory",
-    NOBODY_KNOWS: "llama-server was killed (SIGKILL), not by its watcher; the kernel's log, which tells whether for "
+    WATCHER: "its watcher ended the server, which hung, as said above",
+    KERNEL: f"the board was out of memory, and the kernel ended the server: {TOO_LARGE}",
+    SOMEONE: "someone killed the server (SIGKILL): it was not its watcher, and not the kernel for want of memory",
+    NOBODY_KNOWS: "the server was killed (SIGKILL), not by its watcher; the kernel's log, which tells whether for "
     "want of memory, was not there to read: `journalctl -k | grep -i 'killed process'` may have it",
 }
-SIGNALS = {"BUS": "llama-server lost the file that it reads (SIGBUS): the disk of its model is gone, or broken"}
+SIGNALS = {"BUS": "the server lost the file that it reads (SIGBUS): the disk of its model is gone, or broken"}
 
 
 def explain_end(environment: Mapping[str, str]) -> str | None:
@@ -42,13 +42,13 @@ def explain_end(environment: Mapping[str, str]) -> str | None:
     if result == "exit-code" and status in ("TERM", "0"):
         return f"it was not ready: the lines above say why; {AGAIN}"
     if result == "exit-code":
-        return f"llama-server ended by itself with status {status}, its reason is above; {AGAIN}"
+        return f"the server ended by itself with status {status}, its reason is above; {AGAIN}"
     if result == "signal" and status == "KILL":
         return f"{KILLERS[find_killer(environment['RUNTIME_DIRECTORY'])]}; {AGAIN}"
     if result in ("signal", "core-dump") and status in SIGNALS:
         return f"{SIGNALS[status]}; {AGAIN}"
     if result in ("signal", "core-dump"):
-        return f"llama-server crashed (SIG{status}); {AGAIN}; `boardllama rollback` goes back to the release before"
+        return f"the server crashed (SIG{status}); {AGAIN}; `boardllama rollback` goes back to the release before"
     return f"{REASONS.get(result, result)}; {AGAIN}"
 
 

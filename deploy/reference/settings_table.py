@@ -12,6 +12,7 @@ from deploy.cpu import CPUS
 from deploy.models.choice import KINDS
 from deploy.onboard.identity.rules import API_KEY_TEXT
 from deploy.onboard.server.config_keys import KEYS
+from deploy.onboard.service import ROLES
 from deploy.reference.default_comments import Explained, explained_settings
 from deploy.reference.tables import markdown_table
 from deploy.setting_rules import RULES, as_setting_rule, config_settings
@@ -65,6 +66,10 @@ IN_WORDS = {
     "llama_source": f"one of {source_kinds()}",
     "api_key": f"{API_KEY_TEXT}; or None",
     "server_clients": "IP addresses or networks, with spaces between them",
+    "role": f"one of {', '.join(ROLES)}, or None",
+    "models": "a list of names, paths and tables",
+    "further_files": "a list of tables",
+    "ollama_api": "True or False",
 }
 
 

@@ -52,7 +52,7 @@ def test_a_crash_loop_stops_and_status_says_why(vm: VirtualBoard) -> None:
     assert vm.run(f"{SHOW} ActiveState {UNIT}") == "failed"
     assert "signal=SEGV" in status
     assert "Start request repeated too quickly" in status
-    assert "llama-server crashed (SIGSEGV)" in vm.run(f"journalctl -b -u {UNIT} -n 15 -o cat")
+    assert "the server crashed (SIGSEGV)" in vm.run(f"journalctl -b -u {UNIT} -n 15 -o cat")
 
 
 # A thousand connections, each with half a request, for a minute.

@@ -107,7 +107,7 @@ def test_two_servers_are_one_release(
     second.await_health()
     assert first.process == before[0] and second.process != before[1]
     said = vm.run(f"journalctl -b -u {SECOND.unit} -o cat --no-pager")
-    assert "someone killed llama-server (SIGKILL)" in said
+    assert "someone killed the server (SIGKILL)" in said
 
     # An edit of its own config counts at its next start.
     vm.run(f'sed -i \'s/"top_k": 40/"top_k": 7/\' {SECOND.config}')

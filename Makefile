@@ -41,7 +41,8 @@ pin: $(VENV)/ready ## Ask the hub for the pin of REPO=owner/name FILE=x.gguf (RE
 	    $(call given,PROJECTOR,projector) $(call given,DRAFT,draft)
 
 models-of-boards: inventory
-	@$(call quietly,$(PYINFRA) -y $(INVENTORY) $(if $(HOST),--limit $(call quoted,$(HOST))) deploy.stages.catalogue.show_models)
+	@{ $(call quietly,$(PYINFRA) -y $(INVENTORY) $(if $(HOST),--limit $(call quoted,$(HOST))) deploy.stages.catalogue.show_models); } | \
+	    awk '{ print } END { exit !NR }' || { echo "$(INVENTORY) has no target $(HOST) that answers" >&2; exit 1; }
 
 releases: inventory ## Show the releases of every target of INVENTORY
 	@$(call quietly,$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.releases)

@@ -1,6 +1,7 @@
 """The catalogue: names for models, what is known of each before it is fetched, and which one "auto" takes."""
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from deploy.models.outline import Outline
 from deploy.onboard.gguf.architectures import ARCHITECTURES
 from deploy.onboard.server.config import config_problems
 from deploy.onboard.service import OLLAMA
+from deploy.paths import REPO
 from deploy.settings import Settings
 from deploy.stages import model as stage
 from deploy.stages.config_changes import value_changes
@@ -220,3 +222,11 @@ def test_the_table_says_what_fits_where() -> None:
 
 def test_advice_names_settings() -> None:
     assert {name for name in vars(Advice()) if name != "reasoning"} <= set(Settings.model_fields)
+
+
+def test_make_prints_the_table_and_says_when_it_has_no_board_to_ask() -> None:
+    said = subprocess.run(["make", "models"], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("model ") and "auto takes: 1 GB smollm2-135m, " in said
+    nowhere = ["make", "models", "INVENTORY=nowhere.py"]
+    refusal = subprocess.run(nowhere, cwd=REPO, capture_output=True, text=True, check=False)
+    assert refusal.returncode and "nowhere.py is no inventory file" in refusal.stderr

@@ -1,5 +1,6 @@
 """A model of several files: parts of its weights, a projector, a draft. One model, one fit, one release."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from deploy.models.gguf_info import read_gguf_info
 from deploy.models.memory import Serving, estimate_memory
 from deploy.models.model_headers import companion_bytes, picture_bytes, read_weights_info
 from deploy.models.smoke import write_smoke_model
+from deploy.onboard.doctor.facts import model_served
 from deploy.onboard.server import launch
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.service import OLLAMA
@@ -198,6 +200,14 @@ def test_the_launcher_names_every_file_of_the_release(target: Target, first: Pat
     assert argument(words, "--mmproj") == str((release.folder / "eye.gguf").resolve())
     assert argument(words, "--spec-draft-model") == str((release.folder / "small.gguf").resolve())
     assert argument(words[words.index("--spec-draft-model") :], "--spec-type") == "draft-simple"
+
+
+def test_the_doctor_counts_every_file(target: Target) -> None:
+    release = target.add_model_file(target.add("r1", content=b"GGUF"), "eye.gguf", "projector", b"GGUF eye")
+    (target.service.config.parent).mkdir(exist_ok=True, parents=True)
+    models = {"path": str(target.service.models), "default_model": "m.gguf"}
+    target.service.config.write_text(json.dumps({"models": models}))
+    assert model_served(target.service, release) == ("m.gguf", len(b"GGUF" + b"GGUF eye"))
 
 
 def test_an_operators_own_model_has_no_companions(target: Target) -> None:

@@ -14,6 +14,7 @@ from ..places import PLACES, SWITCH_UNIT, Places
 from ..release.release_table import release_rows
 from ..release.releases import Release, current_release, services_of
 from ..server.abilities import abilities_of
+from ..server.companions import files_served
 from ..server.config import ConfigError, first_key, load_config, url_of
 from ..server.health import Health, State, ask_server, look_at_unit, unit_facts
 from ..server.launch import find_model
@@ -224,7 +225,7 @@ def model_served(service: Service, release: Release | None) -> tuple[str, int]:
     if not service.has_model:
         return release.models, 0
     model = find_model(load_config(service)["models"], release, service)
-    return model.name, model.stat().st_size
+    return model.name, sum(path.stat().st_size for _, path in files_served(release, service, model))
 
 
 def distinct_file_systems(folders: Iterable[Path]) -> list[FileSystem]:

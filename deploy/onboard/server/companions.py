@@ -9,20 +9,24 @@ from ..service import Service
 DRAFTS = {"eagle3": "draft-eagle3", "dflash": "draft-dflash", "gemma4-assistant": "draft-mtp"}
 
 
+def files_served(release: Release, service: Service, model: Path) -> list[tuple[str, Path]]:
+    """Kind and place of every file of the served model; the weights alone of one that an operator brought."""
+    folder = release.folder_of(service)
+    if model.parent != folder:
+        return [("weights", model)]
+    return [(str(file["kind"]), (folder / file["name"]).resolve()) for file in release.model_files(service)]
+
+
 def companion_arguments(release: Release, service: Service, model: Path) -> list[str]:
     """The arguments for the companions of the model that the release brings; none for an operator's own model.
 
-    They come after those of config.json: the last of two that are the same counts.
+    The arguments come after those of config.json: the last of two that are the same counts.
     """
-    folder = release.folder_of(service)
-    if model.parent != folder:
-        return []
     arguments = []
-    for file in release.model_files(service):
-        path = (folder / file["name"]).resolve()
-        if file["kind"] == "projector":
+    for kind, path in files_served(release, service, model):
+        if kind == "projector":
             arguments += ["--mmproj", str(path)]
-        if file["kind"] == "draft":
+        if kind == "draft":
             arguments += ["--spec-draft-model", str(path), "--spec-type", draft_type(path)]
     return arguments
 

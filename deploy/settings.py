@@ -98,7 +98,7 @@ class Settings(SettingFields):
         each = [settings_of_entry(alone, entry) for entry in self.models] or [self]
         if not self.has_front:
             return {replace(OLLAMA, role=each[0].served_role): each[0]}
-        names = [one.alias or one.model_name or "model" for one in each]
+        names = [one.alias or one.advised["alias"] or one.model_name or "model" for one in each]
         services = services_behind(names, [one.served_role for one in each], self.server_port)
         return {
             service: one.model_copy(
@@ -143,8 +143,8 @@ class Settings(SettingFields):
     @property
     def advised(self) -> dict[str, Any]:
         """Values for settings that are None: what the model's publisher recommends, or llama.cpp's own (None)."""
-        advice = advice_of(self.chosen, DEFAULT_CONTEXT)
-        return {name: value for name, value in advice.items() if getattr(self, name, value) is None}
+        advice = advice_of(self.chosen, self.reasoning, DEFAULT_CONTEXT)
+        return {name: value for name, value in advice.items() if getattr(self, name) is None}
 
     @property
     def context_tokens(self) -> int:

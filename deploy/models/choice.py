@@ -12,6 +12,7 @@ from deploy.models.memory import Serving
 from deploy.models.model import Advice, Model, single_file
 from deploy.models.model_headers import companion_bytes
 from deploy.models.own_file import OwnFile
+from deploy.onboard.server.value_rules import ALIAS
 
 AUTO, HUB, PATH, SMOKE = KINDS = ("auto", "hub", "path", "smoke")
 # Per cent of a board's memory that the weights may have for "auto". Each token reads all of them: a model that just
@@ -34,13 +35,18 @@ def named_model(name: str | None, pin: HubModel | None, own_path: str) -> Model 
     return single_file(smoke.FILE, smoke.SmokeFile()) if name == SMOKE else catalogue_model(name, KINDS)
 
 
-def advice_of(model: Model | None, usual_context: int) -> dict[str, Any]:
+def advice_of(model: Model | None, reasoning: str | None, usual_context: int) -> dict[str, Any]:
     """What the publisher of a model recommends, by the names of settings; None: llama.cpp's own value is as good.
 
-    `usual_context`: tokens of context for a model of which nothing is known.
+    `reasoning`: what the setting of that name says. `usual_context`: tokens of context for a model of which nothing is
+    known. The name in the API is the model's own where that is another than its file's.
     """
-    advice = asdict(model.advice_for(None) if model else Advice())
-    return {**advice, "context_size": advice["context_size"] or usual_context}
+    if model is None:
+        return {**asdict(Advice()), "context_size": usual_context, "alias": None}
+    advice = asdict(model.advice_for(reasoning))
+    alias = model.name if model.name != model.main_file.name and ALIAS.holds(model.name) else None
+    context = advice["context_size"] or usual_context
+    return {**advice, "reasoning": model.advice.reasoning, "context_size": context, "alias": alias}
 
 
 def free_chat_models() -> list[Model]:

@@ -46,9 +46,14 @@ def with_further_files(model: Model | None, further: tuple[FurtherFile, ...]) ->
     pin = first if isinstance(first, HubModel) else None
     added = [*own_parts(model), *(model_file(one, pin) for one in further)]
     files = sorted((*model.files, *added), key=lambda file: list(FileKind).index(file.kind))
-    whole = replace(model, files=tuple(files))
+    whole = replace(model, name=whole_name(model.name), files=tuple(files))
     require_whole_model(whole)
     return whole
+
+
+def whole_name(name: str) -> str:
+    """The name of a model that is called as its first part: without the number of the part."""
+    return f"{name.rpartition('-00001-of-')[0]}.gguf" if part_names(name) else name
 
 
 def model_file(further: FurtherFile, pin: HubModel | None) -> ModelFile:

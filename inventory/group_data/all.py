@@ -118,11 +118,12 @@ repeat_penalty = None
 presence_penalty = None
 # Most tokens of an answer, where a request names no number. None: until the model ends it, or the context is full.
 max_tokens = None
-# Whether the model thinks before it answers: off, on, or auto, as its template says. None: auto.
+# Whether the model thinks before it answers: off, on, or auto, as its template says. None: off for models of the
+# catalogue that need not think, else auto.
 reasoning = None
 # Most tokens of thinking, for each answer. None: no bound.
 reasoning_budget = None
-# The model's name in the API. None: that of its file.
+# The model's name in the API. None: its name in the catalogue, else that of its file.
 alias = None
 # How a conversation becomes a prompt, in place of the model's own template: chatml, or the text of a Jinja template.
 chat_template = None

@@ -190,6 +190,27 @@ def test_a_model_that_thinks_is_sampled_as_its_publisher_has_it_while_it_thinks(
     assert CATALOGUE["gpt-oss-20b"].advice_for("off") == CATALOGUE["gpt-oss-20b"].advice, "it has one kind of advice"
 
 
+def told_to(section: str, **changes: Any) -> dict[str, Any]:
+    """That section of config.json."""
+    return dict(json.loads(told(**changes).config_json(OLLAMA))[section])
+
+
+def test_a_model_that_can_think_does_not_unless_it_is_told_to() -> None:
+    silent, thinking = (
+        told_to("inference", model="qwen3-0.6b"),
+        told_to("inference", model="qwen3-0.6b", reasoning="on"),
+    )
+    assert (silent["reasoning"], silent["temperature"], silent["top_p"]) == ("off", 0.7, 0.8)
+    assert (thinking["reasoning"], thinking["temperature"], thinking["top_p"]) == ("on", 0.6, 0.95)
+    assert told_to("inference", model="smoke")["reasoning"] is None
+
+
+def test_the_api_calls_a_model_by_its_name_in_the_catalogue() -> None:
+    names = [told_to("models", **one)["alias"] for one in ({"model": "qwen3.5-2b"}, {"model": "smoke"})]
+    assert names == ["qwen3.5-2b", None]
+    assert told_to("models", model="qwen3.5-2b", alias="house")["alias"] == "house"
+
+
 def test_a_value_that_an_upgrade_changes_is_said() -> None:
     """The reference's own sampling stood in every config.json before a model had one."""
     old = json.loads(told(model="smoke").config_json(OLLAMA))
@@ -221,7 +242,7 @@ def test_the_table_says_what_fits_where() -> None:
 
 
 def test_advice_names_settings() -> None:
-    assert {name for name in vars(Advice()) if name != "reasoning"} <= set(Settings.model_fields)
+    assert set(vars(Advice())) <= set(Settings.model_fields)
 
 
 def test_make_prints_the_table_and_says_when_it_has_no_board_to_ask() -> None:

@@ -64,6 +64,7 @@ def test_the_parts_of_an_own_model_lie_beside_its_first(first: Path) -> None:
     assert model
     assert [file.name for file in model.files] == [f"m-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
     stage.judge_model(told(model="path", model_path=str(first)), model)
+    assert told(model="path", model_path=str(first)).advised["alias"] == "m.gguf", "the name in the API"
 
 
 def test_a_split_model_weighs_what_it_weighs_in_one_file(first: Path) -> None:

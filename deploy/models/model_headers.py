@@ -6,8 +6,11 @@ from pathlib import Path
 
 from deploy.models.gguf_header import Header, read_model_header
 from deploy.models.gguf_info import GgufInfo, gguf_info_of
-from deploy.models.memory import F32, Serving, estimate_memory
+from deploy.models.memory import BINARY, CLIENTS, F32, HEAP, Serving, estimate_memory
 from deploy.models.model import FileKind, Model
+
+# Measured: a server that sees took 8.4 MB more than a blind one, with a projector of 70 KB.
+PICTURES = 9_000_000
 
 
 def read_weights_info(model: Model) -> GgufInfo:
@@ -31,11 +34,12 @@ def companion_bytes(model: Model, serving: Serving) -> int:
 
 
 def draft_bytes(model: Model, serving: Serving) -> int:
-    """A draft is a whole model with a cache for the same context; its size alone until it is on the controller."""
+    """A draft is a model with a cache for the same context, in the same program. Its size alone until it is here."""
     total = 0
     for file in model.files_of(FileKind.DRAFT):
         here = file.origin.is_here
-        total += estimate_memory(draft_info(file.origin.path), serving).total if here else file.origin.size
+        whole = estimate_memory(draft_info(file.origin.path), serving).total if here else file.origin.size
+        total += whole - (BINARY + HEAP + CLIENTS if here else 0)
     return total
 
 
@@ -51,7 +55,8 @@ def projector_bytes(model: Model) -> int:
     """
     total = 0
     for file in model.files_of(FileKind.PROJECTOR):
-        total += file.origin.size + (picture_bytes(read_model_header(file.origin.path)) if file.origin.is_here else 0)
+        computed = picture_bytes(read_model_header(file.origin.path)) if file.origin.is_here else 0
+        total += file.origin.size + computed + PICTURES
     return total
 
 

@@ -14,8 +14,8 @@ from deploy.hosts.snapshot import Snapshot
 from deploy.models.fit import RESERVE
 from deploy.models.gguf_header import read_model_header
 from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import Serving, estimate_memory
-from deploy.models.model_headers import companion_bytes, picture_bytes, read_weights_info
+from deploy.models.memory import BINARY, CLIENTS, HEAP, Serving, estimate_memory
+from deploy.models.model_headers import PICTURES, companion_bytes, picture_bytes, read_weights_info
 from deploy.models.smoke import write_smoke_model
 from deploy.onboard.doctor.facts import model_served
 from deploy.onboard.server import launch
@@ -184,7 +184,8 @@ def test_all_files_are_counted_and_brought(seeing: Settings) -> None:
     beside = companion_bytes(seeing.chosen, serving)
     (projector,) = (file.origin for file in seeing.chosen.files if file.name == "mmproj.gguf")
     draft = estimate_memory(read_gguf_info(Path(seeing.model_path).with_name("whole.gguf")), serving).total
-    assert beside == projector.size + picture_bytes(read_model_header(projector.path)) + draft
+    seeing_bytes = projector.size + picture_bytes(read_model_header(projector.path)) + PICTURES
+    assert beside == seeing_bytes + draft - BINARY - HEAP - CLIENTS
     (step,) = board(int((weights + beside) / 0.85)).plans(stage.store_models, seeing, CPU)
     assert isinstance(step, TargetStep)
     small = board(beside + 1_000_000)

@@ -246,7 +246,9 @@ def test_advice_names_settings() -> None:
 
 
 def test_make_prints_the_table_and_says_when_it_has_no_board_to_ask() -> None:
-    said = subprocess.run(["make", "models"], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "models"], cwd=REPO, capture_output=True, text=True, check=True
+    ).stdout
     assert said.startswith("model ") and "auto takes: 1 GB smollm2-135m, " in said
     nowhere = ["make", "models", "INVENTORY=nowhere.py"]
     refusal = subprocess.run(nowhere, cwd=REPO, capture_output=True, text=True, check=False)

@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
 .PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor image flash down ssh log \
-    status test faults soak mutants docs check lint types unit setup clean
+    status test builds faults soak mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -85,9 +85,12 @@ IMAGE_TESTS = $(call first,tests/image/test_interrupted.py tests/image/test_repr
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit
-	$(PYTHON) -m pytest tests/build
+	$(PYTHON) -m pytest tests/build -m "not further_build"
 	$(PYTHON) -m pytest $(SPREAD) $(VM_TESTS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
+
+builds: setup ## Compile for every CPU, and ask each build what the generic one is asked
+	$(PYTHON) -m pytest tests/build/test_answers.py
 
 faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))

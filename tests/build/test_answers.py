@@ -13,7 +13,7 @@ import requests
 from deploy.build.proof import emulator_command
 from deploy.cpu import CPUS, find_cpu
 from deploy.vm.ports import free_ports
-from tests.build.builds import Make
+from tests.build.builds import CPU, Make
 from tests.greedy import Step, ask_greedily, distance, said
 from tests.real_models import smollm2
 
@@ -74,7 +74,12 @@ def answers(built: Make, model: Path) -> Callable[[str], Answers]:
     return ask
 
 
-@pytest.mark.parametrize("cpu", CPUS)
+# `make test` compiles these anyhow. Each further one takes minutes on a cold cache: `make builds` asks them all.
+COMPILED = ("generic", "cortex-a72", CPU, "armv8.2-dotprod")
+FURTHER = [pytest.param(cpu, marks=pytest.mark.further_build) for cpu in CPUS if cpu not in COMPILED]
+
+
+@pytest.mark.parametrize("cpu", [*COMPILED, *FURTHER])
 def test_a_build_answers_as_the_generic_one_but_for_rounding(answers: Callable[[str], Answers], cpu: str) -> None:
     for question, meant in QUESTIONS.items():
         here, there = answers(cpu)[question], answers("generic")[question]

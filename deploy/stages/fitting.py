@@ -72,6 +72,7 @@ def serving_of(settings: Settings, cpu: Cpu) -> Serving:
         repack=settings.repack and can_repack(cpu),
         batch_size=settings.batch_size,
         at_once=UBATCH if settings.served_role == CHAT else settings.batch_size,
+        whole=settings.served_role != CHAT,
         parallel=settings.parallel,
         checkpoints=settings.checkpoints,
         kv_cache=settings.kv_cache,

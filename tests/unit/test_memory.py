@@ -153,6 +153,12 @@ def test_buffers_grow_with_the_batch_up_to_what_is_computed_at_once(tmp_path: Pa
     assert sizes[0] < sizes[1] == sizes[2]
 
 
+def test_a_text_that_is_read_whole_takes_scores_of_all_its_tokens(tmp_path: Path) -> None:
+    model = info(tmp_path, MIXED)
+    part, whole = (estimate_memory(model, Serving(512, repack=False, whole=one)).buffers for one in (False, True))
+    assert whole - part == 2 * 4 * max(model.hyperparameters.head_count) * 512**2
+
+
 def test_loading_is_the_peak_when_what_is_unmapped_weighs_more_than_cache_and_buffers(tmp_path: Path) -> None:
     guess = estimate_memory(
         info(tmp_path, shaped(Kind.Q4_K, vocabulary=100_000, wide=Kind.Q6_K)), Serving(256, repack=True)

@@ -85,9 +85,8 @@ def test_a_prompt_is_answered_and_a_raw_one_is_continued(client: Any) -> None:
 
 def test_a_schema_is_obeyed(client: Any) -> None:
     schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
-    answer = client.chat(
-        CHAT, [{"role": "user", "content": "Tom is 7. How old is Tom?"}], format=schema, options=GREEDY
-    )
+    tom, enough = [{"role": "user", "content": "Tom is 7. How old is Tom?"}], {**GREEDY, "num_predict": 40}
+    answer = client.chat(CHAT, tom, format=schema, options=enough)
     assert json.loads(answer.message.content) == {"age": 7}
 
 

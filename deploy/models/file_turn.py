@@ -24,7 +24,7 @@ def take_turn(lock_file: Path, part: Path, say: Callable[[str], object], seconds
     patience: Patience | None = None
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=POLL if patience else 0)
+            lock.acquire(timeout=min(POLL, seconds) if patience else 0)
         except Timeout:
             if patience is None:
                 say(f"{lock_file.parent}: another run is at work here, waiting for it")

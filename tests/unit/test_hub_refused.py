@@ -10,8 +10,9 @@ import pytest
 from filelock import FileLock
 
 from deploy.errors import BoardllamaError
-from deploy.models import file_turn, transfer
 from deploy.models import hub as hub_module
+from deploy.models import transfer
+from deploy.models.file_turn import take_turn
 from deploy.models.hub import fetch_hub_model
 from deploy.models.hub_model import HubModel
 from tests.hub_case import CONTENT, failure, hub_environment, silent
@@ -121,14 +122,15 @@ def test_a_cache_that_is_no_folder_is_one_line(
     assert "set BOARDLLAMA_CACHE" in failure(model)
 
 
-def test_a_run_that_stands_still_is_not_waited_for_forever(
-    hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_turn, "POLL", 0.02)
-    monkeypatch.setattr(file_turn, "PATIENCE", 0.1)
-    model.path.parent.mkdir(parents=True)
-    with FileLock(model.path.with_name("lock")):
-        assert "stands still: end it, run again" in failure(model)
+def test_a_run_that_stands_still_is_not_waited_for_forever(tmp_path: Path) -> None:
+    lock, said = tmp_path / "lock", list[str]()
+    with (
+        FileLock(lock),
+        pytest.raises(BoardllamaError, match="stands still: end it, run again"),
+        take_turn(lock, tmp_path / "part", said.append, seconds=0.1),
+    ):
+        raise AssertionError("two have the turn")
+    assert said == [f"{tmp_path}: another run is at work here, waiting for it"]
 
 
 @pytest.mark.parametrize(

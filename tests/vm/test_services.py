@@ -110,7 +110,7 @@ def test_two_servers_are_one_release(
     assert "someone killed the server (SIGKILL)" in said
 
     # An edit of its own config counts at its next start.
-    vm.run(f'sed -i \'s/"top_k": 40/"top_k": 7/\' {SECOND.config}')
+    vm.run(f'sed -i \'s/"top_k": null/"top_k": 7/\' {SECOND.config}')
     second.restart()
     assert second.arguments[second.arguments.index("--top-k") + 1] == "7"
     assert first.process == before[0]

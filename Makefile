@@ -36,7 +36,7 @@ models: $(VENV)/ready ## List the models by name, and what fits; HOST= or INVENT
 	@$(if $(or $(HOST),$(filter command,$(origin INVENTORY))),$(MAKE) --no-print-directory models-of-boards,$(PYTHON) -m deploy.models)
 
 pin: $(VENV)/ready ## Ask the hub for the pin of REPO=owner/name FILE=x.gguf (REVISION=, PROJECTOR=, DRAFT=), to paste
-	@$(PYTHON) -m deploy.models.pin --repo $(call quoted,$(or $(REPO),$(error say REPO=owner/name FILE=x.gguf))) \
+	@$(PYTHON) -m deploy.models.hub.pin --repo $(call quoted,$(or $(REPO),$(error say REPO=owner/name FILE=x.gguf))) \
 	    --file $(call quoted,$(or $(FILE),$(error say REPO=owner/name FILE=x.gguf))) $(call given,REVISION,revision) \
 	    $(call given,PROJECTOR,projector) $(call given,DRAFT,draft)
 

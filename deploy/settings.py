@@ -17,9 +17,9 @@ from deploy.build.source import Source, source_of
 from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
-from deploy.models.choice import AUTO, HUB, advice_of, named_model
+from deploy.models.catalogue.choice import AUTO, HUB, advice_of, named_model
 from deploy.models.further_files import with_further_files
-from deploy.models.hub_model import HubModel
+from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import Model
 from deploy.models.model_list import BEHIND, ListedModel, services_behind
 from deploy.onboard.identity import rules

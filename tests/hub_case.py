@@ -8,10 +8,10 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from deploy.errors import BoardllamaError
-from deploy.models import hub_patience
-from deploy.models.hub import fetch_hub_model
-from deploy.models.hub_client import AUTHORITIES
-from deploy.models.hub_model import HubModel
+from deploy.models.hub import patience
+from deploy.models.hub.client import AUTHORITIES
+from deploy.models.hub.fetch import fetch_hub_model
+from deploy.models.hub.hub_model import HubModel
 from tests.answers import Answer, Answering, Request, answering
 from tests.hub_server import HubServer
 
@@ -39,7 +39,7 @@ def hub_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[H
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "library"))
-    monkeypatch.setattr(hub_patience, "sleep", naps.append)
+    monkeypatch.setattr(patience, "sleep", naps.append)
     naps.clear()
     close_session()
     with HubServer() as server:

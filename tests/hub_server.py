@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import unquote
 
-from deploy.models.hub_model import HubModel
+from deploy.models.hub.hub_model import HubModel
 from tests.hub_faults import Fault as Fault
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"

@@ -81,7 +81,7 @@ def _settle_artifact(fresh: Path, build: Build) -> None:
     sync(build.artifact_folder.parent)
 
 
-# Fetches on the builder (python, git, npm, pip) trust what the hub client trusts here (deploy/models/hub_client.py).
+# Fetches on the builder (python, git, npm, pip) trust what the hub client trusts here (deploy/models/hub/client.py).
 TRUST = """\
 authorities=${JOB:-$1}/authorities.pem
 for file in "${SSL_CERT_FILE:-}" "${REQUESTS_CA_BUNDLE:-}" "${CURL_CA_BUNDLE:-}"; do

@@ -11,8 +11,8 @@ from deploy.errors import BoardllamaError
 from deploy.image.assembly import make_image
 from deploy.image.boards import BOARDS, board_named, model_data
 from deploy.image.outputs import Outputs
-from deploy.models import architectures
-from deploy.models.gguf_header import read_model_header
+from deploy.models.gguf import architectures
+from deploy.models.gguf.header import read_model_header
 from deploy.paths import REPO
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}

@@ -152,7 +152,7 @@ def model_data(wanted: str) -> dict[str, str | None]:
     """
     if not wanted:
         return {}
-    from deploy.models.catalogue import CATALOGUE  # `make help` runs this file without the project's packages
+    from deploy.models.catalogue.entries import CATALOGUE  # `make help` runs this file without the project's packages
 
     if wanted in ("smoke", "hub", "none", "auto", *CATALOGUE):
         return {"model": None if wanted == "none" else wanted}

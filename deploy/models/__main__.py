@@ -1,6 +1,6 @@
 """`make models`: the catalogue, by the memory of boards. Nothing is fetched, and no board is asked."""
 
-from deploy.models.catalogue_table import NOTES, automatic_line, catalogue_rows, usual_boards
+from deploy.models.catalogue.table import NOTES, automatic_line, catalogue_rows, usual_boards
 from deploy.onboard.release.release_table import aligned_lines
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from deploy.errors import BoardllamaError, shown
 from deploy.formats.values import Frozen
-from deploy.models.hub_model import HubModel
+from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import FileKind, Model, ModelFile, Origin
 from deploy.models.own_file import OwnFile
 from deploy.onboard.gguf.chat_models import ONE_FILE, part_count_in_name, part_names

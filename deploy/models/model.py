@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.controller.progress import Say
-from deploy.models.outline import Outline
+from deploy.models.catalogue.outline import Outline
 
 # A file of a hub by its names there, or the kind of another file; a list for a model of several files.
 Pin = dict[str, str] | str | list["Pin"]

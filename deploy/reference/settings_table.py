@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from deploy.build.source import source_kinds
 from deploy.cpu import CPUS
-from deploy.models.choice import KINDS
+from deploy.models.catalogue.choice import KINDS
 from deploy.onboard.identity.rules import API_KEY_TEXT
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import ROLES

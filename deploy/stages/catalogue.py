@@ -3,9 +3,9 @@
 from pyinfra import host
 
 from deploy.hosts.target import board_of, build_for, settings_of, why_refused
-from deploy.models.catalogue_table import NOTES, automatic_line, catalogue_rows
-from deploy.models.fit import BoardMemory
-from deploy.models.memory import can_repack
+from deploy.models.catalogue.table import NOTES, automatic_line, catalogue_rows
+from deploy.models.memory.estimate import can_repack
+from deploy.models.memory.fit import BoardMemory
 from deploy.onboard.release.release_table import aligned_lines
 
 

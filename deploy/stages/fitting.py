@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 from deploy.cpu import Cpu
 from deploy.hosts.facts import BoardInfo
-from deploy.models.fit import MEMORY_SHARE, BoardMemory, MemoryFit, judge_fit
-from deploy.models.fit_together import Part, judge_together
-from deploy.models.gguf_info import GgufInfo
-from deploy.models.memory import MIB, Serving, can_repack, estimate_memory
+from deploy.models.gguf.info import GgufInfo
+from deploy.models.gguf.model_headers import companion_bytes, read_weights_info
+from deploy.models.memory.estimate import MIB, Serving, can_repack, estimate_memory
+from deploy.models.memory.fit import MEMORY_SHARE, BoardMemory, MemoryFit, judge_fit
+from deploy.models.memory.fit_together import Part, judge_together
 from deploy.models.model import Model
-from deploy.models.model_headers import companion_bytes, read_weights_info
 from deploy.onboard.server.bounds import UBATCH
 from deploy.onboard.service import CHAT, Service
 from deploy.settings import Settings

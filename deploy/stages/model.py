@@ -18,13 +18,13 @@ from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile, big_files
 from deploy.hosts.stored_model import StoredModel
 from deploy.hosts.target import board_of
-from deploy.models import architectures
-from deploy.models.catalogue import FREE
-from deploy.models.choice import AUTO, free_chat_models, suits_board
-from deploy.models.fit import BoardMemory, require_room
-from deploy.models.gguf_header import read_model_header
-from deploy.models.gguf_info import gguf_info_of
-from deploy.models.memory import CACHE_BLOCK
+from deploy.models.catalogue.choice import AUTO, free_chat_models, suits_board
+from deploy.models.catalogue.entries import FREE
+from deploy.models.gguf import architectures
+from deploy.models.gguf.header import read_model_header
+from deploy.models.gguf.info import gguf_info_of
+from deploy.models.memory.estimate import CACHE_BLOCK
+from deploy.models.memory.fit import BoardMemory, require_room
 from deploy.models.model import FileKind, Model
 from deploy.onboard.service import CHAT, Service
 from deploy.settings import Settings, models_of

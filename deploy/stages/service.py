@@ -23,7 +23,7 @@ from deploy.hosts.stage_decorator import stage
 from deploy.hosts.stored_model import StoredModel
 from deploy.hosts.target import board_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
-from deploy.models.fit import MEMORY_SHARE
+from deploy.models.memory.fit import MEMORY_SHARE
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.mounts import mount_unit
 from deploy.onboard.service import FRONT, OLLAMA, OLLAMA_API, Service

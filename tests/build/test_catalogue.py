@@ -1,9 +1,9 @@
 """What the catalogue says of a file before it is fetched, held against the file itself."""
 
 from deploy.controller.files import sha256_of
-from deploy.models.catalogue import CATALOGUE
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import Serving, estimate_memory
+from deploy.models.catalogue.entries import CATALOGUE
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.memory.estimate import Serving, estimate_memory
 from tests.real_models import smollm2
 
 

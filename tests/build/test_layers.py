@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.models.layers import ALONE, BIG_GRAPHS, BOTH, INTERVALS, KEEPERS, WINDOWS, Pattern
+from deploy.models.memory.layers import ALONE, BIG_GRAPHS, BOTH, INTERVALS, KEEPERS, WINDOWS, Pattern
 from tests.build.builds import CPU, Make, workspace
 
 # Counted with all tokens in every layer, for the reasons beside WINDOWS.

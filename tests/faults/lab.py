@@ -27,7 +27,7 @@ APART = re.compile(
     r"|deploy/onboard/(doctor|identity)/"
 )
 # What runs only where a model comes from a hub.
-FETCHING = re.compile(r"deploy/models/(hub|transfer)\.py")
+FETCHING = re.compile(r"deploy/models/hub/(client|fetch|patience|pin|refusals|transfer)\.py")
 OBSERVE = Path(__file__).resolve().parent / "on_target" / "observe.py"
 
 

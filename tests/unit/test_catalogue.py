@@ -11,13 +11,13 @@ from deploy.cpu import find_cpu
 from deploy.hosts.facts import BoardInfo
 from deploy.hosts.remote import HostStep
 from deploy.hosts.snapshot import Snapshot
-from deploy.models.catalogue import CATALOGUE
-from deploy.models.catalogue_headers import attention_numbers
-from deploy.models.catalogue_table import SIZES, automatic_model, catalogue_rows, memory_of_size, usual_boards
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import Serving, estimate_memory
+from deploy.models.catalogue.entries import CATALOGUE
+from deploy.models.catalogue.headers import attention_numbers
+from deploy.models.catalogue.outline import Outline
+from deploy.models.catalogue.table import SIZES, automatic_model, catalogue_rows, memory_of_size, usual_boards
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.memory.estimate import Serving, estimate_memory
 from deploy.models.model import Advice
-from deploy.models.outline import Outline
 from deploy.onboard.gguf.architectures import ARCHITECTURES
 from deploy.onboard.server.config import config_problems
 from deploy.onboard.service import OLLAMA

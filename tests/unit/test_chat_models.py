@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_info import read_gguf_info
+from deploy.models.gguf.info import read_gguf_info
 from deploy.onboard.gguf.architectures import ARCHITECTURES, PIN
 from deploy.onboard.gguf.chat_models import NO_CHAT, part_count_in_name, require_usable_model
 from deploy.onboard.server.config import ConfigError

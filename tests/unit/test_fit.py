@@ -4,9 +4,9 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.errors import BoardllamaError
-from deploy.models.fit import RESERVE, BoardMemory, MemoryFit, best_quantization, biggest_context, judge_fit
-from deploy.models.gguf_info import GgufInfo, read_gguf_info
-from deploy.models.memory import Serving, estimate_memory
+from deploy.models.gguf.info import GgufInfo, read_gguf_info
+from deploy.models.memory.estimate import Serving, estimate_memory
+from deploy.models.memory.fit import RESERVE, BoardMemory, MemoryFit, best_quantization, biggest_context, judge_fit
 from tests.shapes import Shape, write
 
 # 20 MB of weights, 17 MB of which can be repacked; 8 KiB of cache per token.

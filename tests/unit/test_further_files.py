@@ -11,11 +11,11 @@ from deploy.errors import BoardllamaError
 from deploy.hosts.facts import BoardInfo
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.snapshot import Snapshot
-from deploy.models.fit import RESERVE
-from deploy.models.gguf_header import read_model_header
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import BINARY, CLIENTS, HEAP, Serving, estimate_memory
-from deploy.models.model_headers import PICTURES, companion_bytes, picture_bytes, read_weights_info
+from deploy.models.gguf.header import read_model_header
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.gguf.model_headers import PICTURES, companion_bytes, picture_bytes, read_weights_info
+from deploy.models.memory.estimate import BINARY, CLIENTS, HEAP, Serving, estimate_memory
+from deploy.models.memory.fit import RESERVE
 from deploy.models.smoke import write_smoke_model
 from deploy.onboard.doctor.facts import model_served
 from deploy.onboard.server import launch

@@ -11,7 +11,7 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_info import Hyperparameters, read_gguf_info
+from deploy.models.gguf.info import Hyperparameters, read_gguf_info
 from deploy.models.smoke import CONTEXT, NAME, SIZE, write_smoke_model
 from deploy.models.smoke_writer import vocabulary_pieces
 from deploy.onboard.gguf.kinds import BLOCKS

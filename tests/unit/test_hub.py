@@ -15,9 +15,9 @@ from huggingface_hub import constants
 from deploy.controller import progress
 from deploy.controller.progress import Progress
 from deploy.models import receipt
-from deploy.models.hub import fetch_hub_model
-from deploy.models.hub_model import HubModel
-from deploy.models.transfer import Meter, short_name
+from deploy.models.hub.fetch import fetch_hub_model
+from deploy.models.hub.hub_model import HubModel
+from deploy.models.hub.transfer import Meter, short_name
 from deploy.paths import REPO
 from tests import hub_server
 from tests.hub_case import CONTENT, failure, hub_environment, silent
@@ -219,7 +219,7 @@ def test_progress_comes_while_bytes_come(hub: HubServer, model: HubModel, monkey
 
 
 def _fetch_script(model: HubModel, call: bool = True) -> str:
-    imports = "from deploy.models.hub import fetch_hub_model\nfrom deploy.models.hub_model import HubModel\n"
+    imports = "from deploy.models.hub.fetch import fetch_hub_model\nfrom deploy.models.hub.hub_model import HubModel\n"
     return f"{imports}model = {model!r}\n" + ("fetch_hub_model(model)" if call else "")
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session
 
-from deploy.models.hub import fetch_hub_model
-from deploy.models.hub_client import AUTHORITIES
+from deploy.models.hub.client import AUTHORITIES
+from deploy.models.hub.fetch import fetch_hub_model
 from tests.answers import answering
 from tests.certificates import Authority
 from tests.hub_case import CONTENT, failure, hub_environment, silent

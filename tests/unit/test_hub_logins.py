@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.models.hub import fetch_hub_model
+from deploy.models.hub.fetch import fetch_hub_model
 from tests.answers import Answer, Answering
 from tests.hub_case import Script, failure, scripted_hub
 from tests.hub_server import REVISION

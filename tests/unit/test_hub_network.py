@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.models import hub_patience
-from deploy.models.hub import fetch_hub_model
-from deploy.models.hub_model import HubModel
+from deploy.models.hub import patience
+from deploy.models.hub.fetch import fetch_hub_model
+from deploy.models.hub.hub_model import HubModel
 from tests.answers import Answer, Answering, Request, answering
 from tests.hub_case import CONTENT, Script, failure, naps, scripted_hub, silent
 from tests.hub_server import REVISION
@@ -49,10 +49,10 @@ def later(seconds: int) -> str:
         ({"Retry-After": later(90), "Date": later(0)}, 90),
         ({"Retry-After": later(7290), "Date": later(7200)}, 90),
         ({"RateLimit": '"resolvers";r=0;t=45'}, 45),
-        ({}, hub_patience.UNSAID),
-        ({"Retry-After": "soon"}, hub_patience.UNSAID),
-        ({"Retry-After": "-5"}, hub_patience.UNSAID),
-        ({"Retry-After": "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"}, hub_patience.UNSAID),
+        ({}, patience.UNSAID),
+        ({"Retry-After": "soon"}, patience.UNSAID),
+        ({"Retry-After": "-5"}, patience.UNSAID),
+        ({"Retry-After": "Fri, 01 Jan 99999999999999999999 00:00:00 GMT"}, patience.UNSAID),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_busy_hub_is_waited_for_as_it_asks(
     assert fetch_hub_model(MODEL, said.append).read_bytes() == CONTENT
     assert sum(naps) == pytest.approx(slept, abs=2)
     waits = [line for line in said if "was asked too often (429), going on in" in line]
-    assert len(waits) == len(naps) and max(naps) <= hub_patience.TELL_EVERY
+    assert len(waits) == len(naps) and max(naps) <= patience.TELL_EVERY
 
 
 def test_a_busy_hub_is_left_when_it_asks_for_more_than_we_have(hub: Callable[[Script], Answering]) -> None:
@@ -79,7 +79,7 @@ def test_a_hub_that_is_always_busy_is_left_in_the_end(
 ) -> None:
     hub(lambda _request: Answer(429, headers))
     assert "of rest: run again then" in failure(MODEL)
-    assert sum(naps) <= hub_patience.LIMIT
+    assert sum(naps) <= patience.LIMIT
 
 
 def test_what_was_there_before_a_busy_hub_is_not_fetched_again(hub: Callable[[Script], Answering]) -> None:

@@ -10,11 +10,10 @@ import pytest
 from filelock import FileLock
 
 from deploy.errors import BoardllamaError
-from deploy.models import hub as hub_module
-from deploy.models import transfer
 from deploy.models.file_turn import take_turn
-from deploy.models.hub import fetch_hub_model
-from deploy.models.hub_model import HubModel
+from deploy.models.hub import fetch, transfer
+from deploy.models.hub.fetch import fetch_hub_model
+from deploy.models.hub.hub_model import HubModel
 from tests.hub_case import CONTENT, failure, hub_environment, silent
 from tests.hub_server import REVISION, Fault, HubServer
 
@@ -95,7 +94,7 @@ def test_no_hub_is_told_at_once(model: HubModel, monkeypatch: pytest.MonkeyPatch
 def test_a_hub_that_never_answers_has_a_deadline(
     hub: HubServer, model: HubModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(fetch, "ANSWER_WITHIN", 0.2)
     hub.fault = Fault.SILENT
     assert "cannot be reached (no answer within 0 s)" in failure(model)
 

@@ -6,8 +6,8 @@ from typing import Any
 import gguf
 import pytest
 
-from deploy.models.gguf_info import GgufInfo, read_gguf_info
-from deploy.models.memory import MIB, Serving, estimate_memory
+from deploy.models.gguf.info import GgufInfo, read_gguf_info
+from deploy.models.memory.estimate import MIB, Serving, estimate_memory
 
 Keys = dict[str, Any]
 

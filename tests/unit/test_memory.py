@@ -8,8 +8,16 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.cpu import find_cpu
-from deploy.models.gguf_info import GgufInfo, read_gguf_info
-from deploy.models.memory import MIB, REPACKED, Serving, can_repack, estimate_memory, mapped_bytes, repacked_tensors
+from deploy.models.gguf.info import GgufInfo, read_gguf_info
+from deploy.models.memory.estimate import (
+    MIB,
+    REPACKED,
+    Serving,
+    can_repack,
+    estimate_memory,
+    mapped_bytes,
+    repacked_tensors,
+)
 from tests.shapes import Shape, write
 from tests.vm.resident import GEMMA3, GEMMA3N, GPT_OSS, GRANITE, LFM2, MAMBA2, QWEN3MOE, QWEN35
 

@@ -14,9 +14,9 @@ from deploy.hosts.facts import BoardInfo
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import HostStep
 from deploy.hosts.snapshot import Snapshot
-from deploy.models import fit
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import Serving, estimate_memory
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.memory import fit
+from deploy.models.memory.estimate import Serving, estimate_memory
 from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 from deploy.stages import model, service

@@ -11,10 +11,10 @@ from gguf import GGMLQuantizationType as Kind
 from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts import BoardInfo
-from deploy.models.fit import RESERVE
-from deploy.models.fit_together import BROKER_BYTES
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import estimate_memory
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.memory.estimate import estimate_memory
+from deploy.models.memory.fit import RESERVE
+from deploy.models.memory.fit_together import BROKER_BYTES
 from deploy.models.model_list import ON_DEMAND_SECONDS
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import CHAT, EMBED, FRONT, OLLAMA, OLLAMA_API, Service

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from deploy.models import pin
-from deploy.models.catalogue import hub_file
+from deploy.models.catalogue.entries import hub_file
+from deploy.models.hub import pin
 from deploy.models.model import FileKind, Model
 from deploy.paths import REPO
 from tests.hub_case import CONTENT, hub_environment
@@ -63,7 +63,7 @@ def test_all_files_of_a_model_are_pinned(hub: HubServer, capsys: pytest.CaptureF
     for file in model.files:
         assert file.origin.fetch_file(lambda _: None).read_bytes()[:4] == b"GGUF"
     entry = eval(
-        said.partition("catalogue.py:")[2].strip().removesuffix(","),
+        said.partition("entries.py:")[2].strip().removesuffix(","),
         {"Model": Model, "FileKind": FileKind, "hub_file": hub_file},
     )
     assert (entry.name, entry.licence, entry.files) == ("m", "gemma", model.files)

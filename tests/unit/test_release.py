@@ -16,7 +16,7 @@ from deploy.cpu import find_cpu
 from deploy.hosts.release import Served, WantedRelease, build_folder, onboard_programs
 from deploy.hosts.release_manifest import Policy
 from deploy.hosts.stored_model import StoredModel
-from deploy.models.hub_model import HubModel
+from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import single_file
 from deploy.onboard.places import PLACES, PROGRAMS
 from deploy.onboard.release.pruning import releases_kept

@@ -11,7 +11,7 @@ from deploy.hosts.release import WantedRelease
 from deploy.hosts.remote import Remote
 from deploy.hosts.snapshot import ReleaseThere, Snapshot, memory_of, pristine_of
 from deploy.hosts.stored_model import StoredModel
-from deploy.models.hub_model import HubModel
+from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import single_file
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA

@@ -1,7 +1,7 @@
 """A model of several files in the store of a target."""
 
 from deploy.hosts.stored_model import StoredModel
-from deploy.models.hub_model import HubModel
+from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import FileKind, Model, ModelFile
 from deploy.onboard.service import OLLAMA
 

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.cpu import CPUS
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import Serving, can_repack, estimate_memory
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.memory.estimate import Serving, can_repack, estimate_memory
 from deploy.onboard.server.bounds import ENVIRONMENT
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.server.config_keys import config_arguments

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import estimate_memory
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.memory.estimate import estimate_memory
 from deploy.vm.machine import Machine
 from tests.shapes import write
 from tests.vm.resident import PORT, TABLE, Case, Here, InVm, Measured, built, clients, memory, served

@@ -7,8 +7,8 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 
 from deploy.build.artifact import is_there
-from deploy.models.gguf_info import read_gguf_info
-from deploy.models.memory import estimate_memory
+from deploy.models.gguf.info import read_gguf_info
+from deploy.models.memory.estimate import estimate_memory
 from deploy.vm.machine import Machine
 from tests.build.builds import pyinfra, wanted
 from tests.clients import CHATS

@@ -1,8 +1,8 @@
 """What bounds llama-server's memory beside the keys of config.json that do: said at every start, so that no default of
 another llama.cpp can change it.
 
-deploy/models/memory.py counts with these numbers. A llama.cpp that does not know one of the flags refuses to start,
-and the release is taken back.
+deploy/models/memory/estimate.py counts with these numbers. A llama.cpp that does not know one of the flags refuses to
+start, and the release is taken back.
 """
 
 UBATCH = 512  # tokens computed at once

@@ -15,8 +15,8 @@ from huggingface_hub.errors import (
 )
 
 from deploy.errors import LOGIN, shown
-from deploy.models.hub_client import hub_name, proxy_of, token_source, trusted_authorities
-from deploy.models.hub_patience import FAULTS
+from deploy.models.hub.client import hub_name, proxy_of, token_source, trusted_authorities
+from deploy.models.hub.patience import FAULTS
 
 # X509_V_ERR_… in openssl/x509_vfy.h: a time before or after the certificate's own; another name or address than its.
 OF_ANOTHER_TIME, OF_ANOTHER_NAME = (9, 10), (62, 64)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.models.gguf_header import Header, read_model_header
-from deploy.models.gguf_info import GgufInfo, gguf_info_of
-from deploy.models.memory import BINARY, CLIENTS, F32, HEAP, Serving, estimate_memory
+from deploy.models.gguf.header import Header, read_model_header
+from deploy.models.gguf.info import GgufInfo, gguf_info_of
+from deploy.models.memory.estimate import BINARY, CLIENTS, F32, HEAP, Serving, estimate_memory
 from deploy.models.model import FileKind, Model
 
 # Measured: a server that sees took 8.4 MB more than a blind one, with a projector of 70 KB.

@@ -14,10 +14,10 @@ from huggingface_hub import HfApi
 
 from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError, shown
-from deploy.models.hub import ANSWER_WITHIN, HUB_ERRORS, ask_hub
-from deploy.models.hub_client import hub_address, hub_name
-from deploy.models.hub_model import HubModel
-from deploy.models.hub_refusals import explain_refusal
+from deploy.models.hub.client import hub_address, hub_name
+from deploy.models.hub.fetch import ANSWER_WITHIN, HUB_ERRORS, ask_hub
+from deploy.models.hub.hub_model import HubModel
+from deploy.models.hub.refusals import explain_refusal
 from deploy.models.model import FileKind
 from deploy.onboard.gguf.chat_models import part_count_in_name, part_names
 from deploy.setting_rules import RULES, SHA256
@@ -38,7 +38,7 @@ class PinnedFile:
 
     @property
     def entry(self) -> str:
-        """The file as a part of an entry of deploy/models/catalogue.py."""
+        """The file as a part of an entry of deploy/models/catalogue/entries.py."""
         pin, kind = self.pin, self.kind
         values = [python_text(value) for value in (pin.repo, pin.file, pin.revision, pin.sha256)]
         values += [f"{pin.size:_}", *([] if kind is FileKind.WEIGHTS else [f"FileKind.{kind.name}"])]
@@ -119,7 +119,8 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"# {hub_name()}, licence: {licence or 'not known'}. Settings, for inventory/group_data:\n")
-    print(f"{settings_text(files)}\n\n# Or an entry of deploy/models/catalogue.py:\n\n{entry_text(files, licence)}")
+    print(f"{settings_text(files)}\n\n# Or an entry of deploy/models/catalogue/entries.py:\n")
+    print(entry_text(files, licence))
     return 0
 
 

@@ -43,9 +43,9 @@ class HubModel:
 
     def fetch_file(self, say: Say) -> Path:
         """The verified file; fetched, with progress through `say`, when it is not there yet. Raises BoardllamaError."""
-        from deploy.models import hub  # its HTTP client takes a quarter of a second, and few runs fetch
+        from deploy.models.hub import fetch  # its HTTP client takes a quarter of a second, and few runs fetch
 
-        return hub.fetch_hub_model(self, progress=say)
+        return fetch.fetch_hub_model(self, progress=say)
 
     @property
     def path(self) -> Path:

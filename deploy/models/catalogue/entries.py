@@ -7,9 +7,9 @@ and pins are those of the files named here; a file that differs from its pin is 
 from pathlib import Path
 
 from deploy.errors import BoardllamaError, shown
-from deploy.models import catalogue_advice as advised
-from deploy.models import catalogue_headers as headers
-from deploy.models.hub_model import HubModel
+from deploy.models.catalogue import advice as advised
+from deploy.models.catalogue import headers as headers
+from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import Advice, FileKind, Model, ModelFile
 from deploy.onboard.spelling import nearest_name
 

@@ -15,9 +15,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from deploy.controller.progress import Progress, Say
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_header import MAGIC, check_gguf_start
-from deploy.models.hub_patience import FAULTS, TRIES, HubPatience, pause_before_try
-from deploy.models.hub_refusals import asked_url, bad_certificate, one_line
+from deploy.models.gguf.header import MAGIC, check_gguf_start
+from deploy.models.hub.patience import FAULTS, TRIES, HubPatience, pause_before_try
+from deploy.models.hub.refusals import asked_url, bad_certificate, one_line
 
 TIMEOUT = httpx2.Timeout(connect=5, read=15, write=15, pool=15)  # seconds; read = longest silence between two packets
 

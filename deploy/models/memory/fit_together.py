@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 from deploy.errors import BoardllamaError
-from deploy.models.fit import BoardMemory, MemoryFit, to_mb
-from deploy.models.gguf_info import GgufInfo
-from deploy.models.memory import Serving, estimate_memory
+from deploy.models.gguf.info import GgufInfo
+from deploy.models.memory.estimate import Serving, estimate_memory
+from deploy.models.memory.fit import BoardMemory, MemoryFit, to_mb
 
 # What the brokers take together, in bytes (MemoryMax of each in deploy/stages/service.py).
 BROKER_BYTES = 40_000_000

@@ -10,7 +10,7 @@ weights and the checkpoints, and gives a sum where a refusal names each number.
 
 from typing import NamedTuple
 
-from deploy.models.gguf_facts import GgufFacts
+from deploy.models.gguf.facts import GgufFacts
 
 
 class Layer(NamedTuple):

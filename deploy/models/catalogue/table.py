@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from deploy.models.catalogue import CATALOGUE
-from deploy.models.choice import free_chat_models, suits_board
-from deploy.models.fit import BoardMemory, biggest_context
-from deploy.models.gguf_info import GgufInfo
-from deploy.models.memory import Serving, estimate_memory
+from deploy.models.catalogue.choice import free_chat_models, suits_board
+from deploy.models.catalogue.entries import CATALOGUE
+from deploy.models.gguf.info import GgufInfo
+from deploy.models.gguf.model_headers import companion_bytes
+from deploy.models.memory.estimate import Serving, estimate_memory
+from deploy.models.memory.fit import BoardMemory, biggest_context
 from deploy.models.model import Model
-from deploy.models.model_headers import companion_bytes
 
 GIB = 1 << 30
 SIZES = (1, 2, 4, 8, 16, 32)  # GB of memory, as boards are sold

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_facts import GgufFacts
-from deploy.models.gguf_header import Header, Scalar, Tensor, read_model_header
-from deploy.models.layers import Layer, layers_of
+from deploy.models.gguf.facts import GgufFacts
+from deploy.models.gguf.header import Header, Scalar, Tensor, read_model_header
+from deploy.models.memory.layers import Layer, layers_of
 from deploy.onboard.gguf.chat_models import part_count
 
 

@@ -1,6 +1,6 @@
 """The headers of the catalogue's models in numbers: config.json of their publishers, and what converters make of it."""
 
-from deploy.models.outline import Numbers, Outline
+from deploy.models.catalogue.outline import Numbers, Outline
 
 
 def qwen3_outline(width: int, wide: int, context: int) -> Outline:

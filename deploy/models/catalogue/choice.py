@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy.models import smoke
-from deploy.models.catalogue import CATALOGUE, FREE, catalogue_model
-from deploy.models.fit import BoardMemory, can_fit
-from deploy.models.hub_model import HubModel
-from deploy.models.memory import Serving
+from deploy.models.catalogue.entries import CATALOGUE, FREE, catalogue_model
+from deploy.models.gguf.model_headers import companion_bytes
+from deploy.models.hub.hub_model import HubModel
+from deploy.models.memory.estimate import Serving
+from deploy.models.memory.fit import BoardMemory, can_fit
 from deploy.models.model import Advice, Model, single_file
-from deploy.models.model_headers import companion_bytes
 from deploy.models.own_file import OwnFile
 from deploy.onboard.server.value_rules import ALIAS
 

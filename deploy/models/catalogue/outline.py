@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.models.gguf_header import Header, Scalar, Tensor
-from deploy.models.gguf_info import GgufInfo, gguf_info_of
+from deploy.models.gguf.header import Header, Scalar, Tensor
+from deploy.models.gguf.info import GgufInfo, gguf_info_of
 
 Q4_K, F32 = 12, 0  # kinds of tensors by their numbers in ggml.h
 NORM = 4  # bytes of a tensor that is neither multiplied with nor looked up
@@ -21,8 +21,8 @@ Numbers = int | tuple[int, ...]
 class Outline:
     """`numbers`: keys of the header without the architecture's name. `tokens`, `merges`: of the vocabulary.
 
-    `rows`: rows of tensors whose width decides the size of buffers, by name (deploy/models/memory.py). `tables`: bytes
-    of embeddings beside the tokens' own, of which rows are only taken.
+    `rows`: rows of tensors whose width decides the size of buffers, by name (deploy/models/memory/estimate.py).
+    `tables`: bytes of embeddings beside the tokens' own, of which rows are only taken.
     """
 
     architecture: str

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from deploy.models.gguf_header import Header
+from deploy.models.gguf.header import Header
 
 
 class GgufFacts:

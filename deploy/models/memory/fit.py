@@ -4,8 +4,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from deploy.errors import BoardllamaError
-from deploy.models.gguf_info import GgufInfo
-from deploy.models.memory import CELLS, Estimate, Serving, estimate_memory
+from deploy.models.gguf.info import GgufInfo
+from deploy.models.memory.estimate import CELLS, Estimate, Serving, estimate_memory
 
 # What Debian with sshd and journald takes on a 64-bit board before anything is served, in bytes: 139 MB measured in
 # the VM as MemTotal - MemAvailable.

@@ -26,12 +26,12 @@ from deploy.controller.files import sha256_of
 from deploy.controller.progress import Say, say_line
 from deploy.errors import BoardllamaError
 from deploy.models.file_turn import take_turn
-from deploy.models.hub_client import hub_address, hub_headers, hub_name, is_offline
-from deploy.models.hub_model import HubModel
-from deploy.models.hub_patience import HubPatience
-from deploy.models.hub_refusals import explain_refusal, one_line
+from deploy.models.hub.client import hub_address, hub_headers, hub_name, is_offline
+from deploy.models.hub.hub_model import HubModel
+from deploy.models.hub.patience import HubPatience
+from deploy.models.hub.refusals import explain_refusal, one_line
+from deploy.models.hub.transfer import Download
 from deploy.models.receipt import accept_part, has_receipt, is_verified
-from deploy.models.transfer import Download
 from deploy.setting_rules import SHA256
 
 MIRRORS = 3  # hubs that may send on to the next

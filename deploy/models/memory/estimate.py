@@ -10,9 +10,9 @@ again. What a model cannot do without, repacked or not, is its estimate with rep
 from dataclasses import dataclass
 
 from deploy.cpu import Cpu
-from deploy.models.gguf_header import Tensor
-from deploy.models.gguf_info import GgufInfo
-from deploy.models.layers import BIG_GRAPHS, Layer
+from deploy.models.gguf.header import Tensor
+from deploy.models.gguf.info import GgufInfo
+from deploy.models.memory.layers import BIG_GRAPHS, Layer
 from deploy.onboard.server.bounds import UBATCH
 from deploy.onboard.server.config_keys import CHECKPOINTS, SPECULATIVE
 

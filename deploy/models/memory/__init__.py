@@ -1,0 +1,1 @@
+"""How much memory a model takes while it is served, and whether a board has that much."""

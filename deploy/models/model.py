@@ -29,11 +29,11 @@ class Origin(Protocol):
 
     @property
     def sha256(self) -> str:
-        """64 hexadecimal digits."""
+        """The SHA-256 of its content, as 64 hexadecimal digits."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size of its content in bytes."""
 
     @property
     def pin(self) -> Pin:

@@ -4,7 +4,7 @@ from deploy.models.catalogue.outline import Numbers, Outline
 
 
 def qwen3_outline(width: int, wide: int, context: int) -> Outline:
-    """A small Qwen3's."""
+    """A Qwen3 of 28 layers, with heads of 128 numbers."""
     return Outline("qwen3", attention_numbers(28, width, wide, 16, 8, 128, context), tokens=151_936, merges=151_387)
 
 

@@ -21,7 +21,7 @@ if "targets" in host.groups:
     report.drop_last(settings)
     build = build_for(host, settings)
     install_llama(build, why_refused(host, settings))
-    settings = choose_model(settings, build)
+    settings = choose_model(settings, build and build.cpu)
     install_model(settings, build)
     configure_service(settings, build)
     activate_release(settings, build)

@@ -50,17 +50,22 @@ def are_here(settings: Settings) -> bool:
     return all(model.is_here for model in models_of(settings).values())
 
 
-def choose_model(settings: Settings, build: Build | None) -> Settings:
+def settings_by_model(settings: Settings) -> list[tuple[Settings, Model]]:
+    """Each model that is served here, behind the settings of its server: `hosted` validates them anew at each call."""
+    return [(own, own.chosen) for own in settings.hosted.values() if own.chosen]
+
+
+def choose_model(settings: Settings, cpu: Cpu | None) -> Settings:
     """The settings with the model that suits the host's board best, where they leave that to us (AUTO).
 
     They stay as they are when no model fits, or how much memory the board has is not known.
     """
-    if not settings.is_auto or build is None:
+    if not settings.is_auto or cpu is None:
         return settings
     memory = BoardMemory.of_unit(board_of(host).memory or 0)
     for model in reversed(free_chat_models()):
         told = settings.with_model(model.name)
-        if suits_board(model, serving_of(told, build.cpu), memory):
+        if suits_board(model, serving_of(told, cpu), memory):
             host.log(
                 f"model auto: {model.name}, the best in the catalogue for {memory.total // 1_000_000} MB of memory"
             )
@@ -87,11 +92,6 @@ def judge_model(settings: Settings, model: Model) -> None:
             architectures.check_companion(file.kind, read_model_header(file.origin.path), file.name)
 
 
-def check_model_file(settings: Settings, path: Path) -> None:
-    """As `judge_model`, for a model that is one file."""
-    check_weights(settings, [path])
-
-
 def check_weights(settings: Settings, paths: list[Path]) -> None:
     """As `judge_model`, for the weights alone."""
     headers, labels = [read_model_header(path) for path in paths], [path.name for path in paths]
@@ -116,11 +116,11 @@ def fetch_models(settings: Settings, cpu: Cpu) -> Commands:
     """No change when the controller has the models. Several targets fetch them once: the others wait for the first."""
     try:
         require_choice(settings, board_of(host))
-        for service, model in models_of(settings).items():
+        for own, model in settings_by_model(settings):
             if model.is_here:
-                judge_model(settings.hosted[service], model)
+                judge_model(own, model)
             else:
-                check_before_fetch(settings.hosted[service], model, cpu, board_of(host))
+                check_before_fetch(own, model, cpu, board_of(host))
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
         return
@@ -138,11 +138,11 @@ def check_before_fetch(settings: Settings, model: Model, cpu: Cpu, board: BoardI
 
 def fetch_and_check(remote: Remote, settings: Settings) -> None:
     """Fetches the models, with progress as lines of the host, and checks them. Raises BoardllamaError, OSError."""
-    for service, model in models_of(settings).items():
+    for own, model in settings_by_model(settings):
         say_licence(model, remote.say)
         for file in model.files:
             file.origin.fetch_file(remote.say)
-        judge_model(settings.hosted[service], model)
+        judge_model(own, model)
 
 
 def say_licence(model: Model, say: Say) -> None:

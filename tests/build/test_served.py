@@ -74,8 +74,8 @@ def test_the_verdict_on_a_file_is_llama_cpps(built: Make, tmp_path: Path, oddity
     path.write_bytes((TAKEN | REFUSED)[oddity](parts_of(path)))
     settings = told(model="path", model_path=str(path), context_size=0)
     if oddity in TAKEN:
-        model.check_model_file(settings, path)
+        model.check_weights(settings, [path])
     else:
         with pytest.raises(BoardllamaError):
-            model.check_model_file(settings, path)
+            model.check_weights(settings, [path])
     assert loads(built, path) == (oddity in TAKEN)

@@ -21,7 +21,7 @@ def on_both(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     settings = told(model="path", model_path=str(path))
     with pytest.raises(BoardllamaError) as deployed:
-        model.check_model_file(settings, path)
+        model.check_weights(settings, [path])
     with pytest.raises(ConfigError) as started:
         require_usable_model(path, PIN, CHAT, print)
     words = str(deployed.value).removeprefix(f"{path.name} ")
@@ -34,7 +34,7 @@ def accept(path: Path, content: bytes) -> None:
     """On both sides."""
     path.write_bytes(content)
     require_usable_model(path, PIN, CHAT, print)
-    model.check_model_file(told(model="path", model_path=str(path)), path)
+    model.check_weights(told(model="path", model_path=str(path)), [path])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_part_alone_is_refused_and_all_of_them_are_served(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="put all here"):
         require_usable_model(names[0], PIN, CHAT, print)
     with pytest.raises(BoardllamaError, match="is one of 2 parts of a model: `llama-gguf-split --merge`"):
-        model.check_model_file(told(model="path", model_path=str(names[0])), names[0])
+        model.check_weights(told(model="path", model_path=str(names[0])), [names[0]])
 
 
 def test_a_file_that_the_board_cannot_read_is_left_to_llama_server(

@@ -56,23 +56,23 @@ def edited(settings: Settings, **sections: dict[str, Any]) -> bytes:
 
 def test_a_cache_of_blocks_needs_heads_that_fill_them(tmp_path: Path) -> None:
     path = write(Shape("x", Kind.Q8_0, Kind.Q8_0, 160, 320, 2, 2, 2, 2000, 8192), tmp_path / "x.gguf")
-    model.check_model_file(told(model="path", model_path=str(path)), path)
+    model.check_weights(told(model="path", model_path=str(path)), [path])
     with pytest.raises(BoardllamaError, match=r"kv_cache is q8_0: .* heads of 80 numbers; set kv_cache to f16"):
-        model.check_model_file(told(model="path", model_path=str(path), kv_cache="q8_0"), path)
+        model.check_weights(told(model="path", model_path=str(path), kv_cache="q8_0"), [path])
 
 
 def test_one_part_of_a_model_is_refused(tmp_path: Path) -> None:
     part = write_small(tmp_path / "m-00001-of-00003.gguf", parts=3)
     with pytest.raises(BoardllamaError, match="is one of 3 parts of a model: `llama-gguf-split --merge`"):
-        model.check_model_file(told(model="path", model_path=str(part)), part)
+        model.check_weights(told(model="path", model_path=str(part)), [part])
 
 
 def test_a_context_may_be_all_that_the_model_was_trained_for_and_no_more(settings: Settings) -> None:
     path, trained = Path(settings.model_path), read_gguf_info(Path(settings.model_path)).context_length
     for size in (0, trained - 1, trained):
-        model.check_model_file(settings.model_copy(update={"context_size": size}), path)
+        model.check_weights(settings.model_copy(update={"context_size": size}), [path])
     with pytest.raises(BoardllamaError) as refused:
-        model.check_model_file(settings.model_copy(update={"context_size": trained + 1}), path)
+        model.check_weights(settings.model_copy(update={"context_size": trained + 1}), [path])
     assert str(refused.value) == (
         f"context_size is {trained + 1}: x.gguf was trained for {trained} tokens at most; set context_size to "
         f"{trained} or less (0: the model's own)"

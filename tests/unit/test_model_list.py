@@ -124,7 +124,7 @@ def test_an_embedder_that_is_to_chat_is_refused_by_name(tmp_path: Path) -> None:
     settings = two(models=["smoke", str(path)])
     _, own = settings.hosted.values()
     with pytest.raises(BoardllamaError, match=r"mini\.gguf is an embedding model .* or set role to embed"):
-        model.check_model_file(own, path)
+        model.check_weights(own, [path])
 
 
 @pytest.fixture

@@ -72,11 +72,11 @@ def test_a_model_is_served_in_the_role_that_it_is_made_for(tmp_path: Path, own: 
     path.write_bytes(gguf(keys))
     settings = told(model="path", model_path=str(path), role=role, context_size=512)
     if own == role:
-        model.check_model_file(settings, path)
+        model.check_weights(settings, [path])
         require_usable_model(path, PIN, role, print)
         return
     with pytest.raises(BoardllamaError) as deployed:
-        model.check_model_file(settings, path)
+        model.check_weights(settings, [path])
     with pytest.raises(ConfigError) as started:
         require_usable_model(path, PIN, role, print)
     said = str(deployed.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError, shown
 from deploy.models.catalogue import advice as advised
-from deploy.models.catalogue import headers as headers
+from deploy.models.catalogue import headers
 from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import Advice, FileKind, Model, ModelFile
 from deploy.onboard.spelling import nearest_name

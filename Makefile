@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
-	@boards=$$(python3 -m deploy.image.boards 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/images.md lists them"
+	@boards=$$(python3 -m deploy.image.board_names 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/images.md lists them"
 
 up: vm ## Main job: VM, build, deploy, verify, first answer
 	$(PYINFRA) -y inventory/qemu.py deploy.py

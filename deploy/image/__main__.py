@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.image.assembly import make_image
-from deploy.image.boards import BOARDS, board_named, model_data
+from deploy.image.boards import DEBIAN_BOARDS, debian_board, model_data
 from deploy.image.outputs import Outputs
 from deploy.models.gguf import architectures
 from deploy.models.gguf.header import read_model_header
@@ -21,7 +21,9 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 def image_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m deploy.image", description="Makes a board's disk image.")
-    parser.add_argument("board", nargs="?", default="", help=", ".join(board.short_name for board in BOARDS.values()))
+    parser.add_argument(
+        "board", nargs="?", default="", help=", ".join(board.short_name for board in DEBIAN_BOARDS.values())
+    )
     parser.add_argument("--model", default="", help="smoke, hub, none, auto, a name of `make models`, or a .gguf file")
     parser.add_argument(
         "--size", type=size_in_bytes, help="of the whole disk, such as 4G (default: as small as it can be)"
@@ -42,7 +44,7 @@ def size_in_bytes(text: str) -> int:
 def make_board_image(words: list[str]) -> int:
     """Makes one image and prints PASS. Returns the exit status. Raises BoardllamaError."""
     options = image_arguments().parse_args(words)
-    board, started = board_named(options.board), time.monotonic()
+    board, started = debian_board(options.board), time.monotonic()
     check_model(options.model)
     made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
     judged = "it booted" if board.has_emulator and not options.no_boot else "its content was checked"

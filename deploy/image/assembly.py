@@ -19,7 +19,7 @@ from deploy.formats.spans import total_size
 from deploy.image import outputs, unpacked_tree
 from deploy.image.board_machine import check_boot_programs
 from deploy.image.board_root import ensure_board_root
-from deploy.image.boards import BoardProfile
+from deploy.image.boards import DebianBoard
 from deploy.image.boot_test import end_boot_machine, prove_first_boot
 from deploy.image.content import check_content
 from deploy.image.disk import IDENTITY_BYTES, ROOT_UUID, DiskLayout, assemble_disk, layout_for
@@ -47,7 +47,7 @@ class AssembledImage:
 
 
 @contextmanager
-def image_workspace(dist: Path, board: BoardProfile) -> Iterator[Workspace]:
+def image_workspace(dist: Path, board: DebianBoard) -> Iterator[Workspace]:
     """A workspace beside build.log in dist/.work, which is removed whatever happens. One run at a time has it."""
     work = dist / ".work"
     work.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def clear_workspace(folder: Path) -> None:
     unpacked_tree.remove_as_owner(folder)
 
 
-def assemble_image(workspace: Workspace, board: BoardProfile, model: str, size: int | None) -> AssembledImage:
+def assemble_image(workspace: Workspace, board: DebianBoard, model: str, size: int | None) -> AssembledImage:
     """Makes the disk image. `model` and `size` (bytes of the whole disk) as `make image` was told.
 
     Raises BoardllamaError when the image holds what no image may, or lacks what its board needs.
@@ -89,7 +89,7 @@ def assemble_image(workspace: Workspace, board: BoardProfile, model: str, size: 
     return AssembledImage(disk, layout, blobs, release)
 
 
-def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def copy_inputs(packed: Path, board: DebianBoard, into: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Copies the boot loaders, and what the bill of materials is made from, out of the packed tree.
 
     Returns the manifest of the release in the tree, and the size in bytes of each boot loader by its path.
@@ -107,7 +107,7 @@ def copy_inputs(packed: Path, board: BoardProfile, into: Path) -> tuple[dict[str
         return json.loads(release.read()), sizes
 
 
-def write_outputs(workspace: Workspace, board: BoardProfile, made: AssembledImage) -> Outputs:
+def write_outputs(workspace: Workspace, board: DebianBoard, made: AssembledImage) -> Outputs:
     """Writes and signs every file that goes to dist/, in the workspace's folder `out`."""
     out = Outputs(workspace.folder / "out", board.short_name)
     out.folder.mkdir()
@@ -148,7 +148,7 @@ def image_manifest(
     )
 
 
-def make_image(board: BoardProfile, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:
+def make_image(board: DebianBoard, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:
     """Makes the image, has its first boot judged, and leaves its files in dist/. Raises BoardllamaError.
 
     `boots`: whether the image is booted, where QEMU has a machine for its board.

@@ -17,7 +17,7 @@ from deploy.debian.tar_files import files_below
 from deploy.debian.tree_cache import TreeRecipe, ensure_tree
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
-from deploy.image.boards import BoardProfile
+from deploy.image.boards import DebianBoard
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent / "root"
@@ -37,7 +37,7 @@ class BoardRoot:
         return self.folder / "root.tar"
 
 
-def board_root_inputs(board: BoardProfile) -> dict[str, object]:
+def board_root_inputs(board: DebianBoard) -> dict[str, object]:
     """All that decides what is in the root, the mirror too: a snapshot of Debian holds other versions."""
     shared = [path for folder in (tools.HERE, HERE) for path in folder.iterdir() if path.suffix in (".txt", ".sh")]
     own = [path for path in (HERE / board.files).rglob("*") if path.is_file()]
@@ -52,18 +52,18 @@ def board_root_inputs(board: BoardProfile) -> dict[str, object]:
     }
 
 
-def board_packages(board: BoardProfile) -> list[str]:
+def board_packages(board: DebianBoard) -> list[str]:
     """The packages that are installed beyond Debian's minbase."""
     return [*read_words(HERE.parent / "packages.txt"), board.kernel, *board.packages]
 
 
-def board_root_key(board: BoardProfile) -> str:
+def board_root_key(board: DebianBoard) -> str:
     """The folder of the board's files and 16 hexadecimal digits over the inputs: boards alike in both share a root."""
     text = json.dumps(board_root_inputs(board), sort_keys=True)
     return f"{board.files}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def make_board_root(workspace: Workspace, board: BoardProfile) -> dict[str, object]:
+def make_board_root(workspace: Workspace, board: DebianBoard) -> dict[str, object]:
     """Makes the tree as folder/root.tar, with the boot partition's files. Returns what its manifest says."""
     hooks = [
         f"--extract-hook={script_text('hold-initrd.sh')}",
@@ -74,7 +74,7 @@ def make_board_root(workspace: Workspace, board: BoardProfile) -> dict[str, obje
     return board_root_inputs(board)
 
 
-def ensure_board_root(board: BoardProfile) -> BoardRoot:
+def ensure_board_root(board: DebianBoard) -> BoardRoot:
     """The cached root tree, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
     found = BoardRoot(cache_dir() / "image-roots" / board_root_key(board))
     make = partial(make_board_root, board=board)

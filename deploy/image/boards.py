@@ -1,13 +1,19 @@
-"""The kinds of board, and what the image of each consists of."""
+"""The kinds of board, and what the image of each consists of: the data files of board_names.py, validated once."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from deploy.errors import BoardllamaError, shown
+from deploy.formats.values import first_breach
+from deploy.image.board_names import PROFILES, profile_names, told_profile
+from deploy.models.catalogue.entries import CATALOGUE
 from deploy.onboard.spelling import nearest_name
 from deploy.paths import user_path
 
 MIB = 2**20
+SECTOR_BYTES = 512
 
 
 class Table(Enum):
@@ -23,7 +29,7 @@ class Table(Enum):
 class Emulator(Enum):
     """QEMU's machine that starts the image as the board does. NONE: the image is judged by its content alone.
 
-    QEMU's `raspi4b` does not reach user space, and it has no RockPro64.
+    QEMU's `raspi4b` does not reach user space, and it has no RockPro64, no Raspberry Pi 5 and no RK3588.
     """
 
     EFI = "virt"
@@ -31,30 +37,61 @@ class Emulator(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True)
-class Blob:
-    """A boot loader outside of any partition. `path`: in the root tree. `offset`: on the disk, in bytes."""
+class ProfilePart(BaseModel):
+    """A part of a data file, where a name that nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Blob(ProfilePart):
+    """A boot loader outside of any partition. `path`: in the root tree. `sector`: on the disk, each of 512 bytes."""
 
     path: str
-    offset: int
+    sector: PositiveInt
+
+    @property
+    def offset(self) -> int:
+        """On the disk, in bytes."""
+        return self.sector * SECTOR_BYTES
 
 
-@dataclass(frozen=True)
-class BoardProfile:
+class BoardProfile(ProfilePart):
     """A kind of board. `name`: its group in inventories, whose group data hold for its image; `alias`: a shorter name.
 
-    `starts_by`: the programs that start Linux, for docs/images.md. `cpu`: a name of deploy/cpu.py. `memory`: bytes that
-    Linux finds on the smallest board of this kind, where a model must fit. `files`: the folder of root/ whose files are
-    in the tree when kernel and initrd are made. `initrd`: true where the kernel has no driver of the card built in.
-    `needs`: patterns, each of which must match a file of the boot partition. `blobs` lie before `first`, the first
-    partition's offset in bytes.
+    `cpu`: a name of deploy/cpu.py. `memory_mib`: what Linux finds on the smallest board of this kind, where a model
+    must fit. `device_trees`: the files that describe this board, in whichever kernel has them. `sources`: where a value
+    comes from, by the name of its field.
     """
 
     name: str
     title: str
-    starts_by: str
     cpu: str
-    memory: int
+    memory_mib: PositiveInt
+    sources: dict[str, str]
+    alias: str = ""
+    device_trees: tuple[str, ...] = ()
+
+    @property
+    def short_name(self) -> str:
+        """What people type, and what the files in dist/ are called."""
+        return self.alias or self.name
+
+    @property
+    def memory(self) -> int:
+        """In bytes."""
+        return self.memory_mib * MIB
+
+
+class DebianBoard(BoardProfile):
+    """A board for which an image is made of Debian's packages alone. Others need BASE, an image of their vendor.
+
+    `starts_by`: the programs that start Linux, for docs/images.md. `files`: the folder of root/ whose files are in the
+    tree when kernel and initrd are made. `initrd`: true where the kernel has no driver of the card built in. `needs`:
+    patterns, each of which must match a file of the boot partition. `blobs` lie before the first partition, which
+    begins at `first_mib`.
+    """
+
+    starts_by: str
     kernel: str
     packages: tuple[str, ...]
     files: str
@@ -63,77 +100,30 @@ class BoardProfile:
     needs: tuple[str, ...]
     emulator: Emulator
     blobs: tuple[Blob, ...] = ()
-    first: int = MIB
-    alias: str = ""
+    first_mib: PositiveInt = 1
 
     @property
-    def short_name(self) -> str:
-        """What people type, and what the files in dist/ are called."""
-        return self.alias or self.name
+    def first(self) -> int:
+        """The first partition's offset in bytes."""
+        return self.first_mib * MIB
 
     @property
     def has_emulator(self) -> bool:
         return self.emulator is not Emulator.NONE
 
 
-U_BOOT = "usr/lib/u-boot/rockpro64-rk3399"
+def board_profile(told: dict[str, Any]) -> BoardProfile:
+    """The board that a data file tells of. Raises BoardllamaError with the first rule that the file breaks."""
+    kind = DebianBoard if "kernel" in told else BoardProfile
+    try:
+        return kind.model_validate(told)
+    except ValidationError as error:
+        raise BoardllamaError(f"{PROFILES.name}/{told['name']}.json: {first_breach(error)}") from None
 
 
-def raspberry_pi(number: str, cpu: str, emulator: Emulator, *needs: str) -> BoardProfile:
-    """All Raspberry Pis start alike, but for `needs`: what the GPU of this one loads."""
-    return BoardProfile(
-        name=f"raspberry_pi_{number}",
-        alias=f"rpi{number}",
-        title=f"Raspberry Pi {number}",
-        starts_by="firmware of raspi-firmware",
-        cpu=cpu,
-        memory=904 * MIB,
-        kernel="linux-image-arm64",
-        packages=("raspi-firmware", "firmware-brcm80211"),
-        files="rpi",
-        initrd=True,
-        table=Table.HYBRID,
-        needs=("config.txt", "cmdline.txt", "vmlinuz-*", "initrd.img-*", *needs),
-        emulator=emulator,
-    )
-
-
-_TABLE = (
-    BoardProfile(
-        name="qemu",
-        title="QEMU arm64 machine with EFI",
-        starts_by="EFI, systemd-boot",
-        cpu="cortex-a76",
-        memory=2000 * MIB,
-        kernel="linux-image-cloud-arm64",
-        packages=("systemd-boot-efi",),
-        files="qemu",
-        initrd=False,
-        table=Table.GPT,
-        needs=("EFI/BOOT/BOOTAA64.EFI", "loader/loader.conf", "loader/entries/boardllama.conf", "vmlinuz"),
-        emulator=Emulator.EFI,
-    ),
-    raspberry_pi("4", "cortex-a72", Emulator.NONE, "start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb"),
-    raspberry_pi("3", "cortex-a53", Emulator.RASPI3, "bootcode.bin", "start.elf", "fixup.dat", "bcm2837-rpi-3-b.dtb"),
-    BoardProfile(
-        name="rockpro64",
-        title="RockPro64",
-        starts_by="U-Boot of u-boot-rockchip, extlinux.conf",
-        cpu="cortex-a72",
-        memory=1900 * MIB,
-        kernel="linux-image-arm64",
-        packages=("u-boot-rockchip",),
-        files="rockpro64",
-        initrd=True,
-        table=Table.GPT,
-        needs=("extlinux/extlinux.conf", "vmlinuz", "initrd.img", "rk3399-rockpro64.dtb"),
-        emulator=Emulator.NONE,
-        blobs=(Blob(f"{U_BOOT}/idbloader.img", 64 * 512), Blob(f"{U_BOOT}/u-boot.itb", 16384 * 512)),
-        first=16 * MIB,
-    ),
-)
-BOARDS = {board.name: board for board in _TABLE}
-_NAMES = {name: board for board in _TABLE for name in (board.name, board.short_name)}
+BOARDS = {name: board_profile(told_profile(name)) for name in profile_names()}
+DEBIAN_BOARDS = {name: board for name, board in BOARDS.items() if isinstance(board, DebianBoard)}
+_NAMES = {name: board for board in BOARDS.values() for name in (board.name, board.short_name)}
 
 
 def board_named(name: str) -> BoardProfile:
@@ -145,6 +135,17 @@ def board_named(name: str) -> BoardProfile:
     raise BoardllamaError(f"{seen} Valid: {', '.join(_NAMES)}")
 
 
+def debian_board(name: str) -> DebianBoard:
+    """As board_named, for an image without a base. Raises BoardllamaError also for a board that needs one."""
+    board = board_named(name)
+    if not isinstance(board, DebianBoard):
+        raise BoardllamaError(
+            f"BOARD is {shown(name)}: Debian cannot start a {board.title} by itself; add BASE=, the board's image from "
+            f"its vendor. Without BASE: {', '.join(DEBIAN_BOARDS)}"
+        )
+    return board
+
+
 def model_data(wanted: str) -> dict[str, str | None]:
     """The settings for `wanted`, the MODEL of `make image`; empty: as group data say.
 
@@ -152,8 +153,6 @@ def model_data(wanted: str) -> dict[str, str | None]:
     """
     if not wanted:
         return {}
-    from deploy.models.catalogue.entries import CATALOGUE  # `make help` runs this file without the project's packages
-
     if wanted in ("smoke", "hub", "none", "auto", *CATALOGUE):
         return {"model": None if wanted == "none" else wanted}
     path = user_path("MODEL", wanted)
@@ -163,13 +162,3 @@ def model_data(wanted: str) -> dict[str, str | None]:
             f"file that is there"
         )
     return {"model": "path", "model_path": str(path.absolute())}
-
-
-def boards_line() -> str:
-    """All names and short names in one line, for `make help`."""
-    names = (board.name + f" ({board.alias})" * bool(board.alias) for board in _TABLE)
-    return f"BOARD: {', '.join(names)}"
-
-
-if __name__ == "__main__":
-    print(boards_line())

@@ -8,7 +8,7 @@ from deploy.controller.programs import program_output
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
-from deploy.image.boards import BoardProfile, Table
+from deploy.image.boards import DebianBoard, Table
 from deploy.image.disk import BASIC_DATA, ESP, IDENTITY_BYTES, PARTITION_UUIDS, ROOT_ARM64, SECTOR, DiskLayout
 
 DEADLINE = 60.0
@@ -34,7 +34,7 @@ def check_root_file_system(workspace: Workspace, tools: Tools, step: str, disk: 
     workspace.run_step(step, fsck)
 
 
-def missing_files(board: BoardProfile, boot_files: list[str]) -> list[str]:
+def missing_files(board: DebianBoard, boot_files: list[str]) -> list[str]:
     """The patterns of what the board's loader needs that no file of the boot partition matches."""
     return [need for need in board.needs if not any(fnmatchcase(name, need) for name in boot_files)]
 
@@ -77,7 +77,7 @@ def wanted_mbr(layout: DiskLayout) -> set[tuple[int, int]]:
     return {protective, (0x0C, layout.board.first)} if layout.board.table is Table.HYBRID else {protective}
 
 
-def wrong_blobs(disk: Path, board: BoardProfile, made: Path) -> list[str]:
+def wrong_blobs(disk: Path, board: DebianBoard, made: Path) -> list[str]:
     """Each boot loader that does not stand at its offset, byte for byte as `made` has it."""
     found = []
     with disk.open("rb") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
-from deploy.image.boards import MIB, BoardProfile, Table
+from deploy.image.boards import MIB, DebianBoard, Table
 from deploy.onboard.identity.boardllama_txt import FILE, LABEL
 
 # All ids are fixed: the same files are the same image. Partitions differ in the last digits.
@@ -37,7 +37,7 @@ SPARE_BYTES = 96 * MIB
 class DiskLayout:
     """Where everything lies on the disk, in bytes. Partitions are aligned to MiB."""
 
-    board: BoardProfile
+    board: DebianBoard
     root_size: int
 
     @property
@@ -63,7 +63,7 @@ class DiskLayout:
         return (0, TABLE_BYTES), *((blob.offset, blobs[blob.path]) for blob in self.board.blobs)
 
 
-def layout_for(board: BoardProfile, content: int, size: int | None) -> DiskLayout:
+def layout_for(board: DebianBoard, content: int, size: int | None) -> DiskLayout:
     """The layout for a root tree that takes `content` bytes (blocks and inodes), on a disk of `size` bytes.
 
     None: as small as it can be. Raises BoardllamaError when `size` is too small.

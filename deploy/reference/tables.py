@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from deploy.cpu import CPUS, Cpu
-from deploy.image.boards import BOARDS, BoardProfile, Emulator
+from deploy.image.boards import BOARDS, BoardProfile, DebianBoard, Emulator
 
 JUDGED_BY = {
     Emulator.EFI: "first boot in QEMU `virt` with EFI firmware, board suite",
@@ -27,16 +27,15 @@ def boards_table() -> str:
 
 
 def board_row(board: BoardProfile) -> list[str]:
-    return [
-        f"`{board.name}`",
-        f"`{board.alias}`" if board.alias else "",
-        board.title,
-        board.cpu,
-        f"{board.memory >> 20} MiB",
-        board.starts_by,
-        board.kernel if board.initrd else f"{board.kernel}, no initrd",
-        JUDGED_BY[board.emulator],
-    ]
+    alias = f"`{board.alias}`" if board.alias else ""
+    return [f"`{board.name}`", alias, board.title, board.cpu, f"{board.memory_mib} MiB", *start_cells(board)]
+
+
+def start_cells(board: BoardProfile) -> list[str]:
+    """What starts the board's image, its kernel, and how the image is judged."""
+    if not isinstance(board, DebianBoard):
+        return ["its vendor's image: `BASE=`", "the vendor's", "see there"]
+    return [board.starts_by, board.kernel, JUDGED_BY[board.emulator]]
 
 
 def cpus_table() -> str:

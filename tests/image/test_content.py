@@ -16,7 +16,7 @@ from deploy.debian import ext4, tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image import disk
-from deploy.image.boards import BOARDS, MIB
+from deploy.image.boards import DEBIAN_BOARDS, MIB
 from deploy.image.content import check_content
 from deploy.image.disk import DiskLayout
 
@@ -35,10 +35,10 @@ class Made:
         return (self.workspace.folder / "input" / name).read_bytes()
 
 
-@pytest.fixture(scope="module", params=[name for name, board in BOARDS.items() if board.initrd])
+@pytest.fixture(scope="module", params=[name for name, board in DEBIAN_BOARDS.items() if board.initrd])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """For boards with a hybrid table, and with boot loaders before the first partition."""
-    board, folder = BOARDS[request.param], tmp_path_factory.mktemp("made") / "work"
+    board, folder = DEBIAN_BOARDS[request.param], tmp_path_factory.mktemp("made") / "work"
     layout, workspace = DiskLayout(board, 16 * MIB), Workspace(folder, tools.SUITE, "image")
     names = [need.replace("*", "6.12-arm64") for need in board.needs]
     files = {f"boot/{name}": f"{name} of {board.name}\n".encode() * 4000 for name in names}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.image import board_root
-from deploy.image.boards import board_named
+from deploy.image.boards import debian_board
 from deploy.paths import REPO
 from tests.faults.cache_copy import copy_cache
 
@@ -78,14 +78,14 @@ def processes_with(text: str) -> list[str]:
 @pytest.mark.parametrize("step", STEPS)
 def test_nothing_is_left(step: str, number: signal.Signals, dist: Path) -> None:
     """Stopped as the step before ends, which is while this one runs."""
-    board_root.ensure_board_root(board_named("qemu"))
+    board_root.ensure_board_root(debian_board("qemu"))
     running = started(dist, "--no-boot")
     await_line(running, f"{STEPS[step]}, done")
     ended_cleanly(running, number, dist)
 
 
 def test_nothing_is_left_of_unpacking(dist: Path) -> None:
-    board_root.ensure_board_root(board_named("qemu"))
+    board_root.ensure_board_root(debian_board("qemu"))
     running = started(dist, "--no-boot")
     while not list(dist.glob(".work/.new-*/tree")):
         assert running.poll() is None

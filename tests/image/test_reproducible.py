@@ -9,7 +9,7 @@ import pytest
 
 from deploy.controller import signing
 from deploy.image.assembly import make_image
-from deploy.image.boards import board_named
+from deploy.image.boards import debian_board
 from deploy.image.outputs import Outputs
 
 
@@ -17,7 +17,7 @@ from deploy.image.outputs import Outputs
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Outputs]:
     """Two images of one board; the first is also booted, as `make image` does it."""
     folders = [tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("another") / "and" / "deeper"]
-    return [make_image(board_named("qemu"), "smoke", None, folder, boots=folder == folders[0]) for folder in folders]
+    return [make_image(debian_board("qemu"), "smoke", None, folder, boots=folder == folders[0]) for folder in folders]
 
 
 def test_every_file_has_the_same_bytes(made: list[Outputs]) -> None:

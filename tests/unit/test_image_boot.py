@@ -16,7 +16,7 @@ from deploy.image import board_machine, boards, boot_test
 from deploy.image.__main__ import check_model, size_in_bytes
 from deploy.image.assembly import image_workspace
 from deploy.image.board_machine import BoardMachine
-from deploy.image.boards import MIB, Emulator, board_named
+from deploy.image.boards import MIB, Emulator, debian_board
 from deploy.image.content import missing_files
 from deploy.image.disk import DiskLayout
 from deploy.vm import power
@@ -53,7 +53,7 @@ def test_a_raspberry_pi_gets_what_its_firmware_would_read_of_the_card(
         board_machine, "fat_file", lambda tools, card, offset, name: files.get(name, f"{offset} {name}").encode()
     )
     started = board_machine.with_firmware(
-        Tools(Path()), replace(machine, emulator=Emulator.RASPI3), DiskLayout(board_named("rpi3"), MIB)
+        Tools(Path()), replace(machine, emulator=Emulator.RASPI3), DiskLayout(debian_board("rpi3"), MIB)
     )
     command = started.qemu_command("")
     assert command[command.index("-append") + 1] == "root=PARTUUID=1 quiet"
@@ -71,7 +71,7 @@ def test_a_machine_that_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -
     with subprocess.Popen(command, stdout=subprocess.PIPE) as left:
         assert left.stdout and left.stdout.readline()  # it runs
         known.pid_file.write_text(str(left.pid))
-        with image_workspace(tmp_path, board_named("qemu")):
+        with image_workspace(tmp_path, debian_board("qemu")):
             assert left.wait(10) == -signal.SIGKILL
     assert not machine.exists()
 
@@ -144,7 +144,7 @@ def test_questions_are_shell(question: str) -> None:
 
 
 def test_what_a_boot_partition_lacks_is_named() -> None:
-    rpi4 = board_named("rpi4")
+    rpi4 = debian_board("rpi4")
     there = ["config.txt", "cmdline.txt", "vmlinuz-6.12-arm64", "initrd.img-6.12-arm64", "start4.elf", "fixup4.dat"]
     assert missing_files(rpi4, there) == ["bcm2711-rpi-4-b.dtb"]
     assert missing_files(rpi4, [*there, "bcm2711-rpi-4-b.dtb"]) == []

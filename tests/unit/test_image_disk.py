@@ -9,7 +9,17 @@ from deploy import cpu
 from deploy.errors import BoardllamaError
 from deploy.image import board_root, unpacked_tree
 from deploy.image.__main__ import make_board_image
-from deploy.image.boards import BOARDS, MIB, BoardProfile, Table, board_named
+from deploy.image.boards import (
+    BOARDS,
+    DEBIAN_BOARDS,
+    MIB,
+    BoardProfile,
+    DebianBoard,
+    Table,
+    board_named,
+    board_profile,
+    debian_board,
+)
 from deploy.image.disk import (
     BOOT_BYTES,
     IDENTITY_BYTES,
@@ -21,6 +31,7 @@ from deploy.image.disk import (
 )
 
 EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+DEBIANS = pytest.mark.parametrize("board", DEBIAN_BOARDS.values(), ids=list(DEBIAN_BOARDS))
 
 
 def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
@@ -28,7 +39,7 @@ def test_a_board_that_nobody_knows_is_told_with_the_nearest() -> None:
         board_named("rpi")
     with pytest.raises(BoardllamaError, match="did you mean 'raspberry_pi_4'"):
         board_named("raspbery-pi-4")
-    with pytest.raises(BoardllamaError, match=r"^say which board: make image BOARD=NAME\. Valid: qemu, "):
+    with pytest.raises(BoardllamaError, match=r"^say which board: make image BOARD=NAME\. Valid: jetson_orin_nano, "):
         make_board_image([])
 
 
@@ -49,14 +60,40 @@ def test_a_model_that_is_not_there_is_told_before_anything_is_made(
 
 
 @EVERY
-def test_a_board_names_what_exists(board: BoardProfile) -> None:
-    """Its CPU, and its files."""
+def test_a_board_names_what_exists_and_says_where_its_figures_come_from(board: BoardProfile) -> None:
     assert cpu.find_cpu(board.cpu)
+    assert {"cpu", "memory_mib"} <= set(board.sources) <= set(type(board).model_fields)
+    assert all(name.endswith(".dtb") for name in board.device_trees)
+
+
+@DEBIANS
+def test_the_files_of_a_board_are_there(board: DebianBoard) -> None:
     assert (board_root.HERE / board.files).is_dir()
 
 
-@EVERY
-def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: BoardProfile) -> None:
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"memory": 2}, r"memory: Extra inputs are not permitted; seen: 2"),
+        ({"cpu": None}, r"cpu: Input should be a valid string; seen: None"),
+        ({"kernel": "linux-image-arm64"}, r"starts_by: Field required"),
+    ],
+)
+def test_a_data_file_that_breaks_a_rule_is_named_with_the_rule(more: dict[str, object], words: str) -> None:
+    told = {"name": "lama", "title": "Lama", "cpu": "generic", "memory_mib": 1000, "sources": {}}
+    assert board_profile(told).memory == 1000 * MIB
+    with pytest.raises(BoardllamaError, match=rf"^profiles/lama\.json: {words}"):
+        board_profile(told | more)
+
+
+def test_a_board_that_debian_cannot_start_asks_for_a_base() -> None:
+    assert debian_board("rpi4") is board_named("raspberry_pi_4")
+    with pytest.raises(BoardllamaError, match=r"^BOARD is 'rock_5b': Debian cannot start a Radxa ROCK 5B by itself"):
+        make_board_image(["rock_5b"])
+
+
+@DEBIANS
+def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: DebianBoard) -> None:
     layout = layout_for(board, 400 * MIB, None)
     assert board.first + BOOT_BYTES == layout.identity_offset
     assert layout.identity_offset + IDENTITY_BYTES == layout.root_offset
@@ -68,7 +105,7 @@ def test_partitions_follow_each_other_and_leave_the_loaders_alone(board: BoardPr
 
 
 def test_a_wanted_size_is_the_size_and_one_too_small_is_refused() -> None:
-    board = board_named("qemu")
+    board = debian_board("qemu")
     assert layout_for(board, 400 * MIB, 4096 * MIB).disk_size == 4096 * MIB
     with pytest.raises(BoardllamaError, match=r"SIZE is 500 MiB and this image needs [0-9]+ MiB"):
         layout_for(board, 400 * MIB, 500 * MIB)
@@ -76,16 +113,16 @@ def test_a_wanted_size_is_the_size_and_one_too_small_is_refused() -> None:
 
 def test_boot_sectors_are_the_table_and_the_loaders() -> None:
     """What an interrupted card must not have."""
-    board = board_named("rockpro64")
+    board = debian_board("rockpro64")
     sectors = DiskLayout(board, 400 * MIB).boot_sectors(
         {blob.path: 1000 + place for place, blob in enumerate(board.blobs)}
     )
     assert sectors == ((0, 34 * 512), (32768, 1000), (8388608, 1001))
-    assert DiskLayout(board_named("qemu"), 400 * MIB).boot_sectors({}) == ((0, 34 * 512),)
+    assert DiskLayout(debian_board("qemu"), 400 * MIB).boot_sectors({}) == ((0, 34 * 512),)
 
 
-@EVERY
-def test_genimage_is_told_fixed_ids_alone(board: BoardProfile) -> None:
+@DEBIANS
+def test_genimage_is_told_fixed_ids_alone(board: DebianBoard) -> None:
     """One that is not given would be random."""
     said = genimage_config(layout_for(board, 400 * MIB, None), ["b", "a/c"])
     assert said.count("partition-uuid") == 3 and said.count("disk-uuid") == 1
@@ -96,8 +133,8 @@ def test_genimage_is_told_fixed_ids_alone(board: BoardProfile) -> None:
     assert [found and found[1] for found in ids] == list(PARTITION_UUIDS.values())
 
 
-@EVERY
-def test_the_loader_of_every_board_names_the_root_partition_of_the_image(board: BoardProfile) -> None:
+@DEBIANS
+def test_the_loader_of_every_board_names_the_root_partition_of_the_image(board: DebianBoard) -> None:
     files = [path for path in (board_root.HERE / board.files).rglob("*") if path.is_file()]
     named = [uuid for path in files for uuid in re.findall(r"(?:root|ROOTPART)=PARTUUID=([\w-]+)", path.read_text())]
     assert named == [PARTITION_UUIDS["root"]]
@@ -114,8 +151,10 @@ def test_fstab_names_the_partitions_of_the_image() -> None:
 
 def test_the_key_of_a_root_names_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages, files, and the mirror, which may be a snapshot. Boards that are alike in these share a root."""
-    keys = {board_root.board_root_key(board) for board in BOARDS.values()}
-    assert len(keys) == len({(board.files, board.kernel, board.packages, board.initrd) for board in BOARDS.values()})
-    assert board_root.board_root_key(board_named("rpi3")) == board_root.board_root_key(board_named("rpi4"))
+    keys = {board_root.board_root_key(board) for board in DEBIAN_BOARDS.values()}
+    assert len(keys) == len(
+        {(board.files, board.kernel, board.packages, board.initrd) for board in DEBIAN_BOARDS.values()}
+    )
+    assert board_root.board_root_key(debian_board("rpi3")) == board_root.board_root_key(debian_board("rpi4"))
     monkeypatch.setenv("BOARDLLAMA_MIRROR", "https://snapshot.example/20260101")
-    assert board_root.board_root_key(board_named("qemu")) not in keys
+    assert board_root.board_root_key(debian_board("qemu")) not in keys

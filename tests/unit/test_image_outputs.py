@@ -14,7 +14,7 @@ from deploy.debian.workspace import Workspace
 from deploy.formats.image_manifest import Disk, ImageManifest, Package
 from deploy.image import outputs, sbom
 from deploy.image.assembly import AssembledImage, image_manifest
-from deploy.image.boards import MIB, board_named
+from deploy.image.boards import MIB, debian_board
 from deploy.image.disk import DiskLayout
 from deploy.image.outputs import Outputs
 
@@ -66,7 +66,7 @@ def test_the_manifest_says_what_make_flash_reads(tmp_path: Path) -> None:
     out = Outputs(tmp_path, "qemu")
     for path in out.described_files:
         path.write_bytes(b"x")
-    made = AssembledImage(tmp_path / "disk.img", DiskLayout(board_named("qemu"), 400 * MIB), {}, RELEASE)
+    made = AssembledImage(tmp_path / "disk.img", DiskLayout(debian_board("qemu"), 400 * MIB), {}, RELEASE)
     disk = Disk(size=made.layout.disk_size, sha256="cd" * 32, mapped=4096)
     manifest = image_manifest(made, [outputs.file_entry(path) for path in out.described_files], disk, ())
     assert ImageManifest.parse(manifest.render()) == manifest

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.debian import tools
 from deploy.image import board_root, unpacked_tree
-from deploy.image.boards import BOARDS
+from deploy.image.boards import DEBIAN_BOARDS
 from tests.unit.known_host import program
 
 KERNEL_HOOK = "etc/kernel/postinst.d/zz-boardllama-boot"
@@ -104,7 +104,7 @@ BOOTED = {
     board.files: sorted(
         need for need in board.needs if not (board_root.HERE / board.files / "boot/firmware" / need).exists()
     )
-    for board in BOARDS.values()
+    for board in DEBIAN_BOARDS.values()
     if (board_root.HERE / board.files / KERNEL_HOOK).exists()
 }
 

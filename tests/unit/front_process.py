@@ -1,6 +1,7 @@
 """A front as a process of its own, before two servers that say who they are."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import requests
 
 from deploy.onboard.front.routes import Route
+from deploy.onboard.server.bounds import BROKER_ENVIRONMENT
 from deploy.paths import REPO
 from deploy.vm.ports import free_ports
 from tests.unit.llama_server import await_answer
@@ -68,20 +70,22 @@ class NamedServer:
 
 
 class RunningFront:
-    """A front that runs. `chat` and `vectors` are the servers behind it, the second for embeddings."""
+    """A front that runs. The servers behind it: `chat`, `vectors` for embeddings, and `ollama`, which owns /api/."""
 
     def __init__(self, folder: Path, timeout: float, slots: int) -> None:
         program = shutil.copy(ONBOARD / "boardllama", folder)
         (folder / "onboard").symlink_to(ONBOARD)
-        self.chat, self.vectors = NamedServer("chat"), NamedServer("vectors")
+        self.chat, self.vectors, self.ollama = (NamedServer(name) for name in ("chat", "vectors", "ollama"))
         (self.port,) = free_ports(1)
         routes = [
             Route("smol", "smol.gguf", "chat", self.chat.port, slots),
             Route("mini", "mini.gguf", "embed", self.vectors.port, slots),
+            Route("ollama", "", "ollama_api", self.ollama.port, slots, "/api/"),
         ]
         told = {"host": "127.0.0.1", "port": self.port, "timeout": timeout}
         words = json.dumps(told | {"routes": [route._asdict() for route in routes]})
-        self.process = subprocess.Popen([sys.executable, "-IS", program, "front", words])
+        line = [sys.executable, "-IS", program, "front", words]
+        self.process = subprocess.Popen(line, env=os.environ | BROKER_ENVIRONMENT)
         await_answer(self.port)
         self.chat.asked.clear()
 

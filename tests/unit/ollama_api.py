@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from deploy.onboard.server.bounds import ENVIRONMENT
+from deploy.onboard.server.bounds import BROKER_ENVIRONMENT
 from deploy.vm.ports import free_ports
 from tests.answers import Answer, Answering, Request, answering
 
@@ -111,7 +111,7 @@ def running_api(folder: Path, upstream: Answering, port: int = 0) -> Iterator[Ol
     routes = [route(CHAT, "chat", port or upstream.server_port), route(EMBEDDER, "embed", upstream.server_port)]
     told = json.dumps({"host": "127.0.0.1", "port": own, "routes": routes})
     words, journal = [*program(folder), "ollama-api", told], (folder / "journal").open("wb")
-    process = subprocess.Popen(words, stderr=journal, env=os.environ | ENVIRONMENT)
+    process = subprocess.Popen(words, stderr=journal, env=os.environ | BROKER_ENVIRONMENT)
     try:
         await_root(own, process)
         yield OllamaApi(own, process, upstream)

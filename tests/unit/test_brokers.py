@@ -57,7 +57,7 @@ def test_the_front_is_told_of_every_server_as_its_config_has_it(
     server, ollama = told(release, front)
     assert server == Route("smol", "m.gguf", "chat", 11444, 4)
     assert (ollama.port, ollama.prefix) == (11445, "/api/")
-    assert choose_route([server, ollama], "/api/tags", None) == ollama
+    assert choose_route([server, ollama], "/api/tags", b"") == ollama
     assert told(release, api) == [server], "it asks the servers themselves"
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import requests
 
-from deploy.onboard.front.request import BODY_BYTES, HEAD_BYTES, model_named
+from deploy.onboard.front.request import model_named
 from deploy.onboard.front.routes import Route, choose_route
 from deploy.onboard.front.server import MOST_CLIENTS
+from deploy.onboard.wire.message import BODY_BYTES, HEAD_BYTES
 from tests.unit.front_process import SECONDS, RunningFront, await_true, running, waiting_client
 
 
@@ -54,8 +55,8 @@ def test_without_a_known_name_the_path_says_which(front: RunningFront, path: str
 
 def test_a_path_with_an_owner_is_its_owners_alone() -> None:
     routes = [Route("a", "", "chat", 1, 4), Route("o", "", "ollama", 2, 4, "/api/")]
-    assert choose_route(routes, "/api/chat?x", "a").port == 2
-    assert choose_route(routes, "/v1/embeddings", "o").port == 1
+    assert choose_route(routes, "/api/chat?x", b'{"model": "a"}').port == 2
+    assert choose_route(routes, "/v1/embeddings", b'{"model": "o"}').port == 1
 
 
 @pytest.mark.parametrize(
@@ -170,6 +171,15 @@ def test_a_server_that_is_down_is_said_and_the_other_answers(front: RunningFront
     assert front.ask("/v1/models").status_code == 200, "the front itself is well"
 
 
+def test_an_error_of_the_front_has_the_form_of_the_api_that_was_asked(front: RunningFront) -> None:
+    front.ollama.end()
+    for path, form in (("/api/chat", str), ("/v1/chat/completions", dict)):
+        answer = front.say(b"POST %b HTTP/1.1\r\nContent-Length: 8000001\r\n\r\n" % path.encode())
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert isinstance(json.loads(answer.partition(b"\r\n\r\n")[2])["error"], form)
+    assert front.ask("/api/chat", {}).json() == {"error": "the server of ollama does not run now: try again in 10 s"}
+
+
 def test_what_is_more_than_the_slots_waits_and_is_told_when_to_come_again() -> None:
     with running(timeout=2, slots=1) as front, ExitStack() as stack:
         front.chat.hold.clear()
@@ -217,4 +227,4 @@ def test_pictures_of_many_clients_take_no_more_than_the_front_has(front: Running
             client = stack.enter_context(socket.create_connection(("127.0.0.1", front.port), timeout=SECONDS))
             client.sendall(part)
         assert front.answered_by("/v1/embeddings", {"input": "a"}) == "vectors"
-    assert front.memory < 40_000
+    assert front.memory < 25_000

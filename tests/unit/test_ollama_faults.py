@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from deploy.onboard.ollama.request import BODY_LIMIT, SMALL_BODY
+from deploy.onboard.ollama.long_texts import PARSED_BYTES
+from deploy.onboard.ollama.request import SMALL_BODY
+from deploy.onboard.wire.message import BODY_BYTES
 from deploy.vm.ports import free_ports
 from tests.answers import Answer, answering
 from tests.unit.ollama_api import CHAT, EMBEDDER, KEY, OllamaApi, api, llama_answer, running_api, said
@@ -42,11 +44,15 @@ MALFORMED: dict[str, tuple[bytes, int, str]] = {
     "nested": (body_of(b'{"a":' + b"[" * 40000), 400, "the body is nested deeper than 100 levels"),
     "half a character": (body_of(b'{"model": "\\ud800"}'), 404, "model '?' not found: "),
     "too large": (HEAD + b"Content-Length: 9999999999\r\n\r\n{", 413, "the body has 9999999999 bytes: at most"),
-    "no length": (HEAD + b"Content-Length: some\r\n\r\n{", 400, "Content-Length is some: must be a whole number"),
+    "no length": (
+        HEAD + b"Content-Length: some\r\n\r\n{",
+        400,
+        "content-length: some: the length of a body must be said once",
+    ),
     "no chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nxx\r\n", 400, "the body is cut into no chunks"),
     "less than nothing": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n", 400, "the body is cut into no chunks"),
     "no HTTP": (b"\x16\x03\x01\x02\x00\n", 400, "this is no request"),
-    "a long line": (b"GET / HTTP/1.1\r\nX: " + b"a" * 20000, 400, "this is no request: a line is longer than"),
+    "a long line": (b"GET / HTTP/1.1\r\nX: " + b"a" * 20000, 431, "the head of the request is too large: at most"),
     "other method": (b"GET /api/chat HTTP/1.1\r\n\r\n", 405, "/api/chat is asked by POST, not GET"),
     "other path": (b"GET /api/nothing HTTP/1.1\r\n\r\n", 404, "/api/nothing is no call of Ollama's API"),
 }
@@ -220,12 +226,52 @@ def at_once(count: int, call: Callable[[], object]) -> None:
         thread.join()
 
 
-def test_memory_is_bounded(api: OllamaApi) -> None:
+def picture(size: int, prefix: str = "") -> dict[str, Any]:
+    """A chat with a picture of so many bytes."""
+    return CHAT_BODY | {"messages": [{"role": "user", "content": "x", "images": [prefix + "A" * size]}]}
+
+
+def test_memory_is_bounded_whatever_a_crowd_sends_at_once(api: OllamaApi) -> None:
     usual = CHAT_BODY | {"messages": [{"role": "user", "content": "word " * (SMALL_BODY // 6)}]}
     at_once(20, lambda: api.post("/api/chat", usual))
+    largest = picture(BODY_BYTES - 1000)
+    at_once(8, lambda: api.post("/api/chat", largest))
     assert peak_memory(api) < 25 << 10
-    picture = CHAT_BODY | {"messages": [{"role": "user", "content": "x", "images": ["A" * (BODY_LIMIT - 1000)]}]}
-    at_once(6, lambda: api.post("/api/chat", picture))
-    assert peak_memory(api) < 64 << 10
     asked = [body["messages"][0]["content"] for body in api.asked("/v1/chat/completions")]
-    assert sum(isinstance(content, list) for content in asked) == 6
+    assert sum(isinstance(content, list) for content in asked) == 8
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/jpeg;base64,"])
+def test_a_large_picture_goes_upstream_as_it_came(api: OllamaApi, prefix: str) -> None:
+    assert api.post("/api/chat", picture(SMALL_BODY, prefix)).status_code == 200
+    (_, part) = api.asked("/v1/chat/completions")[0]["messages"][0]["content"]
+    assert part["image_url"]["url"] == "data:image/png;base64," + "A" * SMALL_BODY
+
+
+LONG_WORDS = 'He said: "C:\\new\n", 日本語. ' * 3000
+
+
+def test_long_texts_are_the_same_upstream_wherever_they_stand(api: OllamaApi) -> None:
+    """Escapes, characters of several bytes, half a character, and JSON in a text of JSON."""
+    called = {"function": {"name": "write", "arguments": {"text": LONG_WORDS, "more": [LONG_WORDS[:600]]}}}
+    messages = [
+        {"role": "system", "content": LONG_WORDS},
+        {"role": "assistant", "content": "", "tool_calls": [called]},
+        {"role": "tool", "content": LONG_WORDS + "\ud83d", "tool_name": "write"},
+    ]
+    assert api.post("/api/chat", CHAT_BODY | {"messages": messages}).status_code == 200
+    system, assistant, tool = api.asked("/v1/chat/completions")[0]["messages"]
+    assert (system["content"], tool["content"]) == (LONG_WORDS, LONG_WORDS + "?")
+    assert json.loads(assistant["tool_calls"][0]["function"]["arguments"]) == called["function"]["arguments"]
+
+
+def test_many_long_texts_become_vectors_in_their_order(api: OllamaApi) -> None:
+    texts = [f"{number} " + "word " * 2000 for number in range(20)]
+    assert api.post("/api/embed", {"model": EMBEDDER, "input": texts}).status_code == 200
+    assert [text for body in api.asked("/v1/embeddings") for text in body["input"]] == texts
+
+
+def test_more_short_texts_than_may_be_parsed_are_declined(api: OllamaApi) -> None:
+    answer = api.post("/api/embed", {"model": EMBEDDER, "input": ["short"] * (PARSED_BYTES // 9)})
+    assert answer.status_code == 413
+    assert answer.json()["error"].endswith(f"at most {PARSED_BYTES}; send it in several requests")

@@ -1,27 +1,13 @@
-"""A loop that holds many talks in one thread: each is a generator, which yields what it waits for.
+"""A loop that holds many talks in one thread.
 
 asyncio would do the same for 20 MB, of which the whole front takes half.
 """
 
 import math
 import selectors
-import socket
 import time
-from collections.abc import Generator
-from typing import NamedTuple
 
-
-class Wait(NamedTuple):
-    """What a talk waits for: until one of the sockets can be read or written to, or until the time `deadline`."""
-
-    reading: tuple[socket.socket, ...] = ()
-    writing: tuple[socket.socket, ...] = ()
-    deadline: float = math.inf  # time.monotonic()
-
-
-# A talk is given the socket that is ready, or None when another talk wakes it. It meets TimeoutError at its deadline.
-Talk = Generator[Wait, socket.socket | None, None]
-Ready = socket.socket | None
+from ..wire.talk import Talk, Wait
 
 
 class Loop:
@@ -83,27 +69,3 @@ class Loop:
         wait = self.waits.pop(talk)
         for one in (*wait.reading, *wait.writing):
             self.selector.unregister(one)
-
-
-def soon(seconds: float) -> float:
-    """The deadline in so many seconds."""
-    return time.monotonic() + seconds
-
-
-def send_all(to: socket.socket, content: bytes | bytearray, deadline: float) -> Talk:
-    """Sends everything. Raises OSError when the other side is gone, or takes nothing until the deadline."""
-    rest = memoryview(content)
-    while rest:
-        try:
-            rest = rest[to.send(rest) :]
-        except BlockingIOError:
-            yield Wait(writing=(to,), deadline=deadline)
-
-
-def receive_some(source: socket.socket, deadline: float, most: int = 1 << 16) -> Generator[Wait, Ready, bytes]:
-    """The next bytes that come; b"" when the other side has ended. Raises OSError."""
-    while True:
-        try:
-            return source.recv(most)
-        except BlockingIOError:
-            yield Wait(reading=(source,), deadline=deadline)

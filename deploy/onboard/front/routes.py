@@ -3,6 +3,9 @@
 import json
 from typing import NamedTuple
 
+from ..wire.message import Declined
+from .request import model_named
+
 EMBED = ("/embedding", "/embeddings", "/v1/embeddings")
 RERANK = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
 ROLE_OF_PATH = {**dict.fromkeys(EMBED, "embed"), **dict.fromkeys(RERANK, "rerank")}
@@ -23,14 +26,29 @@ class Route(NamedTuple):
     prefix: str = ""
 
 
-def choose_route(routes: list[Route], path: str, model: str | None) -> Route:
+def choose_route(routes: list[Route], path: str, body: bytes | bytearray) -> Route:
     """The server for a request. A path with an owner, then the model's name, then the role that the path asks for."""
-    plain = path.partition("?")[0]
-    owner = next((route for route in routes if route.prefix and plain.startswith(route.prefix)), None)
+    if owner := find_owner(routes, path):
+        return owner
     serving = [route for route in routes if not route.prefix]
+    model = model_named(body) if len(serving) > 1 else None
     named = next((route for route in serving if model and model in (route.name, route.file)), None)
-    role = ROLE_OF_PATH.get(plain, "chat")
-    return owner or named or next((route for route in serving if route.role == role), serving[0])
+    role = ROLE_OF_PATH.get(path.partition("?")[0], "chat")
+    return named or next((route for route in serving if route.role == role), serving[0])
+
+
+def find_owner(routes: list[Route], path: str) -> Route | None:
+    """The server that all requests to a path like this belong to."""
+    return next((route for route in routes if route.prefix and path.startswith(route.prefix)), None)
+
+
+def error_body(routes: list[Route], path: str, declined: Declined) -> bytes:
+    """An error of the front: in Ollama's form where the path has an owner, else in llama-server's, with its words for
+    `type` (format_error_response in tools/server/server-common.cpp).
+    """
+    said, kind = str(declined), "invalid_request_error" if declined.status < 500 else "unavailable_error"
+    error = said if find_owner(routes, path) else {"code": declined.status, "message": said, "type": kind}
+    return json.dumps({"error": error}).encode()
 
 
 def model_list(routes: list[Route]) -> bytes:

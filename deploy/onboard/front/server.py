@@ -3,35 +3,24 @@
 A client that asks for a key is the servers' to judge: the front passes on what it carries, and holds no key.
 """
 
-import errno
 import json
 import socket
 import sys
 from collections.abc import Generator
 from contextlib import suppress
 
-from .loop import Loop, Ready, Talk, Wait, receive_some, send_all, soon
-from .request import FrontError, Request, Room, model_named, read_body, read_head
-from .routes import LISTS, Route, choose_route, model_list
+from ..wire.message import Declined, answer_head
+from ..wire.talk import PIECE_BYTES, Ready, Talk, Wait, connect_server, linger, prepare_socket, send_all, soon
+from .loop import Loop
+from .request import Request, Room
+from .routes import LISTS, Route, choose_route, error_body, model_list
 from .slots import Slots
 
 # LimitNOFILE= of the unit lets in this many, and a connection to a server for each.
 MOST_CLIENTS = 1000
 # Requests that are no work (GET /health) which a server is asked at once: it lets in 64 connections.
 LOOKS = 16
-CONNECT_SECONDS = 5.0
 LINGER_SECONDS = 5.0
-HERE = "127.0.0.1"
-REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    413: "Content Too Large",
-    431: "Request Header Fields Too Large",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
-# `type` of an error, in the words of llama-server (format_error_response in tools/server/server-common.cpp).
-KINDS = {**dict.fromkeys((400, 413, 431), "invalid_request_error"), **dict.fromkeys((502, 503), "unavailable_error")}
 
 
 class Front:
@@ -60,8 +49,7 @@ class Front:
                 client, _ = listener.accept()
             except (BlockingIOError, ConnectionError):
                 continue
-            client.setblocking(False)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            prepare_socket(client)
             self.loop.begin_talk(self.serve_client(client))
             if self.clients >= MOST_CLIENTS:
                 yield from self.make_room()
@@ -83,46 +71,39 @@ class Front:
     def serve_client(self, client: socket.socket) -> Talk:
         """Answers one request, and ends the connection."""
         self.clients += 1
+        request = Request(client, self.room)
         try:
-            yield from self.answer_client(client)
-        except FrontError as refusal:
-            yield from refuse_client(client, refusal)
+            yield from self.answer_request(client, request)
+        except Declined as declined:
+            yield from decline_request(client, declined, error_body(self.routes, request.path, declined))
         except OSError:
             pass  # the client is gone, or stood still
         finally:
             self.clients -= 1
             client.close()
 
-    def answer_client(self, client: socket.socket) -> Talk:
-        """Raises FrontError for the front's own errors, OSError when the client is gone."""
-        request = yield from self.read_request(client)
-        if request is None:
-            return
+    def answer_request(self, client: socket.socket, request: Request) -> Talk:
+        """Raises Declined for the front's own errors, OSError when the client is gone."""
         try:
+            if not (yield from self.read_request(request)):
+                return
             if request.method == "GET" and request.path in LISTS:
                 yield from send_all(client, own_answer(200, model_list(self.routes)), soon(self.timeout))
             else:
-                route = choose_route(self.routes, request.path, model_named(request.body))
+                route = choose_route(self.routes, request.path, request.body)
                 yield from self.pass_on(client, request, route)
         finally:
-            request.drop_body(self.room)
+            request.drop_body()
 
-    def read_request(self, client: socket.socket) -> Generator[Wait, Ready, "Request | None"]:
-        """The whole request; None when the client ends before it has sent one. Raises FrontError, OSError."""
-        talk, request = self.loop.current, None
+    def read_request(self, request: Request) -> Generator[Wait, Ready, bool]:
+        """As `Request.read`, among those whom `end_slowest` may end."""
+        talk = self.loop.current
         assert talk
         self.reading[talk] = None
         try:
-            request = yield from read_head(client)
-            if request:
-                yield from read_body(client, request, self.room)
-        except BaseException:
-            if request:
-                request.drop_body(self.room)
-            raise
+            return (yield from request.read())
         finally:
             del self.reading[talk]
-        return request
 
     def pass_on(self, client: socket.socket, request: Request, route: Route) -> Talk:
         """Has the server answer, in one of its slots."""
@@ -134,13 +115,12 @@ class Front:
             slots.give_slot(since)
 
     def exchange(self, client: socket.socket, request: Request, route: Route) -> Talk:
-        """Sends the request to the server, and its answer to the client. Raises FrontError, OSError."""
-        server = yield from connect_server(route)
+        """Sends the request to the server, and its answer to the client. Raises Declined, OSError."""
+        server = yield from reach_server(route)
         try:
             with suppress(ConnectionError):  # a server may refuse by the head alone: its answer is there to read
-                yield from send_all(server, request.to_server(), soon(self.timeout))
-                yield from send_all(server, request.body, soon(self.timeout))
-            request.drop_body(self.room)
+                yield from request.send(server, soon(self.timeout))
+            request.drop_body()
             yield from self.pass_back(server, client, route)
         finally:
             server.close()
@@ -156,7 +136,7 @@ class Front:
                 continue
             piece = next_piece(server)
             if not piece and not passed:
-                raise FrontError(502, f"the server of {route.name} ended before it answered: try again in 5 s", retry=5)
+                raise Declined(502, f"the server of {route.name} ended before it answered: try again in 5 s", retry=5)
             if not piece:
                 return
             yield from send_all(client, piece, soon(self.timeout))
@@ -166,55 +146,31 @@ class Front:
 def next_piece(server: socket.socket) -> bytes:
     """What a server that can be read has sent; b"" when it has ended, well or not."""
     try:
-        return server.recv(1 << 16)
+        return server.recv(PIECE_BYTES)
     except ConnectionError:
         return b""
 
 
-def connect_server(route: Route) -> Generator[Wait, Ready, socket.socket]:
-    """A connection to the server. Raises FrontError when nothing listens there."""
-    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    server.setblocking(False)
-    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def reach_server(route: Route) -> Generator[Wait, Ready, socket.socket]:
+    """A connection to the server. Raises Declined when nothing listens there."""
     try:
-        if server.connect_ex((HERE, route.port)) == errno.EINPROGRESS:
-            yield Wait(writing=(server,), deadline=soon(CONNECT_SECONDS))
-        if (error := server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) or not is_connected(server):
-            raise OSError(error, "not connected")
+        return (yield from connect_server(route.port))
     except OSError:
-        server.close()
-        raise FrontError(503, f"the server of {route.name} does not run now: try again in 10 s", retry=10) from None
-    return server
+        raise Declined(503, f"the server of {route.name} does not run now: try again in 10 s", retry=10) from None
 
 
-def is_connected(server: socket.socket) -> bool:
-    try:
-        server.getpeername()
-    except OSError:
-        return False
-    return True
-
-
-def refuse_client(client: socket.socket, refusal: FrontError) -> Talk:
-    """Answers with the refusal, then takes what still comes: a client that sends does not read."""
-    error = {"code": refusal.status, "message": refusal.message, "type": KINDS[refusal.status]}
-    answer = own_answer(refusal.status, json.dumps({"error": error}).encode(), refusal.retry)
+def decline_request(client: socket.socket, declined: Declined, body: bytes) -> Talk:
+    """Answers with an error, and lets the client read it."""
     with suppress(OSError):
         deadline = soon(LINGER_SECONDS)
-        yield from send_all(client, answer, deadline)
-        client.shutdown(socket.SHUT_WR)
-        while (yield from receive_some(client, deadline)):
-            pass
+        yield from send_all(client, own_answer(declined.status, body, declined.retry), deadline)
+        yield from linger(client, deadline)
 
 
 def own_answer(status: int, body: bytes, retry: int = 0) -> bytes:
     """An answer of the front itself, in JSON."""
-    again = f"Retry-After: {retry}\r\n" if retry else ""
-    head = (
-        f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: application/json; charset=utf-8\r\n{again}"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+    fields = ["Content-Type: application/json; charset=utf-8", f"Content-Length: {len(body)}"]
+    return answer_head(status, *fields, *([f"Retry-After: {retry}"] if retry else [])) + body
 
 
 def listen_at(host: str, port: int) -> socket.socket:

@@ -5,8 +5,9 @@ import time
 from collections import deque
 from collections.abc import Generator
 
-from .loop import Loop, Ready, Talk, Wait, soon
-from .request import FrontError
+from ..wire.message import Declined
+from ..wire.talk import Ready, Talk, Wait, soon
+from .loop import Loop
 
 MOST_WAITING = 32
 FIRST_GUESS = 10.0  # seconds that a request takes, before any has been seen
@@ -21,7 +22,7 @@ class Slots:
         self.usual = FIRST_GUESS
 
     def take_slot(self, client: socket.socket, seconds: float) -> Generator[Wait, Ready, float]:
-        """Waits for a slot. Returns when it was had (time.monotonic). Raises FrontError when there is none for so long,
+        """Waits for a slot. Returns when it was had (time.monotonic). Raises Declined when there is none for so long,
         ConnectionError when the client goes away.
         """
         if self.free:
@@ -50,9 +51,9 @@ class Slots:
         else:
             self.free += 1
 
-    def refusal(self) -> FrontError:
+    def refusal(self) -> Declined:
         """Says when to come again."""
         there = len(self.waiting)
         retry = max(1, round(self.usual * (there + 1) / self.count))
         said = f"{self.name} works on {self.count} requests, and {there} wait: try again in {retry} s"
-        return FrontError(503, said, retry)
+        return Declined(503, said, retry)

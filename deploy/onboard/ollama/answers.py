@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .declined import Declined
+from ..wire.message import Declined
 
 Line = dict[str, Any]
 ENCODER = json.JSONEncoder(ensure_ascii=False)

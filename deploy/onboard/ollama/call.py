@@ -1,25 +1,30 @@
 """A call of a client, while it is answered."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..front.routes import Route
-from .answers import events_of
-from .declined import Declined
+from ..wire.message import Declined, Head, Incoming, most_bytes
+from .answers import events_of, json_bytes
+from .long_texts import LongTexts
 from .models import find_route
 from .reply import Reply
-from .request import Turn, announced_size, read_request
+from .request import Turn, parse_request, read_body
 from .upstream import ask_upstream, whole_body
-from .wire import Head, Wire
 
 
 class Call:
-    """What a client asked, and what its answer is made with. `body` is the request's JSON, {} before it is read."""
+    """What a client asked, and what its answer is made with.
 
-    def __init__(self, head: Head, wire: Wire, reply: Reply, routes: list[Route]) -> None:
-        self.head, self.wire, self.reply, self.routes = head, wire, reply, routes
+    `body` is the request's JSON, {} before it is read; `texts` has what is long in it.
+    """
+
+    def __init__(self, head: Head, incoming: Incoming, reply: Reply, routes: list[Route]) -> None:
+        self.head, self.incoming, self.reply, self.routes = head, incoming, reply, routes
         self.body: dict[str, Any] = {}
+        self.texts = LongTexts(bytearray())
         self.turn = Turn()
+        self.has_all = not most_bytes(head)  # what the client sends has been read
 
     def require_key(self) -> None:
         """Raises Declined when the client may not ask llama-server: with 401 for a wrong key, with 503 when none runs.
@@ -36,13 +41,16 @@ class Call:
 
     def read_body(self) -> None:
         """Reads the request's JSON. Raises Declined."""
-        self.turn.take(announced_size(self.head))
-        self.body = read_request(self.wire, self.head)
-        self.wire.is_spent = True
+        self.turn.take(most_bytes(self.head))
+        body = read_body(self.incoming, self.head)
+        self.has_all = True
+        self.texts = LongTexts(body)
+        self.body = parse_request(self.texts)
 
     def forget(self) -> None:
         """Forgets what has been sent upstream: a picture need not wait in memory for the answer."""
         self.body = {name: self.body[name] for name in ("model", "name", "stream") if name in self.body}
+        self.texts = LongTexts(bytearray())
         self.turn.give_back()
 
     @property
@@ -63,12 +71,18 @@ class Call:
 
     def stream(self, route: Route, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The events with which a server answers the request, which is forgotten once it is sent. Raises Declined."""
-        answer = ask_upstream(route.port, self.wire.connection, self.head.headers, path, body, self.forget)
-        return events_of(answer)
+        return events_of(self.ask(route, path, body, self.forget))
 
     def fetch(self, route: Route, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON with which a server answers. Raises Declined."""
-        return whole_body(ask_upstream(route.port, self.wire.connection, self.head.headers, path, body))
+        return whole_body(self.ask(route, path, body))
+
+    def ask(
+        self, route: Route, path: str, body: dict[str, Any] | None, sent: Callable[[], None] = lambda: None
+    ) -> Iterator[bytes]:
+        """The body of a server's good answer, as it comes. Raises Declined."""
+        content = None if body is None else self.texts.restore(json_bytes(body))
+        return ask_upstream(route.port, self.incoming.connection, self.head, path, content, sent)
 
     def describe(self, route: Route) -> dict[str, Any]:
         """What a server says of its model in /v1/models; {} while it does not run."""

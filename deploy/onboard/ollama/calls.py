@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from ..front.routes import Route
+from ..wire.message import Declined
 from .answers import Answer, Line, answer_lines, message_form, response_form, whole_answer
 from .call import Call
 from .chat import chat_body
-from .declined import Declined
 from .embeddings import answer_embed, answer_embeddings
 from .generate import generate_call
 from .models import can_think, listed_model, loaded_model, shown_model

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .declined import Declined
+from ..wire.message import Declined
 from .options import sampling_of, schema_of, thinking_of
 
 ROLES = ("system", "user", "assistant", "tool")

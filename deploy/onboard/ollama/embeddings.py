@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..front.routes import Route
+from ..wire.message import Declined
 from .answers import json_bytes
 from .call import Call
-from .declined import Declined
 
 # Texts of one request upstream: their vectors are in memory at the same time.
 BATCH = 8

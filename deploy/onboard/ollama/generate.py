@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ..wire.message import Declined
 from .chat import answer_fields, content_parts
-from .declined import Declined
 from .options import sampling_of, schema_of
 
 # What Ollama takes with a prompt and llama-server cannot: fields that would change the answer, so nobody drops them.

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ..front.routes import Route
+from ..wire.message import Declined
 from .answers import timestamp
-from .declined import Declined
 
 TAG = ":latest"
 # Ollama's own word for a model that is never unloaded: the year is its largest duration from now.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .declined import Declined
+from ..wire.message import Declined
 
 NUMBERS = (
     *("temperature", "top_k", "top_p", "min_p", "typical_p", "seed"),

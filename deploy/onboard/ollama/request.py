@@ -1,25 +1,16 @@
 """The body of a request: read within bounds, so that no client and no crowd of them fills the memory."""
 
 import json
-import re
 import threading
-import time
 from typing import Any
 
-from .declined import Declined
-from .wire import Head, Wire, body_size
+from ..wire.message import Declined, Head, Incoming, body_deadline, most_bytes, require_size
+from ..wire.talk import hold_talk
+from .long_texts import DEEPEST, LongTexts
 
-# A picture of 6 MB, in base64. Larger ones are for the client to scale down: no model sees that many points.
-BODY_LIMIT = 8 << 20  # bytes
 # Bodies up to this size are read by all at once, larger ones by one client after another.
 SMALL_BODY = 64 << 10  # bytes
 TURN_SECONDS = 60.0
-# A body has these seconds, and more at this rate in bytes a second.
-BODY_SECONDS, SLOWEST_CLIENT = 10.0, 250_000
-# A parser in C goes down a level of its stack with each level of nesting: thousands of them would be megabytes.
-DEEPEST = 100
-TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-BRACKET = re.compile(rb"[\[{\]}]")
 
 _turn = threading.Lock()
 
@@ -32,12 +23,11 @@ class Turn:
 
     def take(self, size: int) -> None:
         """Returns when a body of so many bytes may be read. Raises Declined when that takes too long."""
-        if size > BODY_LIMIT:
-            raise Declined(413, f"the body has {size} bytes: at most {BODY_LIMIT}")
+        require_size(size)
         if size > SMALL_BODY:
             self.is_held = _turn.acquire(timeout=TURN_SECONDS)
             if not self.is_held:
-                raise Declined(503, "other large requests are being read: try again")
+                raise Declined(503, "other large requests are being read: try again", retry=5)
 
     def give_back(self) -> None:
         """Lets the next client have its turn, unless that is done already."""
@@ -46,44 +36,23 @@ class Turn:
             _turn.release()
 
 
-def announced_size(head: Head) -> int:
-    """The bytes that a body may have, by its head. Raises Declined when the head says no number."""
-    return BODY_LIMIT if "transfer-encoding" in head.headers else body_size(head.headers)
-
-
-def read_request(wire: Wire, head: Head) -> dict[str, Any]:
-    """The JSON object that a request holds. Raises Declined with what is wrong."""
-    if "continue" in head.headers.get("expect", "").lower():
-        wire.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-    size = announced_size(head)
-    if not size:
-        raise Declined(400, "missing request body")
-    seconds = BODY_SECONDS + size / SLOWEST_CLIENT
+def read_body(incoming: Incoming, head: Head) -> bytearray:
+    """The body of a request. Raises Declined with what is wrong."""
+    body = bytearray()
     try:
-        return parse_request(read_text(wire, head, time.monotonic() + seconds))
+        hold_talk(incoming.fill_body(body, head, lambda size: None, body_deadline(head)))
     except TimeoutError:
-        raise Declined(408, f"the body did not come within {seconds:.0f} s") from None
+        raise Declined(408, f"of {most_bytes(head)} bytes {len(body)} came in time: send it faster") from None
+    if not body:
+        raise Declined(400, "missing request body")
+    return body
 
 
-def read_text(wire: Wire, head: Head, deadline: float) -> str:
-    """The text of a body. Raises Declined when it is too long, or nested so deep that no parser should have it."""
-    held = bytearray()
+def parse_request(texts: LongTexts) -> dict[str, Any]:
+    """The JSON object that a request is, with marks for its long texts. Raises Declined with what is wrong."""
+    text = texts.body if is_simple(texts.body) else texts.outline()
     try:
-        for piece in wire.take_body(head.headers, deadline):
-            held += piece
-            if len(held) > BODY_LIMIT:
-                raise Declined(413, f"the body has more than {BODY_LIMIT} bytes")
-    except ValueError as error:
-        raise Declined(400, f"the body is cut into no chunks: {error}") from None
-    if is_deep(held):
-        raise Declined(400, f"the body is nested deeper than {DEEPEST} levels")
-    return held.decode("utf-8", "replace")
-
-
-def parse_request(text: str) -> dict[str, Any]:
-    """The object. Raises Declined when the text is none."""
-    try:
-        value = json.loads(text)
+        value = json.loads(text.decode("utf-8", "replace"))
     except ValueError as error:
         raise Declined(400, f"the body is no JSON: {error}") from None
     if not isinstance(value, dict):
@@ -91,13 +60,6 @@ def parse_request(text: str) -> dict[str, Any]:
     return value
 
 
-def is_deep(text: bytearray) -> bool:
-    """Whether lists and objects are nested deeper than DEEPEST. Most bodies have fewer of them altogether."""
-    if text.count(b"[") + text.count(b"{") <= DEEPEST:
-        return False
-    depth = 0
-    for bracket in BRACKET.finditer(TEXT.sub(b"", text)):
-        depth += 1 if bracket[0] in b"[{" else -1
-        if depth > DEEPEST:
-            return True
-    return False
+def is_simple(body: bytearray) -> bool:
+    """Whether a parser may have all of the body: most are small, with fewer brackets than make one that is too deep."""
+    return len(body) <= SMALL_BODY and body.count(b"[") + body.count(b"{") <= DEEPEST

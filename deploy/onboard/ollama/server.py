@@ -8,12 +8,11 @@ import time
 import traceback
 
 from ..front.routes import Route
+from ..wire.message import REQUEST, Declined, Incoming
+from ..wire.talk import ClientGone, hold_talk, prepare_socket, soon
 from .call import Call
 from .calls import BLOBS, CHANGES, READ, TOLD, WORK, Answerer, decline_change
-from .declined import Declined
 from .reply import Reply
-from .request import announced_size
-from .wire import ClientGone, Head, Wire
 
 # Requests that wait for a model, and clients altogether: the others have calls that are quick. llama-server lets in
 # some fifty connections, those of the front and of its watcher among them.
@@ -52,12 +51,16 @@ def serve_clients(listener: socket.socket, routes: list[Route]) -> None:
 
 def answer_client(client: socket.socket, routes: list[Route]) -> None:
     """Answers one call. Raises ClientGone, and OSError when the client does not take its answer."""
-    wire, reply = Wire(client), Reply(client)
+    prepare_socket(client)
+    incoming, reply = Incoming(client), Reply(client)
+    call = None
     try:
-        head = await_head(wire)
-        reply = Reply(client, bare=head.words[0] == "HEAD", chunked=head.words[-1] != "HTTP/1.0")
-        wire.is_spent = not announced_size(head)
-        answer_call(Call(head, wire, reply, routes))
+        head = hold_talk(incoming.read_head(REQUEST, soon(HEAD_SECONDS)))
+        if head is None:
+            return
+        reply = Reply(client, bare=head.words[0] == "HEAD", chunked=head.words[2] != "HTTP/1.0")
+        call = Call(head, incoming, reply, routes)
+        answer_call(call)
     except Declined as declined:
         reply.send_declined(declined)
     except (ClientGone, OSError):
@@ -65,16 +68,8 @@ def answer_client(client: socket.socket, routes: list[Route]) -> None:
     except Exception:
         traceback.print_exc()
         reply.send_declined(Declined(500, "the call could not be answered: the board's journal says why"))
-    if not wire.is_spent:
+    if not call or not call.has_all:
         reply.linger()
-
-
-def await_head(wire: Wire) -> Head:
-    """The head of a request. Raises Declined when it is none."""
-    try:
-        return wire.take_head(time.monotonic() + HEAD_SECONDS)
-    except ValueError as error:
-        raise Declined(400, f"this is no request: {error}") from None
 
 
 def answer_call(call: Call) -> None:

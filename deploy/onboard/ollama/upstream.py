@@ -2,15 +2,16 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from .answers import error_text, json_bytes
-from .declined import Declined
-from .wire import Wire
+from ..wire.message import STATUS, Declined, Head, Incoming, message_head
+from ..wire.talk import HERE, Ready, Result, Wait, connect_server, hold_talk, send_all, soon
+from .answers import error_text
 
-HERE = "127.0.0.1"
-CONNECT_SECONDS = 5.0
+SEND_SECONDS = 60.0
+# Longer than any answer of a board may keep silent: the first token of the longest prompt.
+SILENCE_SECONDS = 3600.0
 # The longest answer that is read whole: embeddings of a batch, or /props.
 WHOLE_LIMIT = 4 << 20  # bytes
 # What a client shows of itself, and nothing else of what it sends, goes upstream.
@@ -20,30 +21,28 @@ CREDENTIALS = ("authorization", "x-api-key")
 def ask_upstream(
     port: int,
     client: socket.socket,
-    headers: dict[str, str],
+    asked: Head,
     path: str,
-    body: dict[str, Any] | None = None,
+    content: list[bytes | memoryview] | None = None,
     sent: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes]:
-    """The body of a good answer to a GET, or to a POST of `body`, as it comes. Closing the iterator ends the work.
+    """The body of a good answer to a GET, or to a POST of `content`, as it comes. Closing the iterator ends the work.
 
-    `headers`: those of the client. `body` is emptied, and `sent` called, when the request has been sent. Raises
-    Declined with the server's words for any other answer, and when none comes; ClientGone when `client` goes away
-    meanwhile.
+    `asked`: the head of the client's request, with its credentials. `content` is emptied, and `sent` called, when the
+    request has been sent. Raises Declined with the server's words for any other answer, and when none comes; ClientGone
+    when `client` goes away meanwhile.
     """
     try:
-        connection = connect_upstream(port)
+        connection = hold_talk(connect_server(port), client)
     except OSError as error:
         raise silent(error) from None
     try:
-        wire = Wire(connection, watched=client)
-        send_request(connection, headers, path, body)
+        send_request(connection, client, asked, path, content)
         sent()
-        head = wire.take_head(None)
-        answer = wire.take_body(head.headers, None)
+        head, answer = receive_answer(connection, client)
         if head.words[1] != "200":
             raise declined_by(int(head.words[1]), b"".join(answer))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         connection.close()
         raise silent(error) from None
     except BaseException:
@@ -52,37 +51,50 @@ def ask_upstream(
     return closing(connection, answer)
 
 
-def connect_upstream(port: int) -> socket.socket:
-    """A connection to a server of this machine. Raises OSError."""
-    connection = socket.socket()
-    connection.settimeout(CONNECT_SECONDS)
+def send_request(
+    connection: socket.socket, client: socket.socket, asked: Head, path: str, content: list[bytes | memoryview] | None
+) -> None:
+    """Sends a request, and empties its content. Raises OSError, ClientGone."""
+    fields = [f"{name}: {asked.values[name]}" for name in CREDENTIALS if name in asked.values]
+    size = sum(map(len, content or []))
+    first = f"{'GET' if content is None else 'POST'} {path} HTTP/1.1"
+    head = message_head(first, f"Host: {HERE}", *fields, "Content-Type: application/json", f"Content-Length: {size}")
+    pieces = content if content else [b""]
+    pieces[0] = head + bytes(pieces[0])  # in one packet, unless it is large
+    for piece in pieces:
+        hold_talk(send_all(connection, piece, soon(SEND_SECONDS)), client)
+    pieces.clear()
+
+
+def receive_answer(connection: socket.socket, client: socket.socket) -> tuple[Head, Iterator[bytes]]:
+    """The head of an answer, and its body as it comes. Raises Declined, OSError, ClientGone."""
+    incoming = Incoming(connection)
+    head = await_part(incoming.read_head(STATUS, soon(SILENCE_SECONDS)), client)
+    if head is None:
+        raise ConnectionError("it ended before it answered")
+    return head, body_pieces(incoming, head, client)
+
+
+def body_pieces(incoming: Incoming, head: Head, client: socket.socket) -> Iterator[bytes]:
+    """The body of an answer, as it comes. Raises Declined, OSError, ClientGone."""
+    while piece := await_part(incoming.read_piece(head, soon(SILENCE_SECONDS)), client):
+        yield piece
+
+
+def await_part(talk: Generator[Wait, Ready, Result], client: socket.socket) -> Result:
+    """A part of an answer. Raises Declined when it is none, OSError, ClientGone."""
     try:
-        connection.connect((HERE, port))
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-def send_request(connection: socket.socket, headers: dict[str, str], path: str, body: dict[str, Any] | None) -> None:
-    """Sends a request, and empties its body."""
-    content = b"" if body is None else json_bytes(body)
-    if body:
-        body.clear()
-    lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {HERE}"]
-    lines += [f"{name}: {value}" for name, value in headers.items() if name in CREDENTIALS]
-    lines += ["Connection: close", "Content-Type: application/json", f"Content-Length: {len(content)}", "", ""]
-    with connection.makefile("wb") as gathered:  # in one packet, unless it is large
-        gathered.write("\r\n".join(lines).encode("latin-1"))
-        gathered.write(content)
+        return hold_talk(talk, client)
+    except Declined:
+        raise Declined(502, "the model's server answered with what is no HTTP/1.1") from None
 
 
 def closing(connection: socket.socket, answer: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces of an answer; the connection is closed after the last, and with the iterator."""
+    """The pieces of an answer; the connection is closed after the last, and with the iterator. Raises Declined."""
     with connection:
         try:
             yield from answer
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise silent(error) from None
 
 

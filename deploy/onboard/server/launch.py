@@ -206,8 +206,9 @@ def become_server(release: Release, service: Service) -> NoReturn:
 
             begin_warming(release, service, config, prompts)
     # llama.cpp also reads LLAMA_ARG_* and a config.ini of the user: neither may change what config.json says.
-    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent", **bounds.ENVIRONMENT}
-    os.execve(program, arguments, environment)
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": "/nonexistent"}
+    allocator = bounds.ENVIRONMENT if service.has_model else bounds.BROKER_ENVIRONMENT
+    os.execve(program, arguments, environment | allocator)
 
 
 def begin_watch(folder: Path, server: dict[str, Any], release: Release, service: Service, arguments: list[str]) -> None:

@@ -8,6 +8,14 @@ import pytest
 
 from deploy.onboard.doctor.diagnosis import CHECKS, diagnose
 from deploy.onboard.doctor.facts import Facts, FileSystem, Interface, ServiceFacts
+from deploy.onboard.doctor.hardware import (
+    FanFacts,
+    HardwareFacts,
+    NvmeFacts,
+    PciLink,
+    RootDiskFacts,
+    SupplyFacts,
+)
 from deploy.onboard.doctor.lights import Light, Line
 from deploy.onboard.doctor.screen import exit_status, render_screen, screen_from_json, to_json
 from deploy.onboard.server.health import Health, State
@@ -22,9 +30,12 @@ SERVICE = ServiceFacts(
     model="tinyllama.gguf",
     model_size=668_788_096,
 )
+FAN = FanFacts("pwmfan", 2310, 75)
+NVME = NvmeFacts("nvme0", "SN580", PciLink(5.0, 1), PciLink(16.0, 4), PciLink(5.0, 1), 41.85, 83.85)
+HARDWARE = HardwareFacts((FAN,), 1_757_000_000, (NVME,), SupplyFacts(5000), 6, RootDiskFacts("nvme0n1", "NVMe"))
 WELL = Facts(
     host="kitchen",
-    board="Raspberry Pi 4 Model B Rev 1.4",
+    board="Raspberry Pi 5 Model B Rev 1.1",
     root=True,
     interfaces=(Interface("end0", False, True, ("192.168.1.20", "fd00::20")), Interface("wlan0", True, False)),
     gateway="192.168.1.1",
@@ -47,6 +58,7 @@ WELL = Facts(
     ssh=True,
     failed_units=(),
     identity=(),
+    hardware=HARDWARE,
 )
 NOTHING = Facts(host="x", board="y", root=False, services=(ServiceFacts(OLLAMA.unit, str(OLLAMA.models)),))
 HALTED = {"LoadState": "loaded", "ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
@@ -56,9 +68,12 @@ STOPPED = {"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code"
 
 def changed(facts: Facts, **change: Any) -> Facts:
     """The same board, of which something else is known; what is known of a service is its first one's."""
-    names = {field.name for field in fields(ServiceFacts)}
-    service = {name: change.pop(name) for name in names & set(change)}
-    return replace(facts, services=(replace(facts.services[0], **service), *facts.services[1:]), **change)
+    service, hardware = (
+        {field.name: change.pop(field.name) for field in fields(part) if field.name in change}
+        for part in (ServiceFacts, HardwareFacts)
+    )
+    services = (replace(facts.services[0], **service), *facts.services[1:])
+    return replace(facts, services=services, hardware=replace(facts.hardware, **hardware), **change)
 
 
 FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -73,6 +88,18 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("power", {"throttled": 0x1}, "voltage now", "power supply"),
     ("heat", {"throttled": 0x80000}, "slowed down", "heat sink"),
     ("heat", {"temperature": 85.0}, "85 °C", "fan"),
+    ("fan", {"fans": (replace(FAN, turns=0),)}, "driven with 75 of 255, and stands still", "plug"),
+    ("fan", {"fans": (FanFacts("pwmfan", 0, 0),), "temperature": 65.0}, "stands still at 65 °C", "Restart"),
+    ("fan", {"fans": (FAN, FanFacts("pwmfan", None, 0)), "temperature": 70.0}, "stands still at 70 °C", "Restart"),
+    ("nvme", {"nvme": (replace(NVME, temperature=84.0),)}, "nvme0 has 84 °C; its maker's limit is 84 °C", "heat sink"),
+    (
+        "nvme",
+        {"nvme": (NVME, replace(NVME, name="nvme1", link=PciLink(2.5, 1)))},
+        "nvme1 is linked with 2.5 GT/s x1; it and its slot can 5.0 GT/s x1",
+        "cable",
+    ),
+    ("nvme", {"nvme": (replace(NVME, slot=PciLink(8.0, 4)),)}, "can 8.0 GT/s x4", "seat the disk"),
+    ("usb power", {"supply": SupplyFacts(5000, True)}, "took too much current", "unplug"),
     ("space", {"disks": (FileSystem("/", 8_000_000_000, 50_000_000, 900, 800),)}, "50 MB free of 8000 MB", "models"),
     ("space", {"disks": (FileSystem("/", 8_000_000_000, 4_000_000_000, 500_000, 12),)}, "12 inodes", "du --inodes"),
     ("space", {"disks": (FileSystem("/", 9, 9, 9, 9, read_only=True),)}, "takes no writes", "flash a new one"),
@@ -117,6 +144,18 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         "foo.service`",
     ),
 ]
+# What serves, and could do better.
+REMARKS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("fan", {"fans": ()}, "none is seen", "Active Cooler"),
+    ("eeprom", {"eeprom": 1_739_231_999}, "of 2025-02-10; Debian's own kernel needs 2025-02-11", "rpi-eeprom-update"),
+    ("usb power", {"supply": SupplyFacts(3000)}, "offers 3.0 A; below 5.0 A", "27 W"),
+    (
+        "boot",
+        {"root_disk": RootDiskFacts("sda", "USB", 480, 5000), "boot_mode": 4},
+        "sda, USB, at 480 Mbit/s; this board has ports of 5000",
+        "blue port",
+    ),
+]
 
 
 def lights(facts: Facts) -> dict[str, Light]:
@@ -151,6 +190,42 @@ def test_what_is_at_its_limit_is_good_and_beyond_it_red(name: str, good: dict[st
     assert lights(changed(WELL, **red))[name] is Light.BAD
 
 
+@pytest.mark.parametrize(("name", "change", "said", "advice"), REMARKS)
+def test_what_could_be_better_is_yellow_and_no_fault(name: str, change: dict[str, Any], said: str, advice: str) -> None:
+    facts = changed(WELL, **change)
+    (line,) = (line for line in diagnose(facts) if line.light is not Light.GOOD)
+    assert (line.name, line.light) == (name, Light.LOOK)
+    assert said in line.text and advice in line.advice
+    assert exit_status(diagnose(facts)) == 0
+
+
+HARDWARE_LINES = {"fan", "eeprom", "nvme", "usb power", "boot"}
+
+
+def test_what_a_board_does_not_have_has_no_line() -> None:
+    assert set(lights(WELL)) >= HARDWARE_LINES
+    assert not HARDWARE_LINES & set(lights(replace(WELL, board="ROCK 5B", hardware=HardwareFacts())))
+
+
+@pytest.mark.parametrize(
+    ("board", "change", "name", "text"),
+    [
+        ("ROCK 5B", {"fans": (FanFacts("pwmfan", None, 128),)}, "fan", "driven with 128 of 255; it does not tell"),
+        ("ROCK 5B", {"fans": (FanFacts("pwmfan", 0, 0),)}, "fan", "stands still: the board is cool enough"),
+        ("Raspberry Pi 4 Model B Rev 1.4", {"eeprom": 1_650_000_000}, "eeprom", "of 2022-04-15"),
+        ("ROCK 5B", {"nvme": (replace(NVME, own=PciLink(5.0, 1)),)}, "nvme", "nvme0 (SN580): 5.0 GT/s x1, 42 °C"),
+        ("ROCK 5B", {"nvme": (replace(NVME, slot=None, limit=None),)}, "nvme", "16.0 GT/s x4 in another slot"),
+        ("x", {"boot_mode": 1}, "boot", "nvme0n1, NVMe; the loader is on SD card: both"),
+        ("x", {"boot_mode": 1, "root_disk": RootDiskFacts("mmcblk0", "SD card or eMMC")}, "boot", "SD card or eMMC"),
+        ("x", {"boot_mode": 9, "root_disk": None}, "boot", "the loader took source 9"),
+        ("Pi 3", {"boot_mode": None, "root_disk": RootDiskFacts("sda", "USB", 480, 480)}, "boot", "sda, USB"),
+    ],
+)
+def test_what_is_as_it_should_be_is_told_in_green(board: str, change: dict[str, Any], name: str, text: str) -> None:
+    told = {line.name: line for line in diagnose(changed(replace(WELL, board=board), **change))}
+    assert told[name].light is Light.GOOD and text in told[name].text
+
+
 def test_what_is_not_known_is_grey_and_no_fault() -> None:
     found = lights(NOTHING)
     assert {name for name, light in found.items() if light is not Light.UNKNOWN} == {"release"}
@@ -179,6 +254,7 @@ def test_each_fault_is_one_red_line_with_its_next_step(
         ("router", {"gateway": None, "gateway_answers": None}),
         ("names", {"dns": (), "dns_answers": None}),
         ("power", {"throttled": None}),
+        ("nvme", {"nvme": (NvmeFacts("nvme0", "QEMU NVMe Ctrl"),)}),
     ],
 )
 def test_what_may_be_so_is_not_red(name: str, change: dict[str, Any]) -> None:
@@ -216,9 +292,14 @@ def test_no_red_line_is_without_advice_and_the_worst_board_fits_one_screen() -> 
         ssh=False,
         failed_units=("a.service",),
         identity=("line 1: x",),
+        fans=(replace(FAN, turns=0),),
+        eeprom=0,
+        nvme=(replace(NVME, temperature=90.0),),
+        supply=SupplyFacts(900, True),
+        root_disk=RootDiskFacts("sda", "USB", 480, 5000),
     )
     lines = diagnose(worst)
-    assert all(line.light is Light.BAD and line.advice for line in lines)
+    assert not any(line.light is Light.GOOD for line in lines) and all(line.advice for line in lines)
     assert len(render_screen("x", lines, colour=False).splitlines()) <= 45
 
 
@@ -231,7 +312,7 @@ def test_colours_are_for_terminals() -> None:
 def test_what_goes_over_the_wire_is_read_back() -> None:
     told = to_json(WELL, diagnose(WELL))
     assert "\n" not in told
-    assert screen_from_json(told) == ("kitchen, Raspberry Pi 4 Model B Rev 1.4", diagnose(WELL))
+    assert screen_from_json(told) == ("kitchen, Raspberry Pi 5 Model B Rev 1.1", diagnose(WELL))
     assert json.loads(told)["facts"]["disks"][0]["folder"] == "/"
 
 
@@ -245,4 +326,4 @@ def test_of_two_services_each_is_judged_and_named() -> None:
 
 
 def test_every_check_is_tried_here() -> None:
-    assert {name for name, *_ in FAULTS} == set(CHECKS)
+    assert {name for name, *_ in (*FAULTS, *REMARKS)} == set(CHECKS)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..server.health import State
 from .facts import Facts, ServiceFacts
+from .hardware_checks import check_boot_source, check_eeprom, check_fan, check_nvme, check_usb_power
 from .lights import Finding, Line, bad, good, in_megabytes, unknown
 from .surroundings import (
     check_address,
@@ -17,7 +18,7 @@ from .surroundings import (
     check_router,
 )
 
-Check = Callable[[Facts], Finding]
+Check = Callable[[Facts], Finding | None]
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,18 @@ UNLIMITED = "no limit holds: this kernel runs without the memory cgroup (cgroup_
 
 
 def diagnose(facts: Facts) -> tuple[Line, ...]:
-    """A line for each check of the board and of each service, in the order in which a technician looks."""
+    """A line for each check of the board and of each service, in the order in which a technician looks.
+
+    A check that returns None is about a part that this board does not have.
+    """
     return tuple(line for name, check in CHECKS.items() for line in check_lines(name, check, facts))
 
 
 def check_lines(name: str, check: "Check | ServiceCheck", facts: Facts) -> Iterator[Line]:
     """The line of a check of the board, or a line for each of its services; of several, the line names the service."""
     if not isinstance(check, ServiceCheck):
-        yield Line(name, *check(facts))
+        if finding := check(facts):
+            yield Line(name, *finding)
         return
     for service in facts.services:
         called = name if len(facts.services) == 1 else f"{name} of {service.name}"
@@ -190,7 +195,12 @@ CHECKS: dict[str, Check | ServiceCheck] = {
     "names": check_name_servers,
     "clock": check_clock,
     "power": check_power,
+    "usb power": check_usb_power,
     "heat": check_heat,
+    "fan": check_fan,
+    "eeprom": check_eeprom,
+    "boot": check_boot_source,
+    "nvme": check_nvme,
     "space": check_disks,
     "memory": ServiceCheck(check_memory),
     "service": ServiceCheck(check_serving),

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..server.config import ConfigError, first_key, load_config, url_of
 from ..server.health import Health, State, ask_server, look_at_unit, unit_facts
 from ..server.launch import find_model
 from ..service import Service
+from .hardware import HardwareFacts, read_hardware
 from .looks import in_time, value_or_none, values_from
 from .reach import answers_arp, answers_dns, default_gateway, name_servers, network_cards
 from .sensors import board_model, has_memory_limits, memory_sizes, read_temperature, read_throttled
@@ -106,6 +107,7 @@ class Facts:
     ssh: bool | None = None
     failed_units: tuple[str, ...] | None = None
     identity: tuple[str, ...] | None = None
+    hardware: HardwareFacts = field(default_factory=HardwareFacts)
 
 
 def collect_facts(places: Places = PLACES) -> Facts:
@@ -141,6 +143,7 @@ def collect_facts(places: Places = PLACES) -> Facts:
         ssh=value_or_none(is_ssh_listening),
         failed_units=value_or_none(failed_units),
         identity=value_or_none(lambda: tuple(json.loads(places.applied.read_text())["problems"])),
+        hardware=read_hardware(),
     )
 
 

@@ -11,7 +11,7 @@ from .diagnosis import diagnose
 from .facts import Facts, collect_facts
 from .lights import Light, Line
 
-COLOURS = {Light.GOOD: "32", Light.BAD: "31;1", Light.UNKNOWN: "90"}
+COLOURS = {Light.GOOD: "32", Light.LOOK: "33", Light.BAD: "31;1", Light.UNKNOWN: "90"}
 INDENT = 16
 NARROWEST, WIDEST = 60, 120
 

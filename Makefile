@@ -9,8 +9,8 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor image flash down ssh log \
-    status test builds faults soak mutants docs check lint types unit setup clean
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor image flash labels down ssh \
+    log status test builds faults soak mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -141,15 +141,21 @@ KEPT = BOARDLLAMA_WIFI_PASSWORD,BOARDLLAMA_API_KEY,HOME,BOARDLLAMA_KEYS,BOARDLLA
 GIVE_BACK = $(if $(AS_ROOT),sudo find "$${BOARDLLAMA_CACHE:-$$HOME/.cache/boardllama}" .pytest_cache -name test-trees \
     -prune -o -user root -exec chown -h "$$(id -u):$$(id -g)" {} +,true)
 
+# What is said of every board, to `make flash` and to `make labels`.
+identity = $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) $(call given,WIFI_SSID,wifi-ssid) \
+    $(call hidden,WIFI_PASSWORD,wifi_password) $(call given,WIFI_COUNTRY,wifi-country) $(call given,ADDRESS,address) \
+    $(call given,GATEWAY,gateway) $(call given,DNS,dns) $(call hidden,API_KEY,api_key) $(call given,TIMEZONE,timezone)
+
 flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVICE=, HOSTNAME=, SSH_KEY=): docs/technician.md
 	@$(AS_ROOT) $(PYTHON) -m deploy.flash $(if $(IMAGE),$(call quoted,$(IMAGE))) $(call given,DEVICE,device) \
 	    $(call given,DEVICES,devices) $(call given,TO_FILE,to-file) $(call agreed,YES,yes) $(call agreed,EVERYTHING,everything) \
 	    $(foreach serial,$(SERIAL),--serial $(call quoted,$(serial))) \
 	    $(if $(word 2,$(SERIAL)),--serial $(call quoted,$(SERIAL))) $(call given,CSV,csv) $(call given,RESULTS,results) \
-	    $(call given,ALLOWED_SIGNERS,signers) $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) \
-	    $(call given,WIFI_SSID,wifi-ssid) $(call hidden,WIFI_PASSWORD,wifi_password) \
-	    $(call given,WIFI_COUNTRY,wifi-country) $(call given,ADDRESS,address) $(call given,GATEWAY,gateway) \
-	    $(call given,DNS,dns) $(call hidden,API_KEY,api_key) $(call given,TIMEZONE,timezone)
+	    $(call given,ALLOWED_SIGNERS,signers) $(identity)
+
+labels: $(VENV)/ready ## Print stickers for the boards of CSV=boards.csv (STOCK=, START=, PORT=, TO_FILE=): name, address, QR code
+	@$(PYTHON) -m deploy.flash.labels $(call given,CSV,csv) $(call given,TO_FILE,to-file) $(call given,STOCK,stock) \
+	    $(call given,START,start) $(call given,PORT,port) $(identity)
 
 $(VENV)/ready: pyproject.toml
 	@sh deploy/controller/setup.sh venv $(VENV)

@@ -1,1 +1,1 @@
-"""From a signed image to cards that are proven: `python -m deploy.flash`."""
+"""From a signed image to cards that are proven, `python -m deploy.flash`; and stickers for their boards."""

@@ -21,12 +21,11 @@ from deploy.flash.confirmation import confirm_names
 from deploy.flash.devices import Device
 from deploy.flash.disk_choice import Choice
 from deploy.flash.display_text import size_text
-from deploy.flash.identities import expand_key_files, identities_from_csv, identity_from_options
+from deploy.flash.identities import add_identity_options, identities_from_csv, identity_from_options, told_values
 from deploy.flash.identity_file import identity_changes, identity_text, read_host_name, read_identity_partition
 from deploy.flash.results import CardVerdict, Public, check_results, has_secret, passed_identities, public_values
 from deploy.formats.spans import total_size
 from deploy.onboard.identity.boardllama_txt import Identity
-from deploy.onboard.identity.rules import NAMES
 from deploy.paths import REPO
 
 RESULTS = "results.jsonl"
@@ -50,17 +49,7 @@ def flash_arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--results", type=Path, help="where a line for each card goes (results.jsonl beside the image)")
     parser.add_argument("--signers", type=Path, help="who may have signed the image (allowed_signers of ssh-keygen)")
-    parser.add_argument(
-        "--from-environment",
-        action="append",
-        default=[],
-        choices=NAMES,
-        metavar="NAME",
-        help="take that value from the variable BOARDLLAMA_NAME: a command line is no place for a secret",
-    )
-    for name, rule in NAMES.items():
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, action="append", default=[], help=rule.about, metavar="…")
+    add_identity_options(parser)
     return parser
 
 
@@ -70,9 +59,7 @@ def flash_cards(words: list[str]) -> int:
     Raises BoardllamaError for what is refused before anything is written.
     """
     options = flash_arguments().parse_args(words)
-    given = [(name, value) for name in NAMES for value in getattr(options, name)]
-    given += [(name, value_from_environment(name)) for name in options.from_environment]
-    values = expand_key_files(given)
+    values = told_values(options)
     every: Identities = identities_from_csv(options.csv, values) if options.csv else [identity_from_options(values)]
     image = options.image or only_image()
     results = options.results or image.with_name(RESULTS)
@@ -97,18 +84,6 @@ def flash_cards(words: list[str]) -> int:
     if any(result.verdict is CardVerdict.INTERRUPTED for result in found):
         return 130
     return 0 if all(result.verdict is CardVerdict.PASS for result in found) else 1
-
-
-def value_from_environment(name: str) -> str:
-    """The value of the variable BOARDLLAMA_<NAME>. Raises BoardllamaError when it is not set.
-
-    The prefix keeps the secrets of other programs off the card: many of them export an API_KEY.
-    """
-    variable = f"BOARDLLAMA_{name.upper()}"
-    if variable not in os.environ:
-        raise BoardllamaError(f"--from-environment {name}: there is no variable {variable}")
-    say_line(f"{name} is the one of the variable {variable}")
-    return os.environ[variable]
 
 
 def only_image() -> Path:

@@ -1,17 +1,53 @@
 """The identities of cards: from options, or one from each row of a CSV file."""
 
+import argparse
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, identity_of
 from deploy.onboard.identity.rules import DHCP, NAMES
 
 Value = tuple[str, str]
 HARD_BLANK = "\ue000"  # stands for a blank in quotation marks, which belongs to the value
+
+
+def add_identity_options(parser: argparse.ArgumentParser) -> None:
+    """Adds an option for each name of boardllama.txt, and another for values that stand in a variable."""
+    parser.add_argument(
+        "--from-environment",
+        action="append",
+        default=[],
+        choices=NAMES,
+        metavar="NAME",
+        help="take that value from the variable BOARDLLAMA_NAME: a command line is no place for a secret",
+    )
+    for name, rule in NAMES.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, action="append", default=[], help=rule.about, metavar="…")
+
+
+def told_values(options: argparse.Namespace) -> list[Value]:
+    """What the options say of boards, with the keys of key files. Raises BoardllamaError."""
+    given = [(name, value) for name in NAMES for value in getattr(options, name)]
+    return expand_key_files(given + [(name, value_from_environment(name)) for name in options.from_environment])
+
+
+def value_from_environment(name: str) -> str:
+    """The value of the variable BOARDLLAMA_<NAME>. Raises BoardllamaError when it is not set.
+
+    The prefix keeps the secrets of other programs off the card: many of them export an API_KEY.
+    """
+    variable = f"BOARDLLAMA_{name.upper()}"
+    if variable not in os.environ:
+        raise BoardllamaError(f"--from-environment {name}: there is no variable {variable}")
+    say_line(f"{name} is the one of the variable {variable}")
+    return os.environ[variable]
 
 
 def identity_from_options(values: Sequence[Value]) -> Identity | None:

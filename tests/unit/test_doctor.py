@@ -275,7 +275,8 @@ def test_out_of_memory_is_the_reason_that_both_lines_give() -> None:
     assert "for want of memory" in told["memory"].text
 
 
-def test_no_red_line_is_without_advice_and_the_worst_board_fits_one_screen() -> None:
+def test_no_red_line_is_without_advice_and_the_worst_board_fits_one_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     worst = changed(
         WELL,
         interfaces=(Interface("end0", False, False),),

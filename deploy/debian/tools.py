@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.controller.files import folder_lock
+from deploy.controller.step_times import StepTimes
 from deploy.debian.controller import Controller
 from deploy.debian.staging import staging_folder
 from deploy.debian.word_lists import read_words
@@ -53,7 +54,7 @@ def ensure_tools() -> Tools:
 def unpack_tools(folder: Path) -> None:
     """Unpacks in a staging folder, then gives the result its name."""
     with staging_folder(folder.parent) as new:
-        workspace, archive = Workspace(new, SUITE, "tools"), new / "tools.tar"
+        workspace, archive = Workspace(new, SUITE, "tools", StepTimes.of_run("tools")), new / "tools.tar"
         workspace.run_mmdebstrap(
             "packages",
             archive,
@@ -65,6 +66,7 @@ def unpack_tools(folder: Path) -> None:
         (new / "tools/lib64").symlink_to("usr/lib64")
         os.sync()
         (new / "tools").rename(folder)
+    workspace.times.keep()
 
 
 def unpack_archive(workspace: Workspace, archive: Path, folder: Path, *members: str) -> None:

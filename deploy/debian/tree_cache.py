@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.controller.files import folder_lock
+from deploy.controller.step_times import StepTimes
 from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.debian.controller import check_controller
 from deploy.debian.staging import staging_folder
@@ -62,10 +63,11 @@ def check_space(roots: Path, recipe: TreeRecipe) -> None:
 def build_tree(folder: Path, recipe: TreeRecipe) -> None:
     (folder.parent / "build.log").unlink(missing_ok=True)
     with staging_folder(folder.parent) as new:
-        workspace = Workspace(new, SUITE, recipe.title)
+        workspace = Workspace(new, SUITE, recipe.title, StepTimes.of_run(recipe.title))
         said = recipe.make(workspace)
-        (new / MANIFEST).write_text(json.dumps({"seconds": workspace.seconds, **said}, indent=1) + "\n")
+        (new / MANIFEST).write_text(json.dumps({"seconds": workspace.times.now, **said}, indent=1) + "\n")
         put_in_place(new, folder, (*recipe.results, MANIFEST))
+    workspace.times.keep()
 
 
 def put_in_place(new: Path, folder: Path, results: tuple[str, ...]) -> None:

@@ -13,10 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from deploy.controller.interrupts import uninterrupted
 from deploy.controller.progress import Progress
+from deploy.controller.step_times import StepTimes
 from deploy.errors import BoardllamaError
 
 # Seconds. A step takes 10 s to 2 minutes on 2 busy cores: one that takes this long hangs.
@@ -33,13 +35,13 @@ SOURCE_DATE_EPOCH = 1767225600
 class Workspace:
     """`suite`: Debian's, for mmdebstrap. `what` names the thing that is made, and stands before each line of progress.
 
-    `seconds`: how long each finished step took, by its name.
+    `times`: how long each step takes.
     """
 
     folder: Path
     suite: str
     what: str = "root tree"
-    seconds: dict[str, float] = field(default_factory=dict)
+    times: StepTimes = field(default_factory=StepTimes)
 
     def run_step(
         self,
@@ -90,11 +92,11 @@ class Workspace:
 
     @contextmanager
     def doing(self, name: str) -> Iterator[None]:
-        """The block is a step: it says that it runs, and when it has come to its end."""
+        """The block is a step: it says that it runs, how long yet, and when it has come to its end."""
         progress = Progress(self.what)
-        with progress.during(name):
+        with progress.during(name, partial(self.times.left_text, name)):
             yield
-        self.seconds[name] = round(progress.seconds, 1)
+        self.times.add(name, progress.seconds)
         progress.tell_timed(f"{name}, done")
 
     def step_environment(self) -> dict[str, str]:

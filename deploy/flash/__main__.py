@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.controller.progress import say_line
+from deploy.controller.progress import DISPLAY, say_line
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import SUFFIX, Archive, open_archive
 from deploy.flash.batch import Batch, Job, job_for_disk, job_for_file, result_summary
@@ -182,6 +182,7 @@ def raise_interrupt(*_: object) -> None:
 if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, raise_interrupt)
+    DISPLAY.own_terminal()
     try:
         sys.exit(flash_cards(sys.argv[1:]))
     except BoardllamaError as error:

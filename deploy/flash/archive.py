@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.controller.progress import show_states
 from deploy.controller.signing import read_signed_file
 from deploy.errors import BoardllamaError
 from deploy.flash.display_text import size_text
+from deploy.flash.progress import ByteProgress
 from deploy.formats.block_map import BlockMap
 from deploy.formats.image_manifest import ImageFile, ImageManifest
 
@@ -93,7 +95,10 @@ def checked_bytes(path: Path, signed: ImageFile) -> bytes:
 def check_file(path: Path, descriptor: int, signed: ImageFile) -> None:
     """Raises BoardllamaError unless size and sha256 of the open file are the signed ones."""
     check_size(path, os.fstat(descriptor).st_size, signed)
-    drain_reader(compressed_reader(path, descriptor, signed))
+    progress = ByteProgress(path.name)
+    progress.begin("checking", signed.size)
+    with show_states(progress.status_line):
+        drain_reader(compressed_reader(path, descriptor, signed), progress)
 
 
 def check_size(path: Path, size: int, signed: ImageFile) -> None:
@@ -144,7 +149,8 @@ def compressed_reader(path: Path, descriptor: int, signed: ImageFile) -> io.Buff
     return io.BufferedReader(HashedSource(path, descriptor, signed), READ_SIZE)
 
 
-def drain_reader(reader: io.BufferedReader) -> None:
+def drain_reader(reader: io.BufferedReader, progress: ByteProgress | None = None) -> None:
     """Reads to the end, where a HashedSource compares what it has hashed."""
-    while reader.read(READ_SIZE):
-        pass
+    while piece := reader.read(READ_SIZE):
+        if progress:
+            progress.add(len(piece))

@@ -10,15 +10,15 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from deploy.controller.progress import say_line
+from deploy.controller.progress import duration_text, say_line, show_states
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
 from deploy.flash.card import Card, Interrupted, open_card, open_card_file
 from deploy.flash.card_writer import Change, flash_card
 from deploy.flash.devices import Device, list_devices
 from deploy.flash.disk_contents import Content, read_contents
-from deploy.flash.display_text import duration_text, size_text
-from deploy.flash.progress import CardProgress, show_progress
+from deploy.flash.display_text import size_text
+from deploy.flash.progress import CardProgress
 from deploy.flash.results import CardVerdict, Result, append_result, public_values
 from deploy.onboard.identity.boardllama_txt import Identity
 
@@ -51,7 +51,7 @@ class Batch:
         """Makes all cards at once, and returns when each has ended. Ctrl-C ends all; each still gets its result."""
         stop = threading.Event()
         progress = [CardProgress(job.name) for job in jobs]
-        with show_progress(progress), ThreadPoolExecutor(len(jobs)) as pool:
+        with show_states(*(card.status_line for card in progress)), ThreadPoolExecutor(len(jobs)) as pool:
             running: list[Future[Result]] = []
             try:
                 for job, line in zip(jobs, progress, strict=True):

@@ -1,4 +1,4 @@
-"""Sizes and durations as a person reads them, and names that come from a card, as they can be shown."""
+"""Sizes as a person reads them, and names that come from a card, as they can be shown."""
 
 SIZE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -17,10 +17,3 @@ def size_text(size: int) -> str:
                 f"{number:.0f} {name}" if number >= 20 or abs(number - round(number)) < 0.05 else f"{number:.1f} {name}"
             )
     return f"{size} bytes"
-
-
-def duration_text(seconds: float) -> str:
-    """Such as 4.2 s, 44 s or 3 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from deploy.controller.progress import DISPLAY
+from deploy.controller.step_times import StepTimes
 from deploy.errors import BoardllamaError
 from deploy.image.assembly import make_image
 from deploy.image.boards import DEBIAN_BOARDS, debian_board, model_data
@@ -46,7 +48,9 @@ def make_board_image(words: list[str]) -> int:
     options = image_arguments().parse_args(words)
     board, started = debian_board(options.board), time.monotonic()
     check_model(options.model)
-    made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot)
+    times = StepTimes.of_run("make image", *words)
+    made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot, times)
+    times.keep()
     judged = "it booted" if board.has_emulator and not options.no_boot else "its content was checked"
     print_files(made)
     print(f"PASS: {made.image} for a {board.title}; {judged}; {time.monotonic() - started:.0f} s")
@@ -69,6 +73,7 @@ if __name__ == "__main__":
     # An ended `make image`, or one whose terminal goes, removes what it has begun, as at Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+    DISPLAY.own_terminal()
     try:
         sys.exit(make_board_image(sys.argv[1:]))
     except (BoardllamaError, OSError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.controller import signing
 from deploy.controller.files import folder_lock
+from deploy.controller.step_times import StepTimes
 from deploy.debian.ext4 import make_ext4
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE, ensure_tools
@@ -47,7 +48,7 @@ class AssembledImage:
 
 
 @contextmanager
-def image_workspace(dist: Path, board: DebianBoard) -> Iterator[Workspace]:
+def image_workspace(dist: Path, board: DebianBoard, times: StepTimes | None = None) -> Iterator[Workspace]:
     """A workspace beside build.log in dist/.work, which is removed whatever happens. One run at a time has it."""
     work = dist / ".work"
     work.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ def image_workspace(dist: Path, board: DebianBoard) -> Iterator[Workspace]:
         (work / "build.log").unlink(missing_ok=True)
         with staging_folder(work, clear_workspace) as folder:
             (folder / "input").mkdir()
-            yield Workspace(folder, SUITE, f"image of {board.name}")
+            yield Workspace(folder, SUITE, f"image of {board.name}", times or StepTimes())
 
 
 def clear_workspace(folder: Path) -> None:
@@ -148,15 +149,22 @@ def image_manifest(
     )
 
 
-def make_image(board: DebianBoard, model: str, size: int | None, dist: Path, boots: bool = True) -> Outputs:
+def make_image(
+    board: DebianBoard,
+    model: str,
+    size: int | None,
+    dist: Path,
+    boots: bool = True,
+    times: StepTimes | None = None,
+) -> Outputs:
     """Makes the image, has its first boot judged, and leaves its files in dist/. Raises BoardllamaError.
 
-    `boots`: whether the image is booted, where QEMU has a machine for its board.
+    `boots`: whether the image is booted, where QEMU has a machine for its board. `times`: of its steps.
     """
     boots = boots and board.has_emulator
     if boots:
         check_boot_programs()
-    with image_workspace(dist, board) as workspace:
+    with image_workspace(dist, board, times) as workspace:
         made = assemble_image(workspace, board, model, size)
         out = write_outputs(workspace, board, made)
         if boots:

@@ -45,17 +45,9 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
     The image itself is only read. Raises BoardllamaError with the reason when anything fails.
     """
     machine = prepare_card(workspace, tools, disk, layout)
-    progress = Progress(f"vm {machine.name}")
     try:
-        lifecycle.start_qemu(machine)
-        wait_for_ssh(machine, progress, READY_DEADLINE)
-        progress.tell_timed("SSH answers")
-        bring_model(machine)
-        wait_for_health(machine)
-        progress.tell_timed("the server is healthy")
-        wait_for_systemd(machine, progress, READY_DEADLINE)
-        check_first_boot(machine)
-        wait_for_new_login(machine)
+        with workspace.doing("first boot"):
+            boot_board(machine)
         run_board_suite(workspace, machine)
         power_off_board(machine)
         content.check_root_file_system(workspace, tools, "check of the card", machine.card, layout)
@@ -64,6 +56,20 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
         raise
     finally:
         power.cut_power(machine)
+
+
+def boot_board(machine: BoardMachine) -> None:
+    """Starts the board, and returns when it serves and lets people in. Raises BoardllamaError."""
+    progress = Progress(f"vm {machine.name}")
+    lifecycle.start_qemu(machine)
+    wait_for_ssh(machine, progress, READY_DEADLINE)
+    progress.tell_timed("SSH answers")
+    bring_model(machine)
+    wait_for_health(machine)
+    progress.tell_timed("the server is healthy")
+    wait_for_systemd(machine, progress, READY_DEADLINE)
+    check_first_boot(machine)
+    wait_for_new_login(machine)
 
 
 def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> BoardMachine:

@@ -7,13 +7,13 @@ from typing import TextIO
 
 import pytest
 
-from deploy.controller.progress import say_line
+from deploy.controller.progress import duration_text, say_line
 from deploy.errors import BoardllamaError
 from deploy.flash.batch import result_summary
 from deploy.flash.confirmation import choose_name, confirm_names, disk_overview, loss_warning
 from deploy.flash.disk_contents import Content
-from deploy.flash.display_text import duration_text, size_text
-from deploy.flash.progress import CardProgress, show_progress
+from deploy.flash.display_text import size_text
+from deploy.flash.progress import CardProgress
 from deploy.flash.results import CardVerdict, Result
 from tests.unit.lsblk import disk
 
@@ -60,20 +60,6 @@ def test_a_card_that_has_ended_is_not_silent_however_long_the_others_take() -> N
 
 def test_a_phase_without_an_amount_is_just_named() -> None:
     assert CardProgress("sdb", "waiting", began=0.0, moved=0.0).status_line(1.0) == "sdb: waiting"
-
-
-def test_a_terminal_shows_each_card_in_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[str] = []
-    monkeypatch.setattr("deploy.flash.progress.say_line", written.append)
-    monkeypatch.setattr("deploy.flash.progress.REDRAW_SECONDS", 0.01)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    cards = [CardProgress("sdb", "writing", 10, 5), CardProgress("sdc", "clearing", 10, 5)]
-    with show_progress(cards):
-        while len(written) < 2:
-            pass
-    assert written[0].count("\n") == 1 and "sdb: writing" in written[0] and "sdc: clearing" in written[0]
-    assert written[1].startswith("\x1b[2A"), "redrawn in its place"
-    assert written[-1].startswith("\x1b[2A\x1b[J"), "nothing stays"
 
 
 def test_a_terminal_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

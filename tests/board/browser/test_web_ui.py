@@ -5,14 +5,15 @@ Debian's chromium and its driver are 400 MB, so this is no part of `make test` a
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 QUESTION = "What is 2+2? Answer with one number."
 ANSWER = "[aria-label='Assistant message with actions'] p"
@@ -38,11 +39,10 @@ def browser() -> Iterator[Chrome]:
         chrome.quit()
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < until, f"{what} within {DEADLINE:.0f} s"
-        time.sleep(0.1)
+def wait_until(browser: Chrome, holds: Callable[[], bool], what: str) -> None:
+    """Returns when it holds. The page makes its parts anew during an answer: one that is gone is looked for again."""
+    waiting = WebDriverWait(browser, DEADLINE, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException])
+    waiting.until(lambda _: holds(), f"{what} within {DEADLINE:.0f} s")
 
 
 def test_a_question_is_answered_piece_by_piece(browser: Chrome, url: str, request: pytest.FixtureRequest) -> None:
@@ -57,9 +57,9 @@ def test_a_question_is_answered_piece_by_piece(browser: Chrome, url: str, reques
         return len(seen - {""}) > 2
 
     browser.get(url)
-    wait_until(lambda: bool(browser.find_elements(By.TAG_NAME, "textarea")), "a place to type a question")
+    wait_until(browser, lambda: bool(browser.find_elements(By.TAG_NAME, "textarea")), "a place to type a question")
     browser.find_element(By.TAG_NAME, "textarea").send_keys(QUESTION + Keys.ENTER)
-    wait_until(grows, "an answer that grows")
+    wait_until(browser, grows, "an answer that grows")
     if picture:
-        wait_until(lambda: not browser.find_elements(By.CSS_SELECTOR, STOP), "the end of the answer")
+        wait_until(browser, lambda: not browser.find_elements(By.CSS_SELECTOR, STOP), "the end of the answer")
         picture.write_bytes(browser.get_screenshot_as_png())

@@ -11,6 +11,7 @@ from openai.types.chat import (
     ChatCompletionToolParam,
 )
 
+from deploy.models import smoke
 from tests.board.board import DEADLINE, Board
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Is the lamp on or off?"}]
@@ -53,13 +54,20 @@ def test_it_streams(client: openai.OpenAI) -> None:
 
 
 def test_an_answer_keeps_to_a_schema(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(
-        model=MODEL,
-        messages=MESSAGES,
-        max_tokens=40,
-        response_format={"type": "json_schema", "json_schema": {"name": "lamp", "schema": STATE}},
-    )
-    assert json.loads(answer.choices[0].message.content or "")["state"] in ("on", "off")
+    def answer_by_schema() -> str:
+        answer = client.chat.completions.create(
+            model=MODEL,
+            messages=MESSAGES,
+            max_tokens=40,
+            response_format={"type": "json_schema", "json_schema": {"name": "lamp", "schema": STATE}},
+        )
+        return answer.choices[0].message.content or ""
+
+    if next(iter(client.models.list())).id == smoke.FILE:  # llama.cpp makes no grammar with its vocabulary
+        with pytest.raises(openai.BadRequestError, match="samplers"):
+            answer_by_schema()
+        return
+    assert json.loads(answer_by_schema())["state"] in ("on", "off")
 
 
 def test_tools_are_taken_and_calls_are_as_their_schema_says(client: openai.OpenAI) -> None:

@@ -55,10 +55,10 @@ def board_arguments() -> argparse.ArgumentParser:
     checking = about_service(add_verb("check-config", check_config, "say what is wrong with a config.json"))
     checking.add_argument("file", nargs="?", type=Path)
     about_service(add_verb("command", show_command, "print the command line that the service would run"))
+    add_verb("prune", remove_unneeded, "remove the releases, builds and models that nothing needs any more")
     # For the unit of the first boot, and for the deploy.
     add_verb("first-boot", first_boot)
     add_verb("status", show_status)
-    add_verb("prune", remove_unneeded)
     add_verb("begin-rollback", begin_rollback).add_argument("to")
     add_verb("switch", start_switch).add_argument("id")
     add_verb("perform", run_switch).add_argument("id")

@@ -25,6 +25,7 @@ from tests.services import second_service
 from tests.unit.test_settings import told
 from tests.vm.machine import VirtualBoard
 from tests.vm.test_deploy import vm
+from tests.vm.test_doctor import lights
 from tests.vm.test_releases import current
 
 __all__ = ["vm"]
@@ -97,8 +98,8 @@ def test_two_servers_are_one_release(
         suite.test_the_sandbox_is_tight(board)
         suite.test_it_completes_a_text(board)
         assert board.ask("/v1/models").json["data"][0]["id"] == model.name
-    lines = {line["name"]: line["light"] for line in json.loads(vm.run("boardllama doctor --json"))["lines"]}
-    assert {lines[f"service of {board.service.unit}"] for board in both} == {"GOOD"}
+    shown = lights(vm)
+    assert {shown[f"service of {board.service.unit}"] for board in both} == {"GOOD"}
 
     # The one that is killed comes back by itself, and the other one does not notice.
     first, second = both

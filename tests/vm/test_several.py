@@ -17,6 +17,7 @@ from tests.real_models import minilm
 from tests.unit.test_settings import told
 from tests.vm.machine import VirtualBoard
 from tests.vm.test_deploy import vm
+from tests.vm.test_doctor import lights
 from tests.vm.test_releases import current
 
 __all__ = ["vm"]
@@ -85,8 +86,8 @@ def test_two_models_answer_at_one_address(vm: VirtualBoard, several: Settings) -
     assert len(ask(vm, "/v1/embeddings", {"input": "a cat"})["data"][0]["embedding"]) == 384
     assert ask(vm, "/v1/chat/completions", {"messages": [], "model": "minilm"})["error"]["code"] in (400, 500, 501)
 
-    lines = {line["name"]: line["light"] for line in json.loads(vm.run("boardllama doctor --json"))["lines"]}
-    assert {lines[f"service of {service.unit}"] for service in several.services} == {"GOOD"}
+    shown = lights(vm)
+    assert {shown[f"service of {service.unit}"] for service in several.services} == {"GOOD"}
 
 
 def test_one_that_dies_or_hangs_comes_back_and_the_others_go_on(vm: VirtualBoard, several: Settings) -> None:

@@ -62,8 +62,9 @@ browser: $(VENV)/ready ## Chat with the VM's web UI in Chromium (PICTURE=docs/we
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
 	@$(PYTHON) -m deploy.doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
 
-image: setup ## Make BOARD's disk image (MODEL=, SIZE=), boot it, sign it: dist/
-	$(PYTHON) -m deploy.image $(if $(BOARD),$(call quoted,$(BOARD))) $(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(SIZE),--size $(call quoted,$(SIZE)))
+image: setup ## Make BOARD's disk image (MODEL=, SIZE=; BASE= edits a vendor's), prove it, sign it: dist/
+	$(PYTHON) -m deploy.image $(if $(BOARD),$(call quoted,$(BOARD))) $(call given,BASE,base) $(call given,SHA256,sha256) \
+	    $(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(SIZE),--size $(call quoted,$(SIZE)))
 
 down: ## Stop the VM; nothing is left running
 	@if test -e $(VENV)/ready; then $(VM) down; fi

@@ -1,4 +1,4 @@
-"""The packages of tools.txt, built for the controller and of the same release as the trees: unpacked, never installed.
+"""The packages of tools.txt and its like, built for the controller and of the trees' release: unpacked, not installed.
 
 An image then does not depend on which versions of them the controller has.
 """
@@ -18,13 +18,14 @@ from deploy.debian.workspace import Workspace
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent
+TOOLS = HERE / "tools.txt"
 SUITE = "trixie"
 RECIPE_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Tools:
-    """`folder` holds the packages of tools.txt, unpacked."""
+    """`folder` holds the packages of a list such as tools.txt, unpacked."""
 
     folder: Path
 
@@ -33,25 +34,25 @@ class Tools:
         return Controller.of_this_machine().program_command(self.folder, path)
 
 
-def tools_key() -> str:
-    """16 hexadecimal digits over all that decides what is unpacked."""
-    inputs = [RECIPE_VERSION, SUITE, Controller.of_this_machine().architecture, read_words(HERE / "tools.txt")]
+def tools_key(packages: Path = TOOLS) -> str:
+    """16 hexadecimal digits over all that decides what is unpacked. `packages`: the file that lists them."""
+    inputs = [RECIPE_VERSION, SUITE, Controller.of_this_machine().architecture, read_words(packages)]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
-def ensure_tools() -> Tools:
-    """The cached tools, unpacked first when they are not there: 10 s. Raises BoardllamaError."""
-    folder = cache_dir() / "tools" / tools_key()
+def ensure_tools(packages: Path = TOOLS) -> Tools:
+    """The cached tools of a list, unpacked first when they are not there: 10 s. Raises BoardllamaError."""
+    folder = cache_dir() / "tools" / tools_key(packages)
     if folder.exists():
         return Tools(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder.parent, "tools"):
         if not folder.exists():
-            unpack_tools(folder)
+            unpack_tools(folder, packages)
     return Tools(folder)
 
 
-def unpack_tools(folder: Path) -> None:
+def unpack_tools(folder: Path, packages: Path) -> None:
     """Unpacks in a staging folder, then gives the result its name."""
     with staging_folder(folder.parent) as new:
         workspace, archive = Workspace(new, SUITE, "tools", StepTimes.of_run("tools")), new / "tools.tar"
@@ -60,7 +61,7 @@ def unpack_tools(folder: Path) -> None:
             archive,
             "--variant=extract",
             f"--architectures={Controller.of_this_machine().architecture}",
-            f"--include={','.join(read_words(HERE / 'tools.txt'))}",
+            f"--include={','.join(read_words(packages))}",
         )
         unpack_archive(workspace, archive, new / "tools", "./usr")
         (new / "tools/lib64").symlink_to("usr/lib64")

@@ -49,11 +49,27 @@ class Package(Frozen):
     arch: str
 
 
+class Origin(Frozen):
+    """The vendor's image from which an image was made: its file, and how the system in it calls itself.
+
+    `added`, `changed`, `removed`: what was done to its root file system, by paths from the root on. All else is the
+    vendor's, and was not judged.
+    """
+
+    name: PlainName
+    sha256: Sha256
+    system: str
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class ImageManifest(Frozen):
     """What the image is. `created` is an ISO time, or empty.
 
     `boot_sectors` are pairs of an offset and a length in bytes: what makes a card boot, and is written last. `identity`
-    is the partition of boardllama.txt. `pins` and `release` are those of the release in the image.
+    is the partition of boardllama.txt. `base` is there in an image that was made from a vendor's. `pins` and `release`
+    are those of the release in the image.
     """
 
     format: Format = 1
@@ -66,6 +82,7 @@ class ImageManifest(Frozen):
     disk: Disk
     boot_sectors: tuple[tuple[NonNegativeInt, PositiveInt], ...]
     identity: Extent | None = None
+    base: Origin | None = None
     packages: tuple[Package, ...] = ()
     pins: dict[str, Any] = Field(default_factory=dict)
 

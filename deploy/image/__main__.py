@@ -1,17 +1,26 @@
-"""`python -m deploy.image BOARD [--model smoke|hub|none|FILE] [--size 4G] [--dist FOLDER] [--no-boot]`."""
+"""`python -m deploy.image BOARD [--model smoke|hub|none|FILE] [--size 4G] [--dist FOLDER] [--no-boot]`.
+
+`python -m deploy.image [BOARD] --base FILE|URL [--sha256 SUM]` makes the image of a vendor's.
+"""
 
 import argparse
 import re
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from deploy.controller.progress import DISPLAY
 from deploy.controller.step_times import StepTimes
+from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.errors import BoardllamaError
 from deploy.image.assembly import make_image
-from deploy.image.boards import DEBIAN_BOARDS, debian_board, model_data
+from deploy.image.base.appliance import make_base_image
+from deploy.image.base.base_file import obtain_base
+from deploy.image.base.board_choice import choose_board
+from deploy.image.base.namespace import enter_namespace
+from deploy.image.boards import DEBIAN_BOARDS, board_named, debian_board, model_data
 from deploy.image.outputs import Outputs
 from deploy.models.gguf import architectures
 from deploy.models.gguf.header import read_model_header
@@ -31,6 +40,8 @@ def image_arguments() -> argparse.ArgumentParser:
         "--size", type=size_in_bytes, help="of the whole disk, such as 4G (default: as small as it can be)"
     )
     parser.add_argument("--dist", type=Path, default=REPO / "dist", help="where the image goes (dist/)")
+    parser.add_argument("--base", default="", help="the vendor's image: a file, or an address with --sha256")
+    parser.add_argument("--sha256", default="", help="what the base must be")
     parser.add_argument("--no-boot", action="store_true", help="leave the boot test out")
     return parser
 
@@ -45,16 +56,33 @@ def size_in_bytes(text: str) -> int:
 
 def make_board_image(words: list[str]) -> int:
     """Makes one image and prints PASS. Returns the exit status. Raises BoardllamaError."""
-    options = image_arguments().parse_args(words)
-    board, started = debian_board(options.board), time.monotonic()
+    options, started = image_arguments().parse_args(words), time.monotonic()
     check_model(options.model)
     times = StepTimes.of_run("make image", *words)
-    made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot, times)
+    made, judged = (edit_vendor_image if options.base else make_own_image)(options, words, times)
     times.keep()
-    judged = "it booted" if board.has_emulator and not options.no_boot else "its content was checked"
     print_files(made)
-    print(f"PASS: {made.image} for a {board.title}; {judged}; {time.monotonic() - started:.0f} s")
+    title = board_named(made.board).title
+    print(f"PASS: {made.image} for a {title}; {judged}; {time.monotonic() - started:.0f} s")
     return 0
+
+
+def make_own_image(options: argparse.Namespace, _: list[str], times: StepTimes) -> tuple[Outputs, str]:
+    """Makes an image of Debian's packages. Returns its files, and how it was judged. Raises BoardllamaError."""
+    board = debian_board(options.board)
+    made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot, times)
+    return made, "it booted" if board.has_emulator and not options.no_boot else "its content was checked"
+
+
+def edit_vendor_image(options: argparse.Namespace, words: list[str], times: StepTimes) -> tuple[Outputs, str]:
+    """Makes an image of a vendor's, in a mount namespace of its own. As make_own_image."""
+    told = board_named(options.board) if options.board else None
+    base = obtain_base(options.base, options.sha256)
+    ensure_arm64_runs()
+    enter_namespace("deploy.image", words)
+    choose = partial(choose_board, told, base.path.name)
+    made = make_base_image(base, choose, options.model, options.size, options.dist.resolve(), times)
+    return made, "its root file system is clean, and all before it as its vendor made it"
 
 
 def check_model(wanted: str) -> None:

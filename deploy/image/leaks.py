@@ -4,10 +4,12 @@ import os
 import re
 import socket
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from deploy.errors import BoardllamaError
@@ -62,28 +64,51 @@ RULES = (
 )
 
 
+@dataclass(frozen=True)
+class JudgedFile:
+    """A path of a tree, without a slash before it. `link`: where a symbolic link leads. `size`: of a regular file.
+
+    `pieces` gives a file's bytes; each piece begins with the last OVERLAP bytes of the piece before.
+    """
+
+    name: str
+    link: str = ""
+    size: int | None = None
+    pieces: Callable[[], Iterator[bytes]] = lambda: iter(())
+
+
 def refuse_leaks(trees: Iterable[Path], traces: "Traces") -> None:
     """Raises BoardllamaError that names the files of the tar files which break a rule, and the rule."""
-    found = [line for tree in trees for line in find_leaks(tree, traces)]
+    refuse_findings([line for tree in trees for line in find_leaks(tree, traces)])
+
+
+def refuse_findings(found: Sequence[str]) -> None:
+    """Raises BoardllamaError with the first findings, each "/path: what is wrong"."""
     if found:
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""
         raise BoardllamaError(f"this image would hold what no image may: {'; '.join(found[:10])}{more}")
 
 
 def find_leaks(tree: Path, traces: "Traces") -> Iterator[str]:
-    """Each breach of a rule, as "/path: what is wrong"."""
+    """Each breach of a rule by a file of the tar file, as "/path: what is wrong"."""
     with tarfile.open(tree) as tar:
         debian = packaged_files(tar)
         for member in tar:
-            name = member.name.removeprefix("./")
-            of_debian = name in debian or any(fnmatchcase(name, pattern) for pattern in DEBIANS_OWN)
-            known = traces.without_names() if of_debian else traces
-            if known.in_text(name.encode()):
-                yield f"/{name}: its name is one of the controller's"
-            if member.issym() and known.in_text(member.linkname.encode()):
-                yield f"/{name}: it leads to {member.linkname}, which is the controller's"
-            if member.isfile():
-                yield from judge_file(name, member.size, overlapping_pieces(tar, member), known)
+            link, size = member.linkname if member.issym() else "", member.size if member.isfile() else None
+            pieces = partial(overlapping_pieces, tar, member)
+            yield from judge_path(JudgedFile(member.name.removeprefix("./"), link, size, pieces), debian, traces)
+
+
+def judge_path(file: JudgedFile, debian: frozenset[str], traces: "Traces") -> Iterator[str]:
+    """Each breach of a rule by one path, as "/path: what is wrong". `debian`: the paths that packages brought."""
+    of_debian = file.name in debian or any(fnmatchcase(file.name, pattern) for pattern in DEBIANS_OWN)
+    known = traces.without_names() if of_debian else traces
+    if known.in_text(os.fsencode(file.name)):
+        yield f"/{file.name}: its name is one of the controller's"
+    if file.link and known.in_text(os.fsencode(file.link)):
+        yield f"/{file.name}: it leads to {file.link}, which is the controller's"
+    if file.size is not None:
+        yield from judge_file(file.name, file.size, file.pieces(), known)
 
 
 def packaged_files(tar: tarfile.TarFile) -> frozenset[str]:
@@ -98,8 +123,14 @@ def packaged_files(tar: tarfile.TarFile) -> frozenset[str]:
 
 def overlapping_pieces(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
     """A file's bytes, piece by piece; each piece begins with the last OVERLAP bytes of the piece before."""
-    file, last = tar.extractfile(member), b""
+    file = tar.extractfile(member)
     assert file
+    yield from overlapping(file)
+
+
+def overlapping(file: IO[bytes]) -> Iterator[bytes]:
+    """As overlapping_pieces, of an open file."""
+    last = b""
     while piece := file.read(PIECE):
         yield last + piece
         last = piece[-OVERLAP:]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,24 @@ from typing import Any
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 
 PROGRAM = Path(sys.executable).with_name("distro2sbom")
-DEBIAN_VERSION = "13"
 CREATED = datetime.fromtimestamp(SOURCE_DATE_EPOCH, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, Any]) -> bytes:
+@dataclass(frozen=True)
+class SystemName:
+    """ID and VERSION_ID of a system, as os-release(5) has them."""
+
+    name: str = "debian"
+    version: str = "13"
+
+
+def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, Any], system: SystemName) -> bytes:
     """SPDX JSON of the packages in `root`, a folder with dpkg's status file, and of `release`, a release's manifest.
 
     The same root and release give the same bytes. Raises BoardllamaError.
     """
     made = workspace.folder / "distro.spdx.json"
-    what = ["--distro", "deb", "--name", "debian", "--release", DEBIAN_VERSION, "--root", str(root), "--system"]
+    what = ["--distro", "deb", "--name", system.name, "--release", system.version, "--root", str(root), "--system"]
     workspace.run_step(
         "bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)]
     )

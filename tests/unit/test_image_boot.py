@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from deploy.controller.step_times import StepTimes
 from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
 from deploy.image import board_machine, boards, boot_test
 from deploy.image.__main__ import check_model, size_in_bytes
-from deploy.image.assembly import image_workspace
 from deploy.image.board_machine import BoardMachine
 from deploy.image.boards import MIB, Emulator, debian_board
 from deploy.image.content import missing_files
 from deploy.image.disk import DiskLayout
+from deploy.image.finishing import image_workspace
 from deploy.vm import power
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware
@@ -71,7 +72,7 @@ def test_a_machine_that_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -
     with subprocess.Popen(command, stdout=subprocess.PIPE) as left:
         assert left.stdout and left.stdout.readline()  # it runs
         known.pid_file.write_text(str(left.pid))
-        with image_workspace(tmp_path, debian_board("qemu")):
+        with image_workspace(tmp_path, "qemu", StepTimes()):
             assert left.wait(10) == -signal.SIGKILL
     assert not machine.exists()
 

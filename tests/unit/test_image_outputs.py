@@ -11,11 +11,11 @@ import zstandard
 
 from deploy.controller.files import sha256_of
 from deploy.debian.workspace import Workspace
-from deploy.formats.image_manifest import Disk, ImageManifest, Package
+from deploy.formats.image_manifest import Disk, Extent, ImageManifest, Package
 from deploy.image import outputs, sbom
-from deploy.image.assembly import AssembledImage, image_manifest
 from deploy.image.boards import MIB, debian_board
 from deploy.image.disk import DiskLayout
+from deploy.image.finishing import AssembledImage, image_manifest
 from deploy.image.outputs import Outputs
 
 STATUS = """\
@@ -66,8 +66,10 @@ def test_the_manifest_says_what_make_flash_reads(tmp_path: Path) -> None:
     out = Outputs(tmp_path, "qemu")
     for path in out.described_files:
         path.write_bytes(b"x")
-    made = AssembledImage(tmp_path / "disk.img", DiskLayout(debian_board("qemu"), 400 * MIB), {}, RELEASE)
-    disk = Disk(size=made.layout.disk_size, sha256="cd" * 32, mapped=4096)
+    layout = DiskLayout(debian_board("qemu"), 400 * MIB)
+    identity = Extent(offset=layout.identity_offset, size=32 * MIB)
+    made = AssembledImage(tmp_path / "disk.img", layout.board, layout.boot_sectors({}), identity, RELEASE)
+    disk = Disk(size=layout.disk_size, sha256="cd" * 32, mapped=4096)
     manifest = image_manifest(made, [outputs.file_entry(path) for path in out.described_files], disk, ())
     assert ImageManifest.parse(manifest.render()) == manifest
     said = json.loads(manifest.render())
@@ -76,11 +78,11 @@ def test_the_manifest_says_what_make_flash_reads(tmp_path: Path) -> None:
         "size": 1,
         "sha256": sha256_of(out.image),
     }
-    assert said["disk"] == {"size": made.layout.disk_size, "sha256": "cd" * 32, "mapped": 4096}
+    assert said["disk"] == {"size": layout.disk_size, "sha256": "cd" * 32, "mapped": 4096}
     assert said["boot_sectors"] == [[0, 17408]]
     assert said["identity"] == {"offset": 257 * MIB, "size": 32 * MIB}
     assert (said["release"], said["pins"]) == ("r1", RELEASE["pins"])
-    wanted = "format board image disk bmap sbom boot_sectors identity packages pins release created"
+    wanted = "format board image disk bmap sbom boot_sectors identity base packages pins release created"
     assert set(said) == set(wanted.split())
 
 
@@ -141,7 +143,7 @@ def test_the_bill_of_materials_is_the_same_twice_and_names_debian_llama_cpp_and_
         root = tmp_path / place / "root"
         (root / "var/lib/dpkg").mkdir(parents=True)
         (root / "var/lib/dpkg/status").write_text(STATUS)
-        made.append(sbom.make_sbom(Workspace(tmp_path / place, "trixie"), root, "qemu", RELEASE))
+        made.append(sbom.make_sbom(Workspace(tmp_path / place, "trixie"), root, "qemu", RELEASE, sbom.SystemName()))
     assert made[0] == made[1]
     packages = {package["name"]: package["versionInfo"] for package in json.loads(made[0])["packages"]}
     assert packages["adduser"] == "3.152" and packages["llama.cpp"] == "b1-0c1e570" and packages["m.gguf"] == "ab" * 32

@@ -205,6 +205,7 @@ HARDWARE_LINES = {"fan", "eeprom", "nvme", "usb power", "boot"}
 def test_what_a_board_does_not_have_has_no_line() -> None:
     assert set(lights(WELL)) >= HARDWARE_LINES
     assert not HARDWARE_LINES & set(lights(replace(WELL, board="ROCK 5B", hardware=HardwareFacts())))
+    assert "nvme" not in lights(changed(WELL, nvme=(NvmeFacts("nvme0", "QEMU NVMe Ctrl"),)))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,6 @@ def test_each_fault_is_one_red_line_with_its_next_step(
         ("router", {"gateway": None, "gateway_answers": None}),
         ("names", {"dns": (), "dns_answers": None}),
         ("power", {"throttled": None}),
-        ("nvme", {"nvme": (NvmeFacts("nvme0", "QEMU NVMe Ctrl"),)}),
     ],
 )
 def test_what_may_be_so_is_not_red(name: str, change: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 from .facts import Facts
 from .hardware import FanFacts, NvmeFacts
-from .lights import Finding, bad, good, look, unknown
+from .lights import Finding, bad, good, look
 
 PI5 = "Raspberry Pi 5 "
 # Degrees Celsius. The device trees of Raspberry Pi 5 and of RK3588 boards start their fans at 50 to 55.
@@ -72,8 +72,11 @@ def check_eeprom(facts: Facts) -> Finding | None:
 
 
 def check_nvme(facts: Facts) -> Finding | None:
-    """Whether each NVMe disk is cool enough, and linked as fast as it and its slot can."""
-    disks = facts.hardware.nvme
+    """Whether each NVMe disk is cool enough, and linked as fast as it and its slot can.
+
+    A virtual machine's disk tells neither, and has no line.
+    """
+    disks = [disk for disk in facts.hardware.nvme if disk.link or disk.temperature is not None]
     for disk in disks:
         if disk.temperature is not None and disk.limit is not None and disk.temperature >= disk.limit:
             return bad(
@@ -85,10 +88,7 @@ def check_nvme(facts: Facts) -> Finding | None:
                 f"{disk.name} is linked with {disk.link}; it and its slot can {best}",
                 "power off, seat the disk and its flat cable again; a long cable may need a slower setting",
             )
-    if not disks:
-        return None
-    told = ", ".join(nvme_text(disk) for disk in disks)
-    return good(told) if any(disk.link or disk.temperature is not None for disk in disks) else unknown(told)
+    return good(", ".join(nvme_text(disk) for disk in disks)) if disks else None
 
 
 def nvme_text(disk: NvmeFacts) -> str:

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 Say = Callable[[str], object]
 Status = Callable[[float], str]  # the state at a time of time.monotonic(), as one line
 
-# Seconds between two lines of a state: PERIOD on a terminal. In a log each wait is twice the one before, so that an
-# hour of work is not a thousand lines.
+# Seconds between two lines of a state: PERIOD on a terminal. In a log each wait after the first ones is longer than the
+# one before, so that an hour of work is fifty lines and not seven hundred.
 PERIOD, LONGEST = 5.0, 120.0
+FIRST, LONGER = 3, 1.25
 REDRAW_SECONDS = 0.5  # between two pictures of a state that is drawn in its place
 
 
@@ -100,7 +101,7 @@ def say_states(states: Sequence[Status], say: Say, ended: threading.Event) -> No
 
 def next_wait(said: int) -> float:
     """Seconds until the next line about a state of which `said` lines were said."""
-    return PERIOD if sys.stderr.isatty() else min(PERIOD * 2**said, LONGEST)
+    return PERIOD if sys.stderr.isatty() else min(PERIOD * LONGER ** max(0, said - FIRST), LONGEST)
 
 
 def nothing_known(seconds: float) -> str:

@@ -99,8 +99,8 @@ def test_what_cannot_draw_gets_lines(monkeypatch: pytest.MonkeyPatch, kind: str 
 
 def test_a_log_of_an_hour_has_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    waits = [next_wait(said) for said in range(40)]
-    assert waits[:3] == [5, 10, 20] and sum(waits) > 3600
+    waits = [next_wait(said) for said in range(50)]
+    assert waits[:4] == [5, 5, 5, 5] and sum(waits) > 3600
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert next_wait(40) == 5, "a person wants to see that it lives"
 

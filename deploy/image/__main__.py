@@ -26,6 +26,7 @@ from deploy.models.gguf import architectures
 from deploy.models.gguf.header import read_model_header
 from deploy.paths import REPO
 
+MadeImage = tuple[Outputs, str, tuple[str, ...]]
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -59,22 +60,27 @@ def make_board_image(words: list[str]) -> int:
     options, started = image_arguments().parse_args(words), time.monotonic()
     check_model(options.model)
     times = StepTimes.of_run("make image", *words)
-    made, judged = (edit_vendor_image if options.base else make_own_image)(options, words, times)
+    made, judged, lacks = (edit_vendor_image if options.base else make_own_image)(options, words, times)
     times.keep()
     print_files(made)
     title = board_named(made.board).title
     print(f"PASS: {made.image} for a {title}; {judged}; {time.monotonic() - started:.0f} s")
+    for lack in lacks:
+        print(f"  note: {lack}")
     return 0
 
 
-def make_own_image(options: argparse.Namespace, _: list[str], times: StepTimes) -> tuple[Outputs, str]:
-    """Makes an image of Debian's packages. Returns its files, and how it was judged. Raises BoardllamaError."""
+def make_own_image(options: argparse.Namespace, _: list[str], times: StepTimes) -> MadeImage:
+    """Makes an image of Debian's packages. Returns its files, how it was judged, and what it cannot do on its board.
+
+    Raises BoardllamaError.
+    """
     board = debian_board(options.board)
     made = make_image(board, options.model, options.size, options.dist.resolve(), not options.no_boot, times)
-    return made, "it booted" if board.has_emulator and not options.no_boot else "its content was checked"
+    return made, "it booted" if board.has_emulator and not options.no_boot else "its content was checked", board.lacks
 
 
-def edit_vendor_image(options: argparse.Namespace, words: list[str], times: StepTimes) -> tuple[Outputs, str]:
+def edit_vendor_image(options: argparse.Namespace, words: list[str], times: StepTimes) -> MadeImage:
     """Makes an image of a vendor's, in a mount namespace of its own. As make_own_image."""
     told = board_named(options.board) if options.board else None
     base = obtain_base(options.base, options.sha256)
@@ -82,7 +88,7 @@ def edit_vendor_image(options: argparse.Namespace, words: list[str], times: Step
     enter_namespace("deploy.image", words)
     choose = partial(choose_board, told, base.path.name)
     made = make_base_image(base, choose, options.model, options.size, options.dist.resolve(), times)
-    return made, "its root file system is clean, and all before it as its vendor made it"
+    return made, "its root file system is clean, and all before it as its vendor made it", ()
 
 
 def check_model(wanted: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy.controller.step_times import StepTimes
 from deploy.debian.ext4 import make_ext4
+from deploy.debian.owners import unpacked_tar
 from deploy.debian.tools import ensure_tools
 from deploy.debian.workspace import Workspace
 from deploy.formats.image_manifest import Extent
@@ -34,19 +35,19 @@ def assemble_image(
     Raises BoardllamaError when the image holds what no image may, or lacks what its board needs.
     """
     tools = ensure_tools()
-    with unpacked_tree.unpacked_root(workspace, tools, ensure_board_root(board)) as tree:
+    root_disk = workspace.folder / "input/root.ext4"
+    with unpacked_tar(workspace, tools, ensure_board_root(board).tar) as tree:
         unpacked_tree.dress_tree(workspace, tools, tree)
         unpacked_tree.converge_tree(workspace, board, tree, model)
         boot_files, boot_tar = unpacked_tree.pack_boot(workspace, tools, tree)
         packed = unpacked_tree.pack_tree(workspace, tools, tree)
-    with workspace.doing("search for what is never baked"):
-        refuse_leaks((packed, boot_tar), Traces.of_this_controller(workspace.folder))
-    layout = layout_for(board, unpacked_tree.content_bytes(packed), size)
+        with workspace.doing("search for what is never baked"):
+            refuse_leaks((packed, boot_tar), Traces.of_this_controller(workspace.folder))
+        layout = layout_for(board, unpacked_tree.content_bytes(packed), size)
+        make_ext4(workspace, tools, tree, root_disk, layout.root_size, ROOT_UUID)
     release, blobs = copy_inputs(packed, board, workspace.folder)
     (workspace.folder / "input/identity").mkdir()
     outputs.write_dated(workspace.folder / "input/identity" / FILE, Identity().render().encode())
-    root_disk = workspace.folder / "input/root.ext4"
-    make_ext4(workspace, tools, packed, root_disk, layout.root_size, ROOT_UUID)
     disk = assemble_disk(workspace, tools, layout, boot_files)
     root_disk.unlink()
     check_content(workspace, tools, disk, layout, boot_files)

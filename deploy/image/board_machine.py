@@ -14,6 +14,13 @@ from deploy.vm.machine import Machine
 
 FIRMWARE = Path("/usr/share/AAVMF/AAVMF_CODE.fd")
 VARIABLES = Path("/usr/share/AAVMF/AAVMF_VARS.fd")
+# How a disk hangs on a machine with EFI: QEMU's devices, the last of which is the disk.
+ATTACHMENTS = {
+    "nvme": ("nvme,serial=card",),
+    "virtio-blk": ("virtio-blk-pci",),
+    "virtio-scsi": ("virtio-scsi-pci", "scsi-hd"),
+    "usb-storage": ("qemu-xhci", "usb-storage"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,7 @@ class BoardMachine(Machine):
 
     emulator: Emulator = Emulator.EFI
     arguments: str = ""
+    attachment: str = "nvme"
 
     @property
     def user(self) -> str:
@@ -42,14 +50,15 @@ class BoardMachine(Machine):
         ]
 
     def efi_arguments(self) -> list[str]:
-        """A machine whose EFI firmware starts what it finds on the disk."""
+        """A machine whose EFI firmware starts what it finds on the disk, which hangs on it by `attachment`."""
+        *buses, disk = ATTACHMENTS[self.attachment]
         return [
             *("-machine", "virt", "-cpu", self.hardware.cpu, "-smp", str(self.hardware.cores)),
             *("-m", str(self.hardware.memory)),
             *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}"),
             *("-drive", "if=pflash,format=raw,unit=1,file=efi-variables.fd"),
             *("-drive", "if=none,id=card,file=card.img,format=raw,discard=unmap"),
-            *("-device", "nvme,drive=card,serial=card,bootindex=0"),
+            *(word for device in (*buses, f"{disk},drive=card,bootindex=0") for word in ("-device", device)),
             *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
             *("-serial", "file:console.log"),
         ]

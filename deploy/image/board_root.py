@@ -6,6 +6,7 @@ No loop device, no mount; the boot partition's files lie below boot/firmware.
 import hashlib
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,11 @@ from deploy.image.boards import DebianBoard
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent / "root"
-RECIPE_VERSION = 1
-COMPONENTS = "main,non-free-firmware"
+RECIPE_VERSION = 2
+# What every board's tree has when its initrd is made, and where the names of its device trees lie then.
+EVERY, TREES = "every", "etc/initramfs-tools/device-trees"
+COMPONENTS = ("main", "non-free-firmware")
+ARCHIVE = "http://deb.debian.org/debian"
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,15 @@ class BoardRoot:
 def board_root_inputs(board: DebianBoard) -> dict[str, object]:
     """All that decides what is in the root, the mirror too: a snapshot of Debian holds other versions."""
     shared = [path for folder in (tools.HERE, HERE) for path in folder.iterdir() if path.suffix in (".txt", ".sh")]
-    own = [path for path in (HERE / board.files).rglob("*") if path.is_file()]
+    own = [path for folder in (EVERY, board.files) for path in (HERE / folder).rglob("*") if path.is_file()]
     return {
         "recipe": RECIPE_VERSION,
         "epoch": SOURCE_DATE_EPOCH,
         "suite": tools.SUITE,
         "mirror": os.environ.get("BOARDLLAMA_MIRROR", ""),
         "packages": board_packages(board),
-        "initrd": board.initrd,
+        "suites": board.suites,
+        "initrd": board.initrd_trees,
         "files": {str(path.relative_to(HERE.parent.parent)): sha256_of(path) for path in sorted([*shared, *own])},
     }
 
@@ -65,13 +70,26 @@ def board_root_key(board: DebianBoard) -> str:
 
 def make_board_root(workspace: Workspace, board: DebianBoard) -> dict[str, object]:
     """Makes the tree as folder/root.tar, with the boot partition's files. Returns what its manifest says."""
+    trees = workspace.folder / "device-trees"
+    trees.write_text("".join(f"{pattern}\n" for pattern in board.initrd_trees))
+    files = [*files_below(HERE / EVERY), *files_below(HERE / board.files), (trees, TREES)]
     hooks = [
+        *(f'--setup-hook=echo {shlex.quote(line)} >>"$1/etc/apt/sources.list"' for line in suite_lines(board)),
         f"--extract-hook={script_text('hold-initrd.sh')}",
-        f"--customize-hook=INITRD={'yes' if board.initrd else 'no'}\n{script_text('boot.sh')}",
+        f"--customize-hook={script_text('boot.sh')}",
     ]
-    files, components = files_below(HERE / board.files), f"--components={COMPONENTS}"
+    if board.suites:
+        hooks.append(f"--customize-hook=SUITES={shlex.quote(' '.join(board.suites))}\n{script_text('keep-kernel.sh')}")
+    components = f"--components={','.join(COMPONENTS)}"
     install_minbase(workspace, tools.ensure_tools(), board_packages(board), files, hooks, components)
     return board_root_inputs(board)
+
+
+def suite_lines(board: DebianBoard) -> list[str]:
+    """The lines of sources.list for the board's further suites, from the same archive as the stable one."""
+    words = os.environ.get("BOARDLLAMA_MIRROR", ARCHIVE).split()
+    archive = next((word for word in words if "://" in word), ARCHIVE)
+    return [f"deb {archive} {suite} {' '.join(COMPONENTS)}" for suite in board.suites]
 
 
 def ensure_board_root(board: DebianBoard) -> BoardRoot:

@@ -85,22 +85,25 @@ class BoardProfile(ProfilePart):
 class DebianBoard(BoardProfile):
     """A board for which an image is made of Debian's packages alone. Others need BASE, an image of their vendor.
 
-    `starts_by`: the programs that start Linux, for docs/images.md. `files`: the folder of root/ whose files are in the
-    tree when kernel and initrd are made. `initrd`: true where the kernel has no driver of the card built in. `needs`:
-    patterns, each of which must match a file of the boot partition. `blobs` lie before the first partition, which
-    begins at `first_mib`.
+    `starts_by`: the programs that start Linux, for docs/images.md. `suites`: of Debian, beside the stable one, for the
+    packages that are named as NAME/SUITE; the board then stays on the kernel series of its image. `files`: the folder
+    of root/ whose files are in the tree when kernel and initrd are made. `initrd_trees`: patterns of device trees whose
+    disks the initrd reaches. `needs`: patterns, each of which must match a file of the boot partition. `blobs` lie
+    before the first partition, which begins at `first_mib`. `lacks`: what this image cannot do on the board.
     """
 
     starts_by: str
     kernel: str
     packages: tuple[str, ...]
     files: str
-    initrd: bool
+    initrd_trees: tuple[str, ...]
     table: Table
     needs: tuple[str, ...]
     emulator: Emulator
     blobs: tuple[Blob, ...] = ()
     first_mib: PositiveInt = 1
+    suites: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     @property
     def first(self) -> int:

@@ -4,6 +4,9 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy import cpu
@@ -35,6 +38,17 @@ HEALTH_DEADLINE = 900
 COPY_DEADLINE = 600.0
 OFF_DEADLINE = 180.0
 NEW_LOGIN_DEADLINE = 180.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The machine on which an image is tried. `attachment`: a name of ATTACHMENTS. `memory`: MiB; None: the board's."""
+
+    attachment: str = "nvme"
+    cores: int = 2
+    memory: int | None = None
+
+
 HOSTNAME = "first-boot-test"
 FOLDER = "boot-test"
 
@@ -44,13 +58,25 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
 
     The image itself is only read. Raises BoardllamaError with the reason when anything fails.
     """
-    machine = prepare_card(workspace, tools, disk, layout)
-    try:
-        with workspace.doing("first boot"):
-            boot_board(machine)
+    with booted_board(workspace, tools, disk, layout, Trial()) as machine:
         run_board_suite(workspace, machine)
         power_off_board(machine)
         content.check_root_file_system(workspace, tools, "check of the card", machine.card, layout)
+
+
+@contextmanager
+def booted_board(
+    workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout, trial: Trial
+) -> Iterator[BoardMachine]:
+    """A board whose first boot went well, and whose server is healthy; it is gone at the end, its card stays.
+
+    Raises BoardllamaError with the reason why it is not, after the console's last lines.
+    """
+    machine = prepare_card(workspace, tools, disk, layout, trial)
+    try:
+        with workspace.doing("first boot"):
+            boot_board(machine)
+        yield machine
     except BoardllamaError:
         say_line(last_console_lines(machine))
         raise
@@ -72,12 +98,13 @@ def boot_board(machine: BoardMachine) -> None:
     wait_for_new_login(machine)
 
 
-def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout) -> BoardMachine:
+def prepare_card(workspace: Workspace, tools: Tools, disk: Path, layout: DiskLayout, trial: Trial) -> BoardMachine:
     """Makes the card, with a technician's boardllama.txt on it, and what QEMU needs beside it."""
     board, folder = layout.board, workspace.folder / FOLDER
     folder.mkdir()
-    (ssh_port, api_port), hardware = free_ports(2), Hardware(cpu.find_cpu(board.cpu).qemu, 2, board.memory >> 20)
-    machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator)
+    hardware = Hardware(cpu.find_cpu(board.cpu).qemu, trial.cores, trial.memory or board.memory_mib)
+    ssh_port, api_port = free_ports(2)
+    machine = BoardMachine(folder, ssh_port, api_port, Path(), "", hardware, board.emulator, "", trial.attachment)
     lifecycle.make_key_pair(machine)
     machine.write_ssh_config()
     program_output("cp", "--sparse=always", str(disk), str(machine.card), deadline=COPY_DEADLINE)

@@ -9,12 +9,13 @@ from typing import Any
 from deploy.controller import signing
 from deploy.controller.files import folder_lock
 from deploy.controller.step_times import StepTimes
+from deploy.debian.owners import remove_as_owner
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE
 from deploy.debian.workspace import Workspace
 from deploy.formats.image_manifest import Disk, Extent, ImageFile, ImageManifest, Origin, Package
 from deploy.formats.spans import total_size
-from deploy.image import outputs, unpacked_tree
+from deploy.image import outputs
 from deploy.image.boards import BoardProfile
 from deploy.image.boot_test import end_boot_machine
 from deploy.image.disk_map import map_disk
@@ -58,7 +59,7 @@ def image_workspace(dist: Path, what: str, times: StepTimes) -> Iterator[Workspa
 def clear_workspace(folder: Path) -> None:
     """Ends the machine whose files are in the folder, which nothing else knows of, then removes the folder."""
     end_boot_machine(folder)
-    unpacked_tree.remove_as_owner(folder)
+    remove_as_owner(folder)
 
 
 def write_outputs(workspace: Workspace, made: AssembledImage) -> Outputs:

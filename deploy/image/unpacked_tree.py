@@ -1,24 +1,16 @@
-"""The root tree while it is a folder: unpacked, converged by the same deploy as any board, packed again.
-
-An ordinary user does this as root of a user namespace, which maps the user's subordinate ids: owners are kept.
-"""
+"""The root tree while it is a folder: converged by the same deploy as any board, then packed to be searched."""
 
 import os
-import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.controller.interrupts import uninterrupted
+from deploy.debian.owners import KEPT, as_owner
 from deploy.debian.tar_files import files_below, write_tar
 from deploy.debian.tools import Tools
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
-from deploy.image.board_root import BoardRoot
 from deploy.image.boards import BoardProfile
-from deploy.image.tree.sandbox import USER_NAMESPACE
 from deploy.paths import REPO
 
 HERE = Path(__file__).resolve().parent
@@ -28,34 +20,6 @@ PYINFRA = Path(sys.executable).with_name("pyinfra")
 BOOT = "./boot/firmware"
 # Seconds. A deploy may build llama.cpp and fetch gigabytes over a slow line, each with deadlines of its own.
 DEPLOY_DEADLINE = 6 * 3600.0
-KEPT = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
-
-
-def as_owner(command: list[str]) -> list[str]:
-    """The command line by which a command may change any file of a tree: as root, or as root of a user namespace."""
-    return command if os.geteuid() == 0 else [*USER_NAMESPACE, *command]
-
-
-@contextmanager
-def unpacked_root(workspace: Workspace, tools: Tools, root: BoardRoot) -> Iterator[Path]:
-    """Unpacks the root tree to folder/tree, which is gone at the end."""
-    tree = workspace.folder / "tree"
-    tree.mkdir()
-    tar = [*tools.program_command("usr/bin/tar"), "--extract", "--same-owner", "--preserve-permissions", *KEPT]
-    try:
-        # Without device nodes, which a user cannot make: the kernel makes them at each boot.
-        archive = ["--exclude=./dev/*", "--file", str(root.tar), "--directory", str(tree)]
-        workspace.run_step("unpacking", as_owner([*tar, *archive]))
-        yield tree
-    finally:
-        remove_as_owner(tree)
-
-
-def remove_as_owner(folder: Path) -> None:
-    """Removes a folder with the files of any user id in it, but nothing that is mounted there. Ctrl-C waits."""
-    command = as_owner(["rm", "-rf", "--one-file-system", str(folder)])
-    with uninterrupted():
-        subprocess.run(command, check=False, start_new_session=True)
 
 
 def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:

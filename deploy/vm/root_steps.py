@@ -4,6 +4,7 @@ from pathlib import Path
 
 from deploy.debian.ext4 import make_ext4
 from deploy.debian.minbase import install_minbase
+from deploy.debian.owners import unpacked_tar
 from deploy.debian.tar_files import files_below
 from deploy.debian.tools import Tools, unpack_archive
 from deploy.debian.word_lists import read_words
@@ -40,4 +41,5 @@ def install_packages(workspace: Workspace, tools: Tools) -> Path:
 
 def make_file_system(workspace: Workspace, tools: Tools, tree: Path) -> None:
     """Makes folder/root.ext4, the disk, of the tar file `tree`."""
-    make_ext4(workspace, tools, tree, workspace.folder / "root.ext4", SIZE_BYTES, UUID)
+    with unpacked_tar(workspace, tools, tree) as folder:
+        make_ext4(workspace, tools, folder, workspace.folder / "root.ext4", SIZE_BYTES, UUID)

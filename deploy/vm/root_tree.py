@@ -18,7 +18,7 @@ from deploy.errors import BoardllamaError
 from deploy.paths import cache_dir
 from deploy.vm.root_steps import HERE, KERNEL, SIZE_BYTES, install_packages, make_file_system, unpack_kernel
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from pathlib import Path
 from deploy.controller.files import sha256_of
 from deploy.debian import tools
 from deploy.debian.minbase import install_minbase
+from deploy.debian.owners import as_owner, unpacked_tar
 from deploy.debian.tar_files import files_below, write_tar
 from deploy.debian.tree_cache import TreeRecipe, ensure_tree
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import Workspace
 from deploy.image.board_root import BoardRoot, script_text
 from deploy.image.tree.sandbox import Sandbox
-from deploy.image.unpacked_tree import as_owner, unpacked_root
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent / "likenesses"
@@ -162,7 +162,7 @@ def make_shared_root(workspace: Workspace) -> dict[str, object]:
     """Makes folder/root.tar: the packages set up, with kernel and initrd in /boot."""
     hooks = [
         f"--extract-hook={script_text('hold-initrd.sh')}",
-        f"--customize-hook=INITRD=yes\n{script_text('boot.sh')}",
+        f"--customize-hook={script_text('boot.sh')}",
     ]
     files = files_below(HERE / "shared")
     install_minbase(workspace, tools.ensure_tools(), read_words(HERE / "packages.txt"), files, hooks)
@@ -172,7 +172,7 @@ def make_shared_root(workspace: Workspace) -> dict[str, object]:
 def make_base(workspace: Workspace, likeness: Likeness) -> dict[str, object]:
     """Makes folder/base.img: the shared tree without what the vendor lacks, with the files of the likeness in it."""
     brought, root_disk = tools.ensure_tools(), workspace.folder / "root.ext4"
-    with unpacked_root(workspace, brought, ensure_shared_root()) as tree:
+    with unpacked_tar(workspace, brought, ensure_shared_root().tar) as tree:
         put_files(workspace, brought, tree, HERE / likeness.name)
         become_vendor(workspace, tree, likeness)
         put_device_trees(workspace, tree, likeness)

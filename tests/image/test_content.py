@@ -5,7 +5,6 @@ The disks are made by the real tools, as `make image` makes them, of little file
 
 import mmap
 import subprocess
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ class Made:
         return (self.workspace.folder / "input" / name).read_bytes()
 
 
-@pytest.fixture(scope="module", params=[name for name, board in DEBIAN_BOARDS.items() if board.initrd])
+@pytest.fixture(scope="module", params=list({board.files: name for name, board in DEBIAN_BOARDS.items()}.values()))
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """For boards with a hybrid table, and with boot loaders before the first partition."""
     board, folder = DEBIAN_BOARDS[request.param], tmp_path_factory.mktemp("made") / "work"
@@ -47,12 +46,11 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     for name, content in files.items():
         (folder / "input" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "input" / name).write_bytes(content)
-    with tarfile.open(folder / "root.tar", "w"):
-        pass
+    (folder / "tree").mkdir()
     ext4.make_ext4(
         workspace,
         tools.ensure_tools(),
-        folder / "root.tar",
+        folder / "tree",
         folder / "input/root.ext4",
         layout.root_size,
         disk.ROOT_UUID,

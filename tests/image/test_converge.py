@@ -67,7 +67,7 @@ def test_a_key_of_ones_own_does_not_go_into_an_image(tree: Path) -> None:
     assert subprocess.run(grep, capture_output=True, text=True, check=False).stdout == ""
 
 
-@pytest.mark.parametrize(("board", "build"), [("rpi4", "cortex-a72"), ("qemu", "cortex-a76")])
+@pytest.mark.parametrize(("board", "build"), [("rpi4", "cortex-a72"), ("efi", "cortex-a76")])
 def test_the_build_is_for_the_board_and_not_for_the_build_machine(shared: Path, board: str, build: str) -> None:
     planned = plan(shared, BOARDLLAMA_BOARD=board)
     assert f"Compile llama.cpp for {build}" in planned

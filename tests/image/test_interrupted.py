@@ -29,13 +29,13 @@ def dist(tmp_path: Path) -> Path:
     """With the image of yesterday."""
     folder = tmp_path / "dist"
     folder.mkdir()
-    (folder / "boardllama-qemu.img.zst").write_text("of yesterday")
+    (folder / "boardllama-efi.img.zst").write_text("of yesterday")
     return folder
 
 
 def started(dist: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     """make image, in a session of its own as in a terminal."""
-    command = [sys.executable, "-m", "deploy.image", "qemu", "--model", "smoke", "--dist", str(dist), *options]
+    command = [sys.executable, "-m", "deploy.image", "efi", "--model", "smoke", "--dist", str(dist), *options]
     return subprocess.Popen(
         command, cwd=REPO, env=os.environ | environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -56,8 +56,8 @@ def ended_cleanly(running: subprocess.Popen[str], number: signal.Signals, dist: 
     _, rest = running.communicate(timeout=60)
     assert running.returncode not in (0, None), rest
     assert "Traceback" not in rest
-    assert {path.name for path in dist.iterdir()} <= {"boardllama-qemu.img.zst", ".work"}
-    assert (dist / "boardllama-qemu.img.zst").read_text() == "of yesterday"
+    assert {path.name for path in dist.iterdir()} <= {"boardllama-efi.img.zst", ".work"}
+    assert (dist / "boardllama-efi.img.zst").read_text() == "of yesterday"
     assert not list(dist.glob(".work/.new-*"))
     assert str(dist.parent) not in Path("/proc/self/mounts").read_text()
     assert processes_with(str(dist.parent)) == []
@@ -78,14 +78,14 @@ def processes_with(text: str) -> list[str]:
 @pytest.mark.parametrize("step", STEPS)
 def test_nothing_is_left(step: str, number: signal.Signals, dist: Path) -> None:
     """Stopped as the step before ends, which is while this one runs."""
-    board_root.ensure_board_root(debian_board("qemu"))
+    board_root.ensure_board_root(debian_board("efi"))
     running = started(dist, "--no-boot")
     await_line(running, f"{STEPS[step]}, done")
     ended_cleanly(running, number, dist)
 
 
 def test_nothing_is_left_of_unpacking(dist: Path) -> None:
-    board_root.ensure_board_root(debian_board("qemu"))
+    board_root.ensure_board_root(debian_board("efi"))
     running = started(dist, "--no-boot")
     while not list(dist.glob(".work/.new-*/tree")):
         assert running.poll() is None
@@ -105,6 +105,6 @@ def test_nothing_is_left_of_a_root_tree(dist: Path, tmp_path: Path) -> None:
     cache = copy_cache(tmp_path / "cache", without="image-roots")
     running = started(dist, "--no-boot", BOARDLLAMA_CACHE=str(cache))
     for _ in range(2):  # some ten seconds
-        await_line(running, "root tree of qemu: packages, ")
+        await_line(running, "root tree of efi: packages, ")
     ended_cleanly(running, signal.SIGTERM, dist)
     assert {path.name for path in (cache / "image-roots").iterdir()} <= {".lock", "build.log"}

@@ -10,14 +10,16 @@ import pytest
 from deploy.controller import signing
 from deploy.image.assembly import make_image
 from deploy.image.boards import debian_board
+from deploy.image.boot_test import Trial
 from deploy.image.outputs import Outputs
+from tests.image.tried_image import TriedImage, unpack_image
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Outputs]:
     """Two images of one board; the first is also booted, as `make image` does it."""
     folders = [tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("another") / "and" / "deeper"]
-    return [make_image(debian_board("qemu"), "smoke", None, folder, boots=folder == folders[0]) for folder in folders]
+    return [make_image(debian_board("efi"), "smoke", None, folder, boots=folder == folders[0]) for folder in folders]
 
 
 def test_every_file_has_the_same_bytes(made: list[Outputs]) -> None:
@@ -56,3 +58,20 @@ def test_nothing_of_the_work_is_left(made: list[Outputs]) -> None:
     for out in made:
         assert {path.name for path in out.folder.iterdir()} == {path.name for path in out.all_files} | {".work"}
         assert {path.name for path in (out.folder / ".work").iterdir()} <= {".lock", "build.log"}
+
+
+@pytest.fixture(scope="module")
+def tried(made: list[Outputs], tmp_path_factory: pytest.TempPathFactory) -> TriedImage:
+    return unpack_image(made[0], debian_board("efi"), tmp_path_factory.mktemp("tried"))
+
+
+def test_the_image_starts_from_a_usb_disk_too(tried: TriedImage) -> None:
+    """`make image` starts it from NVMe."""
+    tried.start_on(Trial("usb-storage", cores=4, memory=1024))
+
+
+def test_a_missing_root_is_said_on_the_console(tried: TriedImage) -> None:
+    """And what disks are there, instead of waiting in silence."""
+    assert "partition PARTUUID=b0a4d11a-0000-4000-8000-000000000013; disks that are here: nvme0n1. " in (
+        tried.console_without_root()
+    )

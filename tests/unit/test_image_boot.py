@@ -41,9 +41,19 @@ def test_the_machine_starts_from_its_disk_alone(machine: BoardMachine) -> None:
     """By firmware: no kernel, no key and no argument from outside."""
     command = machine.qemu_command("ssh-ed25519 AAAA")
     assert not {"-kernel", "-append", "-initrd"} & set(command)
-    assert "nvme,drive=card,serial=card,bootindex=0" in command
+    assert "nvme,serial=card,drive=card,bootindex=0" in command
     assert not any("AAAA" in word for word in command)
     assert any("restrict=on,hostfwd=tcp:127.0.0.1:2201-:22" in word for word in command)
+
+
+@pytest.mark.parametrize("attachment", board_machine.ATTACHMENTS)
+def test_one_disk_hangs_on_the_machine_and_is_what_firmware_starts(machine: BoardMachine, attachment: str) -> None:
+    command = replace(machine, attachment=attachment).qemu_command("")
+    devices = [command[place + 1] for place, word in enumerate(command) if word == "-device"]
+    (disk,) = [device for device in devices if "drive=card" in device]
+    assert (
+        disk.endswith(",bootindex=0") and disk.split(",")[0] == board_machine.ATTACHMENTS[attachment][-1].split(",")[0]
+    )
 
 
 def test_a_raspberry_pi_gets_what_its_firmware_would_read_of_the_card(
@@ -72,7 +82,7 @@ def test_a_machine_that_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -
     with subprocess.Popen(command, stdout=subprocess.PIPE) as left:
         assert left.stdout and left.stdout.readline()  # it runs
         known.pid_file.write_text(str(left.pid))
-        with image_workspace(tmp_path, "qemu", StepTimes()):
+        with image_workspace(tmp_path, "efi", StepTimes()):
             assert left.wait(10) == -signal.SIGKILL
     assert not machine.exists()
 

@@ -135,3 +135,10 @@ def test_a_host_name_that_every_image_holds_tells_nothing(monkeypatch: pytest.Mo
 def test_many_finds_are_counted(tmp_path: Path) -> None:
     with pytest.raises(BoardllamaError, match=r"and 2 more$"):
         refuse_leaks([tree(tmp_path, {f"tmp/{number}": b"" for number in range(12)})], NOBODY)
+
+
+def test_a_name_that_is_not_utf8_is_judged_as_any_other(tmp_path: Path) -> None:
+    good = tree(tmp_path, {"srv/name-\udcff": b"x"})
+    refuse_leaks([good], NOBODY)
+    with pytest.raises(BoardllamaError, match="it holds a private key"):
+        refuse_leaks([tree(tmp_path, {"srv/name-\udcff": b"-----BEGIN RSA PRIVATE KEY-----"})], NOBODY)

@@ -4,8 +4,8 @@ import os
 import sys
 
 from deploy.controller.programs import run_program
+from deploy.debian.owners import as_owner
 from deploy.errors import BoardllamaError
-from deploy.image.unpacked_tree import as_owner
 
 # Holds the id of the process that was started there: who inherits the variable has another id.
 MARK = "BOARDLLAMA_NAMESPACE"

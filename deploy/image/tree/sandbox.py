@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.debian.owners import USER_NAMESPACE
 from deploy.errors import BoardllamaError
 
 # What setting up packages takes. Not among them: mounting, making device nodes, opening files by handle, tracing.
@@ -30,8 +31,6 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "DEBIAN_FRONTEND": "noninteractive",
 }
-# What an ordinary user puts before: all of the user's ids of /etc/subuid, the user as root.
-USER_NAMESPACE = ("unshare", "--user", "--map-root-user", "--map-auto", "--")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from deploy.models.catalogue.choice import AUTO, HUB, advice_of, named_model
 from deploy.models.further_files import with_further_files
 from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import Model
-from deploy.models.model_list import BEHIND, ListedModel, services_behind
+from deploy.models.model_list import ListedModel, ports_behind, services_behind
 from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
@@ -99,7 +99,8 @@ class Settings(SettingFields):
         if not self.has_front:
             return {replace(OLLAMA, role=each[0].served_role): each[0]}
         names = [one.alias or one.advised["alias"] or one.model_name or "model" for one in each]
-        services = services_behind(names, [one.served_role for one in each], self.server_port)
+        ports = ports_behind(self.server_port, len(each) + self.ollama_api)
+        services = services_behind(names, [one.served_role for one in each], ports[: len(each)])
         return {
             service: one.model_copy(
                 update={"server_host": "127.0.0.1", "server_port": service.port, "server_clients": ""}
@@ -112,8 +113,8 @@ class Settings(SettingFields):
         """The services of the host that have no model, the front last."""
         if not self.has_front:
             return ()
-        free = self.server_port + BEHIND + max(1, len(self.models))
-        ollama = (broker_service(OLLAMA_API, free),) if self.ollama_api else ()
+        behind = ports_behind(self.server_port, max(1, len(self.models)) + self.ollama_api)
+        ollama = (broker_service(OLLAMA_API, behind[-1]),) if self.ollama_api else ()
         return (*ollama, broker_service(FRONT, self.server_port))
 
     @property

@@ -14,6 +14,7 @@ from deploy.onboard.service import OLLAMA, Service, service_beside
 ON_DEMAND_SECONDS = 300
 # From the port of the front to that of the first server behind it.
 BEHIND = 10
+LAST_PORT = 65535
 
 
 class ListedModel(BaseModel):
@@ -51,8 +52,17 @@ class ListedModel(BaseModel):
         return said | {name: value for name, value in own.items() if value is not None}
 
 
-def services_behind(names: list[str], roles: list[str], port: int) -> list[Service]:
-    """The servers behind a front at `port`, by the names of their models. The first has the unit that users know.
+def ports_behind(front: int, count: int) -> range:
+    """The ports of so many servers behind a front. Raises BoardllamaError when there are none so high."""
+    ports = range(front + BEHIND, front + BEHIND + count)
+    if ports[-1] > LAST_PORT:
+        used = f"behind a front at {front} ports {ports[0]} to {ports[-1]} would be used, and {LAST_PORT} is the last"
+        raise BoardllamaError(f"server_port is {front}: {used}; take {LAST_PORT - BEHIND - count + 1} or less")
+    return ports
+
+
+def services_behind(names: list[str], roles: list[str], ports: range) -> list[Service]:
+    """The servers behind a front, by the names of their models. The first has the unit that users know.
 
     Raises BoardllamaError for two models of one name.
     """
@@ -61,10 +71,8 @@ def services_behind(names: list[str], roles: list[str], port: int) -> list[Servi
         if name in short[:number]:
             both = f"{names[short.index(name)]} and {names[number]}"
             raise BoardllamaError(f"models: {both} have the same name: give one of them an alias of its own")
-    beside = [
-        service_beside(*one) for one in zip(short, roles, range(port + BEHIND, port + BEHIND + len(names)), strict=True)
-    ]
-    return [replace(OLLAMA, role=roles[0], port=port + BEHIND), *beside[1:]]
+    beside = [service_beside(*one) for one in zip(short, roles, ports, strict=True)]
+    return [replace(OLLAMA, role=roles[0], port=ports[0]), *beside[1:]]
 
 
 def unit_part(name: str) -> str:

@@ -77,8 +77,9 @@ class RunningFront:
         (folder / "onboard").symlink_to(ONBOARD)
         self.chat, self.vectors, self.ollama = (NamedServer(name) for name in ("chat", "vectors", "ollama"))
         (self.port,) = free_ports(1)
+        self.started = folder / "started"  # of the chat model's server
         routes = [
-            Route("smol", "smol.gguf", "chat", self.chat.port, slots),
+            Route("smol", "smol.gguf", "chat", self.chat.port, slots, started=str(self.started)),
             Route("mini", "mini.gguf", "embed", self.vectors.port, slots),
             Route("ollama", "", "ollama_api", self.ollama.port, slots, "/api/"),
         ]

@@ -55,7 +55,7 @@ def test_the_front_is_told_of_every_server_as_its_config_has_it(
     release: Release, target: Target, front: Service, api: Service
 ) -> None:
     server, ollama = told(release, front)
-    assert server == Route("smol", "m.gguf", "chat", 11444, 4)
+    assert server == Route("smol", "m.gguf", "chat", 11444, 4, started=str(target.service.started))
     assert (ollama.port, ollama.prefix) == (11445, "/api/")
     assert choose_route([server, ollama], "/api/tags", b"") == ollama
     assert told(release, api) == [server], "it asks the servers themselves"

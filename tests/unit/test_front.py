@@ -15,7 +15,7 @@ from deploy.onboard.front.request import model_named
 from deploy.onboard.front.routes import Route, choose_route
 from deploy.onboard.front.server import MOST_CLIENTS
 from deploy.onboard.wire.message import BODY_BYTES, HEAD_BYTES
-from tests.unit.front_process import SECONDS, RunningFront, await_true, running, waiting_client
+from tests.unit.front_process import SECONDS, NamedServer, RunningFront, await_true, running, waiting_client
 
 
 @pytest.fixture
@@ -169,6 +169,15 @@ def test_a_server_that_is_down_is_said_and_the_other_answers(front: RunningFront
     assert answer.json()["error"]["message"] == "the server of smol does not run now: try again in 10 s"
     assert front.answered_by("/v1/embeddings", {"input": "a"}) == "vectors"
     assert front.ask("/v1/models").status_code == 200, "the front itself is well"
+
+
+def test_a_server_is_found_at_the_port_that_it_noted_at_its_last_start(front: RunningFront) -> None:
+    """An operator edits config.json of a server, and restarts that server alone."""
+    front.chat.end()
+    moved = NamedServer("moved")
+    front.started.write_text(f"127.0.0.1 {moved.port} /health\nrelease r1\n")
+    assert front.answered_by("/v1/completions", {"prompt": "a"}) == "moved"
+    moved.end()
 
 
 def test_an_error_of_the_front_has_the_form_of_the_api_that_was_asked(front: RunningFront) -> None:

@@ -56,6 +56,14 @@ def test_several_listen_on_the_loopback_behind_the_address_of_the_settings() -> 
     assert allowed == ["localhost", "localhost", "localhost 192.168.1.0/24"]
 
 
+def test_a_front_leaves_room_for_the_ports_of_those_behind_it() -> None:
+    said = refused(models=["/m/a.gguf", "/m/b.gguf"], ollama_api=True, server_port=65530)
+    used = "behind a front at 65530 ports 65540 to 65542 would be used, and 65535 is the last"
+    assert said.endswith(f"server_port is 65530: {used}; take 65523 or less")
+    highest = two(server_port=65523, ollama_api=True)
+    assert [one.port for one in highest.services] == [65533, 65534, 65535, 65523]
+
+
 def test_the_first_has_the_unit_that_users_know_and_all_ask_for_one_key() -> None:
     first, second, front = two().services
     assert (first.unit, first.config, first.folder) == (OLLAMA.unit, OLLAMA.config, "")

@@ -1,9 +1,12 @@
 """Which server answers a request: by the model that it names, by its path, else the first."""
 
 import json
+import socket
+from collections.abc import Generator
 from typing import NamedTuple
 
 from ..wire.message import Declined
+from ..wire.talk import Ready, Wait, connect_server
 from .request import model_named
 
 EMBED = ("/embedding", "/embeddings", "/v1/embeddings")
@@ -15,7 +18,8 @@ LISTS = ("/v1/models", "/models")
 class Route(NamedTuple):
     """A server behind the front, on this machine. `name`: of its model in the API. `file`: the model's file name.
 
-    `slots`: how many requests it works on at once. `prefix`: of the paths that are all its own; "" for none.
+    `slots`: how many requests it works on at once. `prefix`: of the paths that are all its own; "" for none. `started`:
+    the file whose first line says where the server has listened since its last start.
     """
 
     name: str
@@ -24,6 +28,7 @@ class Route(NamedTuple):
     port: int
     slots: int
     prefix: str = ""
+    started: str = ""
 
 
 def choose_route(routes: list[Route], path: str, body: bytes | bytearray) -> Route:
@@ -35,6 +40,27 @@ def choose_route(routes: list[Route], path: str, body: bytes | bytearray) -> Rou
     named = next((route for route in serving if model and model in (route.name, route.file)), None)
     role = ROLE_OF_PATH.get(path.partition("?")[0], "chat")
     return named or next((route for route in serving if route.role == role), serving[0])
+
+
+def connect_route(route: Route) -> Generator[Wait, Ready, socket.socket]:
+    """A connection to the server, also where its config.json got another port since. Raises OSError."""
+    try:
+        return (yield from connect_server(route.port))
+    except ConnectionRefusedError:
+        port = noted_port(route)
+        if port == route.port:
+            raise
+    return (yield from connect_server(port))
+
+
+def noted_port(route: Route) -> int:
+    """The port that the server noted when it was started; that of the route without a note."""
+    from pathlib import Path  # it takes 1 MB, and few boards need it
+
+    try:
+        return int(Path(route.started).read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return route.port
 
 
 def find_owner(routes: list[Route], path: str) -> Route | None:

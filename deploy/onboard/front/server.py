@@ -10,10 +10,10 @@ from collections.abc import Generator
 from contextlib import suppress
 
 from ..wire.message import Declined, answer_head
-from ..wire.talk import PIECE_BYTES, Ready, Talk, Wait, connect_server, linger, prepare_socket, send_all, soon
+from ..wire.talk import PIECE_BYTES, Ready, Talk, Wait, linger, prepare_socket, send_all, soon
 from .loop import Loop
 from .request import Request, Room
-from .routes import LISTS, Route, choose_route, error_body, model_list
+from .routes import LISTS, Route, choose_route, connect_route, error_body, model_list
 from .slots import Slots
 
 # LimitNOFILE= of the unit lets in this many, and a connection to a server for each.
@@ -154,7 +154,7 @@ def next_piece(server: socket.socket) -> bytes:
 def reach_server(route: Route) -> Generator[Wait, Ready, socket.socket]:
     """A connection to the server. Raises Declined when nothing listens there."""
     try:
-        return (yield from connect_server(route.port))
+        return (yield from connect_route(route))
     except OSError:
         raise Declined(503, f"the server of {route.name} does not run now: try again in 10 s", retry=10) from None
 

@@ -82,7 +82,7 @@ class Call:
     ) -> Iterator[bytes]:
         """The body of a server's good answer, as it comes. Raises Declined."""
         content = None if body is None else self.texts.restore(json_bytes(body))
-        return ask_upstream(route.port, self.incoming.connection, self.head, path, content, sent)
+        return ask_upstream(route, self.incoming.connection, self.head, path, content, sent)
 
     def describe(self, route: Route) -> dict[str, Any]:
         """What a server says of its model in /v1/models; {} while it does not run."""

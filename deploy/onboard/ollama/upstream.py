@@ -5,8 +5,9 @@ import socket
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
+from ..front.routes import Route, connect_route
 from ..wire.message import STATUS, Declined, Head, Incoming, message_head
-from ..wire.talk import HERE, Ready, Result, Wait, connect_server, hold_talk, send_all, soon
+from ..wire.talk import HERE, Ready, Result, Wait, hold_talk, send_all, soon
 from .answers import error_text
 
 SEND_SECONDS = 60.0
@@ -19,7 +20,7 @@ CREDENTIALS = ("authorization", "x-api-key")
 
 
 def ask_upstream(
-    port: int,
+    route: Route,
     client: socket.socket,
     asked: Head,
     path: str,
@@ -33,7 +34,7 @@ def ask_upstream(
     when `client` goes away meanwhile.
     """
     try:
-        connection = hold_talk(connect_server(port), client)
+        connection = hold_talk(connect_route(route), client)
     except OSError as error:
         raise silent(error) from None
     try:

@@ -35,4 +35,5 @@ def route_of(release: Release, service: Service) -> dict[str, object]:
         "port": config["server"]["port"],
         "slots": SLOTS.get(service.role) or config["inference"]["parallel"],
         "prefix": PREFIXES.get(service.role, ""),
+        "started": str(service.started),
     }

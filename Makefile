@@ -50,8 +50,9 @@ releases: inventory ## Show the releases of every target of INVENTORY
 rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.rollback $(if $(TO),to=$(TO))
 
-verify: $(VENV)/ready ## Judge every target of INVENTORY by the board suite (CLIENTS=1: by OpenAI's and Ollama's clients, too)
-	$(PYTHON) -m pytest tests/board/test_board.py $(if $(filter 1 y yes true,$(CLIENTS)),tests/board/clients) --inventory=$(INVENTORY)
+verify: $(VENV)/ready ## Judge every target of INVENTORY, or HOST= of it, by the board suite (CLIENTS=1: by official clients, too)
+	$(PYTHON) -m pytest tests/board/test_board.py $(if $(filter 1 y yes true,$(CLIENTS)),tests/board/clients) \
+	    --inventory=$(INVENTORY) $(if $(HOST),--host $(call quoted,$(HOST)))
 
 answers: inventory ## Ask every target of INVENTORY the same questions, and say which answers an upgrade changed
 	$(PYTHON) -m tests.board.answers $(INVENTORY)

@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from deploy.paths import REPO
-from tests.targets import targets
+from tests.targets import targets_told
 from tests.vm.machine import INVENTORY, PYINFRA, VirtualBoard
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --inventory: judge what is deployed there; without it a VM is booted and deployed first. And --picture."""
+    """Adds --inventory (judge what is deployed there; without it a VM is booted and deployed first), --host, --picture."""
     parser.addoption("--inventory", type=Path, default=None, help="judge this inventory's targets as they are")
+    parser.addoption("--host", default=None, help="judge this target of the inventory alone")
     parser.addoption("--picture", type=Path, default=None, help="where the picture of the web UI goes")
 
 
@@ -28,9 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
-    inventory = config.getoption("--inventory")
-    if inventory:
-        targets(inventory)  # asked here, so that one that is not there is one line
+    if config.getoption("--inventory"):
+        targets_told(config)  # asked here, so that one that is not there is one line
     else:
         # Each worker of pytest-xdist has a VM of its own.
         names = [os.environ.get("BOARDLLAMA_TEST_VM", "test"), os.environ.get("PYTEST_XDIST_WORKER", "")]

@@ -28,6 +28,16 @@ SSH_OPTIONS = {
 }
 
 
+def targets_told(config: pytest.Config) -> dict[str, dict[str, Any]]:
+    """Host data by name of the targets of --inventory, or of the one that --host names. Raises UsageError."""
+    inventory, host = config.getoption("--inventory"), config.getoption("--host")
+    found = targets(inventory)
+    if host and host not in found:
+        names = ", ".join(sorted(found))
+        raise pytest.UsageError(f"HOST is {host}: {inventory} has {names}; take one of them, or another INVENTORY=")
+    return {host: found[host]} if host else found
+
+
 @cache
 def targets(inventory: Path) -> dict[str, dict[str, Any]]:
     """Host data of every target, by name."""

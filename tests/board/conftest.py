@@ -13,7 +13,7 @@ from deploy.paths import REPO
 from deploy.setting_fields import SettingFields
 from deploy.settings import settings_from
 from tests.board.board import Board
-from tests.targets import connect, targets, tunnel
+from tests.targets import connect, targets, targets_told, tunnel
 
 VM = "the VM of the tests"
 
@@ -34,10 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def served_models(config: pytest.Config) -> list[tuple[str, Service]]:
     """Each target with each of its servers, as the inventory has it; or the VM that the tests made."""
-    inventory = config.getoption("--inventory")
-    if inventory is None:
+    if config.getoption("--inventory") is None:
         return [(VM, OLLAMA)]
-    return [(name, service) for name, data in targets(inventory).items() for service in servers_told(data)]
+    return [(name, service) for name, data in targets_told(config).items() for service in servers_told(data)]
 
 
 def servers_told(data: dict[str, Any]) -> list[Service]:

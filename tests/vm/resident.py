@@ -22,11 +22,12 @@ from gguf import GGMLQuantizationType as Kind
 from deploy.cpu import CPUS
 from deploy.models.gguf.info import read_gguf_info
 from deploy.models.memory.estimate import Serving, can_repack, estimate_memory
-from deploy.onboard.server.bounds import ENVIRONMENT
+from deploy.onboard.server.bounds import ENVIRONMENT, UBATCH
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.server.config_keys import config_arguments
 from deploy.onboard.server.launch import FIXED
-from deploy.onboard.service import OLLAMA
+from deploy.onboard.server.role_arguments import role_arguments
+from deploy.onboard.service import CHAT, OLLAMA
 from deploy.paths import REPO
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Machine
@@ -78,11 +79,14 @@ class Case:
     repack: bool = True
     cpu: str = "cortex-a76"
     keys: tuple[tuple[str, Any], ...] = ()  # of config.json's section inference
+    role: str = CHAT
 
     @property
     def serving(self) -> Serving:
         """As the estimate wants it: a build without dot products repacks nothing."""
-        return Serving(self.context_size, self.repack and can_repack(CPUS[self.cpu]), **dict(self.keys))
+        repack, whole = self.repack and can_repack(CPUS[self.cpu]), self.role != CHAT
+        at_once = self.context_size if whole else UBATCH
+        return Serving(self.context_size, repack, at_once=at_once, whole=whole, **dict(self.keys))
 
 
 TABLE = (
@@ -153,17 +157,18 @@ class Here:
         return str(shutil.copy(file, f"{self.folder}/{name}"))
 
 
-def flags(case: Case) -> list[str]:
+def flags(case: Case, model: str) -> list[str]:
     """What the launcher gives llama-server with the default config, but for the case, port and model."""
     told = {"server": {"port": PORT}, "models": {"default_context_size": case.context_size}}
     told["inference"] = {"repack": case.repack, **dict(case.keys)}
-    return [*config_arguments(with_defaults(told, OLLAMA)), "--threads", "1", *FIXED]
+    of_role = role_arguments(case.role, case.context_size, Path(model))
+    return [*config_arguments(with_defaults(told, OLLAMA)), "--threads", "1", *FIXED, *of_role]
 
 
 @contextmanager
 def served(at: Measured, server: str, model: str, case: Case) -> Iterator[None]:
     """llama-server, answering."""
-    line = shlex.join([server, "--model", model, *flags(case)])
+    line = shlex.join([server, "--model", model, *flags(case, model)])
     said = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     at.run(f"cd {at.folder} && (exec env {said} {line} > log 2>&1 < /dev/null & echo $! > pid)")
     try:

@@ -16,7 +16,7 @@ from tests.vm.machine import INVENTORY, PYINFRA, VirtualBoard
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --inventory (judge what is deployed there; without it a VM is booted and deployed first), --host, --picture."""
+    """Adds --inventory (judge its targets; without it a VM is booted and deployed first), --host and --picture."""
     parser.addoption("--inventory", type=Path, default=None, help="judge this inventory's targets as they are")
     parser.addoption("--host", default=None, help="judge this target of the inventory alone")
     parser.addoption("--picture", type=Path, default=None, help="where the picture of the web UI goes")

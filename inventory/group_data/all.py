@@ -66,7 +66,7 @@ ollama_api = False
 
 # The address to listen on. Beyond loopback the server needs an API key, or allow_unauthenticated.
 server_host = "127.0.0.1"
-# The port to listen on.
+# The port to listen on. Behind a front the servers have those from 10 above it, one each.
 server_port = 11434
 # Seconds that a connection may stand still before it is closed.
 server_timeout = 300

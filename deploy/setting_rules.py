@@ -158,6 +158,13 @@ def as_setting_line(line: str, key_file: Path) -> str:
     return as_setting_rule(line.replace(f"in {key_file}", own))
 
 
+# By the beginnings of pydantic's names for what is wrong with the kind of a value.
+KINDS_OF_VALUE = {
+    **{"list_": "a list", "tuple_": "a list", "dict_": "a table", "model_": "a table", "bool_": "True or False"},
+    **{"int_": "a whole number", "float_": "a number", "string_": "a text"},
+}
+
+
 def problem_sentence(problem: Any, known: Collection[str]) -> str:
     """One of pydantic's errors as a sentence of ours: the setting, the rule, the way out. `known`: all settings."""
     name = ".".join(str(part) for part in problem["loc"])
@@ -169,6 +176,8 @@ def problem_sentence(problem: Any, known: Collection[str]) -> str:
         where = "inventory/group_data/all.py has its default" if name in known else "an entry of a list needs one"
         return f"setting {name} is missing: {where}"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    ours = name == "api_key" or problem["type"] == "value_error"
-    seen = "" if ours else f", not {shown(problem['input'])}"
-    return f"{name}: {message}{seen}" if name else message
+    if problem["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    kind = next((kind for kind in KINDS_OF_VALUE if problem["type"].startswith(kind)), "")
+    rule = KINDS_OF_VALUE[kind] if kind else message.removeprefix("Input should be ")
+    return f"{name} must be {rule}" if name == "api_key" else f"{name} is {shown(problem['input'])}: must be {rule}"

@@ -17,7 +17,7 @@ from deploy.build.source import Source, source_of
 from deploy.controller.templates import render_template
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError
-from deploy.models.catalogue.choice import AUTO, HUB, advice_of, named_model
+from deploy.models.catalogue.choice import AUTO, HUB, advice_of, named_model, require_possible_role
 from deploy.models.further_files import with_further_files
 from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import Model
@@ -47,6 +47,7 @@ class Settings(SettingFields):
     def _parts_are_valid(self) -> "Settings":
         try:
             _ = self.wanted_cpu, self.source, models_of(self)
+            require_possible_role(self.chosen, self.role)
             setting_rules.check_networks(self.server_clients)
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
@@ -223,7 +224,7 @@ def settings_of_entry(alone: Mapping[str, Any], entry: ListedModel) -> Settings:
     try:
         return settings_from(dict(alone) | entry.own_settings)
     except SettingsError as error:
-        raise SettingsError(f"models, {entry.model}: {error}") from None
+        raise SettingsError(f"models, {entry.model[:100]}: {error}") from None
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:

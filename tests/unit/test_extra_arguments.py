@@ -41,6 +41,7 @@ def test_every_name_of_a_flag_is_known_with_the_others() -> None:
         (["--seed", "-1", "--no-perf"], ""),
         (["--sed", "7"], "--sed is no argument of this llama-server: did you mean --seed?"),
         (["--api_key_file", "/x"], "--api_key_file is not to be changed: the setting api_key says who gets in"),
+        (["seed", "7"], "seed is the value of no argument: the first must begin with -"),
         (["-no-ag"], "-no-ag is not to be changed: it gives whoever asks the files and the shell of the board"),
         (["--slot-save-path", "/x"], "--slot-save-path is not to be changed: a damaged file there ends the server"),
         (["--fim-qwen-1.5b-default"], "the settings of the model say which model is served"),

@@ -110,10 +110,18 @@ def test_ollamas_api_has_a_front_also_before_one_model() -> None:
         (["/a/x.gguf", {"alias": "y"}], "setting models.1.model is missing"),
         (["/a/x.gguf", "qwen3.5-2c"], "models, qwen3.5-2c: "),
         (["/a/x.gguf", {"model": "smoke", "context_size": -1}], "models, smoke: context_size is -1: must be"),
-        (["/a/x.gguf", {"model": "smoke", "start": "later"}], "models.1.start: Input should be 'boot' or 'on_demand'"),
-        (["/a/x.gguf", {"model": "smoke", "role": "sing"}], "models.1.role: Input should be 'chat', 'embed' or"),
+        (
+            ["/a/x.gguf", {"model": "smoke", "start": "later"}],
+            "models.1.start is 'later': must be 'boot' or 'on_demand'",
+        ),
+        (["/a/x.gguf", {"model": "smoke", "role": "sing"}], "models.1.role is 'sing': must be 'chat', 'embed' or"),
         (["/a/x.gguf", "auto"], "auto chooses one model for the whole board: name each model of a list"),
-        ("smoke,smoke", "models: Input should be a valid list"),
+        ("smoke,smoke", "models is 'smoke,smoke': must be a list"),
+        (["smoke", 3], "models.1 is 3: must be a table"),
+        (
+            ["smoke", {"model": "embeddinggemma-300m", "role": "chat"}],
+            "role is chat: embeddinggemma-300m is made for embed",
+        ),
     ],
 )
 def test_what_of_a_list_is_wrong_is_one_line_with_its_model(models: Any, words: str) -> None:

@@ -145,8 +145,9 @@ def harmless(settings: Settings, folder: Path) -> None:
         ),
         ({"server_clients": "kitchen"}, "server_clients holds 'kitchen': must be an address"),
         ({"server_clients": "fe80::%x/64"}, "server_clients holds 'fe80::%x/64'"),
-        ({"server_port": "http"}, ", not 'http'"),
-        ({"config_conflict": "maybe"}, ", not 'maybe'"),
+        ({"server_port": "http"}, "server_port is 'http': must be a whole number"),
+        ({"model": "path"}, "model is path, and model_path is empty: it must name the .gguf file to serve"),
+        ({"config_conflict": "maybe"}, "config_conflict is 'maybe': must be '"),
     ],
 )
 def test_each_rule_says_what_was_seen_and_what_is_wanted(changes: dict[str, Any], said: str) -> None:

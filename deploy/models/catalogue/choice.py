@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from deploy.errors import BoardllamaError
 from deploy.models import smoke
 from deploy.models.catalogue.entries import CATALOGUE, FREE, catalogue_model
 from deploy.models.gguf.model_headers import companion_bytes
@@ -13,6 +14,7 @@ from deploy.models.memory.fit import BoardMemory, can_fit
 from deploy.models.model import Advice, Model, single_file
 from deploy.models.own_file import OwnFile
 from deploy.onboard.server.value_rules import ALIAS
+from deploy.onboard.service import CHAT
 
 AUTO, HUB, PATH, SMOKE = KINDS = ("auto", "hub", "path", "smoke")
 # Per cent of a board's memory that the weights may have for "auto". Each token reads all of them: a model that just
@@ -31,8 +33,18 @@ def named_model(name: str | None, pin: HubModel | None, own_path: str) -> Model 
         assert pin
         return single_file(Path(pin.file).name, pin)
     if name == PATH:
+        if not own_path:
+            raise BoardllamaError("model is path, and model_path is empty: it must name the .gguf file to serve")
         return single_file(Path(own_path).name, OwnFile(own_path))
     return single_file(smoke.FILE, smoke.SmokeFile()) if name == SMOKE else catalogue_model(name, KINDS)
+
+
+def require_possible_role(model: Model | None, role: str | None) -> None:
+    """Raises BoardllamaError for a model of the catalogue that was made for another role, before it is fetched. What a
+    chat model can, only its file says.
+    """
+    if model and role and model.role not in (CHAT, role):
+        raise BoardllamaError(f"role is {role}: {model.name} is made for {model.role}; leave role out, or take another")
 
 
 def advice_of(model: Model | None, reasoning: str | None, usual_context: int) -> dict[str, Any]:

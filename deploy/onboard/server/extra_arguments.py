@@ -81,10 +81,12 @@ def known_flags(help_text: str) -> dict[str, tuple[str, ...]]:
 def argument_problems(arguments: Iterable[str], help_text: str) -> Iterator[str]:
     """A sentence for each argument that the server does not know, or that is not to be changed here."""
     known, reasons, keys = known_flags(help_text), REASONS, own_keys()
-    for word in arguments:
+    for number, word in enumerate(arguments):
         # llama-server takes - and _ in a flag for the same: common/arg.cpp.
         flag = word.replace("_", "-") if word.startswith("--") else word
         if not FLAG.match(word):  # the value of the flag before
+            if not number:
+                yield f"{word} is the value of no argument: the first must begin with -"
             continue
         names = known.get(flag, ())
         reason = next((reasons[name] for name in names if name in reasons), "")

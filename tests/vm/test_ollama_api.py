@@ -21,6 +21,8 @@ __all__ = ["vm"]
 WANTED = ("--data", "ollama_api=true")
 ASK = [{"role": "user", "content": "What is 2+2?"}]
 TOKENS = {"num_predict": 4}
+# Nearly as large as a request may be, once it is base64.
+PICTURE = b"\x89PNG" + bytes(5_900_000)
 
 
 @pytest.fixture
@@ -68,6 +70,8 @@ def test_the_official_client_is_answered_by_a_board(vm: VirtualBoard, settings: 
     assert asked.pull(model.model).status == "success"
     with pytest.raises(ollama.ResponseError, match="'llama3' not found"):
         asked.chat("llama3", ASK)
+    with pytest.raises(ollama.ResponseError, match="image input is not supported"):
+        asked.chat(model.model, [{"role": "user", "content": "What is it?", "images": [PICTURE]}])
     assert peak_memory(vm, service) < 25_000
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deploy.models.model_list import ON_DEMAND_SECONDS
 from deploy.onboard.front.server import MOST_CLIENTS
 from deploy.onboard.server.health import Health, State
 from deploy.onboard.service import CHAT, EMBED, FRONT, OLLAMA, Service
@@ -38,7 +39,7 @@ print(subprocess.run({asked!r}, shell=True, capture_output=True, text=True).stdo
 
 def models() -> list[Any]:
     """The setting."""
-    return ["smoke", {"model": str(minilm()), "role": "embed", "alias": "minilm"}]
+    return ["smoke", {"model": str(minilm()), "role": "embed", "alias": "minilm", "start": "on_demand"}]
 
 
 def ask(vm: VirtualBoard, path: str, body: Any = None, options: str = "") -> Any:
@@ -88,6 +89,26 @@ def test_two_models_answer_at_one_address(vm: VirtualBoard, several: Settings) -
 
     shown = lights(vm)
     assert {shown[f"service of {service.unit}"] for service in several.services} == {"GOOD"}
+    (vectors,) = (service for service in several.services if service.role == EMBED)
+    assert_sleeps_until_asked(vm, vectors)
+
+
+def assert_sleeps_until_asked(vm: VirtualBoard, service: Service) -> None:
+    """A model on demand gives its memory back, and whoever asks then waits for it, two at a time as well."""
+    shorter = f'sed -i \'s/"sleep_after": {ON_DEMAND_SECONDS}/"sleep_after": 3/\' {service.config}'
+    vm.run(f"{shorter} && systemctl restart {service.unit}")
+    awake, end = resident(vm, service), time.monotonic() + 60
+    while resident(vm, service) > 0.7 * awake:
+        assert time.monotonic() < end, "it keeps its memory"
+        time.sleep(1)
+    asked = f'curl -s -m 120 -d \'{{"input": "a cat"}}\' {ADDRESS}/v1/embeddings | grep -o \'"model":"minilm"\''
+    assert vm.run(f"({asked}) & {asked}; wait").split() == ['"model":"minilm"'] * 2
+    assert resident(vm, service) > 0.7 * awake
+
+
+def resident(vm: VirtualBoard, service: Service) -> int:
+    """The memory that its process has now, in kB."""
+    return int(vm.run(f"ps -o rss= -p {process_of(vm, service)}"))
 
 
 def test_one_that_dies_or_hangs_comes_back_and_the_others_go_on(vm: VirtualBoard, several: Settings) -> None:

@@ -1,21 +1,24 @@
-"""A projector of 60 KB with random weights: it turns a picture of 28 x 28 points into four tokens of a small model."""
+"""A projector of 100 KB with random weights: it makes a token of a small model of each 28 x 28 points of a picture, at
+least 64, and at most as many as llama-server is told.
+"""
 
 from pathlib import Path
 
 import gguf
 import numpy as np
 
-WIDTH, FEED_FORWARD, HEADS, LAYERS, SIDE, PATCH = 32, 64, 4, 2, 28, 14
+WIDTH, FEED_FORWARD, HEADS, LAYERS, SIDE, PATCH, MERGED = 32, 64, 4, 2, 56, 14, 2
 
 
 def write_projector(path: Path, model_width: int) -> Path:
-    """Writes it for a model whose embeddings have that width: CLIP and two layers, as LLaVA's, in llama.cpp's names."""
+    """Writes it for a model whose embeddings have that width: SigLIP, two layers, as LFM2's, in llama.cpp's names."""
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_type("mmproj")
     writer.add_bool("clip.has_vision_encoder", True)
-    writer.add_string("clip.projector_type", "mlp")
+    writer.add_string("clip.projector_type", "lfm2")
     sizes = {"image_size": SIDE, "patch_size": PATCH, "embedding_length": WIDTH, "block_count": LAYERS}
     sizes |= {"feed_forward_length": FEED_FORWARD, "projection_dim": model_width, "attention.head_count": HEADS}
+    sizes["projector.scale_factor"] = MERGED
     for name, size in sizes.items():
         writer.add_uint32(f"clip.vision.{name}", size)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
@@ -35,8 +38,8 @@ def write_projector(path: Path, model_width: int) -> Path:
 def tensor_shapes(model_width: int) -> dict[str, tuple[int, ...]]:
     """Rows and columns by name, as tools/mtmd/clip.cpp asks for them."""
     patches = (SIDE // PATCH) ** 2
-    first = {"patch_embd.weight": (WIDTH, 3, PATCH, PATCH), "class_embd": (WIDTH,)}
-    first |= {"position_embd.weight": (patches + 1, WIDTH), "pre_ln.weight": (WIDTH,), "pre_ln.bias": (WIDTH,)}
+    first = {"patch_embd.weight": (WIDTH, 3, PATCH, PATCH), "patch_embd.bias": (WIDTH,)}
+    first |= {"position_embd.weight": (patches, WIDTH), "post_ln.weight": (WIDTH,), "post_ln.bias": (WIDTH,)}
     shapes: dict[str, tuple[int, ...]] = {f"v.{name}": shape for name, shape in first.items()}
     matrices = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_out"), (WIDTH, WIDTH))
     matrices |= {"ffn_up": (FEED_FORWARD, WIDTH), "ffn_down": (WIDTH, FEED_FORWARD)}
@@ -45,6 +48,6 @@ def tensor_shapes(model_width: int) -> dict[str, tuple[int, ...]]:
             shapes |= {f"v.blk.{layer}.{name}.weight": shape, f"v.blk.{layer}.{name}.bias": shape[:1]}
         for name in ("ln1", "ln2"):
             shapes |= {f"v.blk.{layer}.{name}.{part}": (WIDTH,) for part in ("weight", "bias")}
-    for number, columns in ((0, WIDTH), (2, model_width)):
-        shapes |= {f"mm.{number}.weight": (model_width, columns), f"mm.{number}.bias": (model_width,)}
+    for number, rows, columns in ((1, FEED_FORWARD, WIDTH * MERGED**2), (2, model_width, FEED_FORWARD)):
+        shapes |= {f"mm.{number}.weight": (rows, columns), f"mm.{number}.bias": (rows,)}
     return shapes

@@ -15,6 +15,7 @@ from gguf import GGMLQuantizationType as Kind
 
 from deploy.build.proof import emulator_command
 from deploy.cpu import find_cpu
+from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.server.launch import FIXED
 from tests.build.builds import CPU, Make
 from tests.build.test_burst import is_healthy
@@ -22,6 +23,8 @@ from tests.projector import write_projector
 from tests.shapes import Shape, write
 from tests.unit.boards import closed
 
+# A picture of so many points a side would be 225 tokens.
+SIDE, IMAGE_TOKENS = 400, 100
 SHAPE = Shape("x", Kind.Q4_0, Kind.Q4_0, 64, 128, 2, 2, 2, 1400, 2048)
 
 
@@ -43,6 +46,7 @@ def address(built: Make, tmp_path: Path) -> Iterator[str]:
         "draft-simple",
     ]
     words += ["--port", str(free), "--threads", "1", "--ctx-size", "512", *FIXED]
+    words += KEYS["inference"]["image_tokens"].arguments(IMAGE_TOKENS)
     with subprocess.Popen([*program, *words]) as server:
         try:
             while not is_healthy(free):
@@ -54,9 +58,9 @@ def address(built: Make, tmp_path: Path) -> Iterator[str]:
 
 
 def picture() -> str:
-    """A PNG of 28 x 28 points, as a data address."""
-    rows = b"".join(b"\0" + bytes([8 * row, 100, 50]) * 28 for row in range(28))
-    head = struct.pack(">IIBBBBB", 28, 28, 8, 2, 0, 0, 0)
+    """A PNG, as a data address."""
+    rows = b"".join(b"\0" + bytes([row % 256, 100, 50]) * SIDE for row in range(SIDE))
+    head = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     body = b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
@@ -71,6 +75,7 @@ def test_one_server_serves_them_together(address: str) -> None:
     body = {"messages": [{"role": "user", "content": look}], "max_tokens": 4}
     seen = requests.post(f"{address}/v1/chat/completions", json=body, timeout=300)
     assert seen.ok, seen.text
+    assert 64 < seen.json()["usage"]["prompt_tokens"] < IMAGE_TOKENS + 60, "the template's words are the rest"
     said = requests.post(
         f"{address}/v1/completions", json={"prompt": "a dog", "max_tokens": 8, "temperature": 0}, timeout=300
     ).json()

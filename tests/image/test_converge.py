@@ -1,5 +1,6 @@
 """`pyinfra inventory/image.py deploy.py`: a root tree becomes what a board over SSH becomes."""
 
+import json
 import os
 import shlex
 import shutil
@@ -7,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +19,16 @@ from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO, cache_dir
 from deploy.stages.key import key_command, random_key
 from tests.image.runs import PYINFRA, deploy, environment, mounts
+from tests.unit.test_settings import told
 
 KEY_UNIT = OLLAMA.public_key_unit(PLACES)
 
 USER = f"bl-{os.getpid()}"
 GENERATE = ("--data", "api_key=generate")
+SEVERAL: dict[str, Any] = {
+    "models": ["smoke", {"model": "smoke", "alias": "second", "start": "on_demand"}],
+    "ollama_api": True,
+}
 
 
 def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path) -> None:
@@ -77,6 +84,11 @@ def test_a_build_that_the_board_cannot_run_is_refused(shared: Path) -> None:
     assert "cortex-a76 needs asimddp" in plan(shared, "--data", "cpu=cortex-a76", BOARDLLAMA_BOARD="rpi4")
 
 
+def options_of(settings: dict[str, Any]) -> list[str]:
+    """The words that tell pyinfra these settings."""
+    return [word for name, value in settings.items() for word in ("--data", f"{name}={json.dumps(value)}")]
+
+
 def plan(tree: Path, *options: str, **more: str) -> str:
     """What a dry run says."""
     done = subprocess.run(
@@ -100,7 +112,7 @@ def user() -> Iterator[str]:
     subprocess.run(["userdel", "--remove", USER], check=True, capture_output=True)
 
 
-def test_an_ordinary_user_converges_a_tree(user: str, debian: Path) -> None:
+def test_an_ordinary_user_converges_a_tree_with_several_models(user: str, debian: Path) -> None:
     """The account may read what lies in root's home, where this Python and the cache are; it has no other privilege."""
     reading = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     account = ("--reuid", user, "--regid", user, "--init-groups")
@@ -112,11 +124,15 @@ def test_an_ordinary_user_converges_a_tree(user: str, debian: Path) -> None:
     copying = f"mkdir {tree} && tar -C {debian} --numeric-owner -cf - . | {unpack}"
     subprocess.run([*as_user, "sh", "-c", copying], check=True)
     try:
-        run = deploy(tree, before=as_user, BOARDLLAMA_CACHE=str(cache_dir()))
+        run = deploy(tree, *options_of(SEVERAL), before=as_user, BOARDLLAMA_CACHE=str(cache_dir()))
         assert run.returncode == 0, run.said
         assert "Activate | Switch to the release" in run.changed
         assert tree.owner() == user
-        again = deploy(tree, before=as_user, BOARDLLAMA_CACHE=str(cache_dir()))
+        again = deploy(tree, *options_of(SEVERAL), before=as_user, BOARDLLAMA_CACHE=str(cache_dir()))
         assert (again.returncode, again.changed) == (0, []), again.said
+        for service in told(**SEVERAL).services:
+            assert all(
+                (tree / path.relative_to("/")).is_symlink() for path in (service.enabled(PLACES), service.config)
+            )
     finally:
         shutil.rmtree(tree, ignore_errors=True)

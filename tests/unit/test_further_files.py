@@ -151,7 +151,7 @@ def test_every_file_of_a_hub_is_fetched_and_proven(
     ("changes", "said"),
     [
         ({"further_files": [{"kind": "weights", "file": "b.gguf", **PIN}]}, "has the weights 'b.gguf': but "),
-        ({"further_files": [{"kind": "eye", "file": "b.gguf"}]}, "further_files.0.kind: "),
+        ({"further_files": [{"kind": "eye", "file": "b.gguf"}]}, "further_files.0.kind is 'eye': must be "),
         ({"further_files": [{"kind": "draft", "file": "b.bin"}]}, "has the file 'b.bin': must be the path of a .gguf"),
         ({"further_files": [{"kind": "draft", "file": "b.gguf"}] * 2}, "has 2 files of the kind draft: take one"),
         ({"model": None, "further_files": [{"kind": "draft", "file": "b.gguf"}]}, "belongs to a model: name it"),

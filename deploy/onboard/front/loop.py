@@ -7,7 +7,7 @@ import math
 import selectors
 import time
 
-from ..wire.talk import Talk, Wait
+from ..wire.talk import Ready, Talk, Wait
 
 
 class Loop:
@@ -20,17 +20,17 @@ class Loop:
 
     def begin_talk(self, talk: Talk) -> None:
         """Runs a new talk until it waits for the first time."""
-        self._go_on(talk, None)
+        self._go_on(talk)
 
     def wake_talk(self, talk: Talk) -> None:
         """Goes on with a talk that waits, as if its wait were over."""
         self._end_wait(talk)
-        self._go_on(talk, None)
+        self._go_on(talk)
 
     def end_wait(self, talk: Talk) -> None:
         """Has a talk that waits meet its deadline now."""
         self._end_wait(talk)
-        self._go_on(talk, TimeoutError())
+        self._go_on(talk, is_late=True)
 
     def run_talks(self) -> None:
         """Holds the talks until none is left."""
@@ -39,7 +39,7 @@ class Loop:
                 talk, wait = key.data
                 if self.waits.get(talk) is wait:  # else it has gone on in this round already
                     self._end_wait(talk)
-                    self._go_on(talk, key.fileobj)
+                    self._go_on(talk, key.fileobj)  # type: ignore[arg-type]
             self._end_late_waits()
 
     def _seconds_to_wait(self) -> float | None:
@@ -52,10 +52,12 @@ class Loop:
             if talk in self.waits:
                 self.end_wait(talk)
 
-    def _go_on(self, talk: Talk, what: object) -> None:
+    def _go_on(self, talk: Talk, ready: Ready = None, is_late: bool = False) -> None:
         before, self.current = self.current, talk
         try:
-            wait = talk.throw(what) if isinstance(what, TimeoutError) else talk.send(what)  # type: ignore[arg-type]
+            # No name for the error: from Python 3.12 on its traceback leads back to this frame, and all that the talk
+            # held would stay until the garbage collector comes.
+            wait = talk.throw(TimeoutError()) if is_late else talk.send(ready)
         except StopIteration:
             return
         finally:

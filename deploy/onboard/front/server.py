@@ -75,6 +75,7 @@ class Front:
         try:
             yield from self.answer_request(client, request)
         except Declined as declined:
+            declined.__traceback__ = None  # it holds the request while the client lingers
             yield from decline_request(client, declined, error_body(self.routes, request.path, declined))
         except OSError:
             pass  # the client is gone, or stood still

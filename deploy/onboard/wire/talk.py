@@ -95,19 +95,18 @@ def send_all(to: socket.socket, content: bytes | bytearray | memoryview, deadlin
     """Sends everything. Raises OSError when the other side is gone, or takes nothing until the deadline."""
     rest = memoryview(content)
     while rest:
-        try:
+        with suppress(BlockingIOError):
             rest = rest[to.send(rest) :]
-        except BlockingIOError:
-            yield Wait(writing=(to,), deadline=deadline)
+            continue
+        yield Wait(writing=(to,), deadline=deadline)
 
 
 def receive_some(source: socket.socket, deadline: float, most: int = PIECE_BYTES) -> Generator[Wait, Ready, bytes]:
     """The next bytes that come; b"" when the other side has ended. Raises OSError."""
     while True:
-        try:
+        with suppress(BlockingIOError):
             return source.recv(most)
-        except BlockingIOError:
-            yield Wait(reading=(source,), deadline=deadline)
+        yield Wait(reading=(source,), deadline=deadline)
 
 
 def linger(connection: socket.socket, deadline: float) -> Talk:

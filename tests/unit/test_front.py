@@ -232,8 +232,10 @@ def test_a_crowd_with_half_a_request_each_keeps_nobody_out_and_stays_small(front
 def test_pictures_of_many_clients_take_no_more_than_the_front_has(front: RunningFront) -> None:
     part = b"POST /v1/completions HTTP/1.1\r\nContent-Length: 7900000\r\n\r\n" + b"x" * 2_000_000
     with ExitStack() as stack:
-        for _ in range(12):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", front.port), timeout=SECONDS))
+        address = ("127.0.0.1", front.port)
+        crowd = [stack.enter_context(socket.create_connection(address, timeout=SECONDS)) for _ in range(12)]
+        for client in crowd:
             client.sendall(part)
         assert front.answered_by("/v1/embeddings", {"input": "a"}) == "vectors"
+        assert any(client.recv(100).startswith(b"HTTP/1.1 503 ") for client in crowd), "and is told so"
     assert front.memory < 25_000

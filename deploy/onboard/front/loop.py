@@ -6,6 +6,7 @@ asyncio would do the same for 20 MB, of which the whole front takes half.
 import math
 import selectors
 import time
+from collections.abc import Callable
 
 from ..wire.talk import Ready, Talk, Wait
 
@@ -27,10 +28,10 @@ class Loop:
         self._end_wait(talk)
         self._go_on(talk)
 
-    def end_wait(self, talk: Talk) -> None:
-        """Has a talk that waits meet its deadline now."""
+    def end_wait(self, talk: Talk, error: Callable[[], Exception] = TimeoutError) -> None:
+        """Has a talk that waits meet an error now, as at its deadline."""
         self._end_wait(talk)
-        self._go_on(talk, is_late=True)
+        self._go_on(talk, error=error)
 
     def run_talks(self) -> None:
         """Holds the talks until none is left."""
@@ -52,12 +53,12 @@ class Loop:
             if talk in self.waits:
                 self.end_wait(talk)
 
-    def _go_on(self, talk: Talk, ready: Ready = None, is_late: bool = False) -> None:
+    def _go_on(self, talk: Talk, ready: Ready = None, error: Callable[[], Exception] | None = None) -> None:
         before, self.current = self.current, talk
         try:
             # No name for the error: from Python 3.12 on its traceback leads back to this frame, and all that the talk
             # held would stay until the garbage collector comes.
-            wait = talk.throw(TimeoutError()) if is_late else talk.send(ready)
+            wait = talk.throw(error()) if error else talk.send(ready)
         except StopIteration:
             return
         finally:

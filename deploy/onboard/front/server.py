@@ -6,7 +6,7 @@ A client that asks for a key is the servers' to judge: the front passes on what 
 import json
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 
 from ..wire.message import Declined, answer_head
@@ -33,7 +33,7 @@ class Front:
             for route in routes
             for works in (True, False)
         }
-        self.room, self.clients = Room(self.end_slowest), 0
+        self.room, self.clients = Room(lambda: self.end_slowest(room_taken)), 0
         self.reading: dict[Talk, None] = {}  # those whose request is not complete, the oldest first
 
     def serve_forever(self, listener: socket.socket) -> None:
@@ -61,11 +61,11 @@ class Front:
             with suppress(TimeoutError):
                 yield Wait(deadline=soon(0.1))
 
-    def end_slowest(self) -> bool:
+    def end_slowest(self, error: Callable[[], Exception] = TimeoutError) -> bool:
         """Ends the client that has taken the longest over its request. False when there is none to end."""
         slowest = next((talk for talk in self.reading if talk is not self.loop.current), None)
         if slowest:
-            self.loop.end_wait(slowest)
+            self.loop.end_wait(slowest, error)
         return slowest is not None
 
     def serve_client(self, client: socket.socket) -> Talk:
@@ -142,6 +142,11 @@ class Front:
                 return
             yield from send_all(client, piece, soon(self.timeout))
             passed += len(piece)
+
+
+def room_taken() -> Declined:
+    """What a client is told whose request gives its memory to another's."""
+    return Declined(503, "the front has too many large requests for this one: try again in 5 s", retry=5)
 
 
 def next_piece(server: socket.socket) -> bytes:

@@ -253,7 +253,7 @@ LONG_WORDS = 'He said: "C:\\new\n", 日本語. ' * 3000
 
 def test_long_texts_are_the_same_upstream_wherever_they_stand(api: OllamaApi) -> None:
     """Escapes, characters of several bytes, half a character, and JSON in a text of JSON."""
-    called = {"function": {"name": "write", "arguments": {"text": LONG_WORDS, "more": [LONG_WORDS[:600]]}}}
+    called = {"function": {"name": "write", "arguments": {"text": LONG_WORDS, "more": ["data:x," + LONG_WORDS[:600]]}}}
     messages = [
         {"role": "system", "content": LONG_WORDS},
         {"role": "assistant", "content": "", "tool_calls": [called]},

@@ -56,10 +56,11 @@ class LongTexts:
             return [text]
         pieces: list[bytes | memoryview] = []
         body, at = memoryview(self.body), 0
-        for mark in re.finditer(rb'(\\"|)%b:([0-9]+)' % self.mark.encode(), text):
-            place = slice(*self.places[int(mark[2])])
-            # In JSON that is a text in JSON, as arguments of tools are, all is escaped once more.
-            piece = bytes(body[place]).replace(b"\\", b"\\\\").replace(b'"', b'\\"') if mark[1] else body[place]
-            pieces += [text[at : mark.end(1)], piece]
+        for mark in re.finditer(b"%b:([0-9]+)" % self.mark.encode(), text):
+            piece, quote = body[slice(*self.places[int(mark[1])])], text.rfind(b'"', at, mark.start())
+            # JSON that is a text in JSON, as arguments of tools are, is escaped once more.
+            is_nested = text[quote - 1 : quote] == b"\\"
+            again = bytes(piece).replace(b"\\", b"\\\\").replace(b'"', b'\\"') if is_nested else piece
+            pieces += [text[at : mark.start()], again]
             at = mark.end()
         return [*pieces, text[at:]]

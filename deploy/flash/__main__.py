@@ -18,12 +18,13 @@ from deploy.flash.archive import SUFFIX, Archive, open_archive
 from deploy.flash.batch import Batch, Job, job_for_disk, job_for_file, result_summary
 from deploy.flash.card_writer import Change
 from deploy.flash.confirmation import confirm_names
-from deploy.flash.devices import Device
+from deploy.flash.devices import Device, media_warning
 from deploy.flash.disk_choice import Choice
 from deploy.flash.display_text import size_text
 from deploy.flash.identities import add_identity_options, identities_from_csv, identity_from_options, told_values
 from deploy.flash.identity_file import identity_changes, identity_text, read_host_name, read_identity_partition
 from deploy.flash.results import CardVerdict, Public, check_results, has_secret, passed_identities, public_values
+from deploy.formats.image_manifest import media_text
 from deploy.formats.spans import total_size
 from deploy.onboard.identity.boardllama_txt import Identity
 from deploy.paths import REPO
@@ -68,6 +69,8 @@ def flash_cards(words: list[str]) -> int:
             f"{archive.display_name}: signed, complete, {size_text(archive.manifest.disk.size)}, of which "
             f"{size_text(total_size(archive.blocks.mapped_spans))} are written"
         )
+        if media := media_text(archive.manifest.starts_from):
+            say_line(f"{archive.manifest.board} starts from: {media}")
         check_results(results)
         done = passed_identities(results, archive.manifest.image.sha256) if options.csv else ()
         who, finished = unfinished_rows(every, done)
@@ -123,6 +126,8 @@ def disk_jobs(options: argparse.Namespace, archive: Archive, who: Identities, fi
     named = [identity.hostname if identity else None for identity in who]
     image = archive.display_name
     receives = [f"{image} as {name}" if name else image for _, name in zip(chosen, named, strict=False)]
+    for warning in filter(None, (media_warning(device, archive.manifest) for device in chosen)):
+        say_line(warning)
     shown = choice.confirm(chosen, receives)
     return [job_for_disk(device, found, *both) for device, found, both in zip(chosen, shown, prepared, strict=True)]
 

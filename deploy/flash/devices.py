@@ -10,10 +10,14 @@ from deploy.controller.programs import Late, program_output
 from deploy.errors import BoardllamaError
 from deploy.flash.card import CARD_SECTOR
 from deploy.flash.display_text import printable_text, size_text
+from deploy.formats.image_manifest import ImageManifest, Medium, media_text
 
-COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,LOG-SEC,RM,RO,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
+COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,LOG-SEC,RM,RO,TRAN,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
 SYS = Path("/sys/class/block")
-SYSTEM = ("/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home")
+# What a disk is for a board that it is moved to, by the bus that lsblk names. At USB may hang a card in its reader, a
+# stick, or a disk in an enclosure: nobody knows where it will be.
+MEDIA = {"nvme": Medium.NVME, "sata": Medium.SATA, "ata": Medium.SATA, "virtio": Medium.VIRTIO}
+SYSTEM = ("/", "/boot", "/boot/efi", "/efi", "/boot/firmware", "/usr", "/var", "/home")
 # Types of lsblk for what is built on top of a disk, and for what is a disk.
 BUILT_ON = {"lvm": "LVM", "crypt": "LUKS", "dm": "the device mapper", "mpath": "multipath"}
 WHOLE = ("disk", "loop")
@@ -78,15 +82,16 @@ class Device:
     sector: int  # bytes
     removable: bool
     read_only: bool
+    medium: Medium | None  # what it is for the board that it is moved to; None where that is not known
     model: str
     serial: str
     parts: tuple[DevicePart, ...]  # the disk itself first, then everything on it
 
     @property
     def display_name(self) -> str:
-        """Such as /dev/sdb, 64 GB, Generic STORAGE DEVICE, serial 000000001206."""
+        """Such as /dev/nvme1n1, 1 TB, NVMe disk, WD SN580, serial 24270X800001."""
         serial = f"serial {self.serial}" if self.serial else "no serial"
-        known = [str(self.path), size_text(self.size), self.model, serial]
+        known = [str(self.path), size_text(self.size), self.medium and self.medium.value, self.model, serial]
         return ", ".join(filter(None, known))
 
 
@@ -109,6 +114,7 @@ def parse_device(node: dict[str, Any], sys: Path = SYS) -> Device:
         sector=int(node["log-sec"]),
         removable=is_removable(node, sys),
         read_only=bool(node["ro"]),
+        medium=disk_medium(node, sys),
         model=printable_text((node["model"] or "").strip()),
         serial=printable_text(serial),
         parts=tuple(parse_parts(node)),
@@ -122,6 +128,12 @@ def parse_parts(node: dict[str, Any]) -> Iterator[DevicePart]:
     yield DevicePart(node["name"], node["type"], int(node["size"] or 0), node["fstype"] or "", label, mounted)
     for child in node.get("children", ()):
         yield from parse_parts(child)
+
+
+def disk_medium(node: dict[str, Any], sys: Path) -> Medium | None:
+    """What the disk is for a board that it is moved to; None where that is not known."""
+    memory = {"SD": Medium.CARD, "MMC": Medium.EMMC}.get(sysfs_attribute(sys / node["name"] / "device/type"))
+    return memory or MEDIA.get(node.get("tran") or "")
 
 
 def is_removable(node: dict[str, Any], sys: Path) -> bool:
@@ -164,6 +176,16 @@ def device_refusal(device: Device, needed: int, serials: Collection[str], swappe
         has = f"{size_text(device.size)} ({device.size})"
         return f"is too small: it has {has}, the image needs {size_text(needed)} ({needed})"
     return None
+
+
+def media_warning(device: Device, manifest: ImageManifest) -> str | None:
+    """What to say of a disk from which the image's board does not start; None when it does, or nobody knows."""
+    if not manifest.starts_from or device.medium is None or device.medium in manifest.starts_from:
+        return None
+    return (
+        f"{device.path} is of the kind {device.medium.value}, from which {manifest.board} does not start; it starts "
+        f"from: {media_text(manifest.starts_from)}"
+    )
 
 
 def usage_refusal(device: Device, swapped: Collection[str]) -> str | None:

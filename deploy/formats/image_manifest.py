@@ -5,6 +5,8 @@ another `format`.
 """
 
 import json
+from collections.abc import Mapping
+from enum import Enum
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
@@ -16,6 +18,22 @@ from deploy.formats.values import Frozen, Sha256, first_breach
 Format = Literal[1]
 LATE_AT_MOST = 64 << 20  # bytes of boot sectors, which are kept in memory
 PlainName = Annotated[str, Field(pattern=r"^[^/]*[^/.][^/]*$", description="The name of a file beside the manifest.")]
+
+
+class Medium(Enum):
+    """Where a board may start from."""
+
+    CARD = "SD card"
+    EMMC = "eMMC"
+    USB = "USB disk"
+    NVME = "NVMe disk"
+    SATA = "SATA disk"
+    VIRTIO = "virtio disk"
+
+
+def media_text(starts_from: Mapping[Medium, str]) -> str:
+    """Such as `SD card, USB disk (with …)`."""
+    return ", ".join(f"{medium.value} ({takes})" if takes else medium.value for medium, takes in starts_from.items())
 
 
 class ImageFile(Frozen):
@@ -83,6 +101,10 @@ class ImageManifest(Frozen):
     boot_sectors: tuple[tuple[NonNegativeInt, PositiveInt], ...]
     identity: Extent | None = None
     base: Origin | None = None
+    starts_from: dict[Medium, str] = Field(
+        default_factory=dict,
+        description="What the board starts this image from, each with what that takes, or with an empty text.",
+    )
     packages: tuple[Package, ...] = ()
     pins: dict[str, Any] = Field(default_factory=dict)
 

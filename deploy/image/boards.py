@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from deploy.errors import BoardllamaError, shown
+from deploy.formats.image_manifest import Medium
 from deploy.formats.values import first_breach
 from deploy.image.board_names import PROFILES, profile_names, told_profile
 from deploy.models.catalogue.entries import CATALOGUE
@@ -59,8 +60,9 @@ class BoardProfile(ProfilePart):
     """A kind of board. `name`: its group in inventories, whose group data hold for its image; `alias`: a shorter name.
 
     `cpu`: a name of deploy/cpu.py. `memory_mib`: what Linux finds on the smallest board of this kind, where a model
-    must fit. `device_trees`: the files that describe this board, in whichever kernel has them. `sources`: where a value
-    comes from, by the name of its field.
+    must fit. `device_trees`: the files that describe this board, in whichever kernel has them. `starts_from`: what the
+    board starts from, each with what that takes, or "". `expect`: what its owner should know, each with where it is
+    known from. `sources`: where a value comes from, by the name of its field.
     """
 
     name: str
@@ -70,6 +72,8 @@ class BoardProfile(ProfilePart):
     sources: dict[str, str]
     alias: str = ""
     device_trees: tuple[str, ...] = ()
+    starts_from: dict[Medium, str] = {}
+    expect: tuple[str, ...] = ()
 
     @property
     def short_name(self) -> str:

@@ -100,6 +100,7 @@ def image_manifest(
         boot_sectors=made.boot_sectors,
         identity=made.identity,
         base=made.origin,
+        starts_from=made.board.starts_from,
         packages=packages,
         pins=made.release["pins"],
     )

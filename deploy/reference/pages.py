@@ -6,12 +6,14 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
+from deploy.reference.board_pages import board_sections, board_ways
 from deploy.reference.rooms import rooms_picture, rooms_table
 from deploy.reference.settings_table import settings_tables
 from deploy.reference.tables import boards_table, cpus_table
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "architecture.md": {"picture": rooms_picture, "rooms": rooms_table},
+    "boards.md": {"ways": board_ways, "boards": board_sections},
     "images.md": {"boards": boards_table},
     "settings.md": {"settings": settings_tables, "cpus": cpus_table},
 }

@@ -83,6 +83,7 @@ def make_image(folder: Path, recipe: Recipe | None = None, name: str = "boardlla
         "bmap": file_entry(bmap),
         "boot_sectors": [[0, 34 * 512], list(LOADER)],
         "identity": {"offset": IDENTITY[0], "size": IDENTITY[1]},
+        "starts_from": {"SD card": "", "USB disk": "with an EEPROM"},
         "release": f"r{recipe.seed}",
         "created": "2026-01-01T00:00:00+00:00",
     }

@@ -34,6 +34,7 @@ def test_the_question_shows_what_will_be_lost_and_is_answered_by_a_name(flashing
             said = person.until("to go on")
             assert "42 MB" in said and str(memory) in said
             assert "BOARDLLAMA" in said and "vfat" in said and "4.2 MB" in said
+            assert "test starts from: SD card, USB disk (with an EEPROM)" in said
             person.type("yes\n")
             assert person.ended() == 1
             assert f"'yes' is not {card.path.name}: nothing was written" in person.said

@@ -9,9 +9,10 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from deploy.flash import disk_contents as module
-from deploy.flash.devices import Device, device_refusal, parse_device
+from deploy.flash.devices import Device, device_refusal, media_warning, parse_device
 from deploy.flash.disk_choice import find_disk
 from deploy.flash.disk_contents import contents_refusal, read_contents
+from deploy.formats.image_manifest import Disk, ImageFile, ImageManifest, Medium
 from tests.unit.lsblk import disk, node, part
 
 NEEDED = 2 * 10**9
@@ -125,6 +126,54 @@ def test_a_card_in_a_built_in_slot_is_removable_and_soldered_memory_is_not(
     (tmp_path / "mmcblk0/device").mkdir(parents=True)
     (tmp_path / "mmcblk0/device/type").write_text(f"{kind}\n")
     assert (refusal_text(disk(name="mmcblk0", rm=False, sys=tmp_path)) == "") is removable
+
+
+@pytest.mark.parametrize(
+    ("tran", "removable", "medium"),
+    [("nvme", False, Medium.NVME), ("sata", False, Medium.SATA), ("usb", False, None), ("usb", True, None)],
+)
+def test_a_disk_is_written_as_a_card_is_and_named_by_its_kind(
+    tran: str, removable: bool, medium: Medium | None
+) -> None:
+    found = disk(name="nvme1n1", rm=removable, tran=tran)
+    assert found.medium is medium, "at USB may hang a card, a stick or a disk: nobody knows"
+    assert (refusal_text(found) == "") is removable
+    assert refusal_text(found, SERIAL) == ""
+    kind = f"{medium.value}, " if medium else ""
+    assert found.display_name == f"/dev/nvme1n1, 64 GB, {kind}STORAGE DEVICE, serial 000000001206"
+
+
+@pytest.mark.parametrize("name", ["nvme0n1", "sda", "mmcblk0"])
+def test_the_system_s_disk_never_whatever_it_is(name: str) -> None:
+    system = disk(part(f"{name}p2", mountpoints=["/"]), name=name, rm=False, tran="nvme")
+    assert refusal_text(system, SERIAL) == "is what this machine runs from (/)"
+
+
+def test_a_disk_from_which_the_image_s_board_does_not_start_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "mmcblk0/device").mkdir(parents=True)
+    (tmp_path / "mmcblk0/device/type").write_text("SD\n")
+    card, nvme = disk(name="mmcblk0", sys=tmp_path, tran=None), disk(name="nvme1n1", tran="nvme")
+    from_card = manifest_for({Medium.CARD: "", Medium.USB: "with an EEPROM"})
+    assert media_warning(card, from_card) is None and media_warning(disk(), from_card) is None
+    assert media_warning(nvme, from_card) == (
+        "/dev/nvme1n1 is of the kind NVMe disk, from which rpi4 does not start; it starts from: SD card, "
+        "USB disk (with an EEPROM)"
+    )
+    assert media_warning(nvme, manifest_for({})) is None, "an older image does not say it"
+
+
+def manifest_for(media: dict[Medium, str]) -> ImageManifest:
+    """The manifest of an image that starts from these, as it is read back."""
+    file = ImageFile(name="x", size=1, sha256="0" * 64)
+    told = ImageManifest(
+        board="rpi4",
+        image=file,
+        bmap=file,
+        disk=Disk(size=1 << 20),
+        boot_sectors=((0, 512),),
+        starts_from=media,
+    )
+    return ImageManifest.parse(told.render())
 
 
 def test_a_loop_device_only_when_the_file_behind_it_is_named(tmp_path: Path) -> None:

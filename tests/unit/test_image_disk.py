@@ -68,6 +68,12 @@ def test_a_board_names_what_exists_and_says_where_its_figures_come_from(board: B
     assert all(name.endswith(".dtb") for name in board.device_trees)
 
 
+@EVERY
+def test_an_owner_is_told_what_to_expect_and_where_from(board: BoardProfile) -> None:
+    assert board.starts_from and board.expect
+    assert not any(text.endswith(".") for text in (*board.expect, *board.starts_from.values())), "docs add it"
+
+
 @DEBIANS
 def test_the_files_of_a_board_are_there(board: DebianBoard) -> None:
     assert (board_root.HERE / board.files).is_dir()

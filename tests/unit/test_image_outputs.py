@@ -73,6 +73,7 @@ def test_the_manifest_says_what_make_flash_reads(tmp_path: Path) -> None:
     manifest = image_manifest(made, [outputs.file_entry(path) for path in out.described_files], disk, ())
     assert ImageManifest.parse(manifest.render()) == manifest
     said = json.loads(manifest.render())
+    assert said.pop("starts_from") == {one.value: takes for one, takes in debian_board("qemu").starts_from.items()}
     assert said["image"] == {
         "name": "boardllama-qemu.img.zst",
         "size": 1,

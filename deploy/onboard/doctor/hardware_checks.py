@@ -28,7 +28,7 @@ def check_fan(facts: Facts) -> Finding | None:
     if not facts.board.startswith(PI5):
         return None
     return look(
-        "none is seen; a Raspberry Pi 5 slows down at 80 °C, which a model reaches within minutes",
+        "none is seen; a Raspberry Pi 5 slows down at 80 to 85 °C, and a model keeps all its cores busy",
         "fit the Active Cooler, and use Raspberry Pi OS's kernel: Debian's own drives no fan of a Raspberry Pi 5",
     )
 

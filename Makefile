@@ -83,7 +83,7 @@ status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 SPREAD = -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 first = $(1) $(filter-out $(1),$(wildcard $(2)))
 VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,releases deploy service),tests/vm/test_*.py tests/board/test_board.py)
-IMAGE_TESTS = $(call first,tests/image/test_interrupted.py tests/image/test_reproducible.py,tests/image/test_*.py tests/flash)
+IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reproducible base base_killed),tests/image/test_*.py tests/flash)
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit

@@ -25,6 +25,8 @@ from deploy.errors import BoardllamaError
 STEP_DEADLINE = 1800.0
 # Seconds that a step which is ended may take to clean up: mmdebstrap unmounts and removes a tree of 1 GB.
 CLEANUP_SECONDS = 30.0
+# A step ends with this process, even when this process is killed.
+WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 REASON = re.compile(r"^E: |\bError: (?!executed \d+ commands)")
 FAILED_TEST = re.compile(r"(FAILED|ERROR) \S+::")
 # Times in everything that is made do not depend on when it is made.
@@ -73,7 +75,7 @@ class Workspace:
             # A signal that came between the start of the process and its name here would leave it running.
             with uninterrupted():
                 child = subprocess.Popen(
-                    command,
+                    [*WITH_US, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

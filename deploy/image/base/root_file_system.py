@@ -18,7 +18,7 @@ from deploy.controller.interrupts import uninterrupted
 from deploy.controller.programs import end_process, program_output
 from deploy.debian.controller import Controller
 from deploy.debian.tools import Tools
-from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
+from deploy.debian.workspace import SOURCE_DATE_EPOCH, WITH_US, Workspace
 from deploy.errors import BoardllamaError
 from deploy.image.base.superblock import Superblock, read_superblock
 
@@ -92,7 +92,7 @@ class RootFileSystem:
     def serving(self, tree: Path) -> Iterator["subprocess.Popen[bytes]"]:
         """fuse2fs, which ends with this process, and is ended with the block."""
         words = (str(self.disk), str(tree), "-f", "-s", "-o", f"{OPTIONS},offset={self.start}")
-        command = ["setpriv", "--pdeathsig", "KILL", "--", *self.dated_command("usr/bin/fuse2fs", *words)]
+        command = [*WITH_US, *self.dated_command("usr/bin/fuse2fs", *words)]
         log = self.workspace.folder.parent / "build.log"
         child = None
         try:

@@ -205,7 +205,7 @@ HARDWARE_LINES = {"fan", "eeprom", "nvme", "usb power", "boot"}
 def test_what_a_board_does_not_have_has_no_line() -> None:
     assert set(lights(WELL)) >= HARDWARE_LINES
     assert not HARDWARE_LINES & set(lights(replace(WELL, board="ROCK 5B", hardware=HardwareFacts())))
-    assert "nvme" not in lights(changed(WELL, nvme=(NvmeFacts("nvme0", "QEMU NVMe Ctrl"),)))
+    assert "nvme" not in lights(changed(WELL, nvme=(NvmeFacts("nvme0", "QEMU NVMe Ctrl", temperature=50.0),)))
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ def check_eeprom(facts: Facts) -> Finding | None:
 def check_nvme(facts: Facts) -> Finding | None:
     """Whether each NVMe disk is cool enough, and linked as fast as it and its slot can.
 
-    A virtual machine's disk tells neither, and has no line.
+    A virtual machine's disk has no link, and a temperature that nobody has measured: it has no line.
     """
-    disks = [disk for disk in facts.hardware.nvme if disk.link or disk.temperature is not None]
+    disks = [disk for disk in facts.hardware.nvme if disk.link]
     for disk in disks:
         if disk.temperature is not None and disk.limit is not None and disk.temperature >= disk.limit:
             return bad(
@@ -94,9 +94,8 @@ def check_nvme(facts: Facts) -> Finding | None:
 def nvme_text(disk: NvmeFacts) -> str:
     """Such as `nvme0 (WD SN580): 5.0 GT/s x1 (it could 16.0 GT/s x4 in another slot), 41 °C`."""
     more = f" (it could {disk.own} in another slot)" if disk.own and disk.own != disk.link else ""
-    link = f"{disk.link}{more}" if disk.link else "a link that is not told"
     heat = f"{disk.temperature:.0f} °C" if disk.temperature is not None else "temperature not told"
-    return f"{disk.name}{f' ({disk.model})' * bool(disk.model)}: {link}, {heat}"
+    return f"{disk.name}{f' ({disk.model})' * bool(disk.model)}: {disk.link}{more}, {heat}"
 
 
 def check_usb_power(facts: Facts) -> Finding | None:

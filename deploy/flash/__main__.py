@@ -22,7 +22,7 @@ from deploy.flash.devices import Device, media_warning
 from deploy.flash.disk_choice import Choice
 from deploy.flash.display_text import size_text
 from deploy.flash.identities import add_identity_options, identities_from_csv, identity_from_options, told_values
-from deploy.flash.identity_file import identity_changes, identity_text, read_host_name, read_identity_partition
+from deploy.flash.identity_file import identity_area, identity_text, read_host_name
 from deploy.flash.results import CardVerdict, Public, check_results, has_secret, passed_identities, public_values
 from deploy.formats.image_manifest import media_text
 from deploy.formats.spans import total_size
@@ -173,9 +173,8 @@ def prepare_identities(archive: Archive, who: Identities) -> list[tuple[Identity
     """For each card its identity, and the blocks that bring the identity onto it. Raises BoardllamaError."""
     if not any(who):
         return [(identity, ()) for identity in who]
-    original = read_identity_partition(archive)
-    texts = [identity_text(identity, archive) if identity else None for identity in who]
-    changes = [identity_changes(archive, original, text) if text else () for text in texts]
+    with identity_area(archive) as area:
+        changes = [area.blocks_with(identity_text(identity, archive)) if identity else () for identity in who]
     return list(zip(who, changes, strict=True))
 
 

@@ -1,70 +1,109 @@
-"""boardllama.txt of one card, in the FAT partition of the image.
+"""boardllama.txt of one card: on the FAT of the image, or in the slot of its root (formats/identity_slot.py).
 
-mtools write the file into a copy of that partition. The card gets the blocks that differ from the image after
-everything else and before the boot sectors: no card boots without its identity, and the identity is read back as all
-the rest.
+mtools write the file into a copy of the FAT, which may be a vendor's of half a gigabyte: the copy is a sparse file. The
+card gets the blocks that differ from the image after everything else and before the boot sectors: no card boots without
+its identity, and the identity is read back as all the rest.
 """
 
 import os
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from deploy.controller.programs import program_output
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import Archive
-from deploy.flash.layout import Kept
 from deploy.flash.stream import decompressed_pieces
-from deploy.formats.spans import IO_BLOCK, Span
+from deploy.formats.identity_slot import slot_content
+from deploy.formats.spans import IO_BLOCK, Span, aligned_span, part_view
 from deploy.onboard.identity.boardllama_txt import FILE, Identity, read_identity
 from deploy.onboard.identity.lines import decode_file
 
 MTOOLS_DEADLINE = 60  # seconds
+COPY_DEADLINE = 300  # seconds
 FAT_EPOCH = 315532800.0  # 1980-01-01, in seconds since 1970
+CHUNK = 4 << 20
 
 
-def read_identity_partition(archive: Archive) -> bytes:
-    """The bytes of the identity partition in the image. Raises BoardllamaError when the image has no such partition."""
-    span = archive.manifest.identity_span
+@dataclass(frozen=True)
+class IdentityArea:
+    """The part of the image in which boardllama.txt lies, in whole blocks; `copy` is a file with its bytes."""
+
+    archive: Archive
+    span: Span
+    copy: Path
+
+    def blocks_with(self, text: str) -> list[tuple[Span, bytes]]:
+        """The blocks of the image that differ on a card with this boardllama.txt, with their bytes there.
+
+        Raises BoardllamaError.
+        """
+        changed = self.copy.with_name("changed")
+        program_output("cp", "--sparse=always", str(self.copy), str(changed), deadline=COPY_DEADLINE)
+        manifest = self.archive.manifest
+        if manifest.slot_span:
+            put_into_slot(changed, manifest.slot_span.start - self.span.start, text)
+        else:
+            put_file_on_fat(changed, text, manifest.created)
+        return list(changed_blocks(self.copy, changed, self.span.start))
+
+
+@contextmanager
+def identity_area(archive: Archive) -> Iterator[IdentityArea]:
+    """The area, read from the image. Raises BoardllamaError when the image has no place for the file."""
+    span = archive.manifest.slot_span or archive.manifest.identity_span
     if span is None:
         name = archive.display_name
         raise BoardllamaError(f"{name} has no identity partition: leave out host name, keys and the like")
-    kept = Kept([span])
-    with closing(decompressed_pieces(archive, kept.spans)) as found:
-        for piece in found:
-            kept.take(piece.span, piece.data)
-            if piece.span.end >= span.end:
+    with tempfile.TemporaryDirectory(prefix="boardllama-") as folder:
+        area = IdentityArea(archive, aligned_span(span), Path(folder, "area"))
+        copy_area(area)
+        yield area
+
+
+def copy_area(area: IdentityArea) -> None:
+    """Writes the area's bytes to its file, with holes for what is zero. Raises BoardllamaError."""
+    with area.copy.open("wb") as file, closing(decompressed_pieces(area.archive, [area.span])) as pieces:
+        file.truncate(area.span.size)
+        for piece in pieces:
+            part = piece.span.overlap_with(area.span)
+            if data := bytes(part_view(piece.data, piece.span, part)).rstrip(b"\0"):
+                file.seek(part.start - area.span.start)
+                file.write(data)
+            if piece.span.end >= area.span.end:
                 break
-    return kept.read(span)
 
 
-def identity_changes(archive: Archive, original: bytes, text: str) -> list[tuple[Span, bytes]]:
-    """The blocks of the image, with their new bytes, that give a card this boardllama.txt. Raises BoardllamaError."""
-    span = archive.manifest.identity_span
-    assert span is not None
-    changed = with_identity_file(original, text, archive.manifest.created)
-    offsets = range(0, len(original), IO_BLOCK)
-    return [
-        (Span(span.start + offset, span.start + offset + IO_BLOCK), changed[offset : offset + IO_BLOCK])
-        for offset in offsets
-        if changed[offset : offset + IO_BLOCK] != original[offset : offset + IO_BLOCK]
-    ]
+def changed_blocks(before: Path, after: Path, start: int) -> Iterator[tuple[Span, bytes]]:
+    """The blocks in which two files of one size differ, with the bytes of the second. `start`: of both, on the disk."""
+    with before.open("rb") as old_file, after.open("rb") as new_file:
+        for begin in range(start, start + before.stat().st_size, CHUNK):
+            old, new = old_file.read(CHUNK), new_file.read(CHUNK)
+            for at in range(0, len(old) if old != new else 0, IO_BLOCK):
+                if old[at : at + IO_BLOCK] != new[at : at + IO_BLOCK]:
+                    yield Span(begin + at, begin + at + IO_BLOCK), new[at : at + IO_BLOCK]
 
 
-def with_identity_file(fat: bytes, text: str, created: str) -> bytes:
-    """The FAT file system `fat` with the text as its FILE. Raises BoardllamaError when the text does not read back.
+def put_into_slot(disk: Path, offset: int, text: str) -> None:
+    """Writes the text over the file whose bytes begin at that offset. Raises BoardllamaError for a text too long."""
+    with disk.open("r+b") as file:
+        file.seek(offset)
+        file.write(slot_content(text))
+
+
+def put_file_on_fat(disk: Path, text: str, created: str) -> None:
+    """Writes the text as FILE to the FAT file system `disk`. Raises BoardllamaError when the text does not read back.
 
     The file has the time of the image, so that the same identity gives the same bytes again.
     """
-    with tempfile.TemporaryDirectory(prefix="boardllama-") as folder:
-        disk, file = Path(folder, "fat"), Path(folder, FILE)
-        disk.write_bytes(fat)
-        file.write_text(text)
-        run_mtool("mcopy", "-i", str(disk), "-o", str(file), f"::{FILE}", created=created)
-        if run_mtool("mtype", "-i", str(disk), f"::{FILE}", created=created) != text.encode():
-            raise BoardllamaError(f"{FILE} cannot be read back from the identity partition: get the image again")
-        return disk.read_bytes()
+    file = disk.with_name(FILE)
+    file.write_text(text)
+    run_mtool("mcopy", "-i", str(disk), "-o", str(file), f"::{FILE}", created=created)
+    if run_mtool("mtype", "-i", str(disk), f"::{FILE}", created=created) != text.encode():
+        raise BoardllamaError(f"{FILE} cannot be read back from the identity partition: get the image again")
 
 
 def identity_text(identity: Identity, archive: Archive) -> str:
@@ -79,15 +118,26 @@ def image_mark(archive: Archive) -> str:
 
 def read_host_name(disk: Path, archive: Archive) -> str | None:
     """The host name of a card that was written with this image and may boot; None for every other card."""
-    span = archive.manifest.identity_span
-    if span is None or not can_boot(disk):
+    if not can_boot(disk):
         return None
     try:
-        said = run_mtool("mtype", "-i", f"{disk}@@{span.start}", f"::{FILE}", created=archive.manifest.created)
-    except BoardllamaError:
+        said = read_identity_file(disk, archive)
+    except (BoardllamaError, OSError):
         return None
     text = decode_file(said)
     return read_identity(text)[0].hostname if image_mark(archive) in text.splitlines() else None
+
+
+def read_identity_file(disk: Path, archive: Archive) -> bytes:
+    """boardllama.txt of a card; empty where the image has no place for the file. Raises BoardllamaError, OSError."""
+    manifest = archive.manifest
+    if slot := manifest.slot_span:
+        with disk.open("rb") as file:
+            file.seek(slot.start)
+            return file.read(slot.size)
+    if span := manifest.identity_span:
+        return run_mtool("mtype", "-i", f"{disk}@@{span.start}", f"::{FILE}", created=manifest.created)
+    return b""
 
 
 def can_boot(disk: Path) -> bool:

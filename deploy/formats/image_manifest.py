@@ -58,6 +58,11 @@ class Extent(Frozen):
     offset: NonNegativeInt
     size: PositiveInt
 
+    @property
+    def span(self) -> Span:
+        """The same bytes by their beginning and end."""
+        return Span(self.offset, self.offset + self.size)
+
 
 class Package(Frozen):
     """A Debian package that is installed in the image."""
@@ -86,8 +91,9 @@ class ImageManifest(Frozen):
     """What the image is. `created` is an ISO time, or empty.
 
     `boot_sectors` are pairs of an offset and a length in bytes: what makes a card boot, and is written last. `identity`
-    is the partition of boardllama.txt. `base` is there in an image that was made from a vendor's. `pins` and `release`
-    are those of the release in the image.
+    is the FAT partition of boardllama.txt; `identity_slot`: the bytes of that file itself, in an image where it lies on
+    no FAT. `base` is there in an image that was made from a vendor's. `pins` and `release` are those of the release in
+    the image.
     """
 
     format: Format = 1
@@ -100,6 +106,7 @@ class ImageManifest(Frozen):
     disk: Disk
     boot_sectors: tuple[tuple[NonNegativeInt, PositiveInt], ...]
     identity: Extent | None = None
+    identity_slot: Extent | None = None
     base: Origin | None = None
     starts_from: dict[Medium, str] = Field(
         default_factory=dict,
@@ -116,7 +123,12 @@ class ImageManifest(Frozen):
     @property
     def identity_span(self) -> Span | None:
         """The bytes of the identity partition; None in an image without it."""
-        return Span(self.identity.offset, self.identity.offset + self.identity.size) if self.identity else None
+        return self.identity.span if self.identity else None
+
+    @property
+    def slot_span(self) -> Span | None:
+        """The bytes of boardllama.txt itself; None in an image that has it on a FAT, or not at all."""
+        return self.identity_slot.span if self.identity_slot else None
 
     def render(self) -> bytes:
         """The content of the file."""
@@ -139,7 +151,7 @@ class ImageManifest(Frozen):
     def check(self) -> None:
         """Raises BoardllamaError for an image that cannot be flashed safely."""
         disk = Span(0, self.disk.size)
-        spans = [*self.boot_spans, *([self.identity_span] if self.identity_span else [])]
+        spans = [*self.boot_spans, *(span for span in (self.identity_span, self.slot_span) if span)]
         if disk.size <= 0 or disk.size % 512:
             raise BoardllamaError(f"the image has {disk.size} bytes: it must be a multiple of 512")
         if not self.boot_sectors or any(span.overlap_with(disk) != span for span in spans):

@@ -3,6 +3,7 @@
 import os
 import sys
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.debian.owners import KEPT, as_owner
@@ -14,7 +15,8 @@ from deploy.image.boards import BoardProfile
 from deploy.paths import REPO
 
 HERE = Path(__file__).resolve().parent
-LAYERS = (HERE / "common", HERE / "files")
+IDENTITY_LAYER = HERE / "identity_files"
+LAYERS = (HERE / "common", IDENTITY_LAYER, HERE / "files")
 SWEPT = HERE / "swept.txt"
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 BOOT = "./boot/firmware"
@@ -24,8 +26,14 @@ DEPLOY_DEADLINE = 6 * 3600.0
 
 def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:
     """Puts the files of every board over Debian's, and takes out what only a first boot may make."""
+    put_layers(workspace, tools, tree, LAYERS)
+    workspace.run_step("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
+
+
+def put_layers(workspace: Workspace, tools: Tools, tree: Path, layers: Iterable[Path]) -> None:
+    """Puts the files of folders into the tree, as root's. Folders that are there keep their owners and modes."""
     layer = workspace.folder / "layer.tar"
-    write_tar(layer, [member for folder in LAYERS for member in files_below(folder)])
+    write_tar(layer, [member for folder in layers for member in files_below(folder)])
     tar = [
         *tools.program_command("usr/bin/tar"),
         "--extract",
@@ -35,7 +43,6 @@ def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:
         *KEPT,
     ]
     workspace.run_step("files", as_owner([*tar, "--file", str(layer), "--directory", str(tree)]))
-    workspace.run_step("finish", as_owner(["sh", str(HERE / "finish.sh"), str(tree)]))
     layer.unlink()
 
 

@@ -45,12 +45,33 @@ class Places:
     authorized_keys: Path = Path("/etc/ssh/authorized_keys.d/board")
     network: Path = Path("/etc/systemd/network/50-boardllama.network")
     wifi: Path = Path("/etc/wpa_supplicant/boardllama.conf")
+    # The same for NetworkManager and for netplan, and where to look for these two.
+    manager_cable: Path = Path("/etc/NetworkManager/system-connections/boardllama-cable.nmconnection")
+    manager_wifi: Path = Path("/etc/NetworkManager/system-connections/boardllama-wifi.nmconnection")
+    manager_enabled: Path = Path("/etc/systemd/system/multi-user.target.wants/NetworkManager.service")
+    manager_state: Path = Path("/var/lib/NetworkManager/NetworkManager.state")
+    regulatory: Path = Path("/etc/modprobe.d/boardllama-wifi.conf")
+    netplan: Path = Path("/etc/netplan/90-boardllama.yaml")
+    netplan_defaults: Path = Path("/usr/lib/netplan")
+    netplan_runtime: Path = Path("/run/netplan")
+    netplan_program: Path = Path("/usr/sbin/netplan")
     localtime: Path = Path("/etc/localtime")
     timezone: Path = Path("/etc/timezone")
     # Which boardllama.txt was applied last, and what was wrong with it.
     applied: Path = Path("/var/lib/boardllama/identity-applied.json")
     # Where the partition with boardllama.txt is mounted while it is read.
     card: Path = Path("/run/boardllama/card")
+    # What an image of our own making declares: the account of technicians. A vendor's system has no such file.
+    account: Path = Path("/usr/lib/sysusers.d/boardllama-board.conf")
+
+    # On a vendor's system: where the account of technicians gets its rights, and what its first boot goes by.
+    root_folder: Path = Path("/")
+    boot: Path = Path("/boot")
+    mounts: Path = Path("/proc/self/mounts")
+    sudoers: Path = Path("/etc/sudoers.d/boardllama")
+    cloud_init: Path = Path("/etc/cloud/cloud.cfg.d")
+    userconfig: Path = Path("/etc/systemd/system/multi-user.target.wants/userconfig.service")
+    armbian_presets: Path = Path("/root/.not_logged_in_yet")
 
 
 PLACES = Places()

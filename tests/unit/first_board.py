@@ -11,7 +11,7 @@ import pytest
 
 from deploy.onboard.identity import consoles, first_boot, steps
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE
-from deploy.onboard.identity.partition import IdentityPartition
+from deploy.onboard.identity.partition import IdentityFolder
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA
 from tests.services import paths_below
@@ -27,12 +27,19 @@ class Board:
     """A root folder and a card, which `boot` starts; `cut` is the number of the write at which the power goes."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.card = root, IdentityPartition(root / "card")
+        self.root, self.card = root, IdentityFolder(root / "card")
         self.places, self.service = paths_below(root, PLACES), paths_below(root, OLLAMA)
         self.card.folder.mkdir()
         self.kernel_name = ""
         self.cut: int | None = None
         self.writes = 0
+
+    def lay_out(self) -> None:
+        """The files of an image of our own that a first boot looks at."""
+        self.places.hostname.parent.mkdir()
+        self.places.hostname.write_text("boardllama\n")
+        self.places.account.parent.mkdir(parents=True)
+        self.places.account.touch()
 
     def insert(self, text: str | bytes) -> None:
         """A technician writes the file."""
@@ -77,11 +84,10 @@ class Board:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
-    """As it was flashed: no key, no name. Its programs are real but those that need root."""
+    """As an image of our own was flashed: no key, no name. Its programs are real but those that need root."""
     monkeypatch.setattr(consoles, "ACTIVE", tmp_path / "consoles")
     made = Board(tmp_path)
-    (tmp_path / "etc").mkdir()
-    made.places.hostname.write_text("boardllama\n")
+    made.lay_out()
     monkeypatch.setattr(steps, "services_of", lambda release: (made.service,))
     monkeypatch.setattr(socket, "sethostname", lambda name: setattr(made, "kernel_name", name))
     monkeypatch.setattr(first_boot, "make_account", lambda: None)

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.onboard import files
 from deploy.onboard.identity.boardllama_txt import ERRORS, FILE
-from deploy.onboard.identity.partition import COPY, IdentityPartition
+from deploy.onboard.identity.partition import COPY, IdentityFolder
 from deploy.onboard.release import switch
 from tests.unit.onboard import Target, target
 
@@ -59,14 +59,14 @@ def test_a_link_leads_to_the_old_or_to_the_new_at_every_moment(tmp_path: Path, s
 
 def test_the_file_of_a_card_is_overwritten_once_its_copy_is_on_the_disk(tmp_path: Path, steps: list[str]) -> None:
     (tmp_path / FILE).write_text("wifi_password = secret\n")
-    IdentityPartition(tmp_path).replace_text("#\n")
+    IdentityFolder(tmp_path).replace_text("#\n")
     overwritten = [f"flush {FILE}", f"flush {FILE}"]
     assert steps == [f"flush {COPY}", "flush .", *overwritten, f"remove {COPY}", "flush ."]
     assert (tmp_path / FILE).read_text() == "#\n"
 
 
 def test_what_is_wrong_is_on_the_card_when_it_is_taken_out(tmp_path: Path, steps: list[str]) -> None:
-    card = IdentityPartition(tmp_path)
+    card = IdentityFolder(tmp_path)
     card.write_errors(["line 3: no"])
     assert steps == [f"flush {ERRORS}", "flush ."]
     card.write_errors(["line 3: no"])

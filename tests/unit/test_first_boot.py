@@ -10,7 +10,7 @@ import pytest
 from deploy.onboard.commands import ProgramFailed
 from deploy.onboard.identity import consoles
 from deploy.onboard.identity.boardllama_txt import FILE, Identity
-from deploy.onboard.identity.partition import MOST_BYTES, IdentityPartition
+from deploy.onboard.identity.partition import MOST_BYTES, IdentityFolder
 from deploy.onboard.server import config
 from tests.unit.first_board import Board, board
 from tests.unit.test_boardllama_txt import KEY, RSA
@@ -207,7 +207,7 @@ def test_a_card_that_takes_no_writes_is_obeyed_all_the_same(
         raise ProgramFailed("mount: write-protected")
 
     board.insert(TEXT)
-    board.card = IdentityPartition(board.card.folder, locked)
+    board.card = IdentityFolder(board.card.folder, locked)
     assert board.boot() == 1
     assert board.places.hostname.read_text() == "kitchen\n"
     assert "mount: write-protected" in capsys.readouterr().out

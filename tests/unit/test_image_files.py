@@ -10,21 +10,27 @@ from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
 
 FILES = REPO / "deploy" / "image" / "files"
-UNITS = FILES / "etc/systemd/system"
-LINKS = [path for path in sorted(FILES.rglob("*")) if path.is_symlink()]
+IDENTITY = FILES.with_name("identity_files")
+UNITS = IDENTITY / "etc/systemd/system"
+LINKS = [path for layer in (FILES, IDENTITY) for path in sorted(layer.rglob("*")) if path.is_symlink()]
 
 
 def unit(name: str) -> dict[str, str]:
-    """All keys of a unit; the last of those that repeat."""
-    lines = (UNITS / name).read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    """All keys of a unit; the values of those that repeat, with blanks between them."""
+    found = dict[str, str]()
+    for line in (UNITS / name).read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            found[key] = f"{found[key]} {value}" if key in found else value
+    return found
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda path: path.name)
 def test_a_link_leads_to_a_file_of_the_image(link: Path) -> None:
     """Never to one of the controller's."""
     target = link.readlink()
-    assert str(target) == "/dev/null" or target.is_relative_to("/usr/lib/systemd") or (FILES / str(target)[1:]).exists()
+    ours = [layer / str(target)[1:] for layer in (FILES, IDENTITY)]
+    assert str(target) == "/dev/null" or target.is_relative_to("/usr/lib/systemd") or any(map(Path.exists, ours))
 
 
 def test_the_first_boot_runs_a_verb_of_the_release_before_whatever_needs_it() -> None:
@@ -33,6 +39,22 @@ def test_the_first_boot_runs_a_verb_of_the_release_before_whatever_needs_it() ->
     assert program == first["ConditionPathExists"] == f"{PLACES.current}/boardllama"
     assert board_arguments().parse_args([verb]).function
     assert {"network-pre.target", "ssh.service", OLLAMA.unit} <= set(first["Before"].split())
+
+
+def test_the_first_boot_waits_for_no_target_that_a_vendors_network_comes_before() -> None:
+    """Debian's cloud-init has the network up before sysinit.target: to wait for that target would be a circle."""
+    first = unit("boardllama-first-boot.service")
+    assert first["DefaultDependencies"] == "no"
+    assert not {"sysinit.target", "basic.target"} & set(first["After"].split())
+    assert "cloud-init-local.service" in first["After"].split()
+    assert {"NetworkManager.service", "systemd-networkd.service", "userconfig.service"} <= set(first["Before"].split())
+
+
+def test_on_a_vendors_system_sshd_is_told_of_the_technicians_account_alone() -> None:
+    said = (FILES.with_name("base") / "files/etc/ssh/sshd_config.d/50-boardllama.conf").read_text()
+    rules = [line for line in said.splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "Match User board" and all(rule.startswith("    ") for rule in rules[1:])
+    assert str(PLACES.authorized_keys).replace("/board", "/%u") in said
 
 
 def test_the_keys_of_the_file_are_where_sshd_looks() -> None:

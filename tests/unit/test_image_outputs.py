@@ -83,7 +83,7 @@ def test_the_manifest_says_what_make_flash_reads(tmp_path: Path) -> None:
     assert said["boot_sectors"] == [[0, 17408]]
     assert said["identity"] == {"offset": 257 * MIB, "size": 32 * MIB}
     assert (said["release"], said["pins"]) == ("r1", RELEASE["pins"])
-    wanted = "format board image disk bmap sbom boot_sectors identity base packages pins release created"
+    wanted = "format board image disk bmap sbom boot_sectors identity identity_slot base packages pins release created"
     assert set(said) == set(wanted.split())
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.onboard.identity.boardllama_txt import Identity, identity_of
-from deploy.onboard.identity.network import networkd_config, supplicant_config
+from deploy.onboard.identity.network_files.networkd import networkd_config, supplicant_config
 from deploy.onboard.identity.rules import Wrong
 
 

@@ -9,9 +9,9 @@ from deploy.onboard.identity import first_boot, partition
 from deploy.onboard.identity.boardllama_txt import FILE, LABEL
 from deploy.onboard.identity.partition import (
     find_partition,
-    mounted_partition,
     neighbours_of_root,
     on_disk_of_root,
+    opened_folder,
     read_label,
 )
 from tests.unit.first_board import Board, board
@@ -48,7 +48,7 @@ def test_the_partition_is_read_only_and_runs_nothing_until_it_is_unlocked_and_is
     board: Board, disks: Disks
 ) -> None:
     where = board.places.card
-    with pytest.raises(LookupError, match="a step fails"), mounted_partition(board.places) as card:
+    with pytest.raises(LookupError, match="a step fails"), opened_folder(board.places) as card:
         assert card and card.folder == where and where.is_dir()
         assert disks.asked == [f"mount -t vfat -o ro,nosuid,nodev,noexec,umask=0077 /dev/card1 {where}"]
         card.unlock()

@@ -34,9 +34,8 @@ def test_a_power_cut_between_any_two_writes_is_mended_by_the_next_boot(
     for cut in range(1, writes + 1):
         for path in tmp_path.iterdir():
             shutil.rmtree(path)
-        (tmp_path / "etc").mkdir()
         board.card.folder.mkdir()
-        board.places.hostname.write_text("boardllama\n")
+        board.lay_out()
         board.insert(text)
         with pytest.raises(PowerCut):
             board.boot(cut)

@@ -97,7 +97,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     try:
         made = Board(lifecycle.start_machine(NAME), folder)
         made.run("cp /etc/ssh/sshd_config.d/50-boardllama.conf /etc/ssh/sshd_config.d/49-vm.conf")
-        write_tar(folder / "files.tar", files_below(REPO / "deploy" / "image" / "files"))
+        layers = [REPO / "deploy" / "image" / name for name in ("identity_files", "files")]
+        write_tar(folder / "files.tar", [member for layer in layers for member in files_below(layer)])
         made.push((folder / "files.tar").read_bytes(), "tar -x -C /")
         made.push(
             pack_tar(onboard_programs()), f"mkdir -p {RELEASE} && tar -x -C {RELEASE} && chmod 755 {RELEASE}/boardllama"

@@ -18,17 +18,16 @@ from ..files import sync, write_file
 from ..places import PLACES, Places
 from .boardllama_txt import FILE, Identity, read_identity
 from .consoles import show_on_consoles
-from .partition import IdentityPartition, mounted_partition
+from .partition import IdentityFolder, opened_folder
 from .secret_lines import without_secrets
 from .steps import STEPS, last_applied, unmet_needs, usable_part
-
-ACCOUNT = "board"
+from .vendor import ACCOUNT, VENDOR_STEPS, is_vendor_system
 
 
 def run_first_boot(places: Places = PLACES) -> int:
     """Makes the board itself. Returns the exit status: 1 when a step failed, which the next boot tries again."""
     try:
-        with mounted_partition(places) as card:
+        with opened_folder(places) as card:
             return set_up_board(card, places)
     except OSError as error:
         show_on_consoles(f"the partition with {FILE} cannot be used: {error}")
@@ -36,9 +35,9 @@ def run_first_boot(places: Places = PLACES) -> int:
         return 1
 
 
-def set_up_board(card: IdentityPartition | None, places: Places) -> int:
+def set_up_board(card: IdentityFolder | None, places: Places) -> int:
     """Makes what every board needs, then applies the file on the card. Returns the exit status."""
-    failed = try_steps([("the SSH host key", partial(make_host_key, places.host_key)), ("the account", make_account)])
+    failed = [] if is_vendor_system(places) else make_own_parts(places)
     try:
         text = card.read_text() if card else None
     except (OSError, ValueError) as error:
@@ -51,7 +50,12 @@ def set_up_board(card: IdentityPartition | None, places: Places) -> int:
     return apply_file(card, text, failed, places)
 
 
-def apply_file(card: IdentityPartition, text: str, failed: list[str], places: Places) -> int:
+def make_own_parts(places: Places) -> list[str]:
+    """Makes what a vendor's system makes by itself. Returns a sentence for each step that failed."""
+    return try_steps([("the SSH host key", partial(make_host_key, places.host_key)), ("the account", make_account)])
+
+
+def apply_file(card: IdentityFolder, text: str, failed: list[str], places: Places) -> int:
     """Applies the file's text, unless that was done before. Returns the exit status.
 
     Secrets leave the file only when every step has succeeded.
@@ -80,7 +84,8 @@ def hash_of(text: str) -> str:
 
 def apply_identity(identity: Identity, whole: bool, places: Places) -> list[str]:
     """A sentence for each step that failed. Each step is tried, whatever became of the others."""
-    return try_steps([(what, partial(step, identity, whole, places)) for what, step in STEPS])
+    steps = (*STEPS, *VENDOR_STEPS) if is_vendor_system(places) else STEPS
+    return try_steps([(what, partial(step, identity, whole, places)) for what, step in steps])
 
 
 def try_steps(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
@@ -94,7 +99,7 @@ def try_steps(steps: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
     return failed
 
 
-def report_result(card: IdentityPartition | None, problems: list[str], failed: list[str]) -> int:
+def report_result(card: IdentityFolder | None, problems: list[str], failed: list[str]) -> int:
     """Shows problems and failures on the consoles, and writes them to the card. Returns the exit status."""
     lines = []
     if problems:

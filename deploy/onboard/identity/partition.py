@@ -1,4 +1,5 @@
-"""The small FAT partition with boardllama.txt, which any system can edit. Mounted only while it is used.
+"""Where boardllama.txt lies. On an image of our own: in a small FAT partition, which any system can edit and which is
+mounted only while it is used. On a vendor's system: on the FAT that the vendor mounts below /boot, else in the root.
 
 FAT has no journal, and renaming is no way to replace a file there: Linux writes the new name with no content first, and
 the content some time later. So a copy is written aside and flushed, then the file is overwritten in place: whenever the
@@ -25,8 +26,8 @@ MOST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class IdentityPartition:
-    """The partition, mounted at `folder`. `unlock` makes it writable."""
+class IdentityFolder:
+    """The folder that holds the file. `unlock` makes it writable."""
 
     folder: Path
     unlock: Callable[[], object] = lambda: None
@@ -53,6 +54,7 @@ class IdentityPartition:
         """Overwrites boardllama.txt with `text`, so that the secrets in the old text are gone from the card."""
         self.unlock()
         content, copy = text.encode(), self.folder / COPY
+        copy.touch(0o600)  # in a root file system anybody could read it
         copy.write_bytes(seal_copy(content, (self.folder / FILE).stat().st_size))
         sync(copy)
         sync(self.folder)
@@ -117,19 +119,37 @@ def unseal_copy(copy: bytes) -> tuple[bytes, int] | None:
 
 
 @contextmanager
-def mounted_partition(places: Places) -> Iterator[IdentityPartition | None]:
-    """The partition of the disk that this board runs from; None without one. Raises OSError."""
+def opened_folder(places: Places) -> Iterator[IdentityFolder | None]:
+    """The folder of this board's boardllama.txt; None where there is neither partition nor file. Raises OSError."""
     device = find_partition()
     if device is None:
-        yield None
+        yield vendor_folder(places)
         return
     places.card.mkdir(parents=True, exist_ok=True)
     where = str(places.card)
     run_command("mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec,umask=0077", str(device), where)
     try:
-        yield IdentityPartition(places.card, lambda: run_command("mount", "-o", "remount,rw", where))
+        yield IdentityFolder(places.card, lambda: run_command("mount", "-o", "remount,rw", where))
     finally:
         run_command("umount", where)
+
+
+def vendor_folder(places: Places) -> IdentityFolder | None:
+    """The folder of a vendor's system in which the file lies; without a file its FAT, for what is misnamed there."""
+    fats = mounted_fats(places)
+    with_file = [folder for folder in (*fats, places.root_folder) if (folder / FILE).exists()]
+    folder = next(iter([*with_file, *fats]), None)
+    if folder is None or folder not in fats:
+        return IdentityFolder(folder) if folder else None
+    return IdentityFolder(folder, lambda: run_command("mount", "-o", "remount,rw", str(folder)))
+
+
+def mounted_fats(places: Places) -> list[Path]:
+    """The FAT file systems that are mounted at or below /boot; the one that a board's firmware reads comes first."""
+    mounts = places.mounts.read_text().splitlines() if places.mounts.exists() else []
+    rows = [line.split() for line in mounts]
+    found = [Path(row[1]) for row in rows if row[2] == "vfat" and places.boot in (Path(row[1]), *Path(row[1]).parents)]
+    return sorted(found, key=lambda folder: (folder.name != "firmware", folder))
 
 
 def find_partition() -> Path | None:

@@ -16,7 +16,7 @@ from ..server.config import ConfigError, exposure_problems, first_key, read_conf
 from ..service import Service
 from .boardllama_txt import Identity
 from .host_names import default_name, hosts_with
-from .network import networkd_config, supplicant_config
+from .network_stack import find_stack
 from .rules import GENERATE, NAMES, Wrong
 
 # Names that an image has before it becomes a board.
@@ -42,7 +42,7 @@ def last_applied(places: Places) -> Any:
 def unmet_needs(identity: Identity, places: Places) -> list[str]:
     """A sentence for what this board lacks besides the file. Told before any step, as a mistake in the file is."""
     try:
-        wireless_config(identity, places)
+        find_stack(places).files(identity, places)
     except Wrong as error:
         return [str(error)]
     except (OSError, ValueError):  # the step will say so
@@ -86,19 +86,13 @@ def set_ssh_keys(identity: Identity, whole: bool, places: Places) -> None:
 
 
 def set_network(identity: Identity, whole: bool, places: Places) -> None:
-    """Sets address, gateway, name servers and Wi-Fi. Without a Wi-Fi card nothing reads the Wi-Fi's file."""
-    parts = (
-        (places.network, networkd_config(identity), 0o644),
-        (places.wifi, wireless_config(identity, places), 0o600),
-    )
-    if whole or any(text for _, text, _ in parts):
-        for path, text, mode in parts:
-            put_file(path, text, mode)
-
-
-def wireless_config(identity: Identity, places: Places) -> str | None:
-    """The text for wpa_supplicant. Raises Wrong when it needs a password that this board does not have."""
-    return supplicant_config(identity, places.wifi.read_text() if places.wifi.exists() else "")
+    """Sets address, gateway, name servers and Wi-Fi, through what runs this system's network."""
+    stack = find_stack(places)
+    files = stack.files(identity, places)
+    if whole or any(file.text for file in files):
+        for file in files:
+            put_file(file.path, file.text, file.mode)
+        stack.take_up(identity, places)
 
 
 def set_api_key(identity: Identity, _whole: bool, places: Places) -> None:

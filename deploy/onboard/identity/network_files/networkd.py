@@ -1,9 +1,15 @@
-"""What systemd-networkd and wpa_supplicant are told, from an identity; pure."""
+"""What systemd-networkd and wpa_supplicant are told."""
 
-from .boardllama_txt import Identity
-from .rules import DHCP, OPEN, Wrong
+from ...places import Places
+from ..boardllama_txt import Identity
+from ..rules import OPEN
+from .config_file import HEADING, ConfigFile, asks_more_than_dhcp, fixed_address, secret_lines, text_of
 
-HEADING = "# Made at boot from boardllama.txt; edits are lost when that file changes."
+
+def networkd_files(identity: Identity, places: Places) -> tuple[ConfigFile, ...]:
+    """The files of both. Without a Wi-Fi card nothing reads the second one. Raises Wrong, OSError."""
+    wifi = supplicant_config(identity, text_of(places.wifi))
+    return ConfigFile(places.network, networkd_config(identity), 0o644), ConfigFile(places.wifi, wifi)
 
 
 def networkd_config(identity: Identity) -> str | None:
@@ -11,9 +17,9 @@ def networkd_config(identity: Identity) -> str | None:
 
     A fixed address is the Wi-Fi's when the board has one, else the cable's: two cards cannot share it.
     """
-    address = None if identity.address == DHCP else identity.address
-    if not address and not identity.dns:
+    if not asks_more_than_dhcp(identity):
         return None
+    address = fixed_address(identity)
     match = ["Type=wlan"] if identity.wifi_ssid else ["Type=ether", "Kind=!*"]
     lines = [HEADING, "[Match]", *match, "", "[Network]", f"Address={address}" if address else "DHCP=yes"]
     lines += [f"Gateway={identity.gateway}"] if identity.gateway else []
@@ -39,16 +45,11 @@ def supplicant_config(identity: Identity, before: str = "") -> str | None:
     lines = [HEADING, "ctrl_interface=/run/wpa_supplicant"]
     lines += [f"country={identity.wifi_country}"] if identity.wifi_country else []
     lines += ["network={", ssid, "\tscan_ssid=1"]
-    if identity.wifi_password:
-        lines += password_lines(identity.wifi_password)
-    elif ssid in before.splitlines():
-        lines += [line for line in before.splitlines() if line.startswith(("\tpsk=", "\tkey_mgmt=", "\tieee80211w="))]
-    else:
-        raise Wrong(f"wifi_ssid is {identity.wifi_ssid!r}, another network than before: write its wifi_password too")
+    lines += secret_lines(identity, before, ssid, ("\tpsk=", "\tkey_mgmt=", "\tieee80211w="), supplicant_secret)
     return "\n".join([*lines, "}", ""])
 
 
-def password_lines(password: str) -> list[str]:
+def supplicant_secret(password: str) -> list[str]:
     """The lines about a password. A passphrase serves WPA2 and WPA3; 64 digits are the key itself, which serves WPA2
     alone.
 

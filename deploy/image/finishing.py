@@ -30,9 +30,9 @@ SBOM_INPUT = "input/sbom"  # in the workspace, a folder with the two of the syst
 class AssembledImage:
     """A finished disk image in the workspace, whose folder SBOM_INPUT holds what its bill of materials is made from.
 
-    `boot_sectors`: pairs of offset and length in bytes of what makes a card boot. `identity`: the partition of
-    boardllama.txt, where it has one of its own. `release`: the deployed release's manifest. `origin`: the vendor's
-    image, with what was done to it.
+    `boot_sectors`: pairs of offset and length in bytes of what makes a card boot. `identity`: the FAT partition of
+    boardllama.txt; `identity_slot`: the bytes of that file, where it lies on no FAT. `release`: the deployed release's
+    manifest. `origin`: the vendor's image, with what was done to it.
     """
 
     disk: Path
@@ -40,6 +40,7 @@ class AssembledImage:
     boot_sectors: tuple[tuple[int, int], ...]
     identity: Extent | None
     release: dict[str, Any]
+    identity_slot: Extent | None = None
     system: SystemName = field(default_factory=SystemName)
     origin: Origin | None = None
 
@@ -99,6 +100,7 @@ def image_manifest(
         disk=disk,
         boot_sectors=made.boot_sectors,
         identity=made.identity,
+        identity_slot=made.identity_slot,
         base=made.origin,
         starts_from=made.board.starts_from,
         packages=packages,

@@ -18,7 +18,8 @@ from deploy.image import outputs
 from deploy.image.base.additions import date_additions, keep_configuration, refuse_baked, sweep_additions
 from deploy.image.base.base_file import BaseFile, unpack_base
 from deploy.image.base.boot_area import check_boot_area, late_sectors, read_boot_area
-from deploy.image.base.partitions import BaseDisk, read_disk, resize_root
+from deploy.image.base.identity_place import fat_extent, find_identity_fat, put_identity_files, slot_extent
+from deploy.image.base.partitions import BaseDisk, BasePartition, read_disk, resize_root
 from deploy.image.base.root_file_system import RootFileSystem
 from deploy.image.base.superblock import check_features, read_superblock
 from deploy.image.base.tree_state import Changes, TreeState, compare_states, read_state
@@ -93,7 +94,8 @@ def edit_base(
     area, wanted = read_boot_area(base.disk), wanted_root(base.disk, size)
     grow_root(base, board.memory + RELEASE_BYTES)
     with base.root.opened() as tree:
-        changes, release = converge_base(workspace, base, board, tree, model)
+        fat = find_identity_fat(base.disk, tree)
+        changes, release = converge_base(workspace, base, board, tree, model, fat)
     fit_root(base, wanted)
     after = read_disk(base.disk.path, base.name)
     check_boot_area(area, read_boot_area(after))
@@ -102,7 +104,8 @@ def edit_base(
         disk=base.disk.path,
         board=board,
         boot_sectors=late_sectors(after),
-        identity=None,
+        identity=fat_extent(fat),
+        identity_slot=slot_extent(after, fat),
         release=release,
         system=SystemName(told.get("ID", "debian"), told.get("VERSION_ID", "0")),
         origin=origin_of(base, changes),
@@ -130,10 +133,14 @@ def grow_root(base: OpenedBase, room: int) -> None:
 
 
 def converge_base(
-    workspace: Workspace, base: OpenedBase, board: BoardProfile, tree: Path, model: str
+    workspace: Workspace, base: OpenedBase, board: BoardProfile, tree: Path, model: str, fat: BasePartition | None
 ) -> tuple[Changes, dict[str, Any]]:
-    """Runs the deploy on the tree, and judges what it has done. Returns that, and the manifest of the release."""
+    """Runs the deploy on the tree, and judges what it has done. Returns that, and the manifest of the release.
+
+    `fat`: where boardllama.txt will lie.
+    """
     kept = keep_configuration(tree, base.before)
+    put_identity_files(tree, fat)
     converge_tree(workspace, board, tree, model)
     sweep_additions(tree, compare_states(base.before, read_state(tree)).added)
     changes = compare_states(base.before, read_state(tree))

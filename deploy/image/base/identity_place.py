@@ -1,0 +1,87 @@
+"""Where an image of a vendor's has boardllama.txt: on the FAT that its system mounts below /boot, else in its root.
+
+That FAT stays as the vendor made it: the file is brought there by `make flash`, or by whoever writes it by hand. In the
+root it is there from the beginning, because `make flash` only writes over its bytes.
+"""
+
+from pathlib import Path
+
+from deploy.debian.tar_files import files_below
+from deploy.formats.identity_slot import find_slot, slot_content
+from deploy.formats.image_manifest import Extent
+from deploy.formats.spans import IO_BLOCK, Span
+from deploy.image.base.partitions import BaseDisk, BasePartition, probe_content
+from deploy.image.base.vendor_system import inside
+from deploy.image.unpacked_tree import IDENTITY_LAYER
+from deploy.onboard.identity.boardllama_txt import FILE, Identity
+
+LAYERS = (IDENTITY_LAYER, Path(__file__).resolve().parent / "files")
+FSTAB = "etc/fstab"
+
+
+def put_identity_files(tree: Path, fat: BasePartition | None) -> None:
+    """Puts what applies boardllama.txt at boot into the vendor's tree; and the file itself where it has no FAT."""
+    for path, name in (member for layer in LAYERS for member in files_below(layer)):
+        put_member(path, inside(tree, name))
+    if fat is None:
+        file = tree / FILE
+        file.touch(0o600)
+        file.write_bytes(empty_slot())
+
+
+def put_member(path: Path, place: Path) -> None:
+    """Puts a file, link or folder of a layer in its place; a folder that is there stays as it is.
+
+    Not by tar, which loses the modes of folders that are there: fuse2fs gives them other inode numbers meanwhile.
+    """
+    if path.is_symlink():
+        place.symlink_to(path.readlink())
+    elif path.is_file():
+        place.write_bytes(path.read_bytes())
+        place.chmod(0o644)
+    elif not place.is_dir():
+        place.mkdir()
+        place.chmod(0o755)
+
+
+def empty_slot() -> bytes:
+    """The content of the file in the root of an image: every name is explained, and nothing is said."""
+    return slot_content(Identity().render())
+
+
+def find_identity_fat(disk: BaseDisk, tree: Path) -> BasePartition | None:
+    """The FAT that the system mounts at or below /boot, by its fstab; None without one.
+
+    A card is written in whole blocks: a FAT that begins or ends within a block counts as none.
+    """
+    fstab = inside(tree, FSTAB)
+    rows = [line.split() for line in fstab.read_text(errors="replace").splitlines()] if fstab.is_file() else []
+    mounted = {row[0].replace('"', "").lower() for row in rows if len(row) > 2 and is_boot_mount(row[1], row[2])}
+    fitting = (partition for partition in disk.fats if mounted & names_in_fstab(disk, partition))
+    return next((one for one in fitting if not (one.start % IO_BLOCK or one.size % IO_BLOCK)), None)
+
+
+def is_boot_mount(place: str, kind: str) -> bool:
+    return kind == "vfat" and Path("/boot") in (Path(place), *Path(place).parents)
+
+
+def names_in_fstab(disk: BaseDisk, partition: BasePartition) -> set[str]:
+    """What fstab(5) may call the partition, in small letters."""
+    seen = probe_content(disk.path, partition.start, partition.size)
+    of_table = dict(partition.said).get("uuid", f"{disk.id.removeprefix('0x')}-{partition.number:02x}")
+    names = {f"{name}={seen[name]}" for name in ("UUID", "LABEL") if name in seen} | {f"PARTUUID={of_table}"}
+    paths = {f"/dev/disk/by-{name.replace('=', '/', 1)}" for name in names}
+    return {name.lower() for name in (*names, *paths)}
+
+
+def fat_extent(fat: BasePartition | None) -> Extent | None:
+    """The bytes of the FAT, for the manifest."""
+    return Extent(offset=fat.start, size=fat.size) if fat else None
+
+
+def slot_extent(disk: BaseDisk, fat: BasePartition | None) -> Extent | None:
+    """The bytes of the file in the root of a finished disk, for the manifest. Raises BoardllamaError."""
+    if fat:
+        return None
+    slot = find_slot(disk.path, Span(disk.root.start, disk.root.end), empty_slot())
+    return Extent(offset=slot.start, size=slot.size)

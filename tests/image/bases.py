@@ -248,7 +248,16 @@ def make_fat(workspace: Workspace, brought: tools.Tools, tree: Path, likeness: L
     fat, files = workspace.folder / "fat", tree / likeness.fat
     with fat.open("wb") as file:
         file.truncate(likeness.fat_bytes)
-    mkfs = [*brought.program_command("usr/sbin/mkfs.fat"), "--invariant", "-F", "32", "-n", likeness.fat_label]
+    mkfs = [
+        *brought.program_command("usr/sbin/mkfs.fat"),
+        "--invariant",
+        "-F",
+        "32",
+        "-s",
+        "4",
+        "-n",
+        likeness.fat_label,
+    ]
     workspace.run_step("FAT", [*mkfs, "-i", "B0A4D113", str(fat)])
     names = [str(path) for path in sorted(files.iterdir())]
     mcopy = [*brought.program_command("usr/bin/mcopy"), "-s", "-p", "-i", str(fat), *names, "::"]

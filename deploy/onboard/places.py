@@ -43,7 +43,9 @@ class Places:
     hosts: Path = Path("/etc/hosts")
     host_key: Path = Path("/etc/ssh/ssh_host_ed25519_key")
     authorized_keys: Path = Path("/etc/ssh/authorized_keys.d/board")
-    network: Path = Path("/etc/systemd/network/50-boardllama.network")
+    # systemd-networkd takes the first file that fits a card: vendors' begin with 10. Older images have it as 50.
+    network: Path = Path("/etc/systemd/network/05-boardllama.network")
+    network_before: Path = Path("/etc/systemd/network/50-boardllama.network")
     wifi: Path = Path("/etc/wpa_supplicant/boardllama.conf")
     # The same for NetworkManager and for netplan, and where to look for these two.
     manager_cable: Path = Path("/etc/NetworkManager/system-connections/boardllama-cable.nmconnection")

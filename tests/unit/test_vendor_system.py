@@ -181,6 +181,15 @@ def test_an_address_is_told_to_what_runs_the_network_and_to_nothing_else(
     assert ("netplan generate" in system.asked) == (wanted == system.places.netplan)
 
 
+def test_systemd_networkd_takes_the_file_before_those_of_vendors_and_of_older_images(system: Vendor) -> None:
+    before = system.places.network_before
+    before.parent.mkdir(parents=True)
+    before.write_text("[Match]\n")
+    (system.mount("firmware") / FILE).write_text(TEXT)
+    assert system.boot() == 0
+    assert system.places.network.name < "10-dhcp-all-interfaces.network" and not before.exists()
+
+
 def test_netplan_without_a_file_of_the_vendor_rules_nothing(system: Vendor) -> None:
     with_netplan(system).with_name("50-cloud-init.yaml").unlink()
     cable = with_manager(system)

@@ -28,7 +28,7 @@ def asks_more_than_dhcp(identity: Identity) -> bool:
     return bool(fixed_address(identity) or identity.dns)
 
 
-def text_of(path: Path) -> str:
+def text_if_any(path: Path) -> str:
     """The text of a file; "" without the file. Raises OSError."""
     return path.read_text() if path.exists() else ""
 

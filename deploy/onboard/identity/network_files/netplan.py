@@ -10,7 +10,7 @@ import json
 from ...places import Places
 from ..boardllama_txt import Identity
 from ..rules import OPEN
-from .config_file import HEADING, ConfigFile, asks_more_than_dhcp, fixed_address, secret_lines, text_of
+from .config_file import HEADING, ConfigFile, asks_more_than_dhcp, fixed_address, secret_lines, text_if_any
 from .network_manager import PRIORITY
 
 NAME = "00-boardllama"
@@ -19,7 +19,7 @@ NAME = "00-boardllama"
 def netplan_files(identity: Identity, places: Places, card: str) -> tuple[ConfigFile, ...]:
     """The file. `card`: the name of the Wi-Fi card, which netplan must be told. Raises Wrong, OSError."""
     by_manager = places.manager_enabled.is_symlink()
-    return (ConfigFile(places.netplan, netplan_config(identity, card, by_manager, text_of(places.netplan))),)
+    return (ConfigFile(places.netplan, netplan_config(identity, card, by_manager, text_if_any(places.netplan))),)
 
 
 def netplan_config(identity: Identity, card: str, by_manager: bool, before: str = "") -> str | None:

@@ -8,7 +8,7 @@ import ipaddress
 from ...places import Places
 from ..boardllama_txt import Identity
 from ..rules import OPEN
-from .config_file import HEADING, ConfigFile, asks_more_than_dhcp, fixed_address, secret_lines, text_of
+from .config_file import HEADING, ConfigFile, asks_more_than_dhcp, fixed_address, secret_lines, text_if_any
 
 # NetworkManager knows a profile by its id: these stay the same whatever the profile says.
 CABLE_UUID, WIFI_UUID = "b0a4d11a-0000-4000-8000-0000000000c1", "b0a4d11a-0000-4000-8000-0000000000c2"
@@ -20,7 +20,7 @@ def manager_files(identity: Identity, places: Places) -> tuple[ConfigFile, ...]:
     country = f"options cfg80211 ieee80211_regdom={identity.wifi_country}\n" if identity.wifi_country else None
     return (
         ConfigFile(places.manager_cable, cable_profile(identity)),
-        ConfigFile(places.manager_wifi, wifi_profile(identity, text_of(places.manager_wifi))),
+        ConfigFile(places.manager_wifi, wifi_profile(identity, text_if_any(places.manager_wifi))),
         ConfigFile(places.regulatory, country, 0o644),
     )
 

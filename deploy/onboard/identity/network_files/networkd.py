@@ -3,13 +3,14 @@
 from ...places import Places
 from ..boardllama_txt import Identity
 from ..rules import OPEN
-from .config_file import HEADING, ConfigFile, asks_more_than_dhcp, fixed_address, secret_lines, text_of
+from .config_file import HEADING, ConfigFile, asks_more_than_dhcp, fixed_address, secret_lines, text_if_any
 
 
 def networkd_files(identity: Identity, places: Places) -> tuple[ConfigFile, ...]:
     """The files of both. Without a Wi-Fi card nothing reads the second one. Raises Wrong, OSError."""
-    wifi = supplicant_config(identity, text_of(places.wifi))
-    return ConfigFile(places.network, networkd_config(identity), 0o644), ConfigFile(places.wifi, wifi)
+    wifi = supplicant_config(identity, text_if_any(places.wifi))
+    network = ConfigFile(places.network, networkd_config(identity), 0o644)
+    return network, ConfigFile(places.network_before, None), ConfigFile(places.wifi, wifi)
 
 
 def networkd_config(identity: Identity) -> str | None:

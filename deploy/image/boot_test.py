@@ -17,6 +17,7 @@ from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image import content
 from deploy.image.board_machine import BoardMachine, with_firmware
+from deploy.image.boards import DebianBoard
 from deploy.image.disk import DiskLayout
 from deploy.models.smoke import smoke_model
 from deploy.onboard.identity import boardllama_txt
@@ -59,7 +60,7 @@ def prove_first_boot(workspace: Workspace, tools: Tools, disk: Path, layout: Dis
     The image itself is only read. Raises BoardllamaError with the reason when anything fails.
     """
     with booted_board(workspace, tools, disk, layout, Trial()) as machine:
-        run_board_suite(workspace, machine)
+        run_board_suite(workspace, machine, layout.board)
         power_off_board(machine)
         content.check_root_file_system(workspace, tools, "check of the card", machine.card, layout)
 
@@ -202,8 +203,16 @@ def wait_for_new_login(machine: BoardMachine) -> None:
         time.sleep(1)
 
 
-def run_board_suite(workspace: Workspace, machine: BoardMachine) -> None:
+def run_board_suite(workspace: Workspace, machine: BoardMachine, board: DebianBoard) -> None:
     """Has tests/board judge the machine. Raises BoardllamaError with the names of the tests that failed."""
+    inventory = write_inventory(machine, board)
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    suite = [*pytest, "tests/board/test_board.py", f"--inventory={inventory}"]
+    workspace.run_step("board suite", suite, REPO, {"TMPDIR": "/tmp"})
+
+
+def write_inventory(machine: BoardMachine, board: DebianBoard) -> Path:
+    """Writes an inventory with the machine as a board of its kind, for which the group data of its image hold."""
     data = {
         "ssh_hostname": "127.0.0.1",
         "ssh_port": machine.ssh_port,
@@ -213,15 +222,6 @@ def run_board_suite(workspace: Workspace, machine: BoardMachine) -> None:
         "_sudo": True,
     }
     inventory = machine.folder / "inventory.py"
-    inventory.write_text(f"targets = [({workspace.folder.name!r}, {data!r})]\n")
-    suite = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/board/test_board.py",
-        f"--inventory={inventory}",
-    ]
-    workspace.run_step("board suite", suite, REPO, {"TMPDIR": "/tmp"})
+    inventory.write_text(f"targets = [({machine.name!r}, {data!r})]\n{board.name} = targets\n")
+    (machine.folder / "group_data").symlink_to(REPO / "inventory" / "group_data")
+    return inventory

@@ -9,12 +9,12 @@ from deploy.paths import REPO
 from deploy.reference.board_pages import board_sections, board_ways
 from deploy.reference.rooms import rooms_picture, rooms_table
 from deploy.reference.settings_table import settings_tables
-from deploy.reference.tables import boards_table, cpus_table
+from deploy.reference.tables import boards_table, cpus_table, lacks_list
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "architecture.md": {"picture": rooms_picture, "rooms": rooms_table},
     "boards.md": {"ways": board_ways, "boards": board_sections},
-    "images.md": {"boards": boards_table},
+    "images.md": {"boards": boards_table, "lacks": lacks_list},
     "settings.md": {"settings": settings_tables, "cpus": cpus_table},
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from deploy.cpu import CPUS, Cpu
-from deploy.image.boards import BOARDS, BoardProfile, DebianBoard, Emulator
+from deploy.image.boards import BOARDS, DEBIAN_BOARDS, BoardProfile, DebianBoard, Emulator
 
 JUDGED_BY = {
     Emulator.EFI: "first boot in QEMU `virt` with EFI firmware, board suite",
@@ -36,6 +36,11 @@ def start_cells(board: BoardProfile) -> list[str]:
     if not isinstance(board, DebianBoard):
         return ["its vendor's image: `BASE=`", "the vendor's", "see there"]
     return [board.starts_by, board.kernel, JUDGED_BY[board.emulator]]
+
+
+def lacks_list() -> str:
+    """What the images of boards cannot do, a line for each."""
+    return "".join(f"- `{board.short_name}`: {lack}\n" for board in DEBIAN_BOARDS.values() for lack in board.lacks)
 
 
 def cpus_table() -> str:

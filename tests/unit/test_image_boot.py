@@ -14,16 +14,20 @@ from deploy.controller.step_times import StepTimes
 from deploy.debian.tools import Tools
 from deploy.errors import BoardllamaError
 from deploy.image import board_machine, boards, boot_test
-from deploy.image.__main__ import check_model, size_in_bytes
+from deploy.image.__main__ import check_model, make_board_image, size_in_bytes
 from deploy.image.board_machine import BoardMachine
 from deploy.image.boards import MIB, Emulator, debian_board
 from deploy.image.content import missing_files
 from deploy.image.disk import DiskLayout
 from deploy.image.finishing import image_workspace
+from deploy.image.outputs import Outputs
+from deploy.onboard.service import OLLAMA
 from deploy.vm import power
 from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Hardware
+from tests.board.conftest import servers_told
 from tests.gguf_bytes import chat, gguf
+from tests.targets import targets
 from tests.unit.known_host import program, programs_here
 
 __all__ = ["programs_here"]
@@ -195,3 +199,27 @@ def test_the_model_of_an_image(tmp_path: Path) -> None:
     assert boards.model_data(str(file)) == {"model": "path", "model_path": str(file)}
     with pytest.raises(BoardllamaError, match=r"MODEL is 'tiny': it must be smoke, hub, none, auto, a name"):
         boards.model_data("tiny")
+
+
+def test_what_an_image_cannot_do_is_said_when_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a Raspberry Pi 5 with Debian's kernel: its fan stands still."""
+    made = Outputs(tmp_path, "rpi5")
+    for path in made.all_files:
+        path.touch()
+    monkeypatch.setattr("deploy.image.__main__.make_image", lambda *_: made)
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path))
+    assert make_board_image(["rpi5", "--model", "none"]) == 0
+    said = capsys.readouterr().out
+    assert "for a Raspberry Pi 5; its content was checked" in said
+    assert [line for line in said.splitlines() if line.startswith("  note: no fan")]
+
+
+@pytest.mark.parametrize("name", ["efi", "rpi3"])
+def test_the_board_suite_is_told_all_settings_of_the_boards_kind(machine: BoardMachine, name: str) -> None:
+    """As pyinfra reads the inventory: the suite asks the settings which servers a board has."""
+    told = targets(boot_test.write_inventory(machine, debian_board(name)))
+    (data,) = told.values()
+    assert servers_told(data) == [OLLAMA]
+    assert data["ssh_port"] == machine.ssh_port and data["ssh_user"] == "board"

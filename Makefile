@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
 .PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor image flash labels down ssh \
-    log status test builds boots faults soak mutants docs check lint types unit setup clean
+    log status test builds bases boots faults soak mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -89,13 +89,16 @@ test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit
 	$(PYTHON) -m pytest tests/build -m "not further_build"
 	$(PYTHON) -m pytest $(SPREAD) $(VM_TESTS)
-	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
+	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) -m "not further_base" $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
 
 builds: setup ## Compile for every CPU, and ask each build what the generic one is asked
 	$(PYTHON) -m pytest tests/build/test_answers.py
 
 boots: setup ## Start the image of efi from every kind of disk; make the images that QEMU cannot start
 	$(AS_ROOT) $(PYTHON) -m pytest -s --durations=0 tests/boots; status=$$?; $(GIVE_BACK); exit $$status
+
+bases: setup ## Make appliances of likenesses of vendors' images, and boot each
+	$(AS_ROOT) $(PYTHON) -m pytest -s tests/image/test_base_boot.py; status=$$?; $(GIVE_BACK); exit $$status
 
 faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))

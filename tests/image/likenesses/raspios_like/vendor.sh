@@ -6,5 +6,4 @@ cp "$kernel" /boot/firmware/kernel8.img
 cp "$initrd" /boot/firmware/initramfs8
 rm -f "$units/multi-user.target.wants/ssh.service" "$units/sshd.service"
 rm -rf "$units/ssh.service.wants"
-want sysinit.target likeness-firstboot.service
 for unit in regenerate_ssh_host_keys sshswitch userconfig; do want multi-user.target $unit.service; done

@@ -138,7 +138,8 @@ def test_only_what_was_added_is_swept(tree: Path) -> None:
     kept = tree / "var/log/vendors.log"
     for name in ("var/log/ours.log", "etc/passwd-", "etc/ollama.conf"):
         (tree / name).write_bytes(b"x")
-    sweep_additions(tree, ["var/log/ours.log", "etc/passwd-", "etc/ollama.conf"])
+    added = ("etc/ollama.conf", "etc/passwd-", "var/log/ours.log")
+    assert sweep_additions(tree, Changes(added, (), ())) == Changes(("etc/ollama.conf",), (), ())
     assert kept.exists() and (tree / "etc/ollama.conf").exists()
     assert not (tree / "var/log/ours.log").exists() and not (tree / "etc/passwd-").exists()
 

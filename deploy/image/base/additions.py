@@ -5,7 +5,8 @@ The vendor's own files are neither swept nor judged. Of a file that both have wr
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -25,13 +26,17 @@ def keep_configuration(tree: Path, before: TreeState) -> dict[str, bytes]:
     return {name: (tree / name).read_bytes() for name in files if before[name].size <= LARGEST_KEPT}
 
 
-def sweep_additions(tree: Path, added: Iterable[str]) -> None:
-    """Removes the added files that no image may hold, and which swept.txt names."""
+def sweep_additions(tree: Path, changes: Changes) -> Changes:
+    """Removes the added files that no image may hold, and which swept.txt names. Returns the changes that are left."""
     patterns = read_words(SWEPT)
-    for name in added:
-        path = tree / name
-        if any(fnmatchcase(f"./{name}", pattern) for pattern in patterns) and not is_folder(path):
-            path.unlink()
+    swept = {
+        name
+        for name in changes.added
+        if any(fnmatchcase(f"./{name}", pattern) for pattern in patterns) and not is_folder(tree / name)
+    }
+    for name in swept:
+        (tree / name).unlink()
+    return replace(changes, added=tuple(name for name in changes.added if name not in swept))
 
 
 def is_folder(path: Path) -> bool:

@@ -142,8 +142,7 @@ def converge_base(
     kept = keep_configuration(tree, base.before)
     put_identity_files(tree, fat)
     converge_tree(workspace, board, tree, model)
-    sweep_additions(tree, compare_states(base.before, read_state(tree)).added)
-    changes = compare_states(base.before, read_state(tree))
+    changes = sweep_additions(tree, compare_states(base.before, read_state(tree)))
     date_additions(tree, changes)
     with workspace.doing("search for what is never baked"):
         refuse_baked(tree, changes, kept, Traces.of_this_controller(workspace.folder))

@@ -17,7 +17,7 @@ def choose_board(told: BoardProfile | None, base: str, system: VendorSystem) -> 
             f"holds the device trees of {names}" if fitting else "holds the device tree of no board that is known here"
         )
         raise BoardllamaError(
-            f"{base} ({system.title}) {which}: say which board, make image BASE= BOARD=NAME; its CPU decides the build"
+            f"{base} ({system.title}) {which}: say which board, make image BASE=… BOARD=NAME; its CPU decides the build"
             f"{'' if fitting else f'. Boards: {all_names()}'}"
         )
     if told is None:

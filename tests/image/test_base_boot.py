@@ -57,7 +57,7 @@ VENDORS = {
         UBUNTU,
         "qemu",
         (
-            "networkctl status enp0s1 enp0s2 2>&1 | grep -q 10-netplan-00-boardllama.network",
+            "networkctl --no-pager --all status | grep -q 10-netplan-00-boardllama.network",
             "test -e /etc/netplan/50-cloud-init.yaml",
             "cloud-init status | grep -qx 'status: done'",
             "getent passwd ubuntu",

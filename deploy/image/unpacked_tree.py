@@ -33,7 +33,9 @@ def dress_tree(workspace: Workspace, tools: Tools, tree: Path) -> None:
 def put_layers(workspace: Workspace, tools: Tools, tree: Path, layers: Iterable[Path]) -> None:
     """Puts the files of folders into the tree, as root's. Folders that are there keep their owners and modes."""
     layer = workspace.folder / "layer.tar"
-    write_tar(layer, [member for folder in layers for member in files_below(folder)])
+    # Each name once: a folder that comes again keeps the 0700 that GNU tar gives to what it is filling.
+    members = {name: path for folder in layers for path, name in files_below(folder)}
+    write_tar(layer, [(path, name) for name, path in members.items()])
     tar = [
         *tools.program_command("usr/bin/tar"),
         "--extract",

@@ -170,7 +170,6 @@ def fit_root(base: OpenedBase, wanted: int | None) -> None:
         root.resize(size)
     # What a deploy had written and removed again is no part of the image, nor what the vendor had removed.
     root.mend("clearing what nothing uses", "-E", "discard")
-    root.forget_writes()
     root.check_clean()
     behind = disk.size - disk.root.end if final == disk.root.size else BACKUP_BYTES if disk.label == "gpt" else 0
     os.truncate(disk.path, disk.root.start + final)

@@ -69,7 +69,10 @@ class RootFileSystem:
         self.workspace.run_step("resizing the root", self.dated_command("usr/sbin/resize2fs", *words))
 
     def forget_writes(self) -> None:
-        """Sets the superblock's count of written KiB, which depends on when caches were written, to 0: not counted."""
+        """Sets the superblock's count of written KiB to 0: not counted. What fuse2fs adds depends on when it writes.
+
+        Resizing copies the count into the superblock's backups, so it is set as soon as fuse2fs has ended.
+        """
         words = ("-w", "-R", "set_super_value kbytes_written 0", self.address)
         self.workspace.run_step("count of writes", self.dated_command("usr/sbin/debugfs", *words))
 
@@ -86,6 +89,7 @@ class RootFileSystem:
         with self.serving(tree) as server:
             yield tree
             close_root(tree, server)
+        self.forget_writes()
         tree.rmdir()
 
     @contextmanager

@@ -15,6 +15,8 @@ from .network_files.network_manager import manager_files
 from .network_files.networkd import networkd_files
 
 WPA_UNITS = Path("/run/systemd/system")
+# Seconds. netplan has systemd read all units again, which takes a busy board of one slow core half a minute.
+GENERATE_DEADLINE = 90.0
 
 
 class NetworkStack(NamedTuple):
@@ -46,7 +48,7 @@ def wifi_card(net: Path = Path("/sys/class/net")) -> str:
 
 def take_up_netplan(identity: Identity, _places: Places) -> None:
     """Has netplan write what its generator would write at the next boot, for programs that start after this one."""
-    run_command("netplan", "generate")
+    run_command("netplan", "generate", deadline=GENERATE_DEADLINE)
     if identity.wifi_ssid:
         unblock_wifi()
         # Units of wpa_supplicant that did not exist when this boot was planned.

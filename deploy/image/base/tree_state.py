@@ -50,17 +50,18 @@ def walk_entries(tree: str, below: str) -> Iterator[tuple[str, TreeEntry]]:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
         name = f"{below}{entry.name}"
-        yield name, entry_of(f"{tree}/{name}")
-        if entry.is_dir(follow_symlinks=False):
+        # Asked once: each question to fuse2fs searches all folders from the root on.
+        state = entry_of(Path(tree, name), entry.stat(follow_symlinks=False))
+        yield name, state
+        if state.is_folder:
             yield from walk_entries(tree, f"{name}/")
 
 
-def entry_of(path: str) -> TreeEntry:
-    """The entry of one path. A file that bears our own clock's time already is told by its content."""
-    found = os.lstat(path)
+def entry_of(path: Path, found: os.stat_result) -> TreeEntry:
+    """The entry of a path, of which lstat has found that. A file that bears our clock's time is told by its content."""
     changed = int(found.st_ctime)
     ours = changed == CLOCK and stat.S_ISREG(found.st_mode)
-    content = sha256_of(Path(path)) if ours else ""
+    content = sha256_of(path) if ours else ""
     return TreeEntry(found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime_ns, changed, content)
 
 

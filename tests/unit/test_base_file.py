@@ -16,6 +16,7 @@ from deploy.build import fetch
 from deploy.controller.files import sha256_of
 from deploy.controller.progress import Progress
 from deploy.errors import BoardllamaError
+from deploy.image.base import moving
 from deploy.image.base.base_file import BaseFile, obtain_base, unpack_base
 from deploy.image.base.namespace import check_fuse
 
@@ -124,3 +125,15 @@ def test_an_address_is_fetched_once_and_kept_by_its_sha256(tmp_path: Path, monke
 def test_a_machine_without_fuse_is_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BoardllamaError, match=r"cannot be opened .*modprobe fuse"):
         check_fuse(str(tmp_path / "fuse"))
+
+
+def test_the_end_of_a_file_moves_to_another_and_back(tmp_path: Path) -> None:
+    """In pieces of which the last is not whole."""
+    disk, root = tmp_path / "disk", tmp_path / "root"
+    disk.write_bytes(CONTENT + bytes(moving.CHUNK) + CONTENT)
+    whole = disk.read_bytes()
+    moving.move_tail(disk, MIB + 7, root, 0)
+    assert (disk.read_bytes(), root.read_bytes()) == (whole[: MIB + 7], whole[MIB + 7 :])
+    assert root.stat().st_blocks * 512 < 5 * MIB
+    moving.move_tail(root, 0, disk, MIB + 7)
+    assert (disk.read_bytes(), root.read_bytes()) == (whole, b"")

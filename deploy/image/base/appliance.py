@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from deploy.image.base.additions import date_additions, keep_configuration, refu
 from deploy.image.base.base_file import BaseFile, unpack_base
 from deploy.image.base.boot_area import check_boot_area, late_sectors, read_boot_area
 from deploy.image.base.identity_place import fat_extent, find_identity_fat, put_identity_files, slot_extent
+from deploy.image.base.moving import move_tail
 from deploy.image.base.partitions import BaseDisk, BasePartition, read_disk, resize_root
 from deploy.image.base.root_file_system import RootFileSystem
 from deploy.image.base.superblock import check_features, read_superblock
@@ -76,7 +77,7 @@ def open_base(workspace: Workspace, base: BaseFile) -> OpenedBase:
     workspace.times.add("unpacking", progress.seconds)
     disk = read_disk(copy, name)
     check_features(read_superblock(copy, disk.root.start), name)
-    root = RootFileSystem(workspace, ensure_tools(HERE / "tools.txt"), copy, disk.root.start)
+    root = take_out_root(workspace, disk)
     try:
         root.mend("check of the base")
     except BoardllamaError as error:
@@ -85,6 +86,23 @@ def open_base(workspace: Workspace, base: BaseFile) -> OpenedBase:
         before = read_state(tree)
         system = read_vendor_system(tree, before, disk, name)
     return OpenedBase(name, sha256, disk, root, root.superblock.size, system, before)
+
+
+def take_out_root(workspace: Workspace, disk: BaseDisk) -> RootFileSystem:
+    """Moves the root, and what lies behind it, to a file of its own; the disk ends where the root began."""
+    file = workspace.folder / "root.ext4"
+    move_tail(disk.path, disk.root.start, file, 0)
+    return RootFileSystem(workspace, ensure_tools(HERE / "tools.txt"), file)
+
+
+def put_back_root(root: RootFileSystem, disk: BaseDisk, size: int) -> None:
+    """Moves the root back behind what lies before it, and writes its `size` into the table. Raises BoardllamaError."""
+    behind = disk.size - disk.root.end if size == disk.root.size else BACKUP_BYTES if disk.label == "gpt" else 0
+    os.truncate(root.disk, size)
+    move_tail(root.disk, 0, disk.path, disk.root.start)
+    os.truncate(disk.path, disk.root.start + size + behind)
+    resize_root(disk, size)
+    replace(root, disk=disk.path, start=disk.root.start).check_clean()
 
 
 def edit_base(
@@ -128,7 +146,6 @@ def grow_root(base: OpenedBase, room: int) -> None:
     """Makes the root large enough for `room` more bytes than it holds; what is not written takes no space here."""
     wanted = round_up(base.root.superblock.used + room)
     if wanted > base.root.superblock.size:
-        os.truncate(base.disk.path, base.disk.root.start + wanted)
         base.root.resize(wanted)
 
 
@@ -160,27 +177,22 @@ def fit_root(base: OpenedBase, wanted: int | None) -> None:
     `wanted`: bytes; None: as small as it can be, and not smaller than the vendor's. Raises BoardllamaError.
     """
     root, disk = base.root, base.disk
+    # Folders are packed, because they still hold the names of temporary files, which are random.
+    root.mend("check before the root gets its size", "-D")
     final = final_root(base, wanted)
     # Where the vendor's partition stays as it is, the file system in it does, even if it had been smaller.
     size = base.size if final == disk.root.size else final
-    # Folders are packed, because they still hold the names of temporary files, which are random.
-    root.mend("check before the root gets its size", "-D")
-    os.truncate(disk.path, disk.root.start + max(final, root.superblock.size))
     if size != root.superblock.size:
         root.resize(size)
     # What a deploy had written and removed again is no part of the image, nor what the vendor had removed.
     root.mend("clearing what nothing uses", "-E", "discard")
-    root.check_clean()
-    behind = disk.size - disk.root.end if final == disk.root.size else BACKUP_BYTES if disk.label == "gpt" else 0
-    os.truncate(disk.path, disk.root.start + final)
-    os.truncate(disk.path, disk.root.start + final + behind)
-    resize_root(disk, final)
+    put_back_root(root, disk, final)
 
 
 def final_root(base: OpenedBase, wanted: int | None) -> int:
     """Bytes of the root's partition. Raises BoardllamaError where fewer are wanted than it needs."""
     used = base.root.superblock.used
-    least = max(base.disk.root.size, round_up(used + used // 16 + SPARE_BYTES))
+    least = max(base.disk.root.size, round_up(max(used + used // 16 + SPARE_BYTES, base.root.least_size)))
     if wanted is not None and wanted < least:
         raise BoardllamaError(
             f"SIZE leaves {wanted >> 20} MiB to the root and it needs {least >> 20} MiB: leave SIZE out, or give more"

@@ -20,12 +20,13 @@ from deploy.build.fetch import FetchError, download
 from deploy.controller.files import folder_lock
 from deploy.controller.progress import Progress, whole_duration
 from deploy.errors import BoardllamaError, shown
+from deploy.image.base.moving import write_sparse
 from deploy.paths import cache_dir, user_path
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-CHUNK, HOLE = 1 << 20, 1 << 16  # bytes
+CHUNK = 1 << 20  # bytes
 # Frames of `zstd --ultra --long=31` want a window of 2 GiB, the largest that there is.
 LARGEST_WINDOW = 1 << 31
 # How much larger than its archive a system is, when nothing says so: Raspberry Pi OS Lite is 5 times as large.
@@ -174,14 +175,10 @@ def told_damage(path: Path) -> Iterator[None]:
 
 def copy_sparse(source: IO[bytes], disk: Path) -> None:
     """Writes a file of the same bytes, in which zeros are holes."""
-    zeros, size = bytes(HOLE), 0
+    size = 0
     with disk.open("wb") as target:
         while chunk := source.read(CHUNK):
-            for start in range(0, len(chunk), HOLE):
-                piece = chunk[start : start + HOLE]
-                if piece != zeros[: len(piece)]:
-                    target.seek(size + start)
-                    target.write(piece)
+            write_sparse(target, size, chunk)
             size += len(chunk)
         target.truncate(size)
 

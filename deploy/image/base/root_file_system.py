@@ -1,4 +1,4 @@
-"""The root file system of a base, edited at its place on a copy of the disk by e2fsprogs: no loop device, no kernel.
+"""The root file system of a base, edited in a copy by e2fsprogs: no loop device, no kernel.
 
 fuse2fs writes no journal, so that an interrupted run leaves a copy to be thrown away, and nothing else. The programs
 see a clock that stands and a fixed seed, because fuse2fs and e2fsck write times and generation numbers: the same inputs
@@ -32,12 +32,15 @@ OPEN_DEADLINE, CLOSE_DEADLINE = 60.0, 900.0
 
 @dataclass(frozen=True)
 class RootFileSystem:
-    """The ext4 at byte `start` of the file `disk`. `tools` bring e2fsprogs, fuse2fs and libfaketime."""
+    """The ext4 at byte `start` of the file `disk`. `tools` bring e2fsprogs, fuse2fs and libfaketime.
+
+    Only at byte 0 it can get another size: resize2fs cuts the file to that many bytes, wherever the file system begins.
+    """
 
     workspace: Workspace
     tools: Tools
     disk: Path
-    start: int
+    start: int = 0
 
     @property
     def superblock(self) -> Superblock:
@@ -64,9 +67,16 @@ class RootFileSystem:
         self.workspace.run_step(step, ["sh", "-c", '"$@" || [ $? = 1 ]', "e2fsck", *fsck])
 
     def resize(self, size: int) -> None:
-        """Makes it `size` bytes large; the file must hold as much. Raises BoardllamaError."""
-        words = (self.address, f"{size // 1024}K")
+        """Makes it, and its file, `size` bytes large. Raises BoardllamaError."""
+        assert self.start == 0, self.start
+        words = (str(self.disk), f"{size // 1024}K")
         self.workspace.run_step("resizing the root", self.dated_command("usr/sbin/resize2fs", *words))
+
+    @property
+    def least_size(self) -> int:
+        """Bytes to which resize2fs makes it smaller at most: by its estimate, a quarter above what is used."""
+        said = program_output(*self.dated_command("usr/sbin/resize2fs", "-P", self.address), deadline=OPEN_DEADLINE)
+        return int(said.split()[-1]) * self.superblock.block
 
     def forget_writes(self) -> None:
         """Sets the superblock's count of written KiB to 0: not counted. What fuse2fs adds depends on when it writes.

@@ -89,7 +89,7 @@ test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit
 	$(PYTHON) -m pytest tests/build -m "not further_build"
 	$(PYTHON) -m pytest $(SPREAD) $(VM_TESTS)
-	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) -m "not further_base" $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
+	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
 
 builds: setup ## Compile for every CPU, and ask each build what the generic one is asked
 	$(PYTHON) -m pytest tests/build/test_answers.py
@@ -98,7 +98,7 @@ boots: setup ## Start the image of efi from every kind of disk; make the images 
 	$(AS_ROOT) $(PYTHON) -m pytest -s --durations=0 tests/boots; status=$$?; $(GIVE_BACK); exit $$status
 
 bases: setup ## Make appliances of likenesses of vendors' images, and boot each
-	$(AS_ROOT) $(PYTHON) -m pytest -s tests/image/test_base_boot.py; status=$$?; $(GIVE_BACK); exit $$status
+	$(AS_ROOT) $(PYTHON) -m pytest -s tests/bases; status=$$?; $(GIVE_BACK); exit $$status
 
 faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))

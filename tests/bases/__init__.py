@@ -1,0 +1,1 @@
+"""`make bases`: appliances of vendors' images, each likeness flashed and booted."""

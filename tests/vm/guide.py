@@ -65,7 +65,12 @@ TEXT = r'"choices":\[\{"text":"[^"]+"'
 CHAT = r'"message":\{"role":"assistant","content":"[^"]+"'
 # A program of the target whose memory has no bound, within one.
 HOG = "tail"
-HOGGED = f"systemd-run --quiet --wait -p MemoryMax=16M -p MemorySwapMax=0 {HOG} /dev/zero || true"
+# The kernel's words reach the journal a moment after systemd has seen the end.
+TOLD = f"until journalctl -k --no-pager | grep -q 'Killed process .*({HOG})'; do sleep 0.2; done"
+HOGGED = (
+    f"systemd-run --quiet --wait -p MemoryMax=16M -p MemorySwapMax=0 {HOG} /dev/zero || true; "
+    f"timeout 30 bash -c {shlex.quote(TOLD)}"
+)
 ANSWER = r"\n> Hello! Tell me a joke\.\n\s*\w+.*\w+"
 
 

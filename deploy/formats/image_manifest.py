@@ -72,7 +72,7 @@ class Package(Frozen):
     arch: str
 
 
-class Origin(Frozen):
+class BaseOrigin(Frozen):
     """The vendor's image from which an image was made: its file, and how the system in it calls itself.
 
     `added`, `changed`, `removed`: what was done to its root file system, by paths from the root on. All else is the
@@ -107,7 +107,7 @@ class ImageManifest(Frozen):
     boot_sectors: tuple[tuple[NonNegativeInt, PositiveInt], ...]
     identity: Extent | None = None
     identity_slot: Extent | None = None
-    base: Origin | None = None
+    base: BaseOrigin | None = None
     starts_from: dict[Medium, str] = Field(
         default_factory=dict,
         description="What the board starts this image from, each with what that takes, or with an empty text.",

@@ -82,7 +82,7 @@ class BoardProfile(ProfilePart):
 
     @property
     def memory(self) -> int:
-        """In bytes."""
+        """What Linux finds on the smallest board of this kind, in bytes."""
         return self.memory_mib * MIB
 
 

@@ -13,7 +13,7 @@ from deploy.debian.owners import remove_as_owner
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE
 from deploy.debian.workspace import Workspace
-from deploy.formats.image_manifest import Disk, Extent, ImageFile, ImageManifest, Origin, Package
+from deploy.formats.image_manifest import BaseOrigin, Disk, Extent, ImageFile, ImageManifest, Package
 from deploy.formats.spans import total_size
 from deploy.image import outputs
 from deploy.image.boards import BoardProfile
@@ -42,7 +42,7 @@ class AssembledImage:
     release: dict[str, Any]
     identity_slot: Extent | None = None
     system: SystemName = field(default_factory=SystemName)
-    origin: Origin | None = None
+    origin: BaseOrigin | None = None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from deploy.controller.step_times import StepTimes
 from deploy.debian.tools import ensure_tools
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
-from deploy.formats.image_manifest import Origin
+from deploy.formats.image_manifest import BaseOrigin
 from deploy.image import outputs
 from deploy.image.base.additions import date_additions, keep_configuration, refuse_baked, sweep_additions
 from deploy.image.base.base_file import BaseFile, unpack_base
@@ -200,9 +200,9 @@ def final_root(base: OpenedBase, wanted: int | None) -> int:
     return least if wanted is None else wanted
 
 
-def origin_of(base: OpenedBase, changes: Changes) -> Origin:
+def origin_of(base: OpenedBase, changes: Changes) -> BaseOrigin:
     """What the manifest says of the base."""
-    return Origin(
+    return BaseOrigin(
         name=base.name,
         sha256=base.sha256,
         system=base.system.title,

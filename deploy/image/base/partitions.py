@@ -70,7 +70,7 @@ class BaseDisk:
 
 def read_disk(path: Path, name: str) -> BaseDisk:
     """The base at `path`, which errors call `name`. Raises BoardllamaError for a layout that cannot be edited."""
-    table = partition_table(path, name)
+    table = read_partition_table(path, name)
     rows = sorted(table["partitions"], key=lambda row: row["start"])
     if table.get("sectorsize", SECTOR) != SECTOR:
         raise BoardllamaError(f"{name} has sectors of {table['sectorsize']} bytes: BASE needs an image with {SECTOR}")
@@ -84,7 +84,7 @@ def read_disk(path: Path, name: str) -> BaseDisk:
     return found
 
 
-def partition_table(path: Path, name: str) -> dict[str, Any]:
+def read_partition_table(path: Path, name: str) -> dict[str, Any]:
     """What sfdisk says of the disk's table. Raises BoardllamaError where there is none."""
     seen = probe_content(path)
     kind = seen.get("PTTYPE", "")

@@ -39,7 +39,7 @@ class VendorSystem:
 
 def read_vendor_system(tree: Path, before: TreeState, disk: BaseDisk, name: str) -> VendorSystem:
     """What the tree and the FAT partitions of the base hold. Raises BoardllamaError for a system that is not for us."""
-    check_architecture(tree, name)
+    check_arm64_programs(tree, name)
     missing = [why for program, why in PROGRAMS.items() if not inside(tree, program).exists()]
     if missing or not inside(tree, STATUS).is_file():
         raise BoardllamaError(
@@ -66,7 +66,7 @@ def inside(tree: Path, path: str) -> Path:
     return place
 
 
-def check_architecture(tree: Path, name: str) -> None:
+def check_arm64_programs(tree: Path, name: str) -> None:
     """Raises BoardllamaError unless the programs of the tree are for arm64."""
     shell = inside(tree, "bin/sh")
     if not shell.is_file():

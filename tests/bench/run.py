@@ -1,0 +1,139 @@
+"""One run: contenders made, measured in turn, and what came of it as a record."""
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from deploy.controller.programs import program_output
+from deploy.controller.progress import say_line, whole_duration
+from deploy.errors import BoardllamaError, NotThere, shown
+from deploy.paths import cache_dir
+from tests.bench.contenders import BUILDS, CONTENDERS, Installed, installed
+from tests.bench.emulation import Emulator
+from tests.bench.figures import gather_figures
+from tests.bench.history import Entry, Record
+from tests.bench.measure import measure_programs
+from tests.bench.plan import Measurement, Results, Values, expected_text, left_seconds, plan_measurements
+from tests.bench.shapes import SHAPES, ensure_model
+from tests.bench.words import chosen_names
+from tests.shapes import Shape
+
+MOST_ROUNDS = 100
+
+
+@dataclass
+class Run:
+    """What is compared. `absent`: contenders that cannot be here, with the reason."""
+
+    cpus: tuple[str, ...]
+    contenders: tuple[str, ...]
+    rounds: int
+    shape: Shape
+    absent: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of_words(cpus: str, contenders: str, rounds: str, shape: str) -> "Run":
+        """A run by the words of `make bench`. Raises BoardllamaError for one that means nothing."""
+        shapes = chosen_names(shape, tuple(SHAPES), "SHAPE")
+        if len(shapes) != 1:
+            raise BoardllamaError(f"SHAPE={shape}: must be one of {', '.join(SHAPES)}")
+        return Run(
+            chosen_names(cpus, tuple(BUILDS), "CPUS"),
+            chosen_names(contenders, tuple(CONTENDERS), "CONTENDERS"),
+            count_rounds(rounds),
+            SHAPES[shapes[0]],
+        )
+
+    def install_contenders(self) -> dict[tuple[str, str], Installed]:
+        """By CPU and contender, in the order of both. Who cannot be is named in `absent`. Raises BoardllamaError."""
+        found = {}
+        for cpu in self.cpus:
+            for name in self.contenders:
+                try:
+                    found[cpu, name] = installed(name, cpu)
+                except NotThere as reason:
+                    self.absent[name] = str(reason)
+        for name, reason_text in self.absent.items():
+            say_line(f"bench: without {name}: {reason_text}")
+        if not found:
+            raise BoardllamaError(
+                f"none of {', '.join(self.contenders)} can be measured; choose another by CONTENDERS="
+            )
+        return found
+
+    def measure(self) -> Record:
+        """Measures what no run before has measured. Raises BoardllamaError."""
+        programs, model = self.install_contenders(), ensure_model(self.shape)
+        planned = plan_measurements(self.identities(programs), self.rounds)
+        results = Results.of_file(cache_dir() / "bench" / "results.jsonl")
+        left = [one for one in planned if one.key not in results.found]
+        known = known_seconds(planned, results)
+        say_line(f"bench: {expected_text(left, len(planned) - len(left), known)}")
+        for number, one in enumerate(left, 1):
+            began = time.monotonic()
+            values = measure_programs(one, programs[one.cpu, one.contender], model)
+            results.add(one, {**values, "seconds": round(time.monotonic() - began, 2)})
+            rest = whole_duration(left_seconds(left[number:], known_seconds(planned, results)))
+            say_line(f"bench: {number}/{len(left)} {one.title}: {value_text(values)}; about {rest} left")
+        record = self.record(planned, results, programs)
+        results.forget(planned)
+        return record
+
+    def identities(self, programs: Mapping[tuple[str, str], Installed]) -> dict[tuple[str, str], str]:
+        """Words that are others when anything is another that decides a measurement."""
+        return {pair: " ".join([self.shape.name, one.folder.name, *one.arguments]) for pair, one in programs.items()}
+
+    def record(
+        self, planned: list[Measurement], results: Results, programs: Mapping[tuple[str, str], Installed]
+    ) -> Record:
+        """What was measured, as the history keeps it."""
+        figures = gather_figures(planned, results.found)
+        for pair, one in programs.items():
+            figures[pair]["size"] = [one.size]
+        return Record(
+            date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            commit=program_output("git", "describe", "--always", "--dirty", "--abbrev=12").decode().strip(),
+            shape=self.shape.name,
+            rounds=self.rounds,
+            machine=f"{processor_name()}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}",
+            emulator=Emulator.version(),
+            absent=self.absent,
+            entries=[
+                Entry(
+                    cpu=cpu, contender=name, figures={key: list(map(rounded, values)) for key, values in found.items()}
+                )
+                for (cpu, name), found in figures.items()
+            ],
+        )
+
+
+def count_rounds(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_ROUNDS:
+        raise BoardllamaError(f"ROUNDS={shown(text)}: must be a number from 1 to {MOST_ROUNDS}; 5 is the default")
+    return int(text)
+
+
+def rounded(value: float) -> float:
+    """To five digits, which is more than any figure is worth."""
+    return float(f"{value:.5g}")
+
+
+def value_text(values: Values) -> str:
+    """The value that counts, for people."""
+    if "instructions" in values:
+        return f"{values['instructions'] / 1e6:,.0f} M instructions"
+    return f"{values['cpu_seconds']:.2f} CPU s"
+
+
+def known_seconds(planned: list[Measurement], results: Results) -> dict[str, float]:
+    """Wall seconds of what was measured so far, by title: a later round takes about as long."""
+    return {one.title: results.found[one.key]["seconds"] for one in planned if one.key in results.found}
+
+
+def processor_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,26 @@
+"""The models that contenders run: random weights, so that no download is needed, and the same file on each machine."""
+
+from pathlib import Path
+
+from gguf import GGMLQuantizationType as Kind
+
+from tests.bench.roots import ensure_folder, keyed_folder
+from tests.shapes import Shape, write
+
+Q4_K_M = (Kind.Q4_K, Kind.Q6_K)
+TINYLLAMA = Shape("tinyllama", *Q4_K_M, 2048, 5632, 22, 32, 4, 32000, 2048)
+# The same rows in less layers: the kernels are the same, a run takes a tenth.
+SMALL = Shape("small", *Q4_K_M, 2048, 5632, 2, 32, 4, 4000, 2048)
+SHAPES = {shape.name: shape for shape in (TINYLLAMA, SMALL)}
+# What decides the bytes beside the shape itself.
+WRITER_VERSION = 1
+
+
+def ensure_model(shape: Shape) -> Path:
+    """The model in the cache, written first: about a second per 500 MB."""
+    inputs = [WRITER_VERSION, repr(shape)]
+    return ensure_folder(keyed_folder("models", inputs), lambda new: write_model(shape, new)) / f"{shape.name}.gguf"
+
+
+def write_model(shape: Shape, new: Path) -> None:
+    write(shape, new / "tree" / f"{shape.name}.gguf")

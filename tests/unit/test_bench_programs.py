@@ -1,0 +1,103 @@
+"""How `make bench` starts programs, and how it makes contenders: with real processes, and nothing that is fetched."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import BoardllamaError
+from tests.bench.contenders import BUILDS, CONTENDERS, REFERENCE, VARIANTS, Installed, source_build
+from tests.bench.counts import read_counts
+from tests.bench.emulation import cpu_seconds, own_bytes, peak_bytes, run_measured
+from tests.bench.roots import HERE, Packages, ensure_folder, merge_usr, read_pins
+
+BUSY = "sum(range(3_000_000))"
+
+
+class TestCosts:
+    def test_processor_time_is_that_of_the_program_and_its_children(self) -> None:
+        alone = run_measured([sys.executable, "-c", BUSY])
+        nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}]); {BUSY}"
+        assert run_measured([sys.executable, "-c", nested]) > alone > 0
+
+    def test_a_program_that_fails_says_its_last_line(self) -> None:
+        with pytest.raises(BoardllamaError, match="status 3, no such model"):
+            run_measured(["sh", "-c", "echo begin; echo no such model >&2; exit 3"])
+
+    def test_a_running_process_is_read(self) -> None:
+        assert cpu_seconds(os.getpid()) > 0
+        # The programs of this machine lie where QEMU's own code lies.
+        assert 0 < own_bytes(os.getpid()) <= peak_bytes(os.getpid())
+
+
+class TestContenders:
+    def test_every_cpu_has_a_build_of_ours(self) -> None:
+        assert set(BUILDS) == {"cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1", "max"}
+        assert list(CONTENDERS) == ["reference", "debian", "variants", "boardllama", "tuned"]
+
+    def test_another_recipe_is_another_folder(self) -> None:
+        assert REFERENCE.folder(source_build()) != VARIANTS.folder(source_build())
+        assert Packages("trixie", ("llvm",)).folder != Packages("bookworm", ("llvm",)).folder
+
+    def test_debians_packages_are_pinned_by_hash(self) -> None:
+        pins = read_pins(HERE / "debian.txt")
+        assert all(len(pin.sha256) == 64 and pin.path.endswith("_arm64.deb") for pin in pins)
+        assert {"llama.cpp-tools", "libllama0", "libggml0", "libc6"} <= {
+            Path(pin.path).name.partition("_")[0] for pin in pins
+        }
+
+    def test_links_and_what_is_not_of_llama_are_not_counted_as_installed(self, tmp_path: Path) -> None:
+        for name, size in (("llama-server", 10), ("libllama.so.1", 5), ("libc.so.6", 100)):
+            (tmp_path / name).write_bytes(bytes(size))
+        (tmp_path / "libllama.so").symlink_to("libllama.so.1")
+        assert Installed(tmp_path, tmp_path, tmp_path, ("llama-server", "libllama.so*")).size == 15
+
+    def test_a_folder_appears_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        def fail(new: Path) -> None:
+            (new / "tree" / "half").touch()
+            raise BoardllamaError("the disk is full")
+
+        with pytest.raises(BoardllamaError):
+            ensure_folder(tmp_path / "kind" / "key", fail)
+        assert not (tmp_path / "kind" / "key").exists()
+        assert (
+            ensure_folder(tmp_path / "kind" / "key", lambda new: merge_usr(new / "tree")).joinpath("lib").is_symlink()
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("-march=armv8-a", "-mcpu=generic"),
+        ("-march=armv8.2-a+dotprod+fp16", "-mcpu=generic+v8_2a+dotprod+fullfp16"),
+        ("-march=armv9.2-a+dotprod+sve+i8mm+sme", "-mcpu=generic+v9_2a+dotprod+sve+i8mm+sme"),
+        ("-O3", "-O3"),
+    ],
+)
+def test_upstreams_variants_are_told_to_our_compiler_in_its_words(tmp_path: Path, given: str, told: str) -> None:
+    compiler = tmp_path / "c++"
+    compiler.write_text((HERE / "zig.sh").read_text().replace("@ZIG@", "echo"))
+    said = subprocess.run(["sh", compiler, given, "-c", "a b.cpp"], capture_output=True, text=True, check=True).stdout
+    assert said == f"c++ -target aarch64-linux-gnu.2.28 -g0 {told} -c a b.cpp\n"
+
+
+class TestCounts:
+    def test_blocks_are_added_up_by_function(self, tmp_path: Path) -> None:
+        program = Path(sys.executable).resolve()
+        lines = [
+            "block 401000 3 10",
+            "block 401000 2 1",
+            "block 900000 5 2",
+            f"map 400000-500000 r-xp 00000000 fe:00 1 {program}",
+        ]
+        (tmp_path / "counts").write_text("\n".join([*lines, "total 42"]) + "\n")
+        counts = read_counts(tmp_path / "counts")
+        assert counts.total == sum(counts.by_function().values()) == 42
+        assert counts.by_function()["no file"] == 10
+
+    def test_counts_of_a_program_that_was_killed_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "counts").write_text("block 401000 3 10\n")
+        with pytest.raises(BoardllamaError, match="no line `total`"):
+            read_counts(tmp_path / "counts")

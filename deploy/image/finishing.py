@@ -69,14 +69,15 @@ def write_outputs(workspace: Workspace, made: AssembledImage) -> Outputs:
     out.folder.mkdir()
     with workspace.doing("map"):
         blocks, sha256 = map_disk(made.disk)
+    mapped = total_size(blocks.mapped_spans)
     with workspace.doing("compressing"):
-        outputs.compress_image(made.disk, out.image)
+        outputs.compress_image(made.disk, out.image, mapped)
     outputs.write_dated(out.path_of(".bmap"), blocks.render())
     known = workspace.folder / SBOM_INPUT
     sbom = make_sbom(workspace, known, made.board.short_name, made.release, made.system)
     outputs.write_dated(out.path_of(".spdx.json"), sbom)
     files = [outputs.file_entry(path) for path in out.described_files]
-    disk = Disk(size=blocks.size, sha256=sha256, mapped=total_size(blocks.mapped_spans))
+    disk = Disk(size=blocks.size, sha256=sha256, mapped=mapped)
     packages = outputs.installed_packages((known / STATUS).read_text())
     outputs.write_dated(out.manifest, image_manifest(made, files, disk, packages).render())
     sums = outputs.checksum_lines([*files, outputs.file_entry(out.manifest)])

@@ -29,7 +29,7 @@ def full(tmp_path: Path) -> OpenedBase:
     disk = read_disk(path, "vendor.img")
     root = take_out_root(Workspace(tmp_path / "work", "trixie"), disk)
     system = VendorSystem({}, frozenset())
-    base = OpenedBase("vendor.img", "", disk, root, root.superblock.size, system, {})
+    base = OpenedBase("vendor.img", "", disk, root, root.superblock.size, system, {}, {})
     root.mend("check")
     grow_root(base, 2048 * MIB)
     with mounted(root.disk, 0, tmp_path / "tree") as tree, (tree / "ours").open("wb") as file:

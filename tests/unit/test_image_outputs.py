@@ -51,12 +51,13 @@ def test_installed_packages_alone_are_listed_by_name() -> None:
     )
 
 
-def test_compressing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mapped", [1, outputs.SMALL_BYTES], ids=["small", "large"])
+def test_compressing_twice_gives_the_same_bytes(mapped: int, tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     disk.write_bytes(os.urandom(1 << 20) * 20)
     made = []
     for name in ("a.zst", "b.zst"):
-        outputs.compress_image(disk, tmp_path / name)
+        outputs.compress_image(disk, tmp_path / name, mapped)
         made.append((tmp_path / name).read_bytes())
     assert made[0] == made[1]
     assert zstandard.ZstdDecompressor().decompress(made[0]) == disk.read_bytes()

@@ -20,10 +20,10 @@ from deploy.image.base.base_file import BaseFile, unpack_base
 from deploy.image.base.boot_area import check_boot_area, late_sectors, read_boot_area
 from deploy.image.base.identity_place import fat_extent, find_identity_fat, put_identity_files, slot_extent
 from deploy.image.base.moving import move_tail
-from deploy.image.base.partitions import BaseDisk, BasePartition, read_disk, resize_root
+from deploy.image.base.partitions import BaseDisk, read_disk, resize_root
 from deploy.image.base.root_file_system import RootFileSystem
 from deploy.image.base.superblock import check_features, read_superblock
-from deploy.image.base.tree_state import Changes, TreeState, compare_states, read_state
+from deploy.image.base.tree_state import Changes, TreeState, compare_states, hash_ours, read_state, rewritten_files
 from deploy.image.base.vendor_system import STATUS, VendorSystem, inside, read_vendor_system
 from deploy.image.boards import MIB, BoardProfile
 from deploy.image.disk import SPARE_BYTES, round_up
@@ -44,7 +44,10 @@ ChooseBoard = Callable[[VendorSystem], BoardProfile]
 
 @dataclass(frozen=True)
 class OpenedBase:
-    """A copy of a base, looked at and not changed yet. `size`: bytes of its root file system. `before`: its files."""
+    """A copy of a base, looked at and not changed yet. `size`: bytes of its root file system. `before`: its files.
+
+    `ours`: the sha256 of those that an earlier run has made, by path.
+    """
 
     name: str
     sha256: str
@@ -53,6 +56,7 @@ class OpenedBase:
     size: int
     system: VendorSystem
     before: TreeState
+    ours: dict[str, str]
 
 
 def make_base_image(
@@ -82,10 +86,11 @@ def open_base(workspace: Workspace, base: BaseFile) -> OpenedBase:
         root.mend("check of the base")
     except BoardllamaError as error:
         raise BoardllamaError(f"{name} is damaged: {error}; get it again from its vendor") from None
-    with root.opened() as tree, workspace.doing("looking at the base"):
-        before = read_state(tree)
-        system = read_vendor_system(tree, before, disk, name)
-    return OpenedBase(name, sha256, disk, root, root.superblock.size, system, before)
+    with workspace.doing("looking at the base"):
+        before = read_state(root.ask_debugfs)
+        with root.opened() as tree:
+            system, ours = read_vendor_system(tree, before, disk, name), hash_ours(tree, before)
+    return OpenedBase(name, sha256, disk, root, root.superblock.size, system, before, ours)
 
 
 def take_out_root(workspace: Workspace, disk: BaseDisk) -> RootFileSystem:
@@ -113,17 +118,23 @@ def edit_base(
     grow_root(base, board.memory + RELEASE_BYTES)
     with base.root.opened() as tree:
         fat = find_identity_fat(base.disk, tree)
-        changes, release = converge_base(workspace, base, board, tree, model, fat)
+        kept = keep_configuration(tree, base.before)
+        put_identity_files(tree, fat)
+        converge_tree(workspace, board, tree, model)
+    after = read_state(base.root.ask_debugfs)
+    with base.root.opened() as tree:
+        changes = judge_changes(workspace, base, tree, after, kept)
+        release = keep_descriptions(workspace, tree)
     fit_root(base, wanted)
-    after = read_disk(base.disk.path, base.name)
-    check_boot_area(area, read_boot_area(after))
+    made = read_disk(base.disk.path, base.name)
+    check_boot_area(area, read_boot_area(made))
     told = base.system.os_release
     return AssembledImage(
         disk=base.disk.path,
         board=board,
-        boot_sectors=late_sectors(after),
+        boot_sectors=late_sectors(made),
         identity=fat_extent(fat),
-        identity_slot=slot_extent(after, fat),
+        identity_slot=slot_extent(made, fat),
         release=release,
         system=SystemName(told.get("ID", "debian"), told.get("VERSION_ID", "0")),
         origin=origin_of(base, changes),
@@ -149,26 +160,28 @@ def grow_root(base: OpenedBase, room: int) -> None:
         base.root.resize(wanted)
 
 
-def converge_base(
-    workspace: Workspace, base: OpenedBase, board: BoardProfile, tree: Path, model: str, fat: BasePartition | None
-) -> tuple[Changes, dict[str, Any]]:
-    """Runs the deploy on the tree, and judges what it has done. Returns that, and the manifest of the release.
+def judge_changes(
+    workspace: Workspace, base: OpenedBase, tree: Path, after: TreeState, kept: dict[str, bytes]
+) -> Changes:
+    """What the deploy has done to the tree, of which is swept what no image holds. `kept`: see `keep_configuration`.
 
-    `fat`: where boardllama.txt will lie.
+    Raises BoardllamaError for what is never baked.
     """
-    kept = keep_configuration(tree, base.before)
-    put_identity_files(tree, fat)
-    converge_tree(workspace, board, tree, model)
-    changes = sweep_additions(tree, compare_states(base.before, read_state(tree)))
+    changes = sweep_additions(tree, compare_states(base.before, after, rewritten_files(tree, base.ours)))
     date_additions(tree, changes)
     with workspace.doing("search for what is never baked"):
         refuse_baked(tree, changes, kept, Traces.of_this_controller(workspace.folder))
+    return changes
+
+
+def keep_descriptions(workspace: Workspace, tree: Path) -> dict[str, Any]:
+    """Copies what the bill of materials is made from. Returns the manifest of the release."""
     known = workspace.folder / SBOM_INPUT
     for name in (STATUS, "usr/lib/os-release"):
         (known / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(inside(tree, name), known / name)
-    current = inside(tree, str(PLACES.current))
-    return changes, json.loads((current / "manifest.json").read_text())
+    manifest = inside(tree, str(PLACES.current)) / "manifest.json"
+    return dict(json.loads(manifest.read_text()))
 
 
 def fit_root(base: OpenedBase, wanted: int | None) -> None:

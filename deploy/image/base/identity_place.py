@@ -32,7 +32,7 @@ def put_identity_files(tree: Path, fat: BasePartition | None) -> None:
 def put_member(path: Path, place: Path) -> None:
     """Puts a file, link or folder of a layer in its place; a folder that is there stays as it is.
 
-    Not by tar, which loses the modes of folders that are there: fuse2fs gives them other inode numbers meanwhile.
+    Not by tar, which would follow an absolute link of the vendor's tree to a folder of the controller.
     """
     if path.is_symlink():
         place.symlink_to(path.readlink())

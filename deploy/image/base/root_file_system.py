@@ -8,7 +8,7 @@ are the same bytes.
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -85,6 +85,12 @@ class RootFileSystem:
         """
         words = ("-w", "-R", "set_super_value kbytes_written 0", self.address)
         self.workspace.run_step("count of writes", self.dated_command("usr/sbin/debugfs", *words))
+
+    def ask_debugfs(self, commands: Iterable[str]) -> bytes:
+        """What debugfs says to commands that only read, while nobody has it open. Raises BoardllamaError."""
+        words = self.dated_command("usr/sbin/debugfs", "-f", "/dev/stdin", self.address)
+        given = "".join(f"{command}\n" for command in commands).encode()
+        return program_output(*words, given=given, deadline=CLOSE_DEADLINE, name="debugfs")
 
     def check_clean(self) -> None:
         """Raises BoardllamaError unless e2fsck finds nothing to mend."""

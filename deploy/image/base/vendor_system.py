@@ -3,14 +3,13 @@
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from deploy.controller.programs import run_program
 from deploy.errors import BoardllamaError
 from deploy.image.base.partitions import BaseDisk
-from deploy.image.base.tree_state import TreeState
 
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 STATUS = "var/lib/dpkg/status"
@@ -37,8 +36,11 @@ class VendorSystem:
         return self.os_release.get("PRETTY_NAME") or self.os_release.get("ID", "unknown")
 
 
-def read_vendor_system(tree: Path, before: TreeState, disk: BaseDisk, name: str) -> VendorSystem:
-    """What the tree and the FAT partitions of the base hold. Raises BoardllamaError for a system that is not for us."""
+def read_vendor_system(tree: Path, paths: Iterable[str], disk: BaseDisk, name: str) -> VendorSystem:
+    """What the base holds, by its tree with these paths and its FAT partitions.
+
+    Raises BoardllamaError for a system that is not for us.
+    """
     check_arm64_programs(tree, name)
     missing = [why for program, why in PROGRAMS.items() if not inside(tree, program).exists()]
     if missing or not inside(tree, STATUS).is_file():
@@ -47,7 +49,7 @@ def read_vendor_system(tree: Path, before: TreeState, disk: BaseDisk, name: str)
             "take an image of Debian, Ubuntu, Raspberry Pi OS or Armbian that has it"
         )
     found = next((inside(tree, path) for path in OS_RELEASE if inside(tree, path).is_file()), None)
-    trees = {PurePosixPath(path).name for path in (*before, *names_on_fats(disk)) if path.endswith(".dtb")}
+    trees = {PurePosixPath(path).name for path in (*paths, *names_on_fats(disk)) if path.endswith(".dtb")}
     return VendorSystem(os_release_values(found.read_text(errors="replace")) if found else {}, frozenset(trees))
 
 

@@ -9,8 +9,8 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor image flash labels down ssh \
-    log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune image flash labels down \
+    ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -62,6 +62,12 @@ browser: $(VENV)/ready ## Chat with the VM's web UI in Chromium (PICTURE=docs/we
 
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
 	@$(PYTHON) -m deploy.doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
+
+tune: inventory ## Have each target of INVENTORY find what is fastest on it (LIMIT=, WEIGHT=, MINUTES=, STOP_SERVING=1): docs/tune.md
+	@$(PYINFRA) -y $(call given,LIMIT,limit) $(call told,WEIGHT,tune_prompt_weight) $(call told,MINUTES,tune_minutes) $(INVENTORY) \
+	    deploy.tune.story.tune_boards inventory=$(INVENTORY) $(if $(filter 1 y yes true,$(STOP_SERVING)),stop_serving=True)
+
+told = $(if $(filter command,$(firstword $(origin $(1)))),--data $(call quoted,$(2)=$($(1))))
 
 image: setup ## Make BOARD's disk image (MODEL=, SIZE=; BASE= edits a vendor's), prove it, sign it: dist/
 	$(PYTHON) -m deploy.image $(if $(BOARD),$(call quoted,$(BOARD))) $(call given,BASE,base) $(call given,SHA256,sha256) \

@@ -1,11 +1,12 @@
 """The settings by name and type. Every default and every pin is in inventory/group_data/all.py, none here."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
 
 from deploy.models.further_files import FurtherFile
 from deploy.models.model_list import ListedModel
+from deploy.setting_rules import speed_floor
 
 
 class SettingFields(BaseModel):
@@ -43,6 +44,7 @@ class SettingFields(BaseModel):
     allow_unauthenticated: bool
     api_key: SecretStr | None
     context_size: int | None
+    cores: str
     threads: int
     batch_threads: int
     gpu_layers: int
@@ -73,7 +75,11 @@ class SettingFields(BaseModel):
 
     config_conflict: Literal["keep", "overwrite"]
     health_deadline: int = Field(ge=0, le=3600)
-    min_tokens_per_second: float = Field(ge=0, le=10_000)
+    min_tokens_per_second: Annotated[float | Literal["tuned"], PlainValidator(speed_floor)]
+    tuned_tokens_per_second: float = Field(ge=0, le=10_000)
+    tuned_model: str
+    tune_minutes: float = Field(ge=1, le=600)
+    tune_prompt_weight: float = Field(ge=0, le=1)
     releases_kept: int = Field(ge=2, le=100)
     canary: int = Field(ge=0)
     report_json: str

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from packaging.version import VERSION_PATTERN
+from pydantic_core import PydanticCustomError
 
 from deploy.errors import BoardllamaError, shown
 from deploy.onboard.identity import rules
@@ -56,6 +57,21 @@ def can_be_written(text: str) -> bool:
         return False
 
 
+TUNED, FASTEST = "tuned", 10_000
+SPEED_TEXT = f'a number from 0 to {FASTEST}, or "{TUNED}"'
+
+
+def speed_floor(value: Any) -> float | str:
+    """Tokens per second, or TUNED. Raises PydanticCustomError with the rule."""
+    try:
+        floor = value if value == TUNED else float(value)
+        if floor == TUNED or 0 <= floor <= FASTEST:
+            return floor
+    except (TypeError, ValueError):
+        pass
+    raise PydanticCustomError("speed", SPEED_TEXT)
+
+
 ADDRESS = Rule("an http(s) or file address without spaces or quotes", matches_whole(URL))
 HASH = Rule("64 hexadecimal digits in lower case", matches_whole(SHA256))
 FULL_COMMIT = Rule("a full commit of 40 hexadecimal digits: branches and tags move", matches_whole(COMMIT))
@@ -76,6 +92,7 @@ RULES: dict[str, Rule] = {
     "llama_archive_sha256": HASH,
     "llama_path": PATH,
     "warm_prompts": PATH,
+    "tuned_model": Rule("the name of a file, without a path", lambda text: is_path(text) and "/" not in text),
     "model_repo": Rule("OWNER/NAME, without -- or .. or .git at the end, as hubs name them", matches_whole(REPO)),
     "model_file": Rule(
         f"a .gguf path inside the repository, its name at most {LONGEST_MODEL_NAME} bytes",

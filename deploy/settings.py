@@ -32,6 +32,10 @@ from deploy.setting_fields import SettingFields
 DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
 
 
+# Of the speed that was tuned. The gate's question has a prompt, and a start that no sweep has: an eighth of the time.
+TUNED_SHARE = 0.7
+
+
 class SettingsError(BoardllamaError):
     """A setting that the table does not know, or a value that breaks its rule."""
 
@@ -186,6 +190,14 @@ class Settings(SettingFields):
             return None
         places = {name: place.split(".") for place, name in setting_rules.config_settings().items()}
         return self.model_copy(update={name: told[places[name][0]][places[name][1]] for name in FITTED})
+
+    @property
+    def speed_floor(self) -> float:
+        """Tokens per second that a release must reach; 0: any speed, also of a model that was never tuned."""
+        if self.min_tokens_per_second != setting_rules.TUNED:
+            return float(self.min_tokens_per_second)
+        known = self.tuned_model in {one.model_name for one in self.hosted.values()}
+        return TUNED_SHARE * self.tuned_tokens_per_second if known else 0.0
 
     @cached_property
     def hub_model(self) -> HubModel | None:

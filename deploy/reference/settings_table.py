@@ -15,7 +15,7 @@ from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import ROLES
 from deploy.reference.default_comments import Explained, explained_settings
 from deploy.reference.tables import markdown_table
-from deploy.setting_rules import RULES, as_setting_rule, config_settings
+from deploy.setting_rules import RULES, SPEED_TEXT, as_setting_rule, config_settings
 from deploy.settings import Settings
 
 
@@ -70,6 +70,7 @@ IN_WORDS = {
     "models": "a list of names, paths and tables",
     "further_files": "a list of tables",
     "ollama_api": "True or False",
+    "min_tokens_per_second": SPEED_TEXT,
 }
 
 

@@ -134,7 +134,7 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
         artifact=artifact,
         served=tuple(all_served(settings, build.cpu)),
         pins=release_pins(settings),
-        policy=Policy(min_tokens_per_second=settings.min_tokens_per_second, releases_kept=settings.releases_kept),
+        policy=Policy(min_tokens_per_second=settings.speed_floor, releases_kept=settings.releases_kept),
     )
 
 

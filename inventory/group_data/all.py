@@ -76,6 +76,8 @@ server_clients = ""
 # Tokens of a conversation, prompt and answer together. Conversations at the same time share them. 0: as many as the
 # model was trained for. None: what suits the model on a board, or 2048 where that is not known.
 context_size = None
+# The cores that compute, such as "4-7" or "0,2-3". "": the fast ones where a board has fast and slow ones, else all.
+cores = ""
 # Threads for tokens. 0: one per core, of the fast cores alone where a board has fast and slow ones; a number above
 # theirs gets all cores.
 threads = 0
@@ -154,8 +156,13 @@ config_conflict = "keep"
 # Seconds that the server may take from its start until it is healthy. 0: one minute, and what a slow card needs to
 # read the model.
 health_deadline = 0
-# Tokens per second that a new release must reach, or the one before comes back. 0: any speed.
+# Tokens per second that a new release must reach, or the one before comes back. 0: any speed. "tuned": seven tenths of
+# what `make tune` measured for the same model; any speed for another one.
 min_tokens_per_second = 0
+# Tokens per second of answers that `make tune` measured with what it chose; it writes this setting and the next one.
+tuned_tokens_per_second = 0
+# The file of the model that they were measured with.
+tuned_model = ""
 # How many committed releases a target keeps, with their models; the one before the current one is always among them.
 releases_kept = 2
 # How many targets of a run get a new release first. The others get it when these have passed the gate.
@@ -164,3 +171,11 @@ canary = 0
 report_json = ""
 # A file of the controller in which a run leaves the table of its end as JUnit XML. "": none.
 report_junit = ""
+
+# The sweep of `make tune`. At the next `make tune`.
+
+# Minutes that it takes at most. MINUTES= says it for one sweep.
+tune_minutes = 20
+# What the speed of prompts is worth beside that of answers: 0 counts answers alone, 1 prompts alone, 0.5 both alike.
+# WEIGHT= says it for one sweep.
+tune_prompt_weight = 0.5

@@ -105,6 +105,7 @@ def test_no_key_of_the_table_is_without_a_test_of_its_effect() -> None:
         "server.allow_unauthenticated",
         "models.path",
         "models.default_model",
+        "models.default_cores",
         "models.default_threads",
         "models.default_batch_threads",
         "models.alias",

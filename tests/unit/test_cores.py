@@ -89,7 +89,9 @@ def test_hardware_threads_of_one_core_count_once_and_all_may_be_used(tmp_path: P
 
 def test_a_machine_that_says_nothing_uses_what_it_has(tmp_path: Path) -> None:
     assert physical_cores(tmp_path) == os.cpu_count()
-    work = share_out({"default_threads": 0, "default_batch_threads": 0}, {0, 1, 2}, tmp_path / "none")
+    work = share_out(
+        {"default_cores": "", "default_threads": 0, "default_batch_threads": 0}, {0, 1, 2}, tmp_path / "none"
+    )
     assert work == (3, 3, {0, 1, 2})
 
 
@@ -111,7 +113,7 @@ def test_threads_that_are_asked_for_find_cores(
     tmp_path: Path, threads: int, batch_threads: int, work: tuple[int, int, set[int]]
 ) -> None:
     """More than there are fast cores would wait for each other on those: they get all."""
-    models = {"default_threads": threads, "default_batch_threads": batch_threads}
+    models = {"default_cores": "", "default_threads": threads, "default_batch_threads": batch_threads}
     assert share_out(models, EIGHT, described(tmp_path, BOARDS["rk3588"][0])) == work
 
 

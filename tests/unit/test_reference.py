@@ -53,7 +53,7 @@ def test_a_row_has_the_words_in_which_a_wrong_value_is_refused(name: str, value:
         ("config_conflict", "keep, overwrite"),
         ("model_size", "a whole number over 0"),
         ("canary", "a whole number, 0 or more"),
-        ("min_tokens_per_second", "a number from 0 to 10000"),
+        ("min_tokens_per_second", 'a number from 0 to 10000, or "tuned"'),
         ("llama_source", f"one of {source_kinds()}"),
     ],
 )

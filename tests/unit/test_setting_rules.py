@@ -23,6 +23,7 @@ from tests.unit.test_settings import refused, told
 
 TEXTS = [name for name, field in Settings.model_fields.items() if field.annotation is str]
 ELSEWHERE = {
+    "cores",
     "cpu",
     "llama_source",
     "server_host",
@@ -86,7 +87,7 @@ def test_every_text_has_a_rule() -> None:
     assert set(TEXTS) == set(RULES) | ELSEWHERE
 
 
-@pytest.mark.parametrize("name", [*TEXTS, "api_key", "model", "config_conflict"])
+@pytest.mark.parametrize("name", [*TEXTS, "api_key", "model", "config_conflict", "min_tokens_per_second"])
 def test_a_hostile_text_is_one_line_or_nothing_but_a_value(name: str, tmp_path: Path) -> None:
     for choice in CHOICES:
         for value in HOSTILE:

@@ -8,6 +8,7 @@ from .value_rules import (
     ADDRESS,
     ALIAS,
     ARGUMENTS,
+    CORES,
     FOLDER,
     MODEL,
     NO_GPU,
@@ -71,6 +72,7 @@ KEYS: dict[str, dict[str, Key]] = {
         ),
         "default_threads": Key(0, whole_number(0, 1024, " (0: one per fast core)"), no_arguments),
         "default_batch_threads": Key(0, whole_number(0, 1024, " (0: as many as default_threads)"), no_arguments),
+        "default_cores": Key("", CORES, no_arguments),
         "alias": Key(None, or_null(ALIAS), no_arguments),
         "chat_template": Key(None, or_null(TEMPLATE), flag_value("--chat-template")),
         "sleep_after": Key(

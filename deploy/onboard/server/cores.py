@@ -8,6 +8,8 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .config import ConfigError
+
 CPUS = Path("/sys/devices/system/cpu")
 # Cores are equally fast when they reach this share of the fastest core's speed.
 ALIKE = 0.85
@@ -78,12 +80,25 @@ def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Pat
     """The division that `models` of config.json asks for; where it says 0, a thread for each fast core.
 
     Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs/benchmarks.md). Whoever asks
-    for more threads than there are fast cores gets all cores for them. `allowed`: the cores that this process may use,
-    as sched_getaffinity(2) says.
+    for more threads than there are fast cores gets all cores for them. Cores that are named take the place of the fast
+    ones. `allowed`: the cores that this process may use, as sched_getaffinity(2) says. Raises ConfigError.
     """
     allowed = os.sched_getaffinity(0) if allowed is None else allowed
-    fast = fast_cores(cpus, allowed)
+    named = models["default_cores"]
+    fast = named_cores(named, allowed) if named else fast_cores(cpus, allowed)
     most = physical_cores(cpus, fast)
     threads = models["default_threads"] or most
     batch_threads = models["default_batch_threads"] or threads
-    return Work(threads, batch_threads, fast if max(threads, batch_threads) <= most else allowed)
+    return Work(threads, batch_threads, fast if named or max(threads, batch_threads) <= most else allowed)
+
+
+def named_cores(text: str, allowed: Set[int]) -> Set[int]:
+    """The allowed cores of a list such as "0,2-3". Raises ConfigError when none of them is allowed."""
+    spans = [[int(number) for number in span.split("-")] for span in text.split(",")]
+    found = {core for span in spans for core in range(span[0], span[-1] + 1)} & allowed
+    if not found:
+        there = ", ".join(map(str, sorted(allowed)))
+        raise ConfigError(
+            f"models.default_cores is {text}: must name some of the cores that this server may use, {there}"
+        )
+    return found

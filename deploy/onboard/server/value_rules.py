@@ -12,6 +12,7 @@ PATH_MAX, NAME_MAX = 4095, 255
 # Characters, each up to four bytes: Linux takes arguments up to 128 KiB (MAX_ARG_STRLEN).
 LONGEST_TEMPLATE = 32_000
 MOST_ARGUMENTS, LONGEST_ARGUMENT = 64, 1000
+MOST_CORES, CORE_LIST = 1024, r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*"
 MODEL_ALIAS = r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}"
 
 
@@ -89,6 +90,14 @@ def is_arguments(value: Any) -> bool:
     return all(isinstance(text, str) and 0 < len(text) <= LONGEST_ARGUMENT and text.isprintable() for text in texts)
 
 
+def is_core_list(value: Any) -> bool:
+    """True for a list of cores as the kernel writes it, and for ""."""
+    if not isinstance(value, str) or not re.fullmatch(f"({CORE_LIST})?", value, re.ASCII):
+        return False
+    spans = [[int(number) for number in span.split("-")] for span in value.split(",") if span]
+    return all(span[0] <= span[-1] < MOST_CORES for span in spans)
+
+
 ADDRESS = Rule("an IP address or localhost", is_address, {"type": "string"})
 FOLDER = Rule(
     "an absolute folder",
@@ -118,6 +127,11 @@ ARGUMENTS = Rule(
         "maxItems": MOST_ARGUMENTS,
         "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_ARGUMENT},
     },
+)
+CORES = Rule(
+    f'numbers of cores below {MOST_CORES} such as "4-7" or "0,2-3", or ""',
+    is_core_list,
+    {"type": "string", "pattern": f"^({CORE_LIST})?$"},
 )
 YES_NO = Rule("true or false", lambda v: isinstance(v, bool), {"type": "boolean"})
 NO_GPU = Rule("0: this llama-server is built for the CPU alone", lambda v: type(v) is int and v == 0, {"const": 0})

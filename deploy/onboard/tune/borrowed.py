@@ -1,0 +1,81 @@
+"""What a sweep changes on a board: noted before it is changed, and put back however the sweep ends.
+
+The note lies in /run: a board that loses power comes back without it, and without the changes.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from ..commands import run_command
+from ..files import write_file
+
+NOTE = Path("/run/boardllama/tune.json")
+START_SECONDS = 3600.0  # the unit has a deadline of its own
+
+
+class Borrowed:
+    """Values of files of /sys, and units that were stopped."""
+
+    def __init__(self, note: Path = NOTE) -> None:
+        self.note = note
+        self.values: dict[str, str] = {}
+        self.units: list[str] = []
+
+    def set_value(self, file: Path, value: str) -> None:
+        """Writes a value into a file of the kernel. "" puts back what was there first. Raises OSError."""
+        before = chosen_word(file.read_text())
+        wanted = value or self.values.get(str(file), before)
+        if wanted == before:
+            return
+        if str(file) not in self.values:
+            self.values[str(file)] = before
+            self.keep_note()
+        file.write_text(wanted)
+
+    def stop_unit(self, unit: str) -> None:
+        """Stops a unit of systemd that runs. Raises OSError."""
+        self.units.append(unit)
+        self.keep_note()
+        run_command("systemctl", "stop", unit, deadline=60)
+
+    def keep_note(self) -> None:
+        self.note.parent.mkdir(parents=True, exist_ok=True)
+        write_file(self.note, json.dumps({"values": self.values, "units": self.units}).encode())
+
+
+def give_back(note: Path = NOTE) -> list[str]:
+    """Puts back all that the note says, and removes it. Returns a sentence for each thing that could not be put back.
+
+    Without a note nothing was changed.
+    """
+    try:
+        told = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return []
+    wrong = []
+    for file, value in told["values"].items():
+        try:
+            Path(file).write_text(value)
+        except OSError as error:
+            wrong.append(f"{file} could not be set to {value} again ({error.strerror}): restart the board")
+    for unit in told["units"]:
+        try:
+            run_command("systemctl", "start", unit, deadline=START_SECONDS)
+        except OSError as error:
+            wrong.append(f"{unit} could not be started again: {error}; `boardllama doctor` there says why")
+    note.unlink()
+    return wrong
+
+
+def end_tune() -> int:
+    """Puts back what a sweep that was killed has left. Returns the exit status."""
+    for line in (wrong := give_back()):
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def chosen_word(text: str) -> str:
+    """The value of a file of the kernel: the word in brackets, where it lists all words."""
+    words = text.split()
+    return next((word.strip("[]") for word in words if word.startswith("[")), words[0] if words else "")

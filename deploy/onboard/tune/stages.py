@@ -1,0 +1,104 @@
+"""The questions of a sweep: one after the other, each asked of the best answer to those before."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .bench import Bench
+from .borrowed import chosen_word
+from .contest import Entry, choose_entry, choose_threads, hold_contest
+from .setup import Setup, core_list
+from .system_costs import FASTEST, GOVERNORS, PAGES
+
+Choose = Callable[[Sequence[Entry], float], Setup]
+
+
+@dataclass
+class Stage:
+    """One question: the setups by their labels, the one in place first. `depth`: tokens that are read before.
+
+    `applies`: whether the answer becomes settings; else it is only told. `choose`: which setup won.
+    """
+
+    name: str
+    setups: dict[str, Setup]
+    applies: bool = True
+    choose: Choose = lambda entries, weight: choose_entry(entries, weight).setup
+    depth: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    winner: str = ""
+
+    def run(self, bench: Bench, prompt_weight: float) -> Setup:
+        """Has the setups compete. Returns the best, or the one in place when the answer is only told."""
+        bench.size = bench.size._replace(depth=self.depth)
+        bench.say(f"{self.name}: {len(self.setups)} ways")
+        self.entries = hold_contest(self.setups, bench.measure, bench.is_late)
+        best = self.choose(self.entries, prompt_weight)
+        self.winner = next((label for label, setup in self.setups.items() if setup == best), threads_label(best))
+        return best if self.applies else self.entries[0].setup
+
+    def to_json(self) -> dict[str, Any]:
+        """The stage for the table: {"name": …, "applies": …, "winner": label, "rows": [entry_row, …]}."""
+        rows = [entry_row(entry) for entry in self.entries]
+        return {"name": self.name, "applies": self.applies, "winner": self.winner, "rows": rows}
+
+
+def entry_row(entry: Entry) -> dict[str, Any]:
+    """A row of the table, as JSON."""
+    return {
+        "label": entry.label,
+        "prompt": round(entry.prompt, 2),
+        "prompt_spread": round(entry.spread(lambda figure: figure.prompt), 3),
+        "generation": round(entry.generation, 2),
+        "generation_spread": round(entry.spread(lambda figure: figure.generation), 3),
+        "memory": entry.memory,
+        "runs": len(entry.good),
+        "note": entry.failed or entry.spoiled or (f"clearly worse after {entry.left}" if entry.left else ""),
+    }
+
+
+def threads_label(setup: Setup) -> str:
+    """The threads and cores of a setup for a table."""
+    prompts = f", {setup.batch_threads} for prompts" if setup.batch_threads != setup.threads else ""
+    return f"threads {setup.threads}{prompts}, cores {core_list(setup.cores)}"
+
+
+def threads_setups(base: Setup, kinds: list[tuple[int, ...]], physical: Callable[[tuple[int, ...]], int]) -> Stage:
+    """What is in place, then each kind of cores with a thread each; the first and the second kind also with fewer."""
+    found = {threads_label(base): base}
+    for number, cores in enumerate(kinds):
+        most = physical(cores)
+        fewer = [most - 1, (most + 1) // 2] if number < 2 else []
+        for threads in dict.fromkeys(one for one in (most, *fewer) if one > 0):
+            setup = base.with_threads(cores, threads)
+            found.setdefault(threads_label(setup), setup)
+    return Stage("threads and cores", found, choose=choose_threads)
+
+
+def builds_stage(base: Setup, builds: list[str]) -> Stage:
+    return Stage("build", {name: base._replace(build=name) for name in [base.build, *builds]})
+
+
+def later_stages(base: Setup, depth: int, root: Path = Path("/")) -> Iterator[Callable[[Setup], Stage]]:
+    """The questions after threads and builds. `depth`: tokens that a conversation has already, for its cache."""
+    yield lambda now: Stage("repacked weights", two_ways(now, "repack", not now.repack))
+    yield lambda now: Stage("flash attention", two_ways(now, "flash", not now.flash), applies=False, depth=depth)
+    other = "q8_0" if base.kv_cache == "f16" else "f16"
+    yield lambda now: Stage("cache of conversations", two_ways(now, "kv_cache", other), applies=False, depth=depth)
+    yield lambda now: Stage("load mode", two_ways(now, "load", "none"), applies=False)
+    if {file.read_text().strip() for file in root.glob(GOVERNORS)} - {FASTEST}:
+        yield lambda now: Stage("governor", two_ways(now, "governor", FASTEST), applies=False)
+    if (root / PAGES).exists() and chosen_word((root / PAGES).read_text()) != "always":
+        yield lambda now: Stage("huge pages", two_ways(now, "pages", "always"), applies=False)
+
+
+def two_ways(now: Setup, name: str, other: bool | str) -> dict[str, Setup]:
+    """The setup, and the setup with another value of that name."""
+    changed: dict[str, Any] = {name: other}
+    return {f"{name} {value_word(getattr(one, name))}": one for one in (now, now._replace(**changed))}
+
+
+def value_word(value: bool | str) -> str:
+    """The value for a table."""
+    return ("on" if value else "off") if isinstance(value, bool) else value or "as it is"

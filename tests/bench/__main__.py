@@ -11,7 +11,7 @@ from deploy.controller.files import folder_lock
 from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.paths import cache_dir
-from tests.bench.contenders import BUILDS, CONTENDERS
+from tests.bench.contenders import CONTENDERS, CPUS
 from tests.bench.emulation import check_controller
 from tests.bench.history import NEWEST, Record, find_record, keep_record, read_history, regressions
 from tests.bench.pages import write_pages
@@ -22,7 +22,7 @@ from tests.bench.shapes import SHAPES
 def arguments() -> argparse.ArgumentParser:
     """The command line of this module, whose words are those of `make bench`."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Speed, side by side.")
-    parser.add_argument("--cpus", default="", help=f"QEMU's -cpu, of {', '.join(BUILDS)}; all without it")
+    parser.add_argument("--cpus", default="", help=f"QEMU's -cpu, of {', '.join(CPUS)}; all without it")
     parser.add_argument("--contenders", default="", help=f"of {', '.join(CONTENDERS)}; all without it")
     parser.add_argument("--rounds", default="5", help="how often each is measured (5)")
     parser.add_argument("--shape", default="tinyllama", help=f"of {', '.join(SHAPES)}")

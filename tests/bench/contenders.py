@@ -13,14 +13,17 @@ from tests.bench.compiled import Recipe
 from tests.bench.roots import GCC, HERE, ensure_pinned_root
 from tests.build.builds import pyinfra, wanted
 
-# QEMU's -cpu -> the build that a board with such a core gets.
+# A core -> the build that a board with such a core gets.
 BUILDS = {
     "cortex-a53": "cortex-a53",
+    "cortex-a55": "cortex-a55",
     "cortex-a72": "cortex-a72",
     "cortex-a76": "cortex-a76",
     "neoverse-n1": "neoverse-n1",
     "max": "armv8.6-i8mm",
 }
+# QEMU's -cpu. Version 7.2 has no A55.
+CPUS = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1", "max")
 CROSS_LIBRARIES = "usr/aarch64-linux-gnu"
 TUNED = REPO / "docs" / "benchmarks" / "tuned.json"
 
@@ -49,7 +52,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Contender:
-    """`title`: what it is, for people. `install` makes it for a value of QEMU's -cpu, from pins alone.
+    """`title`: what it is, for people. `install` makes it for a core of BUILDS, from pins alone.
 
     `install` raises NotThere, with the reason, where this contender cannot be; BoardllamaError where making it fails.
     """

@@ -30,33 +30,51 @@ class Mapping:
 
 @dataclass(frozen=True)
 class Counts:
-    """`blocks`: how many instructions were executed in the block of code at an address. `mappings`: by their start."""
+    """`blocks`: executions of a block of code, by its address and its instructions. `mappings`: by their start."""
 
     total: int
-    blocks: Counter[int]
+    blocks: Counter[tuple[int, int]]
     mappings: list[Mapping]
+
+    def without(self, other: "Counts") -> "Counts":
+        """What was executed beside what a shorter run of the same program executed, which mapped the same files."""
+        blocks = Counter(self.blocks)
+        blocks.subtract(other.blocks)
+        return Counts(
+            self.total - other.total, Counter({block: n for block, n in blocks.items() if n > 0}), self.mappings
+        )
+
+    def mapping_at(self, address: int) -> Mapping | None:
+        """The mapping that holds an address of the guest."""
+        at = bisect_right(self.mappings, address, key=lambda mapping: mapping.start) - 1
+        return self.mappings[at] if at >= 0 and address < self.mappings[at].end else None
+
+    def code(self, begin: int, end: int) -> bytes:
+        """The bytes of the code at these addresses. Empty where they come from no file."""
+        mapping = self.mapping_at(begin)
+        if mapping is None or not mapping.file.is_file():
+            return b""
+        with mapping.file.open("rb") as file:
+            file.seek(begin - mapping.start + mapping.offset)
+            return file.read(end - begin)
 
     def by_function(self) -> Counter[str]:
         """Executed instructions of each function."""
         found: Counter[str] = Counter()
-        starts = [mapping.start for mapping in self.mappings]
-        for address, executed in self.blocks.items():
-            at = bisect_right(starts, address) - 1
-            if at >= 0 and address < self.mappings[at].end:
-                found[function_at(self.mappings[at], address)] += executed
-            else:
-                found["no file"] += executed
+        for (address, instructions), executions in self.blocks.items():
+            mapping = self.mapping_at(address)
+            found[function_at(mapping, address) if mapping else "no file"] += instructions * executions
         return found
 
 
 def read_counts(file: Path) -> Counts:
     """Raises BoardllamaError for a file that is not whole: the program was killed before it came to its end."""
-    total, blocks, mappings = None, Counter[int](), []
+    total, blocks, mappings = None, Counter[tuple[int, int]](), []
     for line in file.read_text(errors="replace").splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "block":
             address, instructions, executions = rest.split()
-            blocks[int(address, 16)] += int(instructions) * int(executions)
+            blocks[int(address, 16), int(instructions)] += int(executions)
         elif kind == "map":
             addresses, _, offset, _, _, path = rest.split(maxsplit=5)
             start, _, end = addresses.partition("-")

@@ -89,7 +89,12 @@ def running(command: list[str]) -> Iterator[tuple["subprocess.Popen[bytes]", Pat
         try:
             with said.open("wb") as output, uninterrupted():
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=ENVIRONMENT, cwd=folder
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=output,
+                    env=ENVIRONMENT,
+                    cwd=folder,
                 )
             yield process, said
         finally:

@@ -21,6 +21,7 @@ BENCH = {
 START = "start"
 COUNTED = "counted "  # before a kind of BENCH: instructions, once, because each run has the same
 KINDS = (*BENCH, START)
+CYCLES = "cycles "  # before a kernel of cycles.py
 # Seconds of a measurement of TinyLlama's shape, as long as none was made on this machine.
 GUESS = 60.0
 
@@ -68,6 +69,16 @@ def plan_measurements(
         for kind in KINDS
     ]
     return first + turns
+
+
+def plan_cycles(identities: Mapping[tuple[str, str], str], kernels: Iterable[str]) -> list[Measurement]:
+    """The static cycles of each kernel. `identities`: by core and contender."""
+    names = list(kernels)
+    return [
+        Measurement(identity, core, contender, 1, CYCLES + kernel)
+        for kernel in names
+        for (core, contender), identity in identities.items()
+    ]
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,12 +12,22 @@ from deploy.controller.programs import program_output
 from deploy.controller.progress import say_line, whole_duration
 from deploy.errors import BoardllamaError, NotThere, shown
 from deploy.paths import cache_dir
-from tests.bench.contenders import BUILDS, CONTENDERS, Installed, installed
+from tests.bench.contenders import CONTENDERS, CPUS, Installed, installed
+from tests.bench.cycles import CORES, KERNELS, KV, TOKENS
 from tests.bench.emulation import Emulator
 from tests.bench.figures import gather_figures
-from tests.bench.history import Entry, Record
+from tests.bench.history import Cycles, Entry, Record
 from tests.bench.measure import measure_programs
-from tests.bench.plan import Measurement, Results, Values, expected_text, left_seconds, plan_measurements
+from tests.bench.plan import (
+    CYCLES,
+    Measurement,
+    Results,
+    Values,
+    expected_text,
+    left_seconds,
+    plan_cycles,
+    plan_measurements,
+)
 from tests.bench.shapes import SHAPES, ensure_model
 from tests.bench.words import chosen_names
 from tests.shapes import Shape
@@ -42,19 +52,19 @@ class Run:
         if len(shapes) != 1:
             raise BoardllamaError(f"SHAPE={shape}: must be one of {', '.join(SHAPES)}")
         return Run(
-            chosen_names(cpus, tuple(BUILDS), "CPUS"),
+            chosen_names(cpus, CPUS, "CPUS"),
             chosen_names(contenders, tuple(CONTENDERS), "CONTENDERS"),
             count_rounds(rounds),
             SHAPES[shapes[0]],
         )
 
-    def install_contenders(self) -> dict[tuple[str, str], Installed]:
-        """By CPU and contender, in the order of both. Who cannot be is named in `absent`. Raises BoardllamaError."""
+    def install_contenders(self, cores: Iterable[str]) -> dict[tuple[str, str], Installed]:
+        """By core and contender, in the order of both. Who cannot be is named in `absent`. Raises BoardllamaError."""
         found = {}
-        for cpu in self.cpus:
+        for core in cores:
             for name in self.contenders:
                 try:
-                    found[cpu, name] = installed(name, cpu)
+                    found[core, name] = installed(name, core)
                 except NotThere as reason:
                     self.absent[name] = str(reason)
         for name, reason_text in self.absent.items():
@@ -67,31 +77,43 @@ class Run:
 
     def measure(self) -> Record:
         """Measures what no run before has measured. Raises BoardllamaError."""
-        programs, model = self.install_contenders(), ensure_model(self.shape)
-        planned = plan_measurements(self.identities(programs), self.rounds)
+        programs, model = self.install_contenders(self.cpus), ensure_model(self.shape)
+        static = self.install_contenders([core for core, cpu in CORES.items() if cpu in self.cpus])
+        timed = plan_measurements(self.identities(programs), self.rounds)
+        cycles = plan_cycles(self.identities(static), (*KERNELS, KV))
         results = Results.of_file(cache_dir() / "bench" / "results.jsonl")
-        left = [one for one in planned if one.key not in results.found]
-        known = known_seconds(planned, results)
-        say_line(f"bench: {expected_text(left, len(planned) - len(left), known)}")
-        for number, one in enumerate(left, 1):
+        for one in self.each([*timed, *cycles], results):
+            made = static if one.kind.startswith(CYCLES) else programs
             began = time.monotonic()
-            values = measure_programs(one, programs[one.cpu, one.contender], model)
+            values = measure_programs(one, made[one.cpu, one.contender], model)
             results.add(one, {**values, "seconds": round(time.monotonic() - began, 2)})
-            rest = whole_duration(left_seconds(left[number:], known_seconds(planned, results)))
-            say_line(f"bench: {number}/{len(left)} {one.title}: {value_text(values)}; about {rest} left")
-        record = self.record(planned, results, programs)
-        results.forget(planned)
+        record = self.record(timed, cycles, results, programs)
+        results.forget([*timed, *cycles])
         return record
+
+    def each(self, planned: list[Measurement], results: Results) -> Iterator[Measurement]:
+        """Each measurement that has no result yet; says how far it is, and the time left."""
+        left = [one for one in planned if one.key not in results.found]
+        say_line(f"bench: {expected_text(left, len(planned) - len(left), known_seconds(planned, results))}")
+        for number, one in enumerate(left, 1):
+            yield one
+            rest = whole_duration(left_seconds(left[number:], known_seconds(planned, results)))
+            said = value_text(results.found[one.key])
+            say_line(f"bench: {number}/{len(left)} {one.title}: {said}; about {rest} left")
 
     def identities(self, programs: Mapping[tuple[str, str], Installed]) -> dict[tuple[str, str], str]:
         """Words that are others when anything is another that decides a measurement."""
         return {pair: " ".join([self.shape.name, one.folder.name, *one.arguments]) for pair, one in programs.items()}
 
     def record(
-        self, planned: list[Measurement], results: Results, programs: Mapping[tuple[str, str], Installed]
+        self,
+        timed: list[Measurement],
+        cycles: list[Measurement],
+        results: Results,
+        programs: Mapping[tuple[str, str], Installed],
     ) -> Record:
         """What was measured, as the history keeps it."""
-        figures = gather_figures(planned, results.found)
+        figures = gather_figures(timed, results.found)
         for pair, one in programs.items():
             figures[pair]["size"] = [one.size]
         return Record(
@@ -108,7 +130,14 @@ class Run:
                 )
                 for (cpu, name), found in figures.items()
             ],
+            cycles=[cycles_of(one, results.found[one.key]) for one in cycles],
         )
+
+
+def cycles_of(one: Measurement, values: Values) -> Cycles:
+    """A measurement of cycles as the history keeps it."""
+    kernel, parts = one.kind.removeprefix(CYCLES), {part: rounded(values[part]) for part in TOKENS}
+    return Cycles(contender=one.contender, model=one.cpu, kernel=kernel, **parts)
 
 
 def count_rounds(text: str) -> int:
@@ -126,6 +155,8 @@ def value_text(values: Values) -> str:
     """The value that counts, for people."""
     if "instructions" in values:
         return f"{values['instructions'] / 1e6:,.0f} M instructions"
+    if "generation" in values:
+        return f"{values['prompt'] / 1e6:.2f}, {values['generation'] / 1e6:.2f} M cycles a token"
     return f"{values['cpu_seconds']:.2f} CPU s"
 
 

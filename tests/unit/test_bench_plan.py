@@ -106,5 +106,5 @@ class TestBadInput:
         monkeypatch.setattr("tests.bench.contenders.REPO", tmp_path)
         run = Run.of_words("max", "tuned", "1", "small")
         with pytest.raises(BoardllamaError, match="none of tuned can be measured"):
-            run.install_contenders()
+            run.install_contenders(run.cpus)
         assert run.absent == {"tuned": "nothing is tuned: tuned.json is not there"}

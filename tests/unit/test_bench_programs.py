@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import BoardllamaError
-from tests.bench.contenders import BUILDS, CONTENDERS, REFERENCE, VARIANTS, Installed, source_build
-from tests.bench.counts import read_counts
+from tests.bench.contenders import BUILDS, CONTENDERS, CPUS, REFERENCE, VARIANTS, Installed, source_build
+from tests.bench.counts import Counts, Mapping, read_counts
+from tests.bench.cycles import CORES, Loop, find_loops, hot_loops
 from tests.bench.emulation import cpu_seconds, own_bytes, peak_bytes, run_measured
 from tests.bench.roots import HERE, Packages, ensure_folder, merge_usr, read_pins
 
@@ -34,7 +36,8 @@ class TestCosts:
 
 class TestContenders:
     def test_every_cpu_has_a_build_of_ours(self) -> None:
-        assert set(BUILDS) == {"cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1", "max"}
+        assert {*CPUS, *CORES} == set(BUILDS)
+        assert set(CORES.values()) <= set(CPUS)
         assert list(CONTENDERS) == ["reference", "debian", "variants", "boardllama", "tuned"]
 
     def test_another_recipe_is_another_folder(self) -> None:
@@ -101,3 +104,26 @@ class TestCounts:
         (tmp_path / "counts").write_text("block 401000 3 10\n")
         with pytest.raises(BoardllamaError, match="no line `total`"):
             read_counts(tmp_path / "counts")
+
+
+class TestLoops:
+    def counts(self, tmp_path: Path, **blocks: int) -> Counts:
+        """Blocks of two instructions by their address in words, in a file whose words are their own numbers."""
+        (tmp_path / "code").write_bytes(b"".join(number.to_bytes(4, "little") for number in range(64)))
+        executed = Counter({(0x1000 + 4 * int(name[1:]), 2): times for name, times in blocks.items()})
+        total = 2 * sum(executed.values())
+        return Counts(total, executed, [Mapping(0x1000, 0x1100, 0, tmp_path / "code")])
+
+    def test_blocks_that_follow_each_other_equally_often_are_one(self, tmp_path: Path) -> None:
+        loops = find_loops(self.counts(tmp_path, w0=5, w2=5, w4=9, w20=9))
+        assert [(len(loop.code) // 4, loop.executions) for loop in loops] == [(4, 5), (2, 9), (2, 9)]
+        assert loops[0].code[12] == 3
+
+    def test_what_a_shorter_run_executed_too_is_left_out(self, tmp_path: Path) -> None:
+        longer, shorter = self.counts(tmp_path, w0=5, w8=7), self.counts(tmp_path, w0=5, w8=3)
+        assert longer.without(shorter).blocks == {(0x1020, 2): 4}
+        assert longer.without(shorter).total == 8
+
+    def test_loops_that_hardly_run_are_not_judged(self) -> None:
+        often, seldom = Loop(bytes(400), 1000), Loop(bytes(4), 1)
+        assert hot_loops([often, seldom]) == [often]

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from deploy.build.artifact import Build, is_there
-from deploy.errors import NotThere
+from deploy.errors import BoardllamaError, NotThere
 from deploy.paths import REPO, cache_dir
 from tests.bench.compiled import Recipe
 from tests.bench.roots import GCC, HERE, ensure_pinned_root
@@ -81,6 +81,14 @@ def install_recipe(recipe: Recipe) -> Installed:
     return Installed(folder, GCC.ensure() / CROSS_LIBRARIES, folder, ("llama-server", "lib*.so*"))
 
 
+def install_variants() -> Installed:
+    """Upstream's variants by our compiler. Raises NotThere where the compiler does not make all of them."""
+    try:
+        return install_recipe(VARIANTS)
+    except BoardllamaError as error:
+        raise NotThere(f"our compiler does not make all of upstream's variants: {error}") from None
+
+
 def install_debian(cpu: str) -> Installed:
     """Debian's packages, which choose their kernels when they start."""
     tree = ensure_pinned_root(HERE / "debian.txt")
@@ -119,7 +127,7 @@ _TABLE = (
     ),
     Contender("debian", "Debian forky's packages, kernels chosen at run time", install_debian),
     Contender(
-        "variants", "the same source and our compiler, kernels chosen at run time", lambda cpu: install_recipe(VARIANTS)
+        "variants", "the same source and our compiler, kernels chosen at run time", lambda cpu: install_variants()
     ),
     Contender("boardllama", "as deployed: our compiler, the kernels of the CPU", install_boardllama),
     Contender("tuned", "the same with what tuning found", install_tuned),

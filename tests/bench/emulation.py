@@ -1,6 +1,7 @@
 """Programs of a contender under QEMU's user emulation, and what they cost."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from deploy.build.artifact import Build
 from deploy.controller.interrupts import uninterrupted
-from deploy.controller.programs import program_output
+from deploy.controller.programs import program_output, run_program
 from deploy.debian.workspace import WITH_US
 from deploy.errors import BoardllamaError
 from tests.bench.compiled import toolchain_folder
@@ -26,6 +27,7 @@ from tests.bench.roots import EMULATION, HERE, ensure_folder, keyed_folder
 # Below this address of QEMU's process lies the guest's memory, above it QEMU's own.
 OWN_MEMORY = 0x7000_0000_0000
 START_SECONDS = 600.0
+LOADED = re.compile(r"loaded CPU backend from \S*?([^/\s]+)$", re.MULTILINE)
 # llama.cpp's own variables and files of the user must not change what is measured.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/nonexistent"}
 
@@ -64,6 +66,13 @@ class Emulator:
         """
         common = ["-m", str(model), "-t", "1", "-r", "1", "--no-warmup", *installed.arguments]
         return run_measured(self.command(installed, "llama-bench", *common, *words))
+
+    def chosen_kernels(self, installed: Installed, model: Path) -> str:
+        """The file of kernels that a contender loads on this CPU. Empty for one that has no choice."""
+        words = ["-m", str(model), "-p", "1", "-n", "0", "-r", "1", "-t", "1", "--no-warmup"]
+        done = run_program(*self.command(installed, "llama-bench", *words), env=ENVIRONMENT, deadline=START_SECONDS)
+        found = LOADED.search(done.errors.decode(errors="replace"))
+        return found.group(1) if found else ""
 
     def start_server(self, installed: Installed, model: Path) -> Started:
         """Starts llama-server, waits for /health, and ends it. Raises BoardllamaError where it does not answer."""

@@ -19,12 +19,16 @@ JUDGED = [name for name, figure in FIGURES.items() if figure.judged]
 
 
 class Entry(BaseModel):
-    """A contender on a CPU. `figures`: the values of each round, by the names of figures.py."""
+    """A contender on a CPU. `figures`: the values of each round, by the names of figures.py.
+
+    `kernels`: the file that a contender with several chose for that CPU.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cpu: str
     contender: str
+    kernels: str = ""
     figures: dict[str, list[float]]
 
 

@@ -67,7 +67,7 @@ def cpu_section(name: str, record: Record, cpu: str) -> list[str]:
             spread_text(entry.figures[figure.name], figure) if figure.name in entry.figures else "" for entry in entries
         ]
         lines.append(f"| {figure.title} | {figure.unit} | {' | '.join(cells)} |")
-    return [*lines, "", *lead_lines(entries), *absent_lines(record)]
+    return [*lines, "", *lead_lines(entries), *kernel_lines(entries), *absent_lines(record)]
 
 
 def origin_text(name: str, record: Record) -> str:
@@ -88,6 +88,12 @@ def lead_lines(entries: list[Entry]) -> list[str]:
         ]
         lines += [f"{ours} is ahead by: {', '.join(leads)} (below 1, it is behind).", ""] if leads else []
     return lines
+
+
+def kernel_lines(entries: list[Entry]) -> list[str]:
+    """Which kernels answered, of those contenders that have several."""
+    chosen = [f"{entry.contender} {entry.kernels}" for entry in entries if entry.kernels]
+    return [f"Kernels chosen at run time: {', '.join(chosen)}.", ""] if chosen else []
 
 
 def absent_lines(record: Record) -> list[str]:

@@ -124,14 +124,15 @@ class Run:
             machine=f"{processor_name()}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}",
             emulator=Emulator.version(),
             absent=self.absent,
-            entries=[
-                Entry(
-                    cpu=cpu, contender=name, figures={key: list(map(rounded, values)) for key, values in found.items()}
-                )
-                for (cpu, name), found in figures.items()
-            ],
+            entries=[self.entry(*pair, programs[pair], found) for pair, found in figures.items()],
             cycles=[cycles_of(one, results.found[one.key]) for one in cycles],
         )
+
+    def entry(self, cpu: str, name: str, programs: Installed, figures: Mapping[str, list[float]]) -> Entry:
+        """What was measured of a contender on a CPU."""
+        kernels = Emulator(cpu).chosen_kernels(programs, ensure_model(self.shape))
+        kept = {figure: [rounded(value) for value in values] for figure, values in figures.items()}
+        return Entry(cpu=cpu, contender=name, kernels=kernels, figures=kept)
 
 
 def cycles_of(one: Measurement, values: Values) -> Cycles:

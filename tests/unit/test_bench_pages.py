@@ -17,7 +17,12 @@ RUN = Record(
     emulator="QEMU 7.2",
     absent={"tuned": "nothing is tuned"},
     entries=[
-        Entry(cpu="cortex-a76", contender="debian", figures={"prompt": [3.0], "generation": [2.0], "size": [20e6]}),
+        Entry(
+            cpu="cortex-a76",
+            contender="debian",
+            kernels="libggml-cpu-armv8.2_2.so",
+            figures={"prompt": [3.0], "generation": [2.0], "size": [20e6]},
+        ),
         Entry(cpu="cortex-a76", contender="boardllama", figures={"prompt": [2.0, 2.5, 1.5], "generation": [2.5]}),
     ],
     cycles=[Cycles(contender="debian", model="cortex-a76", kernel="Q4_0", prompt=1.5e6, generation=2e6)],
@@ -36,6 +41,7 @@ class TestTable:
         part = page_part({"a-run": RUN})
         assert "boardllama is ahead by: prompt 1.50x debian, generation 0.80x debian (below 1, it is behind)." in part
         assert "Without tuned: nothing is tuned." in part
+        assert "Kernels chosen at run time: debian libggml-cpu-armv8.2_2.so." in part
 
     def test_of_a_cpu_the_newest_run_of_a_shape_stands_there(self) -> None:
         later = RUN.model_copy(update={"rounds": 7})

@@ -51,7 +51,9 @@ class Emulator:
 
     def command(self, installed: Installed, program: str, *words: str) -> list[str]:
         """The command line that runs a program of a contender."""
-        options = ["-cpu", self.cpu, "-L", str(installed.root), *self.plugin]
+        # A program of a build folder names its libraries by the folder in which it was compiled.
+        beside = f"LD_LIBRARY_PATH={installed.programs}"
+        options = ["-cpu", self.cpu, "-L", str(installed.root), "-E", beside, *self.plugin]
         return [*WITH_US, *EMULATION.command("qemu-aarch64"), *options, str(installed.programs / program), *words]
 
     @staticmethod

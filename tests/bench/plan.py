@@ -24,6 +24,7 @@ KINDS = (*BENCH, START)
 CYCLES = "cycles "  # before a kernel of cycles.py
 # Seconds of a measurement of TinyLlama's shape, as long as none was made on this machine.
 GUESS = 60.0
+TINYLLAMA_BYTES = 668e6
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,13 @@ class Results:
         write_file(self.file, "".join(lines).encode())
 
 
-def left_seconds(left: Iterable[Measurement], seconds: Mapping[str, float], guess: float = GUESS) -> float:
+def left_seconds(left: Iterable[Measurement], seconds: Mapping[str, float], guess: float) -> float:
     """Seconds that the measurements take, by what those with the same title took; else by the mean, else by `guess`."""
     mean = fmean(seconds.values()) if seconds else guess
     return sum(seconds.get(measurement.title, mean) for measurement in left)
 
 
-def expected_text(left: list[Measurement], known: int, seconds: Mapping[str, float], guess: float = GUESS) -> str:
+def expected_text(left: list[Measurement], known: int, seconds: Mapping[str, float], guess: float) -> str:
     """What is said at the beginning: how much there is to do, and how long it takes."""
     have = f", {known} are there from a run that was ended" if known else ""
     bounds = "CPUS=, CONTENDERS=, ROUNDS= and SHAPE=small bound it"

@@ -20,6 +20,8 @@ from tests.bench.history import Cycles, Entry, Record
 from tests.bench.measure import measure_programs
 from tests.bench.plan import (
     CYCLES,
+    GUESS,
+    TINYLLAMA_BYTES,
     Measurement,
     Results,
     Values,
@@ -66,9 +68,9 @@ class Run:
                 try:
                     found[core, name] = installed(name, core)
                 except NotThere as reason:
+                    if name not in self.absent:
+                        say_line(f"bench: without {name}: {reason}")
                     self.absent[name] = str(reason)
-        for name, reason_text in self.absent.items():
-            say_line(f"bench: without {name}: {reason_text}")
         if not found:
             raise BoardllamaError(
                 f"none of {', '.join(self.contenders)} can be measured; choose another by CONTENDERS="
@@ -82,7 +84,8 @@ class Run:
         timed = plan_measurements(self.identities(programs), self.rounds)
         cycles = plan_cycles(self.identities(static), (*KERNELS, KV))
         results = Results.of_file(cache_dir() / "bench" / "results.jsonl")
-        for one in self.each([*timed, *cycles], results):
+        guess = GUESS * model.stat().st_size / TINYLLAMA_BYTES
+        for one in self.each([*timed, *cycles], results, guess):
             made = static if one.kind.startswith(CYCLES) else programs
             began = time.monotonic()
             values = measure_programs(one, made[one.cpu, one.contender], model)
@@ -91,13 +94,16 @@ class Run:
         results.forget([*timed, *cycles])
         return record
 
-    def each(self, planned: list[Measurement], results: Results) -> Iterator[Measurement]:
-        """Each measurement that has no result yet; says how far it is, and the time left."""
+    def each(self, planned: list[Measurement], results: Results, guess: float) -> Iterator[Measurement]:
+        """Each measurement that has no result yet; says how far it is, and the time left.
+
+        `guess`: seconds of a measurement, as long as none has been made.
+        """
         left = [one for one in planned if one.key not in results.found]
-        say_line(f"bench: {expected_text(left, len(planned) - len(left), known_seconds(planned, results))}")
+        say_line(f"bench: {expected_text(left, len(planned) - len(left), known_seconds(planned, results), guess)}")
         for number, one in enumerate(left, 1):
             yield one
-            rest = whole_duration(left_seconds(left[number:], known_seconds(planned, results)))
+            rest = whole_duration(left_seconds(left[number:], known_seconds(planned, results), guess))
             said = value_text(results.found[one.key])
             say_line(f"bench: {number}/{len(left)} {one.title}: {said}; about {rest} left")
 

@@ -54,17 +54,17 @@ class TestResumption:
 class TestTime:
     def test_a_later_round_takes_as_long_as_the_one_before(self) -> None:
         one, two = plan_measurements(BUILDS, rounds=1)[:2]
-        assert left_seconds([one, one, two], {one.title: 10.0, two.title: 30.0}) == 50.0
+        assert left_seconds([one, one, two], {one.title: 10.0, two.title: 30.0}, guess=60) == 50.0
 
     def test_what_was_never_measured_takes_the_mean(self) -> None:
         one, two, three = plan_measurements(BUILDS, rounds=1)[:3]
-        assert left_seconds([three], {one.title: 10.0, two.title: 30.0}) == 20.0
+        assert left_seconds([three], {one.title: 10.0, two.title: 30.0}, guess=60) == 20.0
 
     def test_the_beginning_says_how_much_there_is_to_do_and_what_bounds_it(self) -> None:
         planned = plan_measurements(BUILDS, rounds=1, counted=False)
         said = expected_text(planned, 0, {}, guess=60)
         assert said == "15 measurements: about 15 min; CPUS=, CONTENDERS=, ROUNDS= and SHAPE=small bound it"
-        assert "3 are there from a run that was ended" in expected_text(planned, 3, {})
+        assert "3 are there from a run that was ended" in expected_text(planned, 3, {}, guess=60)
 
 
 class TestBadInput:

@@ -37,8 +37,7 @@ def measure(run: Run) -> Record:
     folder = cache_dir() / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder, "bench"):
-        record = run.measure()
-    say_line(f"bench: {keep_record(record)}")
+        record = run.measure(lambda record: say_line(f"bench: {keep_record(record)}"))
     write_pages(read_history())
     return record
 

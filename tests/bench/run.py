@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -71,15 +71,13 @@ class Run:
                     if name not in self.absent:
                         say_line(f"bench: without {name}: {reason}")
                     self.absent[name] = str(reason)
-        if not found:
-            raise BoardllamaError(
-                f"none of {', '.join(self.contenders)} can be measured; choose another by CONTENDERS="
-            )
         return found
 
-    def measure(self) -> Record:
-        """Measures what no run before has measured. Raises BoardllamaError."""
+    def measure(self, keep: Callable[[Record], object]) -> Record:
+        """Measures what no run before has measured, and has the record kept. Raises BoardllamaError."""
         programs, model = self.install_contenders(self.cpus), ensure_model(self.shape)
+        if not programs:
+            raise BoardllamaError(f"none of {', '.join(self.contenders)} can be measured: say others by CONTENDERS=")
         static = self.install_contenders([core for core, cpu in CORES.items() if cpu in self.cpus])
         timed = plan_measurements(self.identities(programs), self.rounds)
         cycles = plan_cycles(self.identities(static), (*KERNELS, KV))
@@ -91,6 +89,7 @@ class Run:
             values = measure_programs(one, made[one.cpu, one.contender], model)
             results.add(one, {**values, "seconds": round(time.monotonic() - began, 2)})
         record = self.record(timed, cycles, results, programs)
+        keep(record)
         results.forget([*timed, *cycles])
         return record
 

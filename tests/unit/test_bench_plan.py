@@ -7,7 +7,6 @@ import pytest
 from deploy.errors import BoardllamaError
 from tests.bench.__main__ import main
 from tests.bench.plan import COUNTED, KINDS, Results, expected_text, left_seconds, plan_measurements
-from tests.bench.run import Run
 from tests.bench.words import chosen_names
 
 BUILDS = {("cortex-a53", "debian"): "d", ("cortex-a53", "boardllama"): "b53", ("max", "boardllama"): "bmax"}
@@ -100,11 +99,3 @@ class TestBadInput:
     def test_names_are_taken_in_the_order_of_the_table(self) -> None:
         assert chosen_names("c, a", ("a", "b", "c"), "X") == ("a", "c")
         assert chosen_names("", ("a", "b"), "X") == ("a", "b")
-
-    def test_nothing_is_left_where_no_contender_can_be(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr("tests.bench.contenders.TUNED", tmp_path / "tuned.json")
-        monkeypatch.setattr("tests.bench.contenders.REPO", tmp_path)
-        run = Run.of_words("max", "tuned", "1", "small")
-        with pytest.raises(BoardllamaError, match="none of tuned can be measured"):
-            run.install_contenders(run.cpus)
-        assert run.absent == {"tuned": "nothing is tuned: tuned.json is not there"}

@@ -9,6 +9,7 @@ from deploy.stages.build import llama_builds
 from deploy.stages.llama import install_llama
 from deploy.stages.model import choose_model, install_model
 from deploy.stages.service import configure_service
+from deploy.stages.system import configure_system
 from deploy.stages.verify import verify_health
 
 report.listen_to_run(state)
@@ -25,4 +26,5 @@ if "targets" in host.groups:
     install_model(settings, build)
     configure_service(settings, build)
     activate_release(settings, build)
+    configure_system(settings, build)
     verify_health()

@@ -78,6 +78,7 @@ class SettingFields(BaseModel):
     min_tokens_per_second: Annotated[float | Literal["tuned"], PlainValidator(speed_floor)]
     tuned_tokens_per_second: float = Field(ge=0, le=10_000)
     tuned_model: str
+    tune_system: bool
     tune_minutes: float = Field(ge=1, le=600)
     tune_prompt_weight: float = Field(ge=0, le=1)
     releases_kept: int = Field(ge=2, le=100)

@@ -19,8 +19,14 @@ PROGRAM = f"{PLACES.current}/boardllama"
 LINKS = (
     *(f"{PLACES.public_bin}/{name}" for name in PROGRAMS),
     *(str(service.key_enabled(PLACES)) for service in SERVICES),
+    str(PLACES.system_enabled),
 )
-DECLARED = (PLACES.sysusers, PLACES.tmpfiles, *(service.public_key_unit(PLACES) for service in SERVICES))
+DECLARED = (
+    PLACES.sysusers,
+    PLACES.tmpfiles,
+    PLACES.system_unit,
+    *(service.public_key_unit(PLACES) for service in SERVICES),
+)
 STORES = tuple(map(str, dict.fromkeys((PLACES.builds, *(service.model_store for service in SERVICES)))))
 
 

@@ -27,6 +27,9 @@ class Places:
     releases: Path = Path("/usr/lib/boardllama/releases")
     # The last committed release. Every public name leads through this link: one rename switches all of them.
     current: Path = Path("/usr/lib/boardllama/current")
+    # Sets at every start what the operating system would take away from speed; there where tune_system asks for it.
+    system_unit: Path = Path("/usr/lib/systemd/system/boardllama-system.service")
+    system_enabled: Path = Path("/etc/systemd/system/multi-user.target.wants/boardllama-system.service")
     # The words of the switch that runs, or of the last switch.
     verdict: Path = Path("/run/boardllama/verdict.json")
 

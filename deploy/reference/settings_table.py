@@ -70,6 +70,7 @@ IN_WORDS = {
     "models": "a list of names, paths and tables",
     "further_files": "a list of tables",
     "ollama_api": "True or False",
+    "tune_system": "True or False",
     "min_tokens_per_second": SPEED_TEXT,
 }
 

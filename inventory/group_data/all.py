@@ -142,6 +142,12 @@ log_level = "info"
 # What a line of the journal is: text, or a JSON object.
 log_format = "text"
 
+# The operating system. At the next deploy; no part of a release.
+
+# Take back what the operating system costs: every core at full speed (governor performance), huge pages for all
+# programs, no swap on a card and none in packed memory (zram). False puts back what was there before.
+tune_system = False
+
 # Who may use the server. At the next deploy; a new key is no part of a release.
 
 # Let anyone who reaches the server use it without an API key.

@@ -207,3 +207,11 @@ def prepare(build: Build) -> None:
     proof = Proof(glibc="2.28", instructions={}, version="", ran_on=build.cpu.qemu)
     manifest = Manifest(name=build.name, key=build.key, inputs={}, build_info="", files={}, proof=proof)
     (build.artifact_folder / "manifest.json").write_text(manifest.model_dump_json())
+
+
+def test_the_system_is_touched_where_a_setting_asks_for_it_alone(
+    first_plan: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    asked = changes(plan(tmp_path, PI_5, "--data", "tune_system=True"))
+    assert "System | Have the system's settings set" in asked
+    assert not [name for name in changes(first_plan) if name.startswith("System")]

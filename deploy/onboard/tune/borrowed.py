@@ -15,12 +15,13 @@ START_SECONDS = 3600.0  # the unit has a deadline of its own
 
 
 class Borrowed:
-    """Values of files of /sys, and units that were stopped."""
+    """Values of files of the kernel, units that were stopped, swap that was switched off."""
 
     def __init__(self, note: Path = NOTE) -> None:
         self.note = note
         self.values: dict[str, str] = {}
         self.units: list[str] = []
+        self.swaps: list[str] = []
 
     def set_value(self, file: Path, value: str) -> None:
         """Writes a value into a file of the kernel. "" puts back what was there first. Raises OSError."""
@@ -39,9 +40,15 @@ class Borrowed:
         self.keep_note()
         run_command("systemctl", "stop", unit, deadline=60)
 
+    def take_swap(self, device: str) -> None:
+        """Notes swap that is about to be switched off. Raises OSError."""
+        self.swaps.append(device)
+        self.keep_note()
+
     def keep_note(self) -> None:
         self.note.parent.mkdir(parents=True, exist_ok=True)
-        write_file(self.note, json.dumps({"values": self.values, "units": self.units}).encode())
+        told = {"values": self.values, "units": self.units, "swaps": self.swaps}
+        write_file(self.note, json.dumps(told).encode())
 
 
 def give_back(note: Path = NOTE) -> list[str]:
@@ -59,11 +66,11 @@ def give_back(note: Path = NOTE) -> list[str]:
             Path(file).write_text(value)
         except OSError as error:
             wrong.append(f"{file} could not be set to {value} again ({error.strerror}): restart the board")
-    for unit in told["units"]:
+    for words in [*(("swapon", one) for one in told["swaps"]), *(("systemctl", "start", one) for one in told["units"])]:
         try:
-            run_command("systemctl", "start", unit, deadline=START_SECONDS)
+            run_command(*words, deadline=START_SECONDS)
         except OSError as error:
-            wrong.append(f"{unit} could not be started again: {error}; `boardllama doctor` there says why")
+            wrong.append(f"`{' '.join(words)}` is to be done by hand: {error}")
     note.unlink()
     return wrong
 

@@ -27,13 +27,19 @@ def governor_cost(root: Path) -> str:
 
 
 def swap_cost(root: Path) -> str:
-    """Swap on a card, which wears the card and stops the board for seconds."""
+    """Swap on a card, which wears the card and stops the board for seconds; and swap that computes."""
+    devices = [device for device, _ in costly_swaps(root)]
+    if not devices:
+        return ""
+    return f"swap on {', '.join(devices)} costs seconds, or the cores' time; {SETS_IT} off"
+
+
+def costly_swaps(root: Path) -> list[tuple[str, int]]:
+    """Swap on a card or in packed memory (zram): its name, and the bytes that lie there now."""
     rows = [line.split() for line in (root / "proc/swaps").read_text().splitlines()[1:]]
-    cards = [row[0] for row in rows if "/mmcblk" in row[0] or (row[1] == "file" and root_is_card(root))]
-    packed = [row[0] for row in rows if "/zram" in row[0]]
-    if cards:
-        return f"{', '.join(cards)} swaps to the card: seconds of standstill, and wear; {SETS_IT} off"
-    return f"{', '.join(packed)} packs memory with the cores that compute; {SETS_IT} off" if packed else ""
+    on_card = root_is_card(root)
+    slow = [row for row in rows if "/mmcblk" in row[0] or "/zram" in row[0] or (row[1] == "file" and on_card)]
+    return [(row[0], 1024 * int(row[3])) for row in slow]
 
 
 def root_is_card(root: Path) -> bool:

@@ -61,11 +61,11 @@ def virtual_cpus(machine: Machine) -> dict[str, int]:
 
 
 @contextmanager
-def slowed(machine: Machine) -> Iterator[None]:
+def slowed(machine: Machine, quotas: tuple[int, ...] = QUOTAS) -> Iterator[None]:
     """Each virtual CPU has its share of the host's time, and gets it before others do."""
     threads = virtual_cpus(machine)
-    groups = [CGROUPS / f"{machine.name}-cpu{number}" for number in range(len(QUOTAS))]
-    for number, (group, quota) in enumerate(zip(groups, QUOTAS, strict=True)):
+    groups = [CGROUPS / f"{machine.name}-cpu{number}" for number in range(len(quotas))]
+    for number, (group, quota) in enumerate(zip(groups, quotas, strict=True)):
         group.mkdir(exist_ok=True)
         (group / "cpu.shares").write_text("100000")
         (group / "cpu.cfs_period_us").write_text(str(PERIOD))

@@ -32,10 +32,6 @@ from deploy.setting_fields import SettingFields
 DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
 
 
-# Of the speed that was tuned. The gate's question has a prompt, and a start that no sweep has: an eighth of the time.
-TUNED_SHARE = 0.7
-
-
 class SettingsError(BoardllamaError):
     """A setting that the table does not know, or a value that breaks its rule."""
 
@@ -194,10 +190,9 @@ class Settings(SettingFields):
     @property
     def speed_floor(self) -> float:
         """Tokens per second that a release must reach; 0: any speed, also of a model that was never tuned."""
-        if self.min_tokens_per_second != setting_rules.TUNED:
-            return float(self.min_tokens_per_second)
-        known = self.tuned_model in {one.model_name for one in self.hosted.values()}
-        return TUNED_SHARE * self.tuned_tokens_per_second if known else 0.0
+        floor, known = self.min_tokens_per_second, {one.model_name for one in self.hosted.values()}
+        tuned = setting_rules.TUNED_SHARE * self.tuned_tokens_per_second if self.tuned_model in known else 0.0
+        return tuned if floor == setting_rules.TUNED else float(floor)
 
     @cached_property
     def hub_model(self) -> HubModel | None:

@@ -15,7 +15,7 @@ from deploy.build.artifact import MANIFEST, Build, Manifest
 from deploy.hosts.release_manifest import BuildEntry, Contents, Policy, ReleaseManifest, ServiceEntry
 from deploy.hosts.store import BigFile
 from deploy.hosts.stored_model import StoredModel
-from deploy.onboard.places import PLACES, PRISTINE, WARM, Places
+from deploy.onboard.places import PLACES, PRISTINE, PROGRAMS, WARM, Places
 from deploy.onboard.service import Service
 from deploy.paths import REPO
 
@@ -142,13 +142,13 @@ class WantedRelease:
 
 
 def pack_tar(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
-    """Files by name, and links with their targets, as a tar. The file `boardllama` may be executed."""
+    """Files by name, and links with their targets, as a tar. Programs may be executed."""
     stream, now = io.BytesIO(), int(release_time().timestamp())
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size, member.mtime = len(content), now
-            member.mode = 0o755 if name == "boardllama" else 0o644
+            member.mode = 0o755 if Path(name).name in ("boardllama", *PROGRAMS) else 0o644
             archive.addfile(member, io.BytesIO(content))
         for name, target in (links or {}).items():
             member = tarfile.TarInfo(name)

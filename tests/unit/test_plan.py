@@ -209,6 +209,11 @@ def prepare(build: Build) -> None:
     (build.artifact_folder / "manifest.json").write_text(manifest.model_dump_json())
 
 
+def test_a_speed_that_was_never_tuned_is_said(tmp_path: Path) -> None:
+    said = plan(tmp_path, PI_5, "--data", "min_tokens_per_second=tuned").stderr
+    assert said.count("min_tokens_per_second is tuned, and this model never was: any speed passes") == 1
+
+
 def test_the_system_is_touched_where_a_setting_asks_for_it_alone(
     first_plan: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:

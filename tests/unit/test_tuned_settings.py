@@ -1,13 +1,16 @@
 """What becomes of the outcome of a sweep: group data, the table, the floor of the gate."""
 
+import io
 import runpy
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.errors import BoardllamaError
+from deploy.hosts.release import pack_tar
 from deploy.onboard.tune.setup import Setup
 from deploy.settings import SettingsError
 from deploy.tune.group_data import write_group_data
@@ -204,6 +207,15 @@ def test_a_wrong_value_is_refused_in_a_line(settings: dict[str, Any], said: str)
         told(**settings)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_build_that_travels_may_be_run() -> None:
+    archive = pack_tar({"builds/x/llama-bench": b"", "request.json": b""})
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        assert {file.name: file.mode for file in files} == {
+            "builds/cortex-a76/llama-bench": 0o755,
+            "request.json": 0o644,
+        }
 
 
 @pytest.mark.parametrize("words", [["WEIGHT=0.3", "MINUTES=5"], []])

@@ -103,6 +103,21 @@ def test_what_cannot_be_put_back_is_said_and_the_rest_is(kernel: Path) -> None:
     assert (kernel / GOVERNOR.format(1)).read_text() == "ondemand"
 
 
+def test_a_value_that_could_not_be_set_need_not_be_put_back(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, where the files of the kernel are read-only."""
+    note, file = kernel / "note", kernel / GOVERNOR.format(0)
+
+    def refuse(_path: Path, _text: str) -> int:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as read_only:
+        read_only.setattr(Path, "write_text", refuse)
+        with pytest.raises(OSError, match="Read-only"):
+            Borrowed(note).set_value(file, "performance")
+        assert give_back(note) == []
+    assert file.read_text() == "ondemand\n"
+
+
 @pytest.mark.parametrize(
     ("text", "word"), [("always [madvise] never\n", "madvise"), ("ondemand\n", "ondemand"), ("", "")]
 )

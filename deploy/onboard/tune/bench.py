@@ -65,8 +65,10 @@ class Bench:
                 return run_bench(command, setup, self.conditions, self.traffic.is_disturbed)
             except Disturbed:
                 self.apply_system(setup._replace(governor="", pages=""))
-            except (BenchFailed, OSError) as error:
+            except BenchFailed as error:
                 return str(error)
+            except OSError as error:
+                return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
     def lacking_memory(self, setup: Setup) -> str:
         """Why the memory that is free now is too little for the setup; "" when it is enough."""

@@ -63,10 +63,14 @@ def give_back(note: Path = NOTE) -> list[str]:
     wrong = []
     for file, value in told["values"].items():
         try:
-            Path(file).write_text(value)
+            if chosen_word(Path(file).read_text()) != value:
+                Path(file).write_text(value)
         except OSError as error:
             wrong.append(f"{file} could not be set to {value} again ({error.strerror}): restart the board")
-    for words in [*(("swapon", one) for one in told["swaps"]), *(("systemctl", "start", one) for one in told["units"])]:
+    for words in [
+        *(("swapon", one) for one in told.get("swaps", ())),
+        *(("systemctl", "start", one) for one in told["units"]),
+    ]:
         try:
             run_command(*words, deadline=START_SECONDS)
         except OSError as error:

@@ -66,15 +66,18 @@ def hold_contest(
     setups: Mapping[str, Setup],
     measure: Callable[[str, Setup], Figure | str],
     is_late: Callable[[], bool],
-    rounds: int = ROUNDS,
+    all_rounds: bool = False,
 ) -> list[Entry]:
-    """The setups, by label, with the figures of so many rounds; every second round begins with the last of them.
+    """The setups, by label, with the figures of ROUNDS; every second round begins with the last of them.
 
-    `measure`: a figure, or why the setup cannot be run.
+    Ends when a single one is left, unless the figures of `all_rounds` are wanted. `measure`: a figure, or why the setup
+    cannot be run.
     """
     entries = [Entry(setup, label) for label, setup in setups.items()]
-    for number in range(rounds):
+    for number in range(ROUNDS):
         running = [entry for entry in entries if not entry.failed and not entry.left]
+        if number and len(running) == 1 and not all_rounds:
+            break
         for entry in running if number % 2 == 0 else reversed(running):
             if is_late():
                 return entries

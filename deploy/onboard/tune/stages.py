@@ -26,6 +26,7 @@ class Stage:
     applies: bool = True
     choose: Choose = lambda entries, weight: choose_entry(entries, weight).setup
     depth: int = 0
+    all_rounds: bool = False
     entries: list[Entry] = field(default_factory=list)
     winner: str = ""
 
@@ -33,7 +34,7 @@ class Stage:
         """Has the setups compete. Returns the best, or the one in place when the answer is only told."""
         bench.size = bench.size._replace(depth=self.depth)
         bench.say(f"{self.name}: {len(self.setups)} ways")
-        self.entries = hold_contest(self.setups, bench.measure, bench.is_late)
+        self.entries = hold_contest(self.setups, bench.measure, bench.is_late, self.all_rounds)
         best = self.choose(self.entries, prompt_weight)
         self.winner = next((label for label, setup in self.setups.items() if setup == best), threads_label(best))
         return best if self.applies else self.entries[0].setup

@@ -226,5 +226,5 @@ def confirm_winner(bench: Bench, base: Setup, best: Setup, prompt_weight: float)
     """The last contest, between what is served now and the winner of the stages, and which of the two is faster."""
     setups = {"now": base, **({"tuned": best} if best != base else {})}
     bench.say(f"last: {threads_label(best)}")
-    last = Stage("last", setups)
+    last = Stage("last", setups, all_rounds=True)
     return last, last.run(bench, prompt_weight)

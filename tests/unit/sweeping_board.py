@@ -3,6 +3,7 @@ that answers in llama-bench's place, with speeds that the test chooses. Only the
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -124,6 +125,11 @@ class SweepingBoard:
         return self.root / "var" / "tune"
 
     @property
+    def programs(self) -> Path:
+        """Programs that the sweep finds before this machine's own."""
+        return self.root / "programs"
+
+    @property
     def hold(self) -> Path:
         """While this file is there, a run of the stand-in does not end."""
         return self.root / "hold"
@@ -175,7 +181,12 @@ class SweepingBoard:
         request = str(self.folder / "request.json")
         program = SWEEP.format(kinds=self.kinds, whole=self.whole, root=str(self.root), request=request)
         return subprocess.Popen(
-            [sys.executable, "-c", program], cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program],
+            cwd=REPO,
+            env=os.environ | {"PATH": f"{self.programs}:{os.environ['PATH']}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def sweep(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.onboard import Target
 from tests.unit.sweeping_board import Counted, SweepingBoard, await_truth, lines_of, metrics_server
+from tests.unit.test_board_facts import write
 
 
 @pytest.fixture
@@ -157,6 +158,30 @@ def test_a_sweep_that_would_take_the_board_s_memory_is_refused(
     board.request["needs"] = needs
     assert board.sweep()["refused"].endswith(said)
     assert board.runs == []
+
+
+def test_a_server_that_is_stopped_for_the_sweep_is_started_again(board: SweepingBoard) -> None:
+    """systemctl is a program that notes what it is told: this machine's units are not the test's."""
+    board.request["stop_serving"] = True
+    told = board.root / "told"
+    program = write(board.programs / "systemctl", f'#!/bin/sh\necho "$1 $(wc -l < {board.root}/runs) $2" >> {told}\n')
+    program.chmod(0o755)
+    (board.root / "runs").touch()
+    assert "result" in board.sweep()
+    unit = board.target.service.unit
+    assert told.read_text() == f"stop 0 {unit}\nstart {len(board.runs)} {unit}\n"
+    assert board.counted.asked == 0, "nobody is asked who is stopped"
+
+
+def test_figures_that_are_spoiled_are_taken_again_and_then_given_up(board: SweepingBoard) -> None:
+    write(board.root / "kernel/sys/devices/platform/soc/soc:firmware/get_throttled", "4")
+    last = board.sweep()["result"]["last"]
+    assert rows(last)["now"] | {"memory": 0} == rows(last)["now"] | {
+        "memory": 0,
+        "runs": 0,
+        "note": "the firmware throttled the cores",
+    }
+    assert len(board.runs) == 3 + 2 * 3 * 3 + 3 * 3, "each is run three times: first, two ways of threads, last"
 
 
 def test_only_the_way_that_fits_the_memory_is_measured(board: SweepingBoard) -> None:

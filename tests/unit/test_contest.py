@@ -1,0 +1,143 @@
+"""What a sweep makes of its figures, and what bounds them: pure functions, and the memory of this machine."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deploy.onboard.tune.bandwidth import memory_bandwidth
+from deploy.onboard.tune.contest import Entry, choose_entry, choose_threads, hold_contest, weighted_speed
+from deploy.onboard.tune.core_kinds import kinds_of_cores, time_core
+from deploy.onboard.tune.setup import Figure, Setup, core_list
+from deploy.onboard.tune.weights_read import bytes_per_token
+from tests.gguf_bytes import Matrix, gguf
+from tests.unit.test_cores import BOARDS, described
+
+SERVED = Setup("cortex-a76", (0, 1, 2, 3), 4, 4, True)
+
+
+def entry(setup: Setup, prompt: float, generation: float, spoiled: str = "") -> Entry:
+    """An entry with one figure."""
+    return Entry(setup, "x", [Figure(prompt, generation, 0, spoiled)])
+
+
+def test_ways_take_turns_and_every_second_round_begins_with_the_last() -> None:
+    order: list[str] = []
+
+    def measure(label: str, _setup: Setup) -> Figure:
+        order.append(label)
+        return Figure(10, 10, 0)
+
+    hold_contest({"a": SERVED, "b": SERVED}, measure, lambda: False)
+    assert "".join(order) == "abbaab"
+
+
+@pytest.mark.parametrize(("speed", "runs"), [(8.9, 1), (9.1, 3)])
+def test_only_what_is_clearly_worse_leaves(speed: float, runs: int) -> None:
+    speeds = {"best": 10.0, "other": speed, "third": 10.0}
+    entries = hold_contest(
+        dict.fromkeys(speeds, SERVED), lambda label, _: Figure(speeds[label], speeds[label], 0), lambda: False
+    )
+    assert [len(one.figures) for one in entries] == [3, runs, 3]
+
+
+def test_what_is_worse_in_one_speed_alone_stays() -> None:
+    speeds = {"prompts": (20.0, 5.0), "answers": (10.0, 10.0)}
+    entries = hold_contest(dict.fromkeys(speeds, SERVED), lambda label, _: Figure(*speeds[label], 0), lambda: False)
+    assert [len(one.figures) for one in entries] == [3, 3]
+
+
+@pytest.mark.parametrize(("weight", "best"), [(0.0, "answers"), (1.0, "prompts"), (0.5, "served")])
+def test_the_weight_decides_between_prompts_and_answers(weight: float, best: str) -> None:
+    entries = {
+        "served": entry(SERVED, 10, 10),
+        "prompts": entry(SERVED._replace(build="p"), 20, 5),
+        "answers": entry(SERVED._replace(build="a"), 5, 20),
+    }
+    assert choose_entry(list(entries.values()), weight) is entries[best]
+
+
+@pytest.mark.parametrize(("speed", "wins"), [(10.2, False), (10.4, True)])
+def test_what_serves_stays_unless_another_is_worth_the_change(speed: float, wins: bool) -> None:
+    other = entry(SERVED._replace(build="x"), speed, speed)
+    assert (choose_entry([entry(SERVED, 10, 10), other], 0.5) is other) == wins
+
+
+def test_a_spoiled_figure_counts_for_nothing() -> None:
+    served = entry(SERVED, 10, 10, spoiled="it was hot")
+    assert (served.prompt, served.spoiled) == (0.0, "it was hot")
+    assert choose_entry([served, entry(SERVED._replace(build="x"), 99, 99)], 0.5) is served, "it cannot be compared"
+
+
+def test_each_speed_gets_its_own_number_of_threads_on_the_same_cores() -> None:
+    entries = [
+        entry(SERVED, 40, 8),
+        entry(SERVED.with_threads((0, 1, 2, 3), 3), 30, 10),
+        entry(SERVED.with_threads((0, 1), 2), 20, 9),
+    ]
+    best = choose_threads(entries, 0.5)
+    assert (best.cores, best.threads, best.batch_threads) == ((0, 1, 2, 3), 3, 4)
+
+
+def test_a_speed_of_nothing_is_no_speed() -> None:
+    assert weighted_speed(0, 10, 0.5) == 0
+    assert weighted_speed(4, 9, 0.5) == pytest.approx(6)
+
+
+@pytest.mark.parametrize(
+    ("cores", "text"), [((0, 1, 2, 3), "0-3"), ((5, 0, 1), "0-1,5"), ((2,), "2"), ((0, 2, 4), "0,2,4")]
+)
+def test_cores_are_written_as_the_kernel_does(cores: tuple[int, ...], text: str) -> None:
+    assert core_list(cores) == text
+
+
+def test_the_kinds_of_cores_that_the_kernel_tells_apart(tmp_path: Path) -> None:
+    cpus = described(tmp_path, BOARDS["cix-p1"][0])
+    assert kinds_of_cores(set(range(12)), cpus) == [
+        (0, 1, 6, 7, 8, 9, 10, 11),
+        tuple(range(12)),
+        (2, 3, 4, 5),
+    ]
+
+
+def test_the_kinds_of_cores_that_the_kernel_does_not_tell_apart(tmp_path: Path) -> None:
+    cpus = described(tmp_path, BOARDS["nothing said"][0])
+    seconds = {0: 0.030, 1: 0.031, 2: 0.010, 3: 0.0105}
+    assert kinds_of_cores({0, 1, 2, 3}, cpus, seconds.__getitem__) == [(0, 1, 2, 3), (2, 3), (0, 1)]
+    assert time_core(0) > 0
+
+
+def model(folder: Path, tensors: tuple[Matrix, ...], **keys: int) -> Path:
+    """A model of these tensors."""
+    path = folder / "m.gguf"
+    told = {f"llama.{name}": value for name, value in keys.items()}
+    path.write_bytes(gguf({"general.architecture": "llama", **told}, tensors))
+    return path
+
+
+TABLE, OUTPUT = Matrix("token_embd.weight"), Matrix("output.weight")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "keys", "read"),
+    [
+        ((TABLE, OUTPUT, Matrix("blk.0.ffn_up.weight")), {}, 144 + 576 + 576),
+        ((TABLE, Matrix("blk.0.ffn_up.weight")), {}, 576 + 576),
+        (
+            (TABLE, OUTPUT, Matrix("blk.0.ffn_up_exps.weight", (256, 4, 8), size=8 * 576)),
+            {"expert_count": 8, "expert_used_count": 2},
+            144 + 576 + 2 * 576,
+        ),
+    ],
+)
+def test_a_token_reads_of_experts_those_in_use_and_of_a_table_one_row(
+    tmp_path: Path, tensors: tuple[Matrix, ...], keys: dict[str, int], read: int
+) -> None:
+    """A row of Q4_K with 256 columns is 144 bytes. Without an output matrix the table is read as that."""
+    assert bytes_per_token([model(tmp_path, tensors, **keys)]) == read
+
+
+def test_memory_moves_and_the_process_keeps_its_cores() -> None:
+    before = os.sched_getaffinity(0)
+    assert 1e8 < memory_bandwidth(sorted(before)[:2], 64 << 20) < 1e13
+    assert os.sched_getaffinity(0) == before

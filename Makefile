@@ -9,8 +9,8 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune image flash labels down \
-    ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes image flash labels \
+    down ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -115,6 +115,9 @@ soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): 
 bench: setup ## Measure llama.cpp of five origins in turn (CPUS=, CONTENDERS=, ROUNDS=5, SHAPE=small, AGAINST=newest, REPORT=1)
 	@$(PYTHON) -m tests.bench $(call given,CPUS,cpus) $(call given,CONTENDERS,contenders) $(call given,ROUNDS,rounds) \
 	    $(call given,SHAPE,shape) $(call given,AGAINST,against) $(call agreed,REPORT,report)
+
+tunes: setup ## Have a VM one of whose cores is slow tune itself: eight minutes
+	$(PYTHON) -m pytest -s tests/vm/tuning.py
 
 mutants: setup ## Put COUNT=200 small faults into the code (SEED=1, ONLY=path): which does no unit test notice?
 	nice -n 5 $(PYTHON) -m tests.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')

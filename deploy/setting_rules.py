@@ -58,7 +58,7 @@ def can_be_written(text: str) -> bool:
 
 
 TUNED, FASTEST = "tuned", 10_000
-# Of the speed that was tuned. The gate's question has a prompt, which no sweep of answers has: an eighth of its time.
+# Of the speed that was tuned: a board that is warm, or works for others while its release is judged, is slower.
 TUNED_SHARE = 0.7
 SPEED_TEXT = f'a number from 0 to {FASTEST}, or "{TUNED}"'
 

@@ -165,7 +165,8 @@ health_deadline = 0
 # Tokens per second that a new release must reach, or the one before comes back. 0: any speed. "tuned": seven tenths of
 # what `make tune` measured for the same model; any speed for another one.
 min_tokens_per_second = 0
-# Tokens per second of answers that `make tune` measured with what it chose; it writes this setting and the next one.
+# Tokens per second of the gate's question, its prompt included, at the speeds of what `make tune` chose; it writes this
+# setting and the next one.
 tuned_tokens_per_second = 0
 # The file of the model that they were measured with.
 tuned_model = ""

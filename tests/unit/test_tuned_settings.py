@@ -53,7 +53,8 @@ def outcome(best: Setup = SERVED, stages: tuple[StageOutcome, ...] = (), **other
     return Outcome(**usual | other)
 
 
-SPEED = {"tuned_tokens_per_second": 9.1, "tuned_model": "m.gguf"}
+# 16 tokens, after a prompt of 8.
+SPEED = {"tuned_tokens_per_second": round(16 / (8 / 30 + 16 / 9.1), 1), "tuned_model": "m.gguf"}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_boards_of_a_kind_get_what_they_agree_on_and_the_lowest_speed() -> None:
     slow = StageOutcome(name="last", applies=True, winner="now", rows=[row("now", generation=8.0)])
     both = outcome(SERVED._replace(build="cortex-a76", repack=False)), outcome(SERVED._replace(repack=False), last=slow)
     assert common_settings(both) == (
-        {"repack": False, "tuned_tokens_per_second": 8.0, "tuned_model": "m.gguf"},
+        {"repack": False, "tuned_tokens_per_second": 7.1, "tuned_model": "m.gguf"},
         ["cpu"],
     )
 
@@ -145,7 +146,7 @@ def test_nothing_else_of_an_operator_s_file_changes(tmp_path: Path) -> None:
 def test_a_new_file_says_what_it_is(tmp_path: Path) -> None:
     write_group_data(tmp_path / "kind.py", {"cpu": "cortex-a76", **SPEED}, "Pi 5: found.")
     assert runpy.run_path(str(tmp_path / "kind.py"))["__doc__"] == "Pi 5: found."
-    assert runpy.run_path(str(tmp_path / "kind.py"))["tuned_tokens_per_second"] == 9.1
+    assert runpy.run_path(str(tmp_path / "kind.py"))["tuned_tokens_per_second"] == 7.9
 
 
 @pytest.mark.parametrize(
@@ -212,10 +213,7 @@ def test_a_wrong_value_is_refused_in_a_line(settings: dict[str, Any], said: str)
 def test_a_build_that_travels_may_be_run() -> None:
     archive = pack_tar({"builds/x/llama-bench": b"", "request.json": b""})
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        assert {file.name: file.mode for file in files} == {
-            "builds/cortex-a76/llama-bench": 0o755,
-            "request.json": 0o644,
-        }
+        assert {file.name: file.mode for file in files} == {"builds/x/llama-bench": 0o755, "request.json": 0o644}
 
 
 @pytest.mark.parametrize("words", [["WEIGHT=0.3", "MINUTES=5"], []])

@@ -4,7 +4,7 @@ import re
 
 LONGEST = 200  # characters of a value: most paths stand whole
 # The login of an address: all between // and the host. People write any character into a password, / and @ too.
-LOGIN = re.compile(r"(?<=//)(?:[^/]*@|[^/@:\[]*:(?!\d+(?:/|$)).*@)")
+LOGIN = re.compile(r"(?<=//)(?:[^/]*@(?!/)|[^/@:\[]*:(?!\d+(?:/|$)).*@)")
 
 
 class BoardllamaError(Exception):

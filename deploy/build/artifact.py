@@ -21,8 +21,9 @@ MANIFEST = "manifest.json"
 # Debian 10 and everything since: every target that we name has at least this.
 GLIBC = "2.28"
 HERE = Path(__file__).resolve().parent
+PATCHES = tuple(sorted(f"patches/{path.name}" for path in (HERE / "patches").glob("*.patch")))
 # What the builder runs. Their content is part of every key: a changed option is another build.
-RECIPE = ("recipe.sh", "steps.sh", "fetch.py", "toolchain.txt")
+RECIPE = ("recipe.sh", "steps.sh", "fetch.py", "unpack.py", "toolchain.txt", *PATCHES)
 
 
 class Proof(BaseModel):

@@ -96,7 +96,7 @@ fi
 
 def job_files(build: Build) -> dict[str, bytes]:
     """What recipe.sh finds in its job folder, by file name."""
-    files = {name: (HERE / name).read_bytes() for name in RECIPE}
+    files = {Path(name).name: (HERE / name).read_bytes() for name in RECIPE}
     files["source.json"] = json.dumps(build.source.for_builder()).encode()
     told = "".join(f"{name}={shlex.quote(value)}\n" for name, value in build.recipe_variables().items())
     files["job.sh"] = f"{told}{TRUST}".encode()

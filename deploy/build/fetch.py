@@ -1,31 +1,41 @@
-"""Runs on the builder with nothing but Python's standard library: brings one pinned source and unpacks it.
+"""Runs on the builder with nothing but Python's standard library: brings one pinned source.
 
-    python3 fetch.py SOURCE.json ARCHIVE DESTINATION
+    python3 fetch.py SOURCE.json ARCHIVE
 
-SOURCE.json says what (deploy/source.py writes it), ARCHIVE keeps the download, DESTINATION becomes the llama.cpp tree.
-Nothing is unpacked before the pin is proven; DESTINATION appears whole, by rename. Errors are one line, exit status 1.
+SOURCE.json says what (deploy/build/compile.py writes it), ARCHIVE keeps the download and appears only when its pin is
+proven. Errors are one line, exit status 1.
 """
 
 from __future__ import annotations
 
 import base64
+import email.utils
 import hashlib
+import http.client
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from email.message import Message
 from pathlib import Path, PurePosixPath
 
 STALL_SECONDS = 60
+REST_LIMIT = 300  # seconds to wait in all because a server asks for it
+UNSAID_REST = 30  # seconds that a server gets which is asked too often and does not say how long
+BUSY, UNAVAILABLE = 429, 503
 CHUNK = 1 << 20
 SIMPLE_API = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+
+
+# The login of an address, as deploy/errors.py has it: all between // and the host, with / and @ in a password.
+LOGIN = re.compile(r"(?<=//)(?:[^/]*@(?!/)|[^/@:\[]*:(?!\d+(?:/|$)).*@)")
+UNREACHABLE = (OSError, ValueError, http.client.HTTPException)
 
 
 class FetchError(Exception):
@@ -34,20 +44,56 @@ class FetchError(Exception):
 
 def request(url: str, accept: str = "*/*", start: int = 0) -> urllib.request.Request:
     """A GET for url; user:password@ inside it, as private package indexes have it, becomes a header."""
-    parts = urllib.parse.urlsplit(url)
     headers = {"Accept": accept, "User-Agent": "boardllama"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    if parts.username:
-        pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+    if login := LOGIN.search(url):
+        user, _, password = login[0][:-1].partition(":")
+        pair = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}"
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-    return urllib.request.Request(urllib.parse.urlunsplit(parts), headers=headers)
+    return urllib.request.Request(shown(url), headers=headers)
 
 
-def shown(url: str) -> str:
-    """The URL without a password, for messages."""
-    return re.sub(r"//[^/@]*@", "//", url)
+def shown(text: str) -> str:
+    """The text without the login of an address, for messages."""
+    return LOGIN.sub("", text)
+
+
+def reason(error: Exception) -> str:
+    """One line for what went wrong on the way, without a login."""
+    if isinstance(error, http.client.HTTPException):
+        return f"what answers is no web server ({type(error).__name__}): check the address, a proxy or a login page"
+    return shown(str(error).partition("\n")[0])
+
+
+def open_url(url: str, accept: str = "*/*", start: int = 0) -> http.client.HTTPResponse:
+    """The answer to a GET. A server that asks for a rest gets it. Raises what urllib.request.urlopen does."""
+    asked, left = request(url, accept, start), float(REST_LIMIT)
+    while True:
+        try:
+            answer: http.client.HTTPResponse = urllib.request.urlopen(asked, timeout=STALL_SECONDS)
+            return answer
+        except urllib.error.HTTPError as error:
+            rest = asked_rest(error.code, error.headers)
+            if not 0 < rest <= left:
+                raise
+        left -= rest
+        time.sleep(rest)
+
+
+def asked_rest(status: int, headers: Message) -> float:
+    """Seconds that an answer asks to wait, by Retry-After (a number or a date), at least 1; 0 when it is final."""
+    value = headers.get("Retry-After", "").strip()
+    if status not in (BUSY, UNAVAILABLE) or (status == UNAVAILABLE and not value):
+        return 0
+    if value.isdecimal():
+        return max(1.0, float(value))
+    try:
+        now = headers.get("Date") or email.utils.formatdate(usegmt=True)
+        span = email.utils.parsedate_to_datetime(value) - email.utils.parsedate_to_datetime(now)
+    except (TypeError, ValueError, OverflowError):
+        return UNSAID_REST
+    return max(1.0, span.total_seconds())
 
 
 def sha256(path: Path) -> str:
@@ -62,10 +108,11 @@ def url_in_index(index: str, project: str, file: str) -> str:
     """Where the user's package index keeps that file (simple API: JSON, or HTML from older indexes)."""
     page = f"{index.rstrip('/')}/{project}/"
     try:
-        with urllib.request.urlopen(request(page, SIMPLE_API), timeout=STALL_SECONDS) as answer:
+        with open_url(page, SIMPLE_API) as answer:
             text, base = answer.read().decode("utf-8", "replace"), answer.geturl()
-    except (OSError, ValueError) as error:
-        raise FetchError(f"{shown(page)}: {error}; PIP_INDEX_URL must be a package index within reach") from error
+    except UNREACHABLE as error:
+        rule = "PIP_INDEX_URL must be a package index within reach"
+        raise FetchError(f"{shown(page)}: {reason(error)}; {rule}") from error
     quoted = re.escape(urllib.parse.quote(file))
     found = re.search(rf'(?:"url"\s*:\s*|href\s*=\s*)"([^"]*/{quoted}(?:#[^"]*)?)"', text)
     if not found:
@@ -76,15 +123,15 @@ def url_in_index(index: str, project: str, file: str) -> str:
 
 def with_login(url: str, index: str) -> str:
     """A file on the index's own host needs the index's own login."""
-    login, _, host = urllib.parse.urlsplit(index).netloc.rpartition("@")
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}@{host}")) if login and parts.netloc == host else url
+    login = LOGIN.search(index)
+    host = urllib.parse.urlsplit(shown(index)).netloc
+    return url.replace("//", f"//{login[0]}", 1) if login and urllib.parse.urlsplit(url).netloc == host else url
 
 
 def receive(url: str, partial: Path) -> None:
     """Appends to the partial file from where it ends; starts over when the server cannot continue."""
     start = partial.stat().st_size if partial.exists() else 0
-    with urllib.request.urlopen(request(url, start=start), timeout=STALL_SECONDS) as answer:
+    with open_url(url, start=start) as answer:
         whole = int(answer.headers.get("Content-Length") or 0)
         with partial.open("ab" if answer.status == 206 else "wb") as file:
             begun = file.tell()
@@ -105,10 +152,12 @@ def download(url: str, archive: Path, wanted: str) -> None:
         except urllib.error.HTTPError as error:
             if error.code == 416:  # the partial file is already as long as the real one, or longer
                 break
-            raise FetchError(f"{shown(url)}: HTTP {error.code} {error.reason}") from error
-        except (OSError, ValueError) as error:
+            rest = asked_rest(error.code, error.headers)
+            later = f"; it wants {rest:.0f} s of rest: run again then" if rest else ""
+            raise FetchError(f"{shown(url)}: HTTP {error.code} {error.reason}{later}") from error
+        except UNREACHABLE as error:
             if last:
-                raise FetchError(f"{shown(url)}: {error}; run again to continue") from error
+                raise FetchError(f"{shown(url)}: {reason(error)}; run again to continue") from error
             time.sleep(2)
     seen = sha256(partial)
     if seen != wanted:
@@ -120,7 +169,7 @@ def download(url: str, archive: Path, wanted: str) -> None:
 def git(*words: str) -> str:
     done = subprocess.run(["git", *words], capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        said = (done.stderr.strip() or "no message").splitlines()[-1]
+        said = shown((done.stderr.strip() or "no message").splitlines()[-1])
         raise FetchError(f"git {words[-1]}: {said}")
     return done.stdout.strip()
 
@@ -158,60 +207,11 @@ def obtain(source: dict[str, str], archive: Path) -> None:
     download(url, archive, source["sha256"])
 
 
-def root_in(names: list[str]) -> str:
-    """The folder of the archive that holds llama.cpp: the shortest one with both ggml and tools/server in it."""
-    mark = "ggml/CMakeLists.txt"
-    known = set(names)
-    roots = [name[: -len(mark)] for name in names if name == mark or name.endswith("/" + mark)]
-    roots = [root for root in roots if f"{root}tools/server/CMakeLists.txt" in known]
-    if not roots:
-        raise FetchError("the archive holds no llama.cpp: no folder with ggml/CMakeLists.txt and tools/server in it")
-    return min(roots, key=len)
-
-
-def unpack(archive: Path, destination: Path) -> None:
-    """The llama.cpp tree inside the archive becomes destination: written aside, then renamed."""
-    aside = destination.with_name(f"{destination.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        with tarfile.open(archive) as tar:
-            names = {os.path.normpath(member.name): member for member in tar}
-            root = root_in(list(names))
-            for name, member in names.items():
-                # .git would let CMake take the version of whatever repository is around it
-                if name.startswith(root) and name != f"{root}.git" and not name.startswith(f"{root}.git/"):
-                    write_member(tar, member, aside, name[len(root) :])
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise FetchError(f"{archive}: {error}; it must be a .tar, .tar.gz, .tar.bz2 or .tar.xz archive") from error
-    aside.rename(destination)
-
-
-def write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> None:
-    """Plain files and links that stay inside; a hostile archive cannot write elsewhere."""
-    target = folder / name
-    if ".." in PurePosixPath(name).parts or not target.resolve().is_relative_to(folder.resolve()):
-        raise FetchError(f"the archive has a member outside of its folder: {member.name}")
-    if member.issym():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(member.linkname)
-    elif member.isfile() or member.islnk():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        content = tar.extractfile(member)
-        if content is not None:
-            with target.open("wb") as file:
-                shutil.copyfileobj(content, file)
-        target.chmod(0o755 if member.mode & 0o100 else 0o644)
-
-
 def main(arguments: list[str]) -> int:
-    source, archive, destination = arguments
+    source, archive = map(Path, arguments)
     try:
-        obtain(json.loads(Path(source).read_text()), Path(archive))
-        unpack(Path(archive), Path(destination))
-    except FetchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
+        obtain(json.loads(source.read_text()), archive)
+    except (FetchError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

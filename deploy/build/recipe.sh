@@ -3,8 +3,8 @@
 #
 #   sh recipe.sh JOB
 #
-# JOB is a folder <cache>/jobs/<name> with this file, steps.sh, job.sh (the variables below), source.json, fetch.py and
-# toolchain.txt. The result is the folder <cache>/out/<name>, which appears whole. Lines on stdout are for people,
+# JOB is a folder <cache>/jobs/<name> with this file, steps.sh, job.sh (the variables below), source.json, fetch.py,
+# unpack.py, toolchain.txt and the patches. The result is the folder <cache>/out/<name>, which appears whole. Lines on stdout are for people,
 # everything else goes to <cache>/log/<name>.log. A second run goes on where a killed one stopped.
 set -u
 umask 022
@@ -70,7 +70,9 @@ END
 
 get_source() {
     [ ! -d "$WORK/src" ] || return 0
-    step 'fetching the source' python3 "$JOB/fetch.py" "$JOB/source.json" "$ARCHIVE" "$WORK/src"
+    step 'fetching the source' python3 "$JOB/fetch.py" "$JOB/source.json" "$ARCHIVE"
+    step 'unpacking the source' python3 "$JOB/unpack.py" "$ARCHIVE" "$WORK/src" "$JOB"/*.patch
+    while read -r unfit; do say "$unfit"; done <"$LOG.step"
 }
 
 # The version name would be the time of day: it is pinned, else two builds differ.
@@ -104,7 +106,7 @@ get_web_ui() {
 
 # Mapped paths make two folders give the same bytes. Without -g0 zig writes 100 MB of debug information.
 zig_flags() {
-    printf '%s ' "-target aarch64-linux-gnu.$GLIBC -g0"
+    printf '%s ' "-target aarch64-linux-gnu.$GLIBC -g0 -ffunction-sections -fdata-sections"
     printf '%s' '"-ffile-prefix-map=$WORK=/llama" "-ffile-prefix-map=$TOOLS=/zig"'
 }
 
@@ -134,12 +136,22 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 END
-    # Only ggml-cpu has kernels: with the flag on it alone, another CPU recompiles 20 files and not 200.
-    cat >"$WORK/cpu.cmake" <<'END'
-function(boardllama_cpu)
+    # Only ggml-cpu has kernels: with the flag on it alone, another CPU recompiles 20 files and not all.
+    # What reads arguments, files and requests is made small: that takes less time, to compile and to load.
+    # zig makes every -O1 to -O3 an -O2, and -Oz an -Os: -Xclang hands -Oz on.
+    cat >"$WORK/targets.cmake" <<'END'
+function(boardllama_targets)
     target_compile_options(ggml-cpu PRIVATE -mcpu=${BOARDLLAMA_MCPU})
+    foreach(target llama-common server-context llama-server-impl llama-cli-impl llama-bench-impl llama-quantize-impl
+            cpp-httplib)
+        if(TARGET ${target})
+            target_compile_options(${target} PRIVATE -Oz "SHELL:-Xclang -Oz")
+        endif()
+    endforeach()
+    set_source_files_properties(sampling.cpp json.cpp unicode.cpp peg-parser.cpp TARGET_DIRECTORY llama-common
+        PROPERTIES COMPILE_OPTIONS "-O3;-Xclang;-O2")
 endfunction()
-cmake_language(DEFER CALL boardllama_cpu)
+cmake_language(DEFER CALL boardllama_targets)
 END
 }
 
@@ -161,9 +173,9 @@ forget_moved_objects() {
 
 configure() {
     step 'configuring' cmake -G Ninja -S "$WORK/src" -B "$WORK/build" \
-        -DCMAKE_TOOLCHAIN_FILE="$WORK/zig.cmake" -DCMAKE_PROJECT_llama.cpp_INCLUDE="$WORK/cpu.cmake" \
+        -DCMAKE_TOOLCHAIN_FILE="$WORK/zig.cmake" -DCMAKE_PROJECT_llama.cpp_INCLUDE="$WORK/targets.cmake" \
         -DBOARDLLAMA_MCPU="$MCPU" -DCMAKE_C_COMPILER_LAUNCHER="$LAUNCHER" -DCMAKE_CXX_COMPILER_LAUNCHER="$LAUNCHER" \
-        -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXE_LINKER_FLAGS=-s -DBUILD_SHARED_LIBS=OFF \
+        -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXE_LINKER_FLAGS='-s -Wl,--gc-sections' -DBUILD_SHARED_LIBS=OFF \
         -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DGGML_CCACHE=OFF -DLLAMA_OPENSSL=OFF \
         -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_TOOLS_INSTALL=OFF \

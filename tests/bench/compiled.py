@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.build.artifact import Build
-from deploy.build.fetch import FetchError, obtain, unpack
+from deploy.build.fetch import FetchError, obtain
+from deploy.build.unpack import SourceError, unpack
 from deploy.controller.files import sha256_of
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
@@ -106,7 +107,7 @@ def ensure_source(build: Build) -> Path:
 
     try:
         return ensure_folder(keyed_folder("source", inputs), bring)
-    except FetchError as error:
+    except (FetchError, SourceError) as error:
         raise BoardllamaError(str(error)) from None
 
 

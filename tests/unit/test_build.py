@@ -68,6 +68,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and the stand-in recipe."""
     recipe = tmp_path / "recipe"
     recipe.mkdir()
+    (recipe / "patches").mkdir()
     for name in artifact.RECIPE:
         (recipe / name).write_bytes((artifact.HERE / name).read_bytes())
     (recipe / "recipe.sh").write_text(QUICK)

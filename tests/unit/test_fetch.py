@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.build import fetch
+from deploy.build import fetch, unpack
 
 LLAMA = {"ggml/CMakeLists.txt": b"project(ggml)\n", "tools/server/CMakeLists.txt": b"", ".git": b"gitdir: elsewhere\n"}
 NAME = "llama_cpp_python-0.3.36.tar.gz"
@@ -78,8 +78,10 @@ def in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(tmp_path: Path, source: dict[str, str]) -> int:
+    """Fetches and unpacks, as recipe.sh does."""
     (tmp_path / "source.json").write_text(json.dumps(source))
-    return fetch.main([str(tmp_path / "source.json"), str(tmp_path / "get" / "archive"), str(tmp_path / "src")])
+    kept = str(tmp_path / "get" / "archive")
+    return fetch.main([str(tmp_path / "source.json"), kept]) or unpack.main([kept, str(tmp_path / "src")])
 
 
 def pypi(files: Files, body: bytes) -> dict[str, str]:

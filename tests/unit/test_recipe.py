@@ -96,7 +96,7 @@ def recipe(tmp_path: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
     job = tmp_path / "cache" / "jobs" / "generic-0"
     job.mkdir(parents=True)
     for name in RECIPE:
-        (job / name).write_bytes((HERE / name).read_bytes())
+        (job / Path(name).name).write_bytes((HERE / name).read_bytes())
     (job / "job.sh").write_text("NAME=generic-0 CPU=generic BASE=b TOOLCHAIN=t SOURCE_KEY=s PIN=p GLIBC=2.28\n")
     for name, body in stubs.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")

@@ -49,7 +49,7 @@ VENDORS = {
             "getent passwd 1000 | grep -q ^pi: && grep -q '^pi:[$]6[$]' /etc/shadow",
             # The first boot of the vendor has given the disk another id, which all that names it has followed.
             "! grep -q 5a1b2c3d /etc/fstab /boot/firmware/cmdline.txt",
-            "sfdisk --disk-id /dev/nvme0n1 | cut -c 3- | xargs -I ID grep -q PARTUUID=ID-02 /etc/fstab",
+            "sfdisk --disk-id /dev/nvme0n1 | cut -c 3- | xargs -I {} grep -q PARTUUID={}-02 /etc/fstab",
             "test $(findmnt -bno SIZE /) -gt 2500000000",
         ),
     ),

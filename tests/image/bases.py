@@ -254,7 +254,7 @@ def make_fat(workspace: Workspace, brought: tools.Tools, tree: Path, likeness: L
         "-F",
         "32",
         "-s",
-        "4",
+        "2",  # with more, Ubuntu's ESP would have too few clusters for FAT32, and mtools could not read it
         "-n",
         likeness.fat_label,
     ]

@@ -42,10 +42,10 @@ def put_bytes(disk: Path, at: int, content: bytes) -> Path:
     return disk
 
 
-def put_fat(disk: Path, at: int = MIB) -> Path:
-    """Puts an empty FAT of 2 MiB on the disk."""
+def put_fat(disk: Path, *options: str, at: int = MIB, size: int = 2 * MIB) -> Path:
+    """Puts an empty FAT on the disk. `options`: for mkfs.vfat."""
     fat = disk.with_suffix(".fat")
     with fat.open("wb") as file:
-        file.truncate(2 * MIB)
-    subprocess.run(["/usr/sbin/mkfs.vfat", str(fat)], check=True, capture_output=True)
+        file.truncate(size)
+    subprocess.run(["/usr/sbin/mkfs.vfat", *options, str(fat)], check=True, capture_output=True)
     return put_bytes(disk, at, fat.read_bytes())

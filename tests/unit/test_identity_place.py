@@ -48,6 +48,15 @@ def test_a_fat_counts_that_the_system_mounts_below_boot(tmp_path: Path, script: 
     assert fat_extent(fat) == (Extent(offset=MIB, size=2 * MIB) if found else None)
 
 
+def test_a_fat_that_mtools_cannot_read_counts_as_none(tmp_path: Path) -> None:
+    """FAT32 by its superblock, with too few clusters for it: the kernel reads such a FAT, and mtools does not."""
+    empty = put_ext4(make_disk(tmp_path / "vendor.img", (DOS + FAT_FIRST).replace("size=4096", "size=6144")))
+    made = put_fat(empty, "-F", "32", "-s", "1", size=3 * MIB)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/fstab").write_text("PARTUUID=5a1b2c3d-01 /boot/firmware vfat defaults 0 2\n")
+    assert find_identity_fat(read_disk(made, "vendor.img"), tmp_path) is None
+
+
 def test_a_system_without_fstab_has_no_such_fat(tmp_path: Path) -> None:
     disk = read_disk(put_fat(put_ext4(make_disk(tmp_path / "vendor.img", DOS + FAT_FIRST))), "vendor.img")
     assert find_identity_fat(disk, tmp_path) is None

@@ -10,7 +10,7 @@ from deploy.debian.tar_files import files_below
 from deploy.formats.identity_slot import find_slot, slot_content
 from deploy.formats.image_manifest import Extent
 from deploy.formats.spans import IO_BLOCK, Span
-from deploy.image.base.partitions import BaseDisk, BasePartition, probe_content
+from deploy.image.base.partitions import BaseDisk, BasePartition, list_fat, probe_content
 from deploy.image.base.vendor_system import inside
 from deploy.image.unpacked_tree import IDENTITY_LAYER
 from deploy.onboard.identity.boardllama_txt import FILE, Identity
@@ -52,13 +52,15 @@ def empty_slot() -> bytes:
 def find_identity_fat(disk: BaseDisk, tree: Path) -> BasePartition | None:
     """The FAT that the system mounts at or below /boot, by its fstab; None without one.
 
-    A card is written in whole blocks: a FAT that begins or ends within a block counts as none.
+    A card is written in whole blocks: a FAT that begins or ends within a block counts as none. So does a FAT that
+    mtools, with which `make flash` writes the file, cannot read: the kernel also takes FAT32 with too few clusters.
     """
     fstab = inside(tree, FSTAB)
     rows = [line.split() for line in fstab.read_text(errors="replace").splitlines()] if fstab.is_file() else []
     mounted = {row[0].replace('"', "").lower() for row in rows if len(row) > 2 and is_boot_mount(row[1], row[2])}
     fitting = (partition for partition in disk.fats if mounted & names_in_fstab(disk, partition))
-    return next((one for one in fitting if not (one.start % IO_BLOCK or one.size % IO_BLOCK)), None)
+    whole = (one for one in fitting if not (one.start % IO_BLOCK or one.size % IO_BLOCK))
+    return next((one for one in whole if list_fat(disk.path, one.start).status == 0), None)
 
 
 def is_boot_mount(place: str, kind: str) -> bool:

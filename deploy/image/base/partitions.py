@@ -4,11 +4,12 @@ Everything before the root is the vendor's and stays as it is, byte for byte: lo
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.controller.programs import program_output
+from deploy.controller.programs import Ended, program_output, run_program
 from deploy.errors import BoardllamaError
 
 SECTOR = 512
@@ -102,6 +103,12 @@ def probe_content(path: Path, start: int = 0, size: int | None = None) -> dict[s
     words = ["blkid", "--probe", *where, "--output", "export", str(path)]
     said = program_output(*words, good=(0, 2), package="util-linux").decode(errors="replace")
     return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+
+
+def list_fat(path: Path, start: int, *options: str) -> Ended:
+    """What mdir says of the FAT at byte `start` of the disk; its status is not 0 where mtools cannot read the FAT."""
+    environment = {**os.environ, "MTOOLSRC": "/dev/null"}
+    return run_program("mdir", "-i", f"{path}@@{start}", *options, "::", env=environment, package="mtools")
 
 
 def partition_of(path: Path, row: dict[str, Any]) -> BasePartition:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from deploy.controller.programs import run_program
 from deploy.errors import BoardllamaError
-from deploy.image.base.partitions import BaseDisk
+from deploy.image.base.partitions import BaseDisk, list_fat
 
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 STATUS = "var/lib/dpkg/status"
@@ -94,6 +93,4 @@ def os_release_values(text: str) -> dict[str, str]:
 def names_on_fats(disk: BaseDisk) -> Iterator[str]:
     """The paths of all files of the FAT partitions."""
     for partition in disk.fats:
-        where = f"{disk.path}@@{partition.start}"
-        done = run_program("mdir", "-i", where, "-/", "-b", "::", package="mtools")
-        yield from done.output.decode(errors="replace").splitlines()
+        yield from list_fat(disk.path, partition.start, "-/", "-b").output.decode(errors="replace").splitlines()

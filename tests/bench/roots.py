@@ -78,6 +78,8 @@ def keyed_folder(kind: str, inputs: object) -> Path:
 
 def ensure_folder(folder: Path, make: Make) -> Path:
     """Has `make` fill the folder `tree` of a staging folder, which then gets its name. Raises what `make` raises."""
+    if folder.exists():
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder.parent, "bench"):
         if not folder.exists():

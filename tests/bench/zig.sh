@@ -1,5 +1,7 @@
 #!/bin/sh
 # Stands for cc, c++, ar or ranlib, by its own name. Upstream's variants say -march= as GCC does; zig wants -mcpu=.
+# The shell alone: the sandbox of the compiler has no sed.
+set -eu
 tool=${0##*/}
 case $tool in ar | ranlib) exec "@ZIG@" "$tool" "$@" ;; esac
 for word do
@@ -9,7 +11,9 @@ for word do
         -march=armv*)
             level=${word#-march=arm} features=''
             case $level in *+*) features=+${level#*+} level=${level%%+*} ;; esac
-            word=-mcpu=generic+$(printf %s "${level%-a}" | tr . _)a$(printf %s "$features" | sed 's/+fp16/+fullfp16/')
+            case $features in *+fp16*) features=${features%%+fp16*}+fullfp16${features#*+fp16} ;; esac
+            level=${level%-a}
+            word=-mcpu=generic+${level%%.*}_${level#*.}a$features
             ;;
     esac
     set -- "$@" "$word"

@@ -1,6 +1,7 @@
 """How `make bench` starts programs, and how it makes contenders: with real processes, and nothing that is fetched."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -81,8 +82,10 @@ class TestContenders:
 )
 def test_upstreams_variants_are_told_to_our_compiler_in_its_words(tmp_path: Path, given: str, told: str) -> None:
     compiler = tmp_path / "c++"
-    compiler.write_text((HERE / "zig.sh").read_text().replace("@ZIG@", "echo"))
-    said = subprocess.run(["sh", compiler, given, "-c", "a b.cpp"], capture_output=True, text=True, check=True).stdout
+    compiler.write_text((HERE / "zig.sh").read_text().replace("@ZIG@", str(shutil.which("echo"))))
+    command = ["sh", compiler, given, "-c", "a b.cpp"]
+    nothing = {"PATH": str(tmp_path)}
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=nothing, executable="/bin/sh").stdout
     assert said == f"c++ -target aarch64-linux-gnu.2.28 -g0 {told} -c a b.cpp\n"
 
 

@@ -21,13 +21,15 @@ JUDGED = [name for name, figure in FIGURES.items() if figure.judged]
 class Entry(BaseModel):
     """A contender on a CPU. `figures`: the values of each round, by the names of figures.py.
 
-    `kernels`: the file that a contender with several chose for that CPU.
+    `programs`: the name that their pins give them in the cache. `kernels`: the file that a contender with several
+    chose for that CPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cpu: str
     contender: str
+    programs: str = ""
     kernels: str = ""
     figures: dict[str, list[float]]
 

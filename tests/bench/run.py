@@ -137,7 +137,7 @@ class Run:
         """What was measured of a contender on a CPU."""
         kernels = Emulator(cpu).chosen_kernels(programs, ensure_model(self.shape))
         kept = {figure: [rounded(value) for value in values] for figure, values in figures.items()}
-        return Entry(cpu=cpu, contender=name, kernels=kernels, figures=kept)
+        return Entry(cpu=cpu, contender=name, programs=programs.folder.name, kernels=kernels, figures=kept)
 
 
 def cycles_of(one: Measurement, values: Values) -> Cycles:

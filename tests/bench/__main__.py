@@ -52,6 +52,8 @@ def compare(before: Record, after: Record) -> int:
 def main(words: list[str]) -> int:
     """Raises BoardllamaError: for words that mean nothing before anything is made."""
     options = arguments().parse_args(words)
+    if options.report and options.against == NEWEST:
+        raise BoardllamaError(f"AGAINST={NEWEST} with REPORT=1 is the newest record against itself: name an older one")
     run = Run.of_words(options.cpus, options.contenders, options.rounds, options.shape)
     before = find_record(options.against, run.shape.name) if options.against else None
     if options.report:

@@ -77,6 +77,7 @@ class TestBadInput:
             (["--shape", "small tinyllama"], "must be one of tinyllama, small"),
             (["--rounds", "0"], "ROUNDS='0': must be a number from 1 to 100; 5 is the default"),
             (["--rounds", "five"], "ROUNDS='five'"),
+            (["--report", "--against", "newest"], "is the newest record against itself: name an older one"),
             (["--against", "yesterday"], "AGAINST=yesterday is no record of tinyllama"),
         ],
     )

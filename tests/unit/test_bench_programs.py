@@ -83,7 +83,7 @@ class TestContenders:
 def test_upstreams_variants_are_told_to_our_compiler_in_its_words(tmp_path: Path, given: str, told: str) -> None:
     compiler = tmp_path / "c++"
     compiler.write_text((HERE / "zig.sh").read_text().replace("@ZIG@", str(shutil.which("echo"))))
-    command = ["sh", compiler, given, "-c", "a b.cpp"]
+    command = ["sh", str(compiler), given, "-c", "a b.cpp"]
     nothing = {"PATH": str(tmp_path)}
     said = subprocess.run(command, capture_output=True, text=True, check=True, env=nothing, executable="/bin/sh").stdout
     assert said == f"c++ -target aarch64-linux-gnu.2.28 -g0 {told} -c a b.cpp\n"

@@ -99,6 +99,10 @@ class Shape:
         return layer < eighth or layer >= 7 * self.layers // 8 or (layer - eighth) % 3 == 2
 
 
+# In Q4_K_M, as the reference serves it.
+TINYLLAMA = Shape("tinyllama", Kind.Q4_K, Kind.Q6_K, 2048, 5632, 22, 32, 4, 32000, 2048)
+
+
 def write(shape: Shape, path: Path, tensors_per_file: int = 0) -> Path:
     """Writes the model to path; about 1 s per 500 MB. Returns the path, or that of the first part of a split one."""
     writer = gguf.GGUFWriter(path, shape.architecture, split_max_tensors=tensors_per_file)

@@ -87,9 +87,13 @@ def make_board_root(workspace: Workspace, board: DebianBoard) -> dict[str, objec
 
 def suite_lines(board: DebianBoard) -> list[str]:
     """The lines of sources.list for the board's further suites, from the same archive as the stable one."""
-    words = os.environ.get("BOARDLLAMA_MIRROR", ARCHIVE).split()
-    archive = next((word for word in words if "://" in word), ARCHIVE)
-    return [f"deb {archive} {suite} {' '.join(COMPONENTS)}" for suite in board.suites]
+    return [f"deb {archive_address()} {suite} {' '.join(COMPONENTS)}" for suite in board.suites]
+
+
+def archive_address() -> str:
+    """The archive of BOARDLLAMA_MIRROR, an address or a line of sources.list; without it Debian's own."""
+    words = os.environ.get("BOARDLLAMA_MIRROR", "").split()
+    return next((word for word in words if "://" in word), ARCHIVE)
 
 
 def ensure_board_root(board: DebianBoard) -> BoardRoot:

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from deploy.controller.interrupts import uninterrupted
 from deploy.controller.programs import program_output, run_program
 from deploy.debian.workspace import WITH_US
 from deploy.errors import BoardllamaError
+from deploy.vm.ports import free_ports
 from tests.bench.compiled import toolchain_folder
 from tests.bench.contenders import Installed
 from tests.bench.roots import EMULATION, HERE, ensure_folder, keyed_folder
@@ -78,7 +78,7 @@ class Emulator:
 
     def start_server(self, installed: Installed, model: Path) -> Started:
         """Starts llama-server, waits for /health, and ends it. Raises BoardllamaError where it does not answer."""
-        port = free_port()
+        (port,) = free_ports(1)
         words = ["-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-c", "512", "-np", "1", "-t", "1"]
         with running(self.command(installed, "llama-server", *words)) as (process, said):
             began = time.monotonic()
@@ -130,12 +130,6 @@ def run_measured(command: list[str]) -> float:
 def last_line(said: Path) -> str:
     lines = said.read_text(errors="replace").strip().splitlines()
     return lines[-1][:300] if lines else "it said nothing"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def is_healthy(port: int) -> bool:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from deploy.debian.controller import Controller
 from deploy.debian.staging import staging_folder
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
+from deploy.image.board_root import archive_address
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent
 RECIPE_VERSION = 1
-MIRROR = "http://deb.debian.org/debian"
 ARCHIVE = "http://snapshot.debian.org/archive/debian/20261129T000000Z"
 Make = Callable[[Path], None]
 MERGED = ("bin", "sbin", "lib", "lib64")
@@ -113,7 +112,7 @@ class Pin:
         self.archive.parent.mkdir(parents=True, exist_ok=True)
         if not self.archive.exists():
             try:
-                download(f"{os.environ.get('BOARDLLAMA_MIRROR') or MIRROR}/{self.path}", self.archive, self.sha256)
+                download(f"{archive_address()}/{self.path}", self.archive, self.sha256)
             except FetchError:
                 download(f"{ARCHIVE}/{self.path}", self.archive, self.sha256)
         return self.archive

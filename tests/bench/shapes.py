@@ -5,12 +5,10 @@ from pathlib import Path
 from gguf import GGMLQuantizationType as Kind
 
 from tests.bench.roots import ensure_folder, keyed_folder
-from tests.shapes import Shape, write
+from tests.shapes import TINYLLAMA, Shape, write
 
-Q4_K_M = (Kind.Q4_K, Kind.Q6_K)
-TINYLLAMA = Shape("tinyllama", *Q4_K_M, 2048, 5632, 22, 32, 4, 32000, 2048)
 # The same rows in less layers: the kernels are the same, a run takes a tenth.
-SMALL = Shape("small", *Q4_K_M, 2048, 5632, 2, 32, 4, 4000, 2048)
+SMALL = Shape("small", Kind.Q4_K, Kind.Q6_K, 2048, 5632, 2, 32, 4, 4000, 2048)
 SHAPES = {shape.name: shape for shape in (TINYLLAMA, SMALL)}
 # What decides the bytes beside the shape itself.
 WRITER_VERSION = 1

@@ -24,7 +24,7 @@ def kernel(tmp_path: Path) -> Path:
     write(tmp_path / PAGES, "always [madvise] never\n")
     write(tmp_path / "proc/swaps", f"{SWAPS}/dev/mmcblk0p3  partition 102396 1024 -2\n/dev/zram0 partition 1 0 100\n")
     write(tmp_path / "proc/mounts", "/dev/mmcblk0p2 / ext4 rw 0 0\n")
-    write(tmp_path / "proc/meminfo", "MemAvailable: 1000000 kB\n")
+    write(tmp_path / "proc/meminfo", "MemTotal: 2000000 kB\nMemAvailable: 1000000 kB\n")
     write(tmp_path / "proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0\0")
     write(tmp_path / "sys/devices/system/node/online", "0\n")
     return tmp_path

@@ -16,7 +16,8 @@ import requests
 
 from deploy.onboard.server.warming import read_prompt
 from tests.real_models import smollm2
-from tests.vm.resident import PORT, TINYLLAMA, Case, Here, served
+from tests.shapes import TINYLLAMA
+from tests.vm.resident import PORT, Case, Here, served
 
 URL = f"http://127.0.0.1:{PORT}"
 WORDS = "time people way day man thing woman life child world school state family student group country problem".split()

@@ -17,8 +17,9 @@ from deploy.models.gguf.info import read_gguf_info
 from deploy.models.memory.estimate import estimate_memory
 from deploy.onboard.service import EMBED
 from tests.real_models import minilm, smollm2
+from tests.shapes import TINYLLAMA
 from tests.vm.long_prompts import CHAT_WORDS, URL, ask, text
-from tests.vm.resident import TINYLLAMA, Case, Here, memory, served
+from tests.vm.resident import Case, Here, memory, served
 
 CONVERSATIONS = 8  # more than a cache of 64 MiB holds
 REPEATED, GUESSED_TOKENS = "red blue green white, " * 18, 400

@@ -33,7 +33,7 @@ from deploy.vm.guest import run_in_guest
 from deploy.vm.machine import Machine
 from tests.build.builds import wanted
 from tests.clients import CHATS
-from tests.shapes import Shape, write
+from tests.shapes import TINYLLAMA, Shape, write
 
 PORT = 11999
 TURNS = 40  # in four conversations at once
@@ -42,7 +42,6 @@ HEALTH_SECONDS = 240.0
 # TinyLlama's shape would need an hour under emulation. All layers use the same buffers, so the peak comes early.
 ANSWER_SECONDS = 300
 
-TINYLLAMA = Shape("tinyllama", Kind.Q4_K, Kind.Q6_K, 2048, 5632, 22, 32, 4, 32000, 2048)
 QWEN = Shape("qwen2.5-0.5b", Kind.Q8_0, Kind.Q8_0, 896, 4864, 24, 14, 2, 32000, 32768, tied=True)
 QWEN_Q4 = Shape("qwen2.5-0.5b-q4_0", Kind.Q4_0, Kind.Q8_0, 896, 4864, 24, 14, 2, 32000, 32768, tied=True)
 MANY_HEADS = Shape("f16, 16 KV heads", Kind.F16, Kind.F16, 1024, 2816, 12, 16, 16, 8000, 16384)

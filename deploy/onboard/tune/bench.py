@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..doctor.sensors import memory_sizes
 from .bench_run import BenchFailed, Disturbed, bench_command, run_bench
 from .borrowed import Borrowed
 from .conditions import Conditions
@@ -100,5 +101,4 @@ class Bench:
 
 def free_memory(root: Path = Path("/")) -> int:
     """Bytes that programs can have without swapping. Raises OSError, ValueError."""
-    lines = (root / "proc/meminfo").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return memory_sizes(root / "proc/meminfo")[1]

@@ -1,6 +1,7 @@
 """What the operating system takes away from speed, named with what gives it back. Nothing is changed here."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ..doctor.looks import value_or_none
@@ -16,7 +17,7 @@ SETS_IT = "`tune_system = True` sets it"
 def system_costs(root: Path = Path("/")) -> Iterator[str]:
     """A sentence for each thing."""
     for look in (governor_cost, swap_cost, pages_cost, numa_cost):
-        if said := value_or_none(lambda look=look: look(root)):  # type: ignore[misc]
+        if said := value_or_none(partial(look, root)):
             yield said
 
 

@@ -1,11 +1,13 @@
 """Where a file or a folder is made before it gets its name: a folder beside it, gone at the end whatever happens."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.controller.files import folder_lock
 from deploy.controller.interrupts import uninterrupted
 
 
@@ -29,3 +31,22 @@ def staging_folder(parent: Path, remove: Callable[[Path], None] = remove_tree) -
     finally:
         with uninterrupted():
             remove(folder)
+
+
+def ensure_folder(folder: Path, subject: str, make: Callable[[Path], None]) -> Path:
+    """The folder of a cache, made first where it is not there: it is there whole, or not at all.
+
+    `make` gets a staging folder and fills the folder `tree` in it. `subject` names what is made, to whoever waits for
+    another process. Raises what `make` raises.
+    """
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder_lock(folder.parent, subject):
+        if not folder.exists():
+            with staging_folder(folder.parent) as new:
+                (new / "tree").mkdir()
+                make(new)
+                os.sync()
+                (new / "tree").rename(folder)
+    return folder

@@ -5,14 +5,13 @@ An image then does not depend on which versions of them the controller has.
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from deploy.controller.files import folder_lock
 from deploy.controller.step_times import StepTimes
 from deploy.debian.controller import Controller
-from deploy.debian.staging import staging_folder
+from deploy.debian.staging import ensure_folder
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import Workspace
 from deploy.paths import cache_dir
@@ -43,30 +42,21 @@ def tools_key(packages: Path = TOOLS) -> str:
 def ensure_tools(packages: Path = TOOLS) -> Tools:
     """The cached tools of a list, unpacked first when they are not there: 10 s. Raises BoardllamaError."""
     folder = cache_dir() / "tools" / tools_key(packages)
-    if folder.exists():
-        return Tools(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder_lock(folder.parent, "tools"):
-        if not folder.exists():
-            unpack_tools(folder, packages)
-    return Tools(folder)
+    return Tools(ensure_folder(folder, "tools", partial(unpack_tools, packages=packages)))
 
 
-def unpack_tools(folder: Path, packages: Path) -> None:
-    """Unpacks in a staging folder, then gives the result its name."""
-    with staging_folder(folder.parent) as new:
-        workspace, archive = Workspace(new, SUITE, "tools", StepTimes.of_run("tools")), new / "tools.tar"
-        workspace.run_mmdebstrap(
-            "packages",
-            archive,
-            "--variant=extract",
-            f"--architectures={Controller.of_this_machine().architecture}",
-            f"--include={','.join(read_words(packages))}",
-        )
-        unpack_archive(workspace, archive, new / "tools", "./usr")
-        (new / "tools/lib64").symlink_to("usr/lib64")
-        os.sync()
-        (new / "tools").rename(folder)
+def unpack_tools(new: Path, packages: Path) -> None:
+    """Unpacks into new/tree."""
+    workspace, archive = Workspace(new, SUITE, "tools", StepTimes.of_run("tools")), new / "tools.tar"
+    workspace.run_mmdebstrap(
+        "packages",
+        archive,
+        "--variant=extract",
+        f"--architectures={Controller.of_this_machine().architecture}",
+        f"--include={','.join(read_words(packages))}",
+    )
+    unpack_archive(workspace, archive, new / "tree", "./usr")
+    (new / "tree/lib64").symlink_to("usr/lib64")
     workspace.times.keep()
 
 

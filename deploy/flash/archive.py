@@ -49,6 +49,12 @@ def open_archive(path: Path, signers: Path | None = None) -> Iterator[Archive]:
 
     `signers` is an allowed_signers file of ssh-keygen; without it the project's own signers count.
     """
+    if not path.name.endswith(SUFFIX):
+        raise BoardllamaError(
+            f"{path} is no image: IMAGE= must name a file …{SUFFIX}, as `make image` leaves it in dist/"
+        )
+    if not path.is_file():
+        raise BoardllamaError(f"{path} is not there: IMAGE= must name an image, such as dist/….img.zst")
     manifest_path = companion_path(path, ".manifest.json")
     content = read_signed_file(manifest_path, companion_path(path, ".manifest.json.sig"), signers)
     manifest = ImageManifest.parse(content)

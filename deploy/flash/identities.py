@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
+from deploy.onboard.files import error_reason
 from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, identity_of
 from deploy.onboard.identity.rules import DHCP, NAMES
 
@@ -74,7 +75,7 @@ def read_public_keys(path: str) -> list[str]:
     try:
         lines = [line.strip() for line in Path(path).expanduser().read_text().splitlines()]
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise BoardllamaError(f"SSH_KEY={path} is no key and no file with one ({error})") from None
+        raise BoardllamaError(f"SSH_KEY={path} is no key and no file with one ({error_reason(error)})") from None
     if any("PRIVATE KEY" in line for line in lines):
         raise BoardllamaError(f"SSH_KEY={path} is a private key: give the public one, {path}.pub")
     if not (keys := [line for line in lines if line and not line.startswith("#")]):
@@ -93,7 +94,7 @@ def identities_from_csv(path: Path, common: Sequence[Value]) -> list[Identity]:
     except UnicodeDecodeError:
         raise BoardllamaError(f"CSV={path} is not UTF-8: save it as CSV UTF-8") from None
     except (OSError, csv.Error) as error:
-        raise BoardllamaError(f"CSV={path} cannot be read ({error})") from None
+        raise BoardllamaError(f"CSV={path} cannot be read ({error_reason(error)})") from None
     if len(table) < 2 or "hostname" not in [name.strip() for name in table[0]]:
         raise BoardllamaError(
             f"CSV={path}: the first line names the columns ({', '.join(NAMES)}); hostname must be one"

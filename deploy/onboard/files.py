@@ -17,6 +17,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def error_reason(error: Exception) -> str:
+    """What an error says, without the number and the path of Python's text: the message around it names the path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def receipt_name(name: str) -> str:
     """The file beside a large file that says by which proof the large file is known: deploy/hosts/receipt.py."""
     return f".{name}.receipt"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import BoardllamaError
-from deploy.onboard.files import write_file
+from deploy.onboard.files import error_reason, write_file
 
 
 def write_group_data(path: Path, values: Mapping[str, Any], about: str) -> bool:
@@ -28,7 +28,7 @@ def write_group_data(path: Path, values: Mapping[str, Any], about: str) -> bool:
         owner = path.stat() if path.exists() else path.parent.stat()
         write_file(path, after.encode(), mode, lambda new: os.chown(new, owner.st_uid, owner.st_gid))
     except (OSError, UnicodeDecodeError) as error:
-        raise BoardllamaError(f"{path} cannot be written ({error}): paste these lines into it") from None
+        raise BoardllamaError(f"{path} cannot be written ({error_reason(error)}): paste these lines into it") from None
     return True
 
 

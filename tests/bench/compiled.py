@@ -8,10 +8,11 @@ from deploy.build.artifact import Build
 from deploy.build.fetch import FetchError, obtain
 from deploy.build.unpack import SourceError, unpack
 from deploy.controller.files import sha256_of
+from deploy.debian.staging import ensure_folder
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.paths import cache_dir
-from tests.bench.roots import GCC, HERE, ensure_folder, keyed_folder
+from tests.bench.roots import GCC, HERE, keyed_folder
 
 # What no contender needs; a build is never tuned for the machine that compiles it.
 COMMON = {
@@ -51,7 +52,7 @@ class Recipe:
 
     def ensure(self, build: Build) -> Path:
         """The folder of programs and libraries, compiled first: 10 minutes on 2 cores. Raises BoardllamaError."""
-        return ensure_folder(self.folder(build), lambda new: self.compile(build, new))
+        return ensure_folder(self.folder(build), "bench", lambda new: self.compile(build, new))
 
     def compile(self, build: Build, new: Path) -> None:
         """Compiles in a sandbox that holds the pinned GCC, CMake, Ninja and Clang, and nothing of this machine."""
@@ -106,7 +107,7 @@ def ensure_source(build: Build) -> Path:
         unpack(archive, new / "tree")
 
     try:
-        return ensure_folder(keyed_folder("source", inputs), bring)
+        return ensure_folder(keyed_folder("source", inputs), "bench", bring)
     except (FetchError, SourceError) as error:
         raise BoardllamaError(str(error)) from None
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from deploy.build.artifact import Build
 from deploy.controller.interrupts import uninterrupted
 from deploy.controller.programs import program_output, run_program
+from deploy.debian.staging import ensure_folder
 from deploy.debian.workspace import WITH_US
 from deploy.errors import BoardllamaError
 from deploy.vm.ports import free_ports
 from tests.bench.compiled import toolchain_folder
 from tests.bench.contenders import Installed
-from tests.bench.roots import EMULATION, HERE, ensure_folder, keyed_folder
+from tests.bench.roots import EMULATION, HERE, keyed_folder
 
 # Below this address of QEMU's process lies the guest's memory, above it QEMU's own.
 OWN_MEMORY = 0x7000_0000_0000
@@ -184,7 +185,8 @@ def counting_plugin(build: Build) -> Path:
         environment = {"ZIG_LOCAL_CACHE_DIR": f"{new}/zig", "ZIG_GLOBAL_CACHE_DIR": f"{new}/zig", "PATH": os.defpath}
         program_output(str(zig), "cc", *options, str(source), env=environment, deadline=300)
 
-    return ensure_folder(keyed_folder("plugins", [source.read_text(), str(zig)]), compile_plugin) / "count.so"
+    inputs = [source.read_text(), str(zig)]
+    return ensure_folder(keyed_folder("plugins", inputs), "bench", compile_plugin) / "count.so"
 
 
 def check_controller() -> None:

@@ -3,16 +3,14 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.build.fetch import FetchError, download
-from deploy.controller.files import folder_lock
 from deploy.controller.programs import program_output
 from deploy.controller.progress import Progress
 from deploy.debian.controller import Controller
-from deploy.debian.staging import staging_folder
+from deploy.debian.staging import ensure_folder
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image.board_root import archive_address
@@ -21,7 +19,6 @@ from deploy.paths import cache_dir
 HERE = Path(__file__).resolve().parent
 RECIPE_VERSION = 1
 ARCHIVE = "http://snapshot.debian.org/archive/debian/20261129T000000Z"
-Make = Callable[[Path], None]
 MERGED = ("bin", "sbin", "lib", "lib64")
 
 
@@ -41,7 +38,7 @@ class Packages:
 
     def ensure(self) -> Path:
         """The folder, unpacked first where it is not there: a minute. Raises BoardllamaError."""
-        return ensure_folder(self.folder, self.unpack)
+        return ensure_folder(self.folder, "bench", self.unpack)
 
     def command(self, program: str) -> list[str]:
         """The command line that runs a program of /usr/bin there, with the libraries that lie there too."""
@@ -73,20 +70,6 @@ def keyed_folder(kind: str, inputs: object) -> Path:
     """A folder of the cache for what those inputs decide."""
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     return cache_dir() / "bench" / kind / digest[:16]
-
-
-def ensure_folder(folder: Path, make: Make) -> Path:
-    """Has `make` fill the folder `tree` of a staging folder, which then gets its name. Raises what `make` raises."""
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder_lock(folder.parent, "bench"):
-        if not folder.exists():
-            with staging_folder(folder.parent) as new:
-                (new / "tree").mkdir()
-                make(new)
-                (new / "tree").rename(folder)
-    return folder
 
 
 def merge_usr(tree: Path) -> None:
@@ -137,6 +120,6 @@ def ensure_pinned_root(file: Path) -> Path:
 
     try:
         with Progress("bench").during("packages of Debian's llama.cpp"):
-            return ensure_folder(keyed_folder("roots", [[pin.sha256, pin.path] for pin in pins]), unpack)
+            return ensure_folder(keyed_folder("roots", [[pin.sha256, pin.path] for pin in pins]), "bench", unpack)
     except FetchError as error:
         raise BoardllamaError(f"{error}; pin a newer version in {file.name}") from None

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from gguf import GGMLQuantizationType as Kind
 
-from tests.bench.roots import ensure_folder, keyed_folder
+from deploy.debian.staging import ensure_folder
+from tests.bench.roots import keyed_folder
 from tests.shapes import TINYLLAMA, Shape, write
 
 # The same rows in less layers: the kernels are the same, a run takes a tenth.
@@ -17,7 +18,8 @@ WRITER_VERSION = 1
 def ensure_model(shape: Shape) -> Path:
     """The model in the cache, written first: about a second per 500 MB."""
     inputs = [WRITER_VERSION, repr(shape)]
-    return ensure_folder(keyed_folder("models", inputs), lambda new: write_model(shape, new)) / f"{shape.name}.gguf"
+    folder = ensure_folder(keyed_folder("models", inputs), "bench", lambda new: write_model(shape, new))
+    return folder / f"{shape.name}.gguf"
 
 
 def write_model(shape: Shape, new: Path) -> None:

@@ -14,7 +14,7 @@ from tests.bench.contenders import BUILDS, CONTENDERS, CPUS, REFERENCE, VARIANTS
 from tests.bench.counts import Counts, Mapping, read_counts
 from tests.bench.cycles import CORES, Loop, find_loops, hot_loops
 from tests.bench.emulation import cpu_seconds, own_bytes, peak_bytes, run_measured
-from tests.bench.roots import HERE, Packages, ensure_folder, merge_usr, read_pins
+from tests.bench.roots import HERE, Packages, read_pins
 
 BUSY = "sum(range(3_000_000))"
 
@@ -57,18 +57,6 @@ class TestContenders:
             (tmp_path / name).write_bytes(bytes(size))
         (tmp_path / "libllama.so").symlink_to("libllama.so.1")
         assert Installed(tmp_path, tmp_path, tmp_path, ("llama-server", "libllama.so*")).size == 15
-
-    def test_a_folder_appears_whole_or_not_at_all(self, tmp_path: Path) -> None:
-        def fail(new: Path) -> None:
-            (new / "tree" / "half").touch()
-            raise BoardllamaError("the disk is full")
-
-        with pytest.raises(BoardllamaError):
-            ensure_folder(tmp_path / "kind" / "key", fail)
-        assert not (tmp_path / "kind" / "key").exists()
-        assert (
-            ensure_folder(tmp_path / "kind" / "key", lambda new: merge_usr(new / "tree")).joinpath("lib").is_symlink()
-        )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy import errors
 from deploy.build import fetch, unpack
 
 LLAMA = {"ggml/CMakeLists.txt": b"project(ggml)\n", "tools/server/CMakeLists.txt": b"", ".git": b"gitdir: elsewhere\n"}
@@ -211,3 +212,8 @@ def test_a_commit_that_the_repository_does_not_have_is_one_line(
     subprocess.run(["git", "init", "--quiet", str(tmp_path / "empty")], check=True)
     assert run(tmp_path, {"kind": "git", "url": str(tmp_path / "empty"), "commit": "1" * 40}) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_login_is_told_from_an_address_on_the_builder_as_on_the_controller() -> None:
+    """fetch.py has the pattern once more, since it runs alone on a builder."""
+    assert fetch.LOGIN.pattern == errors.LOGIN.pattern

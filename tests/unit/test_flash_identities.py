@@ -145,6 +145,16 @@ def test_a_key_may_be_a_file_and_never_a_private_one(tmp_path: Path) -> None:
         expand_key_files([("ssh_key", str(private))])
 
 
+def test_a_table_or_an_image_that_is_not_there_is_named_in_plain_words(tmp_path: Path) -> None:
+    missing = tmp_path / "boards.csv"
+    with pytest.raises(BoardllamaError, match=rf"CSV={missing} cannot be read \(No such file or directory\)$"):
+        identities_from_csv(missing, [])
+    with pytest.raises(BoardllamaError, match=r"nope\.img is no image: IMAGE= must name .* dist/"):
+        flash_cards([str(tmp_path / "nope.img"), "--to-file", str(tmp_path / "card")])
+    with pytest.raises(BoardllamaError, match=r"nope\.img\.zst is not there: IMAGE= must name an image"):
+        flash_cards([str(tmp_path / "nope.img.zst"), "--to-file", str(tmp_path / "card")])
+
+
 def test_options_that_are_wrong_are_one_line() -> None:
     assert identity_from_options([]) is None
     with pytest.raises(BoardllamaError, match=r"the identity is wrong: .*hostname"):

@@ -15,6 +15,7 @@ from huggingface_hub.utils._headers import build_hf_headers  # huggingface_hub.u
 from huggingface_hub.utils._http import hf_request_event_hook
 
 from deploy.errors import BoardllamaError, without_login
+from deploy.onboard.files import error_reason
 
 PUBLIC_HUB = "https://huggingface.co"
 # Each names a PEM file, or a folder of them. httpx knows only the first; requests, pip and curl have the others.
@@ -93,7 +94,9 @@ def tls_context() -> ssl.SSLContext:
             is_folder = Path(place).is_dir()
             context.load_verify_locations(None if is_folder else place, place if is_folder else None)
         except (OSError, ValueError) as error:
-            seen = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read ({error})"
+            seen = (
+                "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read ({error_reason(error)})"
+            )
             raise BoardllamaError(f"{name} is {place!r}: it {seen}; it must be a PEM file of certificates") from None
     return context
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..files import error_reason
 from ..service import Service
 from ..spelling import nearest_name
 from .config_keys import KEYS, Config
@@ -25,7 +26,7 @@ def read_config(path: Path) -> Any:
             f"trailing comma"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+        raise ConfigError(f"{path}: cannot be read: {error_reason(error)}") from None
 
 
 def config_problems(config: Any, service: Service, keyed: bool) -> list[str]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import error_reason
 from ..release.releases import Release
 from ..service import Service
 from .config import first_key, url_of
@@ -61,7 +62,7 @@ def read_prompt(prompt: Path, url: str, slot: int, key: str | None) -> str:
         body = json.loads(prompt.read_bytes())
         asked = {name: value for name, value in body.items() if name not in OF_THE_ANSWER}
     except (OSError, ValueError, AttributeError) as error:
-        return f"the prompt {prompt.name} cannot be read: {error}"
+        return f"the prompt {prompt.name} cannot be read: {error_reason(error)}"
     began = time.monotonic()
     path, wanted = common_request(asked, url, key)
     status, answer = ask_server(url, path, wanted | {"max_tokens": 1, "id_slot": slot}, PROMPT_SECONDS, key)

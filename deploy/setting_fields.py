@@ -3,16 +3,21 @@
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
+from pydantic.fields import FieldInfo
 
 from deploy.models.further_files import FurtherFile
 from deploy.models.model_list import ListedModel
 from deploy.setting_rules import speed_floor
 
 
-class SettingFields(BaseModel):
-    """What a host may be told. deploy/settings.py has the rules that settings obey together."""
+class RoleFields(BaseModel):
+    """What a host may be told for one of its roles, which are groups of the inventory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SettingFields(RoleFields):
+    """What a host of the group `targets` may be told. deploy/settings.py has the rules that settings obey together."""
 
     cpu: str
     llama_source: str
@@ -85,3 +90,23 @@ class SettingFields(BaseModel):
     canary: int = Field(ge=0)
     report_json: str
     report_junit: str
+
+
+class GatewayFields(RoleFields):
+    """What a host of the group `gateways` may be told."""
+
+
+class MonitorFields(RoleFields):
+    """What a host of the group `monitors` may be told."""
+
+
+class ChannelFields(RoleFields):
+    """What a host of the group `channels` may be told."""
+
+
+# A host has one set of data for all of its roles: what belongs to another role is no unknown setting.
+EVERY_FIELD: dict[str, FieldInfo] = {
+    name: field
+    for role in (SettingFields, GatewayFields, MonitorFields, ChannelFields)
+    for name, field in role.model_fields.items()
+}

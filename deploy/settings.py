@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError, field_validator, model_validator
 
@@ -26,8 +26,9 @@ from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import CHAT, FRONT, OLLAMA, OLLAMA_API, Service, broker_service
-from deploy.setting_fields import SettingFields
+from deploy.setting_fields import EVERY_FIELD, RoleFields, SettingFields
 
+Role = TypeVar("Role", bound=RoleFields)
 # Tokens of a conversation with a model of which nothing is known.
 DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
 
@@ -235,14 +236,20 @@ def settings_of_entry(alone: Mapping[str, Any], entry: ListedModel) -> Settings:
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:
-    """Validates host data. `foreign` names keys that belong to pyinfra or its connector, not to us.
+    """The settings of a target: `role_settings` of them."""
+    return role_settings(Settings, data, foreign)
+
+
+def role_settings(role: type[Role], data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Role:
+    """Validates host data for a role. `foreign` names keys that belong to pyinfra or its connector, not to us.
 
     Raises SettingsError: one line with every problem.
     """
+    foreign |= EVERY_FIELD.keys() - role.model_fields.keys()
     ours = {key: value for key, value in data.items() if key not in foreign and not key.startswith("_")}
     try:
-        return Settings(**ours)
+        return role(**ours)
     except ValidationError as error:
-        fields = Settings.model_fields | ListedModel.model_fields
+        fields = EVERY_FIELD | ListedModel.model_fields
         said = (setting_rules.problem_sentence(problem, fields) for problem in error.errors())
         raise SettingsError("; ".join(said)) from None

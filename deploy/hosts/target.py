@@ -14,18 +14,23 @@ from deploy.errors import BoardllamaError
 from deploy.hosts.facts.board import BoardInfo, system_misfit
 from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import snapshot_of
-from deploy.settings import Settings, models_of, settings_from
+from deploy.settings import Role, Settings, models_of, role_settings
 
 
 def settings_of(host: Host) -> Settings:
-    """The host's settings, validated. Raises DeployError, one line naming the host and every problem."""
-    foreign = frozenset(host.connector_cls.data_meta) | frozenset(AllArguments.__annotations__)
-    try:
-        settings = settings_from(host.data.dict(), foreign)
-    except BoardllamaError as error:
-        raise DeployError(f"{host.name}: {error}") from None
+    """The settings of a target, validated. Raises DeployError as `role_of`."""
+    settings = role_of(host, Settings)
     record_of(host).model = " ".join(model.name for model in models_of(settings).values())
     return settings
+
+
+def role_of(host: Host, role: type[Role]) -> Role:
+    """The host's settings for a role, validated. Raises DeployError, one line naming the host and every problem."""
+    foreign = frozenset(host.connector_cls.data_meta) | frozenset(AllArguments.__annotations__)
+    try:
+        return role_settings(role, host.data.dict(), foreign)
+    except BoardllamaError as error:
+        raise DeployError(f"{host.name}: {error}") from None
 
 
 @singledispatch

@@ -15,8 +15,8 @@ from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import ROLES
 from deploy.reference.default_comments import Explained, explained_settings
 from deploy.reference.tables import markdown_table
+from deploy.setting_fields import EVERY_FIELD
 from deploy.setting_rules import RULES, SPEED_TEXT, as_setting_rule, config_settings
-from deploy.settings import Settings
 
 
 def settings_tables() -> str:
@@ -50,12 +50,12 @@ def rule_text(name: str) -> str:
         section, _, key = place.partition(".")
         if setting == name:
             return with_none(name, as_setting_rule(KEYS[section][key].rule.text))
-    return type_text(Settings.model_fields[name])
+    return type_text(EVERY_FIELD[name])
 
 
 def with_none(name: str, text: str) -> str:
     """The rule of a setting that may also be None where its key of config.json may not be null."""
-    can_be_none = type(None) in get_args(Settings.model_fields[name].annotation)
+    can_be_none = type(None) in get_args(EVERY_FIELD[name].annotation)
     return f"{text}; or None" if can_be_none and "or None" not in text else text
 
 

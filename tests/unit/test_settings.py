@@ -11,7 +11,8 @@ from deploy.onboard.server import config as rules
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
-from deploy.settings import Settings, SettingsError, settings_from
+from deploy.setting_fields import EVERY_FIELD, ChannelFields, GatewayFields, MonitorFields, RoleFields
+from deploy.settings import Settings, SettingsError, role_settings, settings_from
 
 ALL: dict[str, Any] = {
     key: value
@@ -42,7 +43,7 @@ def test_the_defaults_are_valid_and_stay_on_loopback() -> None:
 
 
 def test_every_setting_has_its_default_in_one_place() -> None:
-    assert set(Settings.model_fields) == set(ALL)
+    assert set(EVERY_FIELD) == set(ALL)
 
 
 def test_config_json_has_the_shape_of_the_reference_and_the_launcher_takes_it() -> None:
@@ -101,6 +102,13 @@ def test_a_missing_setting_says_where_its_default_is() -> None:
 
 def test_what_belongs_to_pyinfra_is_not_ours_to_refuse() -> None:
     settings_from(ALL | {"ssh_user": "pi", "_sudo": True}, foreign=frozenset({"ssh_user"}))
+
+
+@pytest.mark.parametrize("role", [Settings, GatewayFields, MonitorFields, ChannelFields])
+def test_a_host_has_one_set_of_data_for_all_of_its_roles(role: type[RoleFields]) -> None:
+    role_settings(role, ALL)
+    with pytest.raises(SettingsError, match=r"^unknown setting sever_port: did you mean server_port\?$"):
+        role_settings(role, ALL | {"sever_port": 1})
 
 
 def test_a_key_is_never_shown() -> None:

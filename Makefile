@@ -16,7 +16,9 @@ help: ## List every target
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 	@boards=$$(python3 -m deploy.image.board_names 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/images.md lists them"
 
-up: vm ## Main job: VM, build, deploy, verify, first answer
+# The VM's root tree and its boot, and the parts of a build that keep one core busy, take half of the time.
+up: setup ## Main job: VM, build, deploy, verify, first answer
+	$(PYTHON) -m deploy.controller.beside '$(VM) up' '$(PYTHON) -m deploy.stages.vm_build'
 	$(PYINFRA) -y inventory/qemu.py deploy.py
 	$(PYTHON) -m deploy.vm.answer
 

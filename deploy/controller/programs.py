@@ -2,12 +2,17 @@
 
 A program is killed when its deadline passes and when the run is interrupted. What takes long is wrapped in
 `Progress.during`. Programs that are no call with an end are started elsewhere: the steps of a build, which write into a
-log (deploy/debian/workspace.py), QEMU, which stays (deploy/vm/lifecycle.py), and commands that are fed and read
-meanwhile (deploy/hosts/remote.py, deploy/image/tree/process.py).
+log (deploy/debian/workspace.py), commands beside each other (deploy/controller/beside.py), QEMU, which stays
+(deploy/vm/lifecycle.py), and commands that are fed and read meanwhile (deploy/hosts/remote.py,
+deploy/image/tree/process.py).
 """
 
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +78,23 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe:
             pipe.close()
+
+
+def end_group(leader: subprocess.Popen[bytes], cleanup_seconds: float) -> None:
+    """Ends a process that runs, and all of its process group: first politely, so that it cleans up after itself."""
+    if leader.poll() is not None:
+        return
+    for number, seconds in ((signal.SIGTERM, cleanup_seconds), (signal.SIGKILL, 5.0)):
+        os.killpg(leader.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            leader.wait(timeout=seconds)
+            break
+    # What the process had started may still be writing.
+    deadline = time.monotonic() + 5
+    with suppress(OSError):
+        while time.monotonic() < deadline:
+            os.killpg(leader.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
 
 def program_output(

@@ -7,16 +7,15 @@ folder, because the folder itself is gone when a step has failed.
 import os
 import re
 import shlex
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from deploy.controller.interrupts import uninterrupted
+from deploy.controller.programs import end_group
 from deploy.controller.progress import Progress
 from deploy.controller.step_times import StepTimes
 from deploy.errors import BoardllamaError
@@ -90,7 +89,7 @@ class Workspace:
             if child and child.poll() is None:
                 Progress(self.what).tell(f"{name} is being ended")
                 with uninterrupted():  # who waits for the end presses Ctrl-C again
-                    end_group(child)
+                    end_group(child, CLEANUP_SECONDS)
 
     @contextmanager
     def doing(self, name: str) -> Iterator[None]:
@@ -119,23 +118,6 @@ class Workspace:
         apart = ["unshare", "--mount", "--"] if os.geteuid() == 0 else []
         command = [*apart, "mmdebstrap", "--format=tar", "--skip=check/qemu", *options, self.suite, str(result)]
         self.run_step(name, [*command, mirror] if mirror else command)
-
-
-def end_group(child: subprocess.Popen[bytes]) -> None:
-    """Ends a child that runs, and all that it started: first politely, so that mmdebstrap cleans up."""
-    if child.poll() is not None:
-        return
-    for number, patience in ((signal.SIGTERM, CLEANUP_SECONDS), (signal.SIGKILL, 5.0)):
-        os.killpg(child.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=patience)
-            break
-    # What the child had started may still be writing.
-    deadline = time.monotonic() + 5
-    with suppress(OSError):
-        while time.monotonic() < deadline:
-            os.killpg(child.pid, signal.SIGKILL)
-            time.sleep(0.05)
 
 
 def failure_reason(log: Path, begin: int = 0) -> str:

@@ -118,7 +118,7 @@ bench: setup ## Measure llama.cpp of five origins in turn (CPUS=, CONTENDERS=, R
 	@$(PYTHON) -m tests.bench $(call given,CPUS,cpus) $(call given,CONTENDERS,contenders) $(call given,ROUNDS,rounds) \
 	    $(call given,SHAPE,shape) $(call given,AGAINST,against) $(call agreed,REPORT,report)
 
-tunes: setup ## Have a VM one of whose cores is slow tune itself: eight minutes
+tunes: setup ## Have a VM one of whose cores is slow tune itself, and cut sweeps short: a quarter of an hour
 	$(PYTHON) -m pytest -s tests/vm/tuning.py
 
 mutants: setup ## Put COUNT=200 small faults into the code (SEED=1, ONLY=path): which does no unit test notice?

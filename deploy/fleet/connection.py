@@ -2,6 +2,7 @@
 
 import logging
 
+from pyinfra.api.exceptions import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
@@ -9,14 +10,29 @@ from deploy.fleet import lanes, repeat_filter, report
 from deploy.hosts.connector_plugin import announce_connector
 from deploy.hosts.ssh.connection import BoardConnector
 
+SHOWN_NAMES = 10
+
 
 class ReportedBoard(BoardConnector):
     """A board of a run that ends with a report, also when no board can be reached and no deploy begins."""
 
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
+        require_hosts(state)
         report.listen_to_run(state)
         lanes.use_lanes(state)
+
+
+def require_hosts(state: State) -> None:
+    """Raises DeployError when --limit and --exclude leave nobody: pyinfra would do nothing, and end with status 0."""
+    if report.of_the_run(state):
+        return
+    known = [host.name for host in state.inventory]
+    more = f" and {len(known) - SHOWN_NAMES} more" if len(known) > SHOWN_NAMES else ""
+    raise DeployError(
+        "no host of the inventory is left: name hosts or groups of it with --limit (LIMIT=), and not all of them with "
+        f"--exclude; its hosts are {', '.join(known[:SHOWN_NAMES])}{more}"
+    )
 
 
 announce_connector("ssh", ReportedBoard)

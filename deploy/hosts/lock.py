@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
-from deploy.hosts.remote import HostStep, Remote
+from deploy.hosts.remote import HostStep, Remote, Talk
 from deploy.hosts.snapshot import forget_snapshot
 from deploy.onboard.release import lease
 
@@ -59,16 +59,21 @@ def hold_lock(remote: Remote) -> None:
             ": a deploy needs root there; `_sudo`: True among the host's data gives it" if PERMISSION in rest else ""
         )
         raise BoardllamaError(f"the lock of this target cannot be taken ({rest or 'python3 gave no answer'}){advice}")
+    remote.host.connector_data[HELD] = start_beats(talk)
+
+
+def start_beats(talk: Talk) -> threading.Thread:
+    """Gives a command signs of life until it ends, or its connection."""
     beats = threading.Thread(target=send_beats, args=(talk.send,), daemon=True)
     beats.start()
-    remote.host.connector_data[HELD] = beats
+    return beats
 
 
-def send_beats(send: Callable[[bytes], None]) -> None:
-    """Gives signs of life until the connection ends."""
+def send_beats(send: Callable[[bytes], object]) -> None:
+    """Gives signs of life until nobody takes them."""
     while True:
         time.sleep(lease.BEAT)
         try:
             send(b"\n")
-        except OSError:
+        except (OSError, ValueError):  # ValueError: the pipe of a local command that was ended
             return

@@ -1,6 +1,7 @@
 """The sweep on one host: its programs and builds go there, run once beside what serves, and leave nothing behind."""
 
 import json
+from collections.abc import Set
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from pyinfra.api.host import Host
 from deploy import cpu
 from deploy.build.artifact import Build, is_there, require_artifact
 from deploy.errors import BoardllamaError
+from deploy.hosts.lock import start_beats
 from deploy.hosts.release import build_folder, onboard_programs, pack_tar
 from deploy.hosts.remote import Lost, Remote, why_lost
 from deploy.hosts.snapshot import snapshot_of
@@ -22,7 +24,7 @@ from deploy.tune.outcome import Outcome
 # On a disk: /tmp may be memory, which the sweep is to leave alone. The shell puts back what the program could not: a
 # program that is killed cleans up nothing.
 THERE = (
-    "set -e; folder=$(mktemp -d /var/tmp/boardllama-tune.XXXXXX); "
+    "set -e; rm -rf /var/tmp/boardllama-tune.*; folder=$(mktemp -d /var/tmp/boardllama-tune.XXXXXX); "
     'trap "python3 -IS $folder/boardllama tune-end; rm -rf $folder" EXIT; '
     "head -c {size} | tar -x -C $folder; python3 -IS $folder/boardllama tune $folder/request.json"
 )
@@ -44,6 +46,7 @@ def sweep_host(remote: Remote, settings: Settings, build: Build, stop_serving: b
     talk = remote.talk(THERE.format(size=len(archive)))
     try:
         talk.send(archive)
+        start_beats(talk)
         return hear_outcome(remote, talk.line)
     finally:
         talk.end()
@@ -67,16 +70,20 @@ def hear_outcome(remote: Remote, line: Any) -> Outcome:
 
 
 def further_builds(host: Host, settings: Settings) -> list[Build]:
-    """The finished builds of the same source that are worth trying on this board beside the one that it has.
-
-    Only those with the most capable kernels: without dot products a build takes twice the time and more.
-    """
-    board = board_of(host)
-    able = [one for one in cpu.CPUS.values() if one.features <= board.features]
-    most = max((one.kernels for one in able), key=len, default=frozenset())
-    builds = [Build(settings.source, one) for one in able if one.kernels == most]
+    """The finished builds of the same source that are worth trying on this board beside the one that it has."""
+    builds = [Build(settings.source, one) for one in cpus_to_try(board_of(host).features)]
     there = snapshot_of(host).current.files.get(PROGRAM, "")
     return [one for one in builds if is_there(one) and f"{build_folder(one, require_artifact(one))}/" not in there]
+
+
+def cpus_to_try(features: Set[str]) -> list[cpu.Cpu]:
+    """The CPUs whose builds run on a board with these features, and have its most capable kernels.
+
+    Without dot products a build takes twice the time and more.
+    """
+    able = [one for one in cpu.CPUS.values() if one.features <= features]
+    most = max((one.kernels for one in able), key=len, default=frozenset())
+    return [one for one in able if one.kernels == most]
 
 
 def memory_needs(settings: Settings, build: Build) -> dict[str, int] | None:

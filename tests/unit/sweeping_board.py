@@ -52,9 +52,10 @@ from tests.services import paths_below
 traffic.QUIET_SECONDS, bandwidth.SECONDS, bandwidth.BUFFER = 0.1, 0.01, 1 << 20
 if not {whole}:
     sweep.later_stages = lambda *_: ()
-sweep.kinds_of_cores = lambda allowed: {kinds}
+sweep.kinds_of_cores = lambda _: {kinds}
 sweep.physical_cores = lambda cores: len(cores)
 root = Path({root!r})
+sweep.SILENCE = {silence}
 sweep.Conditions = lambda: conditions.Conditions(root / "kernel")
 sys.exit(sweep.run_tune([{request!r}], paths_below(root, PLACES), root / "note.json"))
 """
@@ -104,7 +105,7 @@ def metrics_server(counted: Counted) -> Iterator[int]:
 @dataclass
 class SweepingBoard:
     """`speeds`: as BENCH reads them. `counted`: the server's counters. `request`: what is asked, but for the folder.
-    `whole`: also the questions after threads and builds.
+    `whole`: also the questions after threads and builds. `silence`: seconds after which the controller counts as gone.
     """
 
     target: Target
@@ -114,6 +115,7 @@ class SweepingBoard:
     request: dict[str, Any] = field(default_factory=dict)
     kinds: list[tuple[int, ...]] = field(default_factory=lambda: [(0, 1)])
     whole: bool = False
+    silence: float = 600.0
 
     @property
     def root(self) -> Path:
@@ -179,7 +181,9 @@ class SweepingBoard:
     def start(self) -> "subprocess.Popen[str]":
         """The sweep, as the controller starts it: its input stays open."""
         request = str(self.folder / "request.json")
-        program = SWEEP.format(kinds=self.kinds, whole=self.whole, root=str(self.root), request=request)
+        program = SWEEP.format(
+            kinds=self.kinds, whole=self.whole, silence=self.silence, root=str(self.root), request=request
+        )
         return subprocess.Popen(
             [sys.executable, "-c", program],
             cwd=REPO,

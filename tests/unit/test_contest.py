@@ -9,6 +9,7 @@ from deploy.onboard.tune.bandwidth import memory_bandwidth
 from deploy.onboard.tune.contest import Entry, choose_entry, choose_threads, hold_contest, weighted_speed
 from deploy.onboard.tune.core_kinds import kinds_of_cores, time_core
 from deploy.onboard.tune.setup import Figure, Setup, core_list
+from deploy.onboard.tune.stages import threads_setups
 from deploy.onboard.tune.weights_read import bytes_per_token
 from tests.gguf_bytes import Matrix, gguf
 from tests.unit.test_cores import BOARDS, described
@@ -105,6 +106,19 @@ def test_the_kinds_of_cores_that_the_kernel_does_not_tell_apart(tmp_path: Path) 
     seconds = {0: 0.030, 1: 0.031, 2: 0.010, 3: 0.0105}
     assert kinds_of_cores({0, 1, 2, 3}, cpus, seconds.__getitem__) == [(0, 1, 2, 3), (2, 3), (0, 1)]
     assert time_core(0) > 0
+
+
+def test_each_kind_of_cores_is_tried_and_the_first_two_with_fewer_threads() -> None:
+    ways = threads_setups(SERVED, [(4, 5), tuple(range(6)), (0, 1, 2, 3)], len).setups
+    assert list(ways) == [
+        "threads 4, cores 0-3",
+        "threads 2, cores 4-5",
+        "threads 1, cores 4-5",
+        "threads 6, cores 0-5",
+        "threads 5, cores 0-5",
+        "threads 3, cores 0-5",
+    ]
+    assert ways["threads 4, cores 0-3"] == SERVED, "which is one of the kinds, and no way of its own"
 
 
 def model(folder: Path, tensors: tuple[Matrix, ...], **keys: int) -> Path:

@@ -47,6 +47,16 @@ def test_the_worked_example_has_two_kinds_of_boards_with_valid_settings() -> Non
     assert cpus == {"cortex-a76", "cortex-a72"}
 
 
+@pytest.mark.parametrize(
+    "words", [["--limit", "nobody"], ["--limit", ""], ["--exclude", "builders", "--exclude", "targets"]]
+)
+def test_a_run_for_nobody_is_an_error_that_names_the_hosts(words: list[str]) -> None:
+    done = pyinfra("-y", *words, "inventory/boards.py", "deploy.py")
+    assert done.returncode != 0
+    assert "no host of the inventory is left: name hosts or groups of it with --limit (LIMIT=)" in done.stderr
+    assert done.stderr.rstrip().endswith("its hosts are @local, kitchen.example, hall.example, lab.example")
+
+
 # What `pyinfra INVENTORY debug-inventory` does, for one inventory after the other in one process.
 READER = """
 import json, os, sys

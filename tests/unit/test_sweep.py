@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,13 +71,18 @@ def test_the_later_questions(board: SweepingBoard) -> None:
     board.speeds["factors"] = [
         {"when": ["--repack=0"], "prompt": 0.5, "generation": 0.5},
         {"when": ["--cache-type-k=q8_0"], "generation": 2},
+        {"when": ["--ubatch-size=128", "--n-depth=0"], "prompt": 1.5},
     ]
     result = board.sweep()["result"]
     off = rows(stage(result, "repacked weights"))["repack off"]
     assert (off["runs"], off["note"]) == (1, "clearly worse after 1")
     told = stage(result, "cache of conversations")
     assert (told["applies"], told["winner"]) == (False, "kv_cache q8_0")
-    assert (result["best"]["repack"], result["best"]["kv_cache"]) == (True, "f16")
+    pieces = stage(result, "prompt's pieces")
+    assert [row["label"] for row in pieces["rows"]] == ["ubatch 512", "ubatch 128", "ubatch 64"]
+    assert (pieces["applies"], pieces["winner"]) == (False, "ubatch 128")
+    best = result["best"]
+    assert (best["repack"], best["kv_cache"], best["ubatch"]) == (True, "f16", 512)
 
 
 def test_a_build_that_ends_badly_is_left_out_with_the_reason(board: SweepingBoard) -> None:
@@ -111,26 +117,35 @@ def test_a_client_who_comes_ends_the_run_and_it_begins_anew(board: SweepingBoard
     assert all(row["runs"] for row in result["last"]["rows"])
 
 
-@pytest.mark.parametrize("way", ["signal", "input"])
+@pytest.mark.parametrize("way", ["signal", "end of input", "silence"])
 def test_an_end_in_the_midst_leaves_nothing_behind(board: SweepingBoard, way: str) -> None:
-    """The signal of a terminal, and the end of the input, which is what a lost connection is."""
+    """The signal of a terminal; the end of the input, which is what a lost connection is; a cable that was pulled."""
     board.hold.touch()
+    board.silence = 5.0 if way == "silence" else 600.0
     (board.root / "governor").write_text("performance")
     with board.prepare().start() as running:
-        await_truth(lambda: len(board.runs) == 1)
+        assert running.stdin
+        await_truth(lambda: signs_of_life(running) and len(board.runs) == 1)
         (board.root / "note.json").write_text(
             json.dumps({"values": {str(board.root / "governor"): "ondemand"}, "units": []})
         )
         if way == "signal":
             running.send_signal(signal.SIGINT)
-        else:
-            assert running.stdin
+        elif way == "end of input":
             running.stdin.close()
             running.stdin = None
         assert running.wait(60) == 130
     assert (board.root / "governor").read_text() == "ondemand"
     assert not (board.root / "note.json").exists()
     assert stand_ins(board.root) == []
+
+
+def signs_of_life(running: "subprocess.Popen[str]") -> bool:
+    """Gives a sign of life, as a controller does."""
+    assert running.stdin
+    running.stdin.write("\n")
+    running.stdin.flush()
+    return True
 
 
 def stand_ins(root: Path) -> list[int]:
@@ -146,17 +161,11 @@ def stand_ins(root: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("needs", "said"),
-    [
-        ({"repack": 1 << 50, "plain": 1 << 49}, "MB are free here: STOP_SERVING=1 stops the server meanwhile"),
-    ],
-)
-def test_a_sweep_that_would_take_the_board_s_memory_is_refused(
-    board: SweepingBoard, needs: dict[str, int], said: str
-) -> None:
-    board.request["needs"] = needs
-    assert board.sweep()["refused"].endswith(said)
+def test_a_sweep_that_would_take_the_board_s_memory_is_refused(board: SweepingBoard) -> None:
+    board.request["needs"] = {"repack": 1 << 50, "plain": 1 << 49}
+    said = board.sweep()["refused"]
+    assert said.startswith("m.gguf cannot be run beside what serves: it needs 1125899970 MB, and ")
+    assert said.endswith(" MB are free; STOP_SERVING=1 stops the server meanwhile")
     assert board.runs == []
 
 

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from deploy.onboard.tune.bench import Bench
 from deploy.onboard.tune.borrowed import Borrowed, chosen_word, give_back
 from deploy.onboard.tune.conditions import Conditions
+from deploy.onboard.tune.setup import Setup
+from deploy.onboard.tune.stages import later_stages
 from deploy.onboard.tune.system_costs import system_costs
 from deploy.onboard.tune.system_settings import run_system_verb
+from deploy.onboard.tune.traffic import Traffic
 from tests.unit.test_board_facts import write
 
 GOVERNOR = "sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor"
@@ -89,6 +93,35 @@ def test_swap_stays_where_memory_has_no_room_for_what_lies_in_it(
     assert run_system_verb(["begin"], kernel, kernel / "note") == 0
     assert not swap_programs.exists()
     assert capsys.readouterr().err == "/dev/mmcblk0p3 stays: 1945 MB lie there, more than is free in memory\n"
+
+
+SERVED = Setup("cortex-a76", (0, 1), 2, 2, True)
+LATER = ["repacked weights", "flash attention", "cache of conversations", "load mode", "prompt's pieces"]
+
+
+def test_the_system_is_asked_about_where_it_takes_something_away(kernel: Path) -> None:
+    asked = [ask(SERVED) for ask in later_stages(SERVED, 256, kernel)]
+    assert [stage.name for stage in asked] == [*LATER, "governor", "huge pages"]
+    assert [stage.name for stage in asked if stage.applies] == ["repacked weights"]
+    for core in (0, 1):
+        write(kernel / GOVERNOR.format(core), "performance\n")
+    write(kernel / PAGES, "[always] madvise never\n")
+    assert [ask(SERVED).name for ask in later_stages(SERVED, 256, kernel)] == LATER
+
+
+def test_a_run_has_the_system_as_its_way_says_and_the_next_one_as_it_was(kernel: Path) -> None:
+    def system() -> set[str]:
+        return {(kernel / name).read_text().strip() for name in (GOVERNOR.format(0), GOVERNOR.format(1), PAGES)}
+
+    note = kernel / "note"
+    bench = Bench({}, kernel, {}, Traffic([]), Conditions(kernel), Borrowed(note), print, 0.0, root=kernel)
+    bench.apply_system(SERVED._replace(governor="performance", pages="always"))
+    assert system() == {"performance", "always"}
+    bench.apply_system(SERVED)
+    assert system() == {"ondemand", "madvise"}
+    bench.apply_system(SERVED._replace(governor="performance"))
+    assert give_back(note) == []
+    assert system() == {"ondemand", "madvise"}
 
 
 def test_what_cannot_be_put_back_is_said_and_the_rest_is(kernel: Path) -> None:

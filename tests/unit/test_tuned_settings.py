@@ -15,7 +15,9 @@ from deploy.onboard.tune.setup import Setup
 from deploy.settings import SettingsError
 from deploy.tune.group_data import write_group_data
 from deploy.tune.outcome import Outcome, StageOutcome, StageRow, common_settings, require_figures
+from deploy.tune.remote_sweep import cpus_to_try
 from deploy.tune.table import limit_line, outcome_lines
+from tests.unit.processors import CRC, DOT_LRCPC
 from tests.unit.test_settings import told
 
 SERVED = Setup("cortex-a72", (0, 1, 2, 3), 4, 4, True)
@@ -208,6 +210,20 @@ def test_a_wrong_value_is_refused_in_a_line(settings: dict[str, Any], said: str)
         told(**settings)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("features", "names"),
+    [
+        (CRC, ["generic", "cortex-a53", "cortex-a72"]),
+        (DOT_LRCPC, ["cortex-a55", "cortex-a76", "cortex-a78", "neoverse-n1", "armv8.2-dotprod"]),
+        (frozenset[str](), []),
+    ],
+)
+def test_builds_with_the_most_capable_kernels_of_the_board_are_tried(
+    features: frozenset[str], names: list[str]
+) -> None:
+    assert sorted(one.name for one in cpus_to_try(features)) == sorted(names)
 
 
 def test_a_build_that_travels_may_be_run() -> None:

@@ -1,19 +1,28 @@
-"""`make tune` on a VM one of whose cores is slow, which its kernel does not know: the sweep finds the other.
+"""`make tune` on a VM: it finds the fast core, which the kernel does not know, and leaves nothing when it is cut.
 
-`make tunes`: eight minutes, for which `make test` has no room.
+`make tunes`: a quarter of an hour, for which `make test` has no room.
 """
 
 import os
 import runpy
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from deploy.onboard.places import PLACES
+from deploy.onboard.service import OLLAMA
+from deploy.onboard.tune.borrowed import NOTE
 from deploy.paths import REPO
+from deploy.vm.lifecycle import start_machine
 from deploy.vm.machine import Machine
+from deploy.vm.power import cut_power
+from tests.faults.relay import Relay
 from tests.vm.big_little import CGROUPS, PERIOD, slowed
 from tests.vm.machine import DEADLINE, INVENTORY, PYINFRA, VirtualBoard
 from tests.vm.test_cores import two_cores
@@ -60,21 +69,91 @@ def test_the_fast_core_is_found_and_the_next_deploy_uses_it(slow_core: VirtualBo
     assert set(allowed.split()) == {"1"}
 
 
-def test_a_sweep_that_is_interrupted_leaves_the_board_as_it_was(vm: VirtualBoard, inventory: Path) -> None:
-    before = vm.run(f"cat {PAGES}")
-    words = ["-y", str(inventory), "deploy.tune.story.tune_boards", f"inventory={inventory}"]
-    running = subprocess.Popen(
-        [str(PYINFRA), *words], cwd=REPO, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    assert running.stderr
-    assert any("threads and cores" in line for line in running.stderr)
-    running.kill()
-    gone = 'test -z "$(ls -d /var/tmp/boardllama-tune.* 2>/dev/null)"'
-    vm.run(f"for _ in $(seq 60); do {gone} && exit; sleep 1; done; exit 1")
-    assert vm.run(f"pgrep -c llama-bench; cat {PAGES}; ls /run/boardllama/tune.json 2>&1 || true").startswith(
-        f"0\n{before}"
-    )
-    assert vm.run("boardllama health").strip() == "ready"
+@pytest.fixture
+def small_pages(two_cores: None, vm: VirtualBoard) -> Iterator[VirtualBoard]:
+    """The VM, whose sweep has huge pages to try."""
+    before = vm.run(f"grep -o '[[].*[]]' {PAGES}").strip().strip("[]")
+    vm.run(f"echo madvise > {PAGES}")
+    yield vm
+    vm.run(f"echo {before} > {PAGES}")
+
+
+@dataclass
+class Sweep:
+    """A sweep whose controller reaches the VM through a relay, in a process group of its own, as in a terminal."""
+
+    process: "subprocess.Popen[str]"
+    relay: Relay
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        assert self.process.wait(60)
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+
+    def fall_silent(self) -> None:
+        """A cable is pulled: neither side is told."""
+        self.relay.blackhole()
+
+    def cut_power(self) -> None:
+        """The power of the VM goes and comes back."""
+        cut_power(Machine.load())
+        start_machine()
+
+
+@contextmanager
+def sweep(inventory: Path) -> Iterator[Sweep]:
+    """A sweep that has stopped the server; its controller is gone afterwards."""
+    (known := inventory.with_name("known_hosts")).touch()
+    with Relay(Machine.load().ssh_port) as relay:
+        options = [f"--data=ssh_port={relay.port}", f"--data=ssh_known_hosts_file={known}", "--data=tune_minutes=8"]
+        words = [str(inventory), "deploy.tune.story.tune_boards", f"inventory={inventory}", "stop_serving=True"]
+        process = subprocess.Popen(
+            [str(PYINFRA), "-y", *options, *words],
+            cwd=REPO,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield Sweep(process, relay)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("cut", "moment"),
+    [
+        (Sweep.interrupt, "threads and cores: "),
+        (Sweep.cut_power, "threads and cores: "),
+        (Sweep.kill, "pages always: "),
+        (Sweep.fall_silent, "pages always: "),
+    ],
+)
+def test_a_sweep_that_is_cut_leaves_the_board_as_it_was(
+    small_pages: VirtualBoard, inventory: Path, cut: Callable[[Sweep], None], moment: str
+) -> None:
+    vm = small_pages
+    state = f"readlink -f {PLACES.current}; cat {PAGES}"
+    before = vm.run(state)
+    with sweep(inventory) as running:
+        assert running.process.stderr
+        assert any(moment in line for line in running.process.stderr)
+        assert "boardllama tune" in vm.run(LEFT)
+        assert OLLAMA.unit in vm.run(f"cat {NOTE}"), "it was stopped"
+        cut(running)
+        vm.run(f'for _ in $(seq 90); do test -z "$({LEFT})" && exit; sleep 1; done; {LEFT} >&2; exit 1')
+    vm.board.await_health()
+    if cut is Sweep.cut_power:
+        vm.run(f"echo madvise > {PAGES}")
+    assert vm.run(state) == before
+    assert vm.deploy(inventory=inventory).changed == []
 
 
 PAGES = "/sys/kernel/mm/transparent_hugepage/enabled"
+# Each line is something that a sweep has there while it runs.
+LEFT = f"ls -d /var/tmp/boardllama-tune.* {NOTE} 2>/dev/null; pgrep -af '/llama-benc[h] |/boardllama tun[e] '; true"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..server.bounds import UBATCH
 from .conditions import Conditions
 from .setup import Figure, Setup, Size
 
@@ -40,8 +39,8 @@ def bench_command(program: Path, model: Path, setup: Setup, size: Size) -> list[
         "--n-depth": size.depth,
         "--repetitions": 1,
         "--threads": threads,
-        "--batch-size": UBATCH,
-        "--ubatch-size": UBATCH,
+        "--batch-size": setup.ubatch,
+        "--ubatch-size": setup.ubatch,
         "--flash-attn": "on" if setup.flash else "off",
         "--cache-type-k": setup.kv_cache,
         "--cache-type-v": setup.kv_cache,

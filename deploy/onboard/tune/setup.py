@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..server.bounds import UBATCH
+
 
 class Setup(NamedTuple):
-    """One way to compute with the model. `governor` and `pages`: of the system; "" leaves them as they are."""
+    """One way to compute with the model. `ubatch`: tokens of a prompt that are computed at once.
+
+    `governor` and `pages`: of the system; "" leaves them as they are.
+    """
 
     build: str  # the name of a CPU, as in deploy/cpu.py
     cores: tuple[int, ...]
@@ -15,6 +20,7 @@ class Setup(NamedTuple):
     flash: bool = True
     kv_cache: str = "f16"
     load: str = "mmap"
+    ubatch: int = UBATCH
     governor: str = ""
     pages: str = ""
 

@@ -11,6 +11,7 @@ from .contest import Entry, choose_entry, choose_threads, hold_contest
 from .setup import Setup, core_list
 from .system_costs import FASTEST, GOVERNORS, PAGES
 
+DEEP = 2  # prompts that a conversation has already, where its cache is asked about
 Choose = Callable[[Sequence[Entry], float], Setup]
 
 
@@ -81,25 +82,28 @@ def builds_stage(base: Setup, builds: list[str]) -> Stage:
     return Stage("build", {name: base._replace(build=name) for name in [base.build, *builds]})
 
 
-def later_stages(base: Setup, depth: int, root: Path = Path("/")) -> Iterator[Callable[[Setup], Stage]]:
-    """The questions after threads and builds. `depth`: tokens that a conversation has already, for its cache."""
-    yield lambda now: Stage("repacked weights", two_ways(now, "repack", not now.repack))
-    yield lambda now: Stage("flash attention", two_ways(now, "flash", not now.flash), applies=False, depth=depth)
+def later_stages(base: Setup, prompt: int, root: Path = Path("/")) -> Iterator[Callable[[Setup], Stage]]:
+    """The questions after threads and builds. `prompt`: tokens that a run reads."""
+    yield lambda now: Stage("repacked weights", ways_of(now, "repack", not now.repack))
+    depth = DEEP * prompt
+    yield lambda now: Stage("flash attention", ways_of(now, "flash", not now.flash), applies=False, depth=depth)
     other = "q8_0" if base.kv_cache == "f16" else "f16"
-    yield lambda now: Stage("cache of conversations", two_ways(now, "kv_cache", other), applies=False, depth=depth)
-    yield lambda now: Stage("load mode", two_ways(now, "load", "none"), applies=False)
+    yield lambda now: Stage("cache of conversations", ways_of(now, "kv_cache", other), applies=False, depth=depth)
+    yield lambda now: Stage("load mode", ways_of(now, "load", "none"), applies=False)
+    yield lambda now: Stage("prompt's pieces", ways_of(now, "ubatch", prompt // 2, prompt // 4), applies=False)
     if {file.read_text().strip() for file in root.glob(GOVERNORS)} - {FASTEST}:
-        yield lambda now: Stage("governor", two_ways(now, "governor", FASTEST), applies=False)
+        yield lambda now: Stage("governor", ways_of(now, "governor", FASTEST), applies=False)
     if (root / PAGES).exists() and chosen_word((root / PAGES).read_text()) != "always":
-        yield lambda now: Stage("huge pages", two_ways(now, "pages", "always"), applies=False)
+        yield lambda now: Stage("huge pages", ways_of(now, "pages", "always"), applies=False)
 
 
-def two_ways(now: Setup, name: str, other: bool | str) -> dict[str, Setup]:
-    """The setup, and the setup with another value of that name."""
-    changed: dict[str, Any] = {name: other}
-    return {f"{name} {value_word(getattr(one, name))}": one for one in (now, now._replace(**changed))}
+def ways_of(now: Setup, name: str, *others: bool | str | int) -> dict[str, Setup]:
+    """The setup, and the setup with other values of that name."""
+    changed: list[dict[str, Any]] = [{}, *({name: other} for other in others)]
+    setups = [now._replace(**values) for values in changed]
+    return {f"{name} {value_word(getattr(setup, name))}": setup for setup in setups}
 
 
-def value_word(value: bool | str) -> str:
+def value_word(value: bool | str | int) -> str:
     """The value for a table."""
-    return ("on" if value else "off") if isinstance(value, bool) else value or "as it is"
+    return ("on" if value else "off") if isinstance(value, bool) else str(value) or "as it is"

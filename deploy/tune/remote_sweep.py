@@ -12,7 +12,7 @@ from deploy.build.artifact import Build, is_there, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.hosts.lock import start_beats
 from deploy.hosts.release import build_folder, onboard_programs, pack_tar
-from deploy.hosts.remote import Lost, Remote, why_lost
+from deploy.hosts.remote import QUIET_SECONDS, Lost, Remote, why_lost
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.target import board_of
 from deploy.models.memory.estimate import Serving, can_repack, estimate_memory
@@ -26,7 +26,7 @@ from deploy.tune.outcome import Outcome
 THERE = (
     "set -e; rm -rf /var/tmp/boardllama-tune.*; folder=$(mktemp -d /var/tmp/boardllama-tune.XXXXXX); "
     'trap "python3 -IS $folder/boardllama tune-end; rm -rf $folder" EXIT; '
-    "head -c {size} | tar -x -C $folder; python3 -IS $folder/boardllama tune $folder/request.json"
+    "timeout {seconds:.0f} head -c {size} | tar -x -C $folder; python3 -IS $folder/boardllama tune $folder/request.json"
 )
 MOST_TOKENS = 1024  # of a run: the deepest
 
@@ -43,7 +43,7 @@ def sweep_host(remote: Remote, settings: Settings, build: Build, stop_serving: b
     }
     files = {f"builds/{name}/{PROGRAM}": (one.artifact_folder / PROGRAM).read_bytes() for name, one in builds.items()}
     archive = pack_tar(onboard_programs() | files | {"request.json": json.dumps(request).encode()})
-    talk = remote.talk(THERE.format(size=len(archive)))
+    talk = remote.talk(THERE.format(size=len(archive), seconds=QUIET_SECONDS))
     try:
         talk.send(archive)
         start_beats(talk)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from deploy.onboard.release.release_table import aligned_lines
 from deploy.tune.outcome import Outcome, StageOutcome, StageRow
 
-WORTH_TELLING = 0.03  # of a speed: less is within the spread
+WORTH_TELLING = 0.03  # of a speed
+NOISY = 0.1  # of a speed: half of what the runs of a way differ by
 
 
 def outcome_lines(name: str, outcome: Outcome) -> Iterator[str]:
@@ -14,6 +15,7 @@ def outcome_lines(name: str, outcome: Outcome) -> Iterator[str]:
     rows = [table_row(stage, row) for stage in (*outcome.stages, outcome.last) for row in stage.rows]
     yield from (f"  {line}" for line in aligned_lines(rows))
     yield f"  {limit_line(outcome)}"
+    yield from (f"  {line}" for line in noise_lines(outcome.row))
     yield from (f"  {line}" for stage in outcome.stages if not stage.applies for line in told_lines(stage))
     yield from (f"  the system takes away: {cost}" for cost in outcome.costs)
     if outcome.hottest is not None:
@@ -49,17 +51,26 @@ def limit_line(outcome: Outcome) -> str:
     return said if reached <= most else f"{said}: the caches hold a part of the weights"
 
 
+def noise_lines(row: StageRow) -> Iterator[str]:
+    """What is said of figures that differ from run to run although nothing was seen to spoil them."""
+    noise = max(row.prompt_spread, row.generation_spread) / 2
+    if noise > NOISY:
+        yield f"runs of one way differ by ±{noise:.0%}, and no smaller gain was chosen: what else works on it?"
+
+
 def told_lines(stage: StageOutcome) -> Iterator[str]:
-    """What a way would change that no setting of the sweep chooses."""
+    """What a way would change that no setting of the sweep chooses, where it is more than the runs differ."""
     now, *others = stage.rows
     for row in others:
-        gains = {
-            what: after / before - 1
-            for what, before, after in (
-                ("prompts", now.prompt, row.prompt),
-                ("answers", now.generation, row.generation),
-            )
-            if before and after
+        changes = {
+            "prompts": change_of(now.prompt, row.prompt, max(now.prompt_spread, row.prompt_spread)),
+            "answers": change_of(now.generation, row.generation, max(now.generation_spread, row.generation_spread)),
         }
-        if any(gain > WORTH_TELLING for gain in gains.values()):
-            yield f"{row.label}: " + ", ".join(f"{what} {gain:+.0%}" for what, gain in gains.items())
+        if any(change > 0 for change in changes.values()):
+            yield f"{row.label}: " + ", ".join(f"{what} {change:+.0%}" for what, change in changes.items())
+
+
+def change_of(before: float, after: float, spread: float) -> float:
+    """The change of a speed, as a share; 0 for one that may be chance, or that was not measured."""
+    change = after / before - 1 if before and after else 0.0
+    return change if abs(change) > max(WORTH_TELLING, spread / 2) else 0.0

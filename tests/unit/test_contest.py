@@ -64,6 +64,23 @@ def test_what_serves_stays_unless_another_is_worth_the_change(speed: float, wins
     assert (choose_entry([entry(SERVED, 10, 10), other], 0.5) is other) == wins
 
 
+@pytest.mark.parametrize(("runs", "wins"), [((11.9, 12.0, 12.1), True), ((9.0, 12.0, 15.0), False)])
+def test_what_may_be_chance_changes_nothing(runs: tuple[float, ...], wins: bool) -> None:
+    """A fifth more is worth the change, unless the runs of the same way differ by more than that."""
+    other = Entry(SERVED.with_threads((0,), 1), "x", [Figure(speed, speed, 0) for speed in runs])
+    entries = [entry(SERVED, 10, 10), other]
+    assert (choose_entry(entries, 0.5) is other) == wins
+    assert (choose_threads(entries, 0.5) == other.setup) == wins
+
+
+def test_a_contest_of_all_rounds_drops_nobody() -> None:
+    speeds = {"now": 5.0, "tuned": 10.0}
+    entries = hold_contest(
+        dict.fromkeys(speeds, SERVED), lambda label, _: Figure(speeds[label], speeds[label], 0), lambda: False, True
+    )
+    assert [len(one.figures) for one in entries] == [3, 3]
+
+
 def test_a_spoiled_figure_counts_for_nothing() -> None:
     served = entry(SERVED, 10, 10, spoiled="it was hot")
     assert (served.prompt, served.spoiled) == (0.0, "it was hot")

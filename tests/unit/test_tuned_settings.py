@@ -113,8 +113,18 @@ def test_the_table_names_the_winner_the_spread_and_what_the_system_takes() -> No
     assert "9.1 ±2%" in said
     assert "kv_cache q8_0 *" in said
     assert "kv_cache q8_0: prompts +0%, answers +10%" in said
+    assert "runs of one way differ" not in said
     assert "the system takes away: the governor is ondemand" in said
     assert "61 °C" in said
+
+
+def test_what_may_be_chance_is_not_told_as_a_gain() -> None:
+    noisy = row("kv_cache q8_0", generation=12.0).model_copy(update={"generation_spread": 0.7})
+    stage = StageOutcome(name="cache", applies=False, winner="kv_cache q8_0", rows=[row("kv_cache f16"), noisy])
+    last = StageOutcome(name="last", applies=True, winner="now", rows=[noisy.model_copy(update={"label": "now"})])
+    said = "\n".join(outcome_lines("kitchen", outcome(stages=(stage,), last=last)))
+    assert "kv_cache q8_0: " not in said
+    assert "runs of one way differ by ±35%, and no smaller gain was chosen" in said
 
 
 OWN = '''"""Our boards: drei Stück, größer."""

@@ -10,8 +10,8 @@ from .setup import Figure, Setup
 ROUNDS = 3
 # Below this share of the best in prompts and in tokens a setup is clearly worse, and gets no further round.
 CLEARLY_WORSE = 0.9
-# What is in place stays unless another one is so much better: a difference below that is within the spread of runs.
-WORTH_IT = 1.03
+# What is in place stays unless another one is better by that share, and by more than their runs differ.
+WORTH_IT = 0.03
 
 
 @dataclass
@@ -54,6 +54,11 @@ class Entry:
         values = [of(one) for one in self.good]
         return (max(values) - min(values)) / statistics.median(values) if values else 0.0
 
+    def noise(self, prompt_weight: float) -> float:
+        """Half of what its runs differ by, as a share of its speed; weighed as the speeds are."""
+        prompt, generation = self.spread(lambda one: one.prompt), self.spread(lambda one: one.generation)
+        return (prompt_weight * prompt + (1 - prompt_weight) * generation) / 2
+
 
 def weighted_speed(prompt: float, generation: float, prompt_weight: float) -> float:
     """One number for both speeds: their geometric mean, so that a tenth more of either is worth what it weighs."""
@@ -70,8 +75,8 @@ def hold_contest(
 ) -> list[Entry]:
     """The setups, by label, with the figures of ROUNDS; every second round begins with the last of them.
 
-    Ends when a single one is left, unless the figures of `all_rounds` are wanted. `measure`: a figure, or why the setup
-    cannot be run.
+    Who is clearly worse leaves, and the contest ends when a single one is left; with `all_rounds` everybody stays.
+    `measure`: a figure, or why the setup cannot be run.
     """
     entries = [Entry(setup, label) for label, setup in setups.items()]
     for number in range(ROUNDS):
@@ -82,7 +87,8 @@ def hold_contest(
             if is_late():
                 return entries
             run_once(entry, measure)
-        drop_worse(running)
+        if not all_rounds:
+            drop_worse(running)
     return entries
 
 
@@ -112,10 +118,9 @@ def choose_entry(entries: Sequence[Entry], prompt_weight: float) -> Entry:
     def speed(entry: Entry) -> float:
         return weighted_speed(entry.prompt, entry.generation, prompt_weight)
 
-    if not entries[0].good:
-        return entries[0]
-    best = max(entries, key=speed)
-    return best if speed(best) > WORTH_IT * speed(entries[0]) else entries[0]
+    first, best = entries[0], max(entries, key=speed)
+    needed = worthy_speed(speed(first), (first, best), prompt_weight)
+    return best if first.good and speed(best) > needed else first
 
 
 def choose_threads(entries: Sequence[Entry], prompt_weight: float) -> Setup:
@@ -128,12 +133,18 @@ def choose_threads(entries: Sequence[Entry], prompt_weight: float) -> Setup:
         prompt, generation = best_on(entries, cores)
         return weighted_speed(prompt.prompt, generation.generation, prompt_weight)
 
-    cores = max(dict.fromkeys(entry.setup.cores for entry in entries), key=speed_on)
     first = entries[0]
-    if not first.good or speed_on(cores) <= WORTH_IT * weighted_speed(first.prompt, first.generation, prompt_weight):
-        return first.setup
+    cores = max(dict.fromkeys(entry.setup.cores for entry in entries), key=speed_on)
     prompt, generation = best_on(entries, cores)
+    now = weighted_speed(first.prompt, first.generation, prompt_weight)
+    if not first.good or speed_on(cores) <= worthy_speed(now, (first, prompt, generation), prompt_weight):
+        return first.setup
     return first.setup._replace(cores=cores, threads=generation.setup.threads, batch_threads=prompt.setup.batch_threads)
+
+
+def worthy_speed(now: float, compared: Sequence[Entry], prompt_weight: float) -> float:
+    """The speed that is worth a change: beyond `now` by more than the runs of those that are compared differ."""
+    return now * (1 + max(WORTH_IT, *(entry.noise(prompt_weight) for entry in compared)))
 
 
 def best_on(entries: Sequence[Entry], cores: tuple[int, ...]) -> tuple[Entry, Entry]:

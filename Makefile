@@ -53,7 +53,7 @@ rollback: inventory ## Go back to the release before (TO=ID: to that one) on eve
 	$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.rollback $(if $(TO),to=$(TO))
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY, or HOST= of it, by the board suite (CLIENTS=1: by official clients, too)
-	$(PYTHON) -m pytest tests/board/test_board.py $(if $(filter 1 y yes true,$(CLIENTS)),tests/board/clients) \
+	$(PYTHON) -m pytest tests/board/test_board.py $(if $(call says_yes,CLIENTS),tests/board/clients) \
 	    --inventory=$(INVENTORY) $(if $(HOST),--host $(call quoted,$(HOST)))
 
 answers: inventory ## Ask every target of INVENTORY the same questions, and say which answers an upgrade changed
@@ -67,7 +67,7 @@ doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, o
 
 tune: inventory ## Have each target of INVENTORY find what is fastest on it (LIMIT=, WEIGHT=, MINUTES=, STOP_SERVING=1): docs/tune.md
 	@$(PYINFRA) -y $(call given,LIMIT,limit) $(call told,WEIGHT,tune_prompt_weight) $(call told,MINUTES,tune_minutes) $(INVENTORY) \
-	    deploy.tune.story.tune_boards inventory=$(INVENTORY) $(if $(filter 1 y yes true,$(STOP_SERVING)),stop_serving=True)
+	    deploy.tune.story.tune_boards inventory=$(INVENTORY) $(if $(call says_yes,STOP_SERVING),stop_serving=True)
 
 told = $(if $(filter command,$(firstword $(origin $(1)))),--data $(call quoted,$(2)=$($(1))))
 
@@ -148,8 +148,9 @@ setup: $(VENV)/ready ## Install what is missing: Debian packages, then the pinne
 # Only what stands on the command line counts: shells export a HOSTNAME of their own.
 quoted = '$(subst ','\'',$(1))'
 given = $(if $(filter command,$(firstword $(origin $(1)))),--$(2) $(call quoted,$($(1))))
-# YES=0 and YES=no say no.
-agreed = $(if $(filter 1 y yes true,$($(1))),--$(2))
+agreed = $(if $(call says_yes,$(1)),--$(2))
+says_yes = $(if $(filter-out 1 y yes true 0 n no false,$($(1))),$(error $(1)=$($(1)) says neither yes nor no: \
+    write $(1)=1, or leave it out))$(filter 1 y yes true,$($(1)))
 # Secrets go as variables: sudo logs words, and `ps` shows them. Others export an API_KEY, so ours have a name of ours.
 hidden = $(if $(filter command environment file,$(firstword $(origin BOARDLLAMA_$(1)))),--from-environment $(2))
 ifneq ($(filter command,$(origin WIFI_PASSWORD)),)

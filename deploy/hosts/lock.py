@@ -53,7 +53,7 @@ def hold_lock(remote: Remote) -> None:
         remote.say(line.removeprefix("wait "))
     answer, _, rest = line.partition(" ")
     if answer == "busy":
-        raise Busy(f"{rest} is deploying to this target: wait for it, then run again")
+        raise Busy(f"{rest} works on this target: wait for it, then run again")
     if answer != "held":
         advice = (
             ": a deploy needs root there; `_sudo`: True among the host's data gives it" if PERMISSION in rest else ""

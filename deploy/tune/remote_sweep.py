@@ -1,6 +1,7 @@
 """The sweep on one host: its programs and builds go there, run once beside what serves, and leave nothing behind."""
 
 import json
+import shlex
 from collections.abc import Set
 from typing import Any
 
@@ -25,9 +26,11 @@ from deploy.tune.outcome import Outcome
 # program that is killed cleans up nothing.
 THERE = (
     "set -e; rm -rf /var/tmp/boardllama-tune.*; folder=$(mktemp -d /var/tmp/boardllama-tune.XXXXXX); "
-    'trap "python3 -IS $folder/boardllama tune-end; rm -rf $folder" EXIT; '
-    "timeout {seconds:.0f} head -c {size} | tar -x -C $folder; python3 -IS $folder/boardllama tune $folder/request.json"
+    'trap "python3 -IS $folder/boardllama tune-end || true; rm -rf $folder" EXIT; '
+    "timeout {seconds:.0f} head -c {size} | tar -x -C $folder || {{ echo {no_room}; exit 1; }}; "
+    "python3 -IS $folder/boardllama tune $folder/request.json"
 )
+NO_ROOM = "/var/tmp has no room for {:.0f} MB: make some (`df -h /var/tmp` there), then run again"
 MOST_TOKENS = 1024  # of a run: the deepest
 
 
@@ -43,13 +46,19 @@ def sweep_host(remote: Remote, settings: Settings, build: Build, stop_serving: b
     }
     files = {f"builds/{name}/{PROGRAM}": (one.artifact_folder / PROGRAM).read_bytes() for name, one in builds.items()}
     archive = pack_tar(onboard_programs() | files | {"request.json": json.dumps(request).encode()})
-    talk = remote.talk(THERE.format(size=len(archive), seconds=QUIET_SECONDS))
+    talk = remote.talk(command_there(len(archive)))
     try:
         talk.send(archive)
         start_beats(talk)
         return hear_outcome(remote, talk.line)
     finally:
         talk.end()
+
+
+def command_there(size: int) -> str:
+    """The shell command that takes an archive of so many bytes, and sweeps with what is in it."""
+    no_room = json.dumps({"refused": NO_ROOM.format(size / 1e6)})
+    return THERE.format(size=size, seconds=QUIET_SECONDS, no_room=shlex.quote(no_room))
 
 
 def hear_outcome(remote: Remote, line: Any) -> Outcome:
@@ -66,7 +75,7 @@ def hear_outcome(remote: Remote, line: Any) -> Outcome:
         remote.say(told["say"])
     if lost := why_lost(remote.host):
         raise Lost(lost)
-    raise BoardllamaError("the sweep ended without an answer: is the disk full (`df -h /var/tmp` there)?")
+    raise BoardllamaError("the sweep ended without an answer, as one that was killed does: run again")
 
 
 def further_builds(host: Host, settings: Settings) -> list[Build]:

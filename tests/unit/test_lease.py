@@ -130,7 +130,7 @@ def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ("busy ann@laptop", "ann@laptop is deploying to this target: wait for it"),
+        ("busy ann@laptop", "ann@laptop works on this target: wait for it"),
         ("failed [Errno 13] Permission denied: '/run/boardllama'", r"Permission denied.*root there; `_sudo`"),
         ("", r"cannot be taken \(python3 gave no answer\)$"),
     ],
@@ -177,7 +177,7 @@ def test_a_run_takes_the_lock_once_and_another_one_is_told_who_has_it(changed: A
     assert host.does(changed) and host.does(changed)
     assert len(lock_here.holders.read_text().split()) == 1
     assert not other.does(changed)
-    assert "is deploying to this target: wait for it, then run again" in other.record.reason
+    assert "works on this target: wait for it, then run again" in other.record.reason
     assert changed.hosts == ["@local", "@local"]
 
 

@@ -104,6 +104,16 @@ def test_a_run_waits_while_the_board_works_for_a_client(board: SweepingBoard) ->
         assert "result" in list(lines)[-1]
 
 
+def test_a_board_that_is_never_quiet_is_not_measured(board: SweepingBoard) -> None:
+    board.counted.processing = 1
+    board.request["minutes"] = 0.02
+    said = board.sweep()["refused"]
+    assert said.startswith(
+        "the board worked for its clients all the time: run again when it is quiet, or with STOP_SERVING=1"
+    )
+    assert board.runs == []
+
+
 def test_a_client_who_comes_ends_the_run_and_it_begins_anew(board: SweepingBoard) -> None:
     board.hold.touch()
     with board.prepare().start() as running:

@@ -1,6 +1,7 @@
 """What becomes of the outcome of a sweep: group data, the table, the floor of the gate."""
 
 import io
+import json
 import runpy
 import subprocess
 import tarfile
@@ -15,7 +16,7 @@ from deploy.onboard.tune.setup import Setup
 from deploy.settings import SettingsError
 from deploy.tune.group_data import write_group_data
 from deploy.tune.outcome import Outcome, StageOutcome, StageRow, common_settings, require_figures
-from deploy.tune.remote_sweep import cpus_to_try
+from deploy.tune.remote_sweep import command_there, cpus_to_try
 from deploy.tune.table import limit_line, outcome_lines
 from tests.unit.processors import CRC, DOT_LRCPC
 from tests.unit.test_settings import told
@@ -242,6 +243,16 @@ def test_a_build_that_travels_may_be_run() -> None:
         assert {file.name: file.mode for file in files} == {"builds/x/llama-bench": 0o755, "request.json": 0o644}
 
 
+def test_an_archive_that_does_not_fit_is_a_refusal_and_leaves_nothing(tmp_path: Path) -> None:
+    """What is no archive at all stands for an archive that a full disk does not take: tar fails alike."""
+    command = command_there(4).replace("/var/tmp", str(tmp_path)) + "; true"
+    done = subprocess.run(["sh", "-c", command], input=b"none", capture_output=True, check=False)
+    assert json.loads(done.stdout)["refused"].endswith(
+        "has no room for 0 MB: make some (`df -h " + str(tmp_path) + "` there), then run again"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("words", [["WEIGHT=0.3", "MINUTES=5"], []])
 def test_make_tune_hands_on_what_the_command_line_says(words: list[str]) -> None:
     line = ["make", "-n", "tune", "INVENTORY=inventory/boards.py", "LIMIT=kitchen.example", "STOP_SERVING=1", *words]
@@ -249,3 +260,15 @@ def test_make_tune_hands_on_what_the_command_line_says(words: list[str]) -> None
     assert "--limit 'kitchen.example'" in said
     assert "stop_serving=True" in said
     assert ("--data 'tune_prompt_weight=0.3'" in said) == ("--data 'tune_minutes=5'" in said) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("1", 0), ("yes", 0), ("0", 0), ("no", 0), ("", 0), ("maybe", 2), ("1 2", 2)]
+)
+def test_a_yes_of_make_is_one_word_and_no_other_is_taken_for_a_no(word: str, status: int) -> None:
+    line = ["make", "-n", "tune", f"STOP_SERVING={word}"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert ("stop_serving=True" in done.stdout) == (word in ("1", "yes"))
+    if status:
+        assert f"STOP_SERVING={word} says neither yes nor no: write STOP_SERVING=1, or leave it out" in done.stderr

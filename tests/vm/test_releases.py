@@ -112,7 +112,7 @@ class TestTwoAtOnce:
         _, said = first.communicate(timeout=300)
         assert first.returncode == 0, said
         assert second.returncode == 1
-        assert "is deploying to this target: wait for it, then run again" in second.said
+        assert "works on this target: wait for it, then run again" in second.said
         assert top_k(vm) == "7"
 
     def test_a_controller_that_is_killed_leaves_a_target_that_finishes_and_no_lock(self, vm: VirtualBoard) -> None:

@@ -12,6 +12,7 @@ WORKING = ("llamacpp:requests_processing", "llamacpp:requests_deferred")
 COUNTED = ("llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total")
 DEADLINE = 5.0  # seconds; a server that computes a prompt answers later
 QUIET_SECONDS = 5.0
+ADVICE = "run again when it is quiet, or with STOP_SERVING=1, which stops the server meanwhile"
 TELL_SECONDS = 60.0  # between two lines of a long pause
 
 
@@ -58,7 +59,7 @@ class Traffic:
         quiet_since, told, tell_at = time.monotonic(), False, 0.0
         while self.is_disturbed() or time.monotonic() - quiet_since < (QUIET_SECONDS if told else 0):
             if time.monotonic() > end:
-                raise TimeoutError("the board worked for its clients all the time: try again when it is quiet")
+                raise TimeoutError(f"the board worked for its clients all the time: {ADVICE}")
             if any(one.working for one in self.last) or not told:
                 quiet_since = time.monotonic()
             if time.monotonic() > tell_at:

@@ -19,10 +19,14 @@ trap 'kill $! 2>/dev/null' EXIT
 # Where on the way to the folder systemd is to mount a disk, and none is mounted: what came now would lie hidden below it.
 bare() {
     at=$(readlink -m -- "$folder")
-    while test "$at" != / && ! mountpoint -q -- "$at"; do
-        unit=$(systemd-escape --path --suffix=mount -- "$at" 2>/dev/null) || return 0
-        test "$(systemctl show --property=LoadState --value -- "$unit" 2>/dev/null)" != loaded || echo "$at"
-        at=$(dirname -- "$at")
+    while test -n "$at" && ! mountpoint -q -- "$at"; do
+        set -- "$@" "$at"
+        at=${at%/*}
+    done
+    units=$(systemd-escape --path --suffix=mount -- "$@" 2>/dev/null) || return 0
+    for state in $(systemctl show --property=LoadState --value -- $units 2>/dev/null); do
+        test "$state" != loaded || echo "$1"
+        shift
     done
 }
 

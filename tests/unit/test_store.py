@@ -185,7 +185,8 @@ def test_nothing_is_brought_to_where_a_disk_is_not_mounted(target: LocalTarget, 
     file = replace(file, dest=f"{disk}/models/{file.name}")
     target.programs = str(tmp_path / "programs")
     # In the place of systemd, which need not run here: one mount is known to it, of which the unit's name is the path.
-    for name, does in {"systemd-escape": 'echo "$4"', "systemctl": f'test "$5" != "{disk}" || echo loaded'}.items():
+    shown = f'for unit in "$@"; do test "$unit" = "{disk}" && echo loaded || echo not-found; echo; done'
+    for name, does in {"systemd-escape": 'shift 3; echo "$@"', "systemctl": f"shift 4; {shown}"}.items():
         program = tmp_path / "programs" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(f"#!/bin/sh\n{does}\n")

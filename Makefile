@@ -87,16 +87,17 @@ log: $(VENV)/ready ## Show the VM's console log
 status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 	@$(VM) status
 
-# Two workers, to each of which a file belongs as a whole: the longest come first, so that none is left for the end.
-SPREAD = -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+# Three workers for two cores, because a VM waits for a quarter of its time. To each a file belongs as a whole: the longest come
+# first, so that none is left for the end.
+SPREAD = -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 first = $(1) $(filter-out $(1),$(wildcard $(2)))
-VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,releases deploy service),tests/vm/test_*.py tests/board/test_board.py)
+VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,fit several releases deploy answers service),tests/vm/test_*.py) \
+    tests/board/test_board.py $(wildcard tests/build/test_*.py)
 IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reproducible base base_killed),tests/image/test_*.py tests/flash)
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit
-	$(PYTHON) -m pytest tests/build -m "not further_build"
-	$(PYTHON) -m pytest $(SPREAD) $(VM_TESTS)
+	$(PYTHON) -m pytest $(SPREAD) -m "not further_build" $(VM_TESTS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
 
 builds: setup ## Compile for every CPU, and ask each build what the generic one is asked

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.build.artifact import Build, is_there
+from deploy.controller.files import folder_lock
 from deploy.paths import cache_dir
 from tests.build.builds import pyinfra, wanted, workspace
 
@@ -18,12 +19,13 @@ def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
     def make(cpu: str) -> Build:
         build = wanted(cpu)
-        if not (workspace(build) / "build" / "compile_commands.json").exists():
-            # The tests read it as well, and a cache keeps results longer; ccache makes the build again soon.
-            for made in (build.artifact_folder, cache_dir() / "builder" / "out" / build.name):
-                shutil.rmtree(made, ignore_errors=True)
-        if not is_there(build):
-            with show.global_and_fixture_disabled():
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with show.global_and_fixture_disabled(), folder_lock(cache_dir(), "tests/build"):  # of several workers, one
+            if not (workspace(build) / "build" / "compile_commands.json").exists():
+                # The tests read it as well, and a cache keeps results longer; ccache makes the build again soon.
+                for made in (build.artifact_folder, cache_dir() / "builder" / "out" / build.name):
+                    shutil.rmtree(made, ignore_errors=True)
+            if not is_there(build):
                 pyinfra(folder, cpu)
         return build
 

@@ -42,7 +42,7 @@ class StageOutcome(Told):
     rows: list[StageRow]
 
 
-class Outcome(Told):
+class SweepOutcome(Told):
     """The sweep of a board. `now`: what is served; `best`: what is fastest. `bandwidth`: bytes per second.
 
     `hottest`: degrees Celsius; None where no sensor tells. `costs`: what the operating system takes away.
@@ -85,14 +85,14 @@ class Outcome(Told):
         return found | {"tuned_tokens_per_second": round(self.gate_speed, 1), "tuned_model": self.model}
 
 
-def require_figures(outcome: Outcome) -> None:
+def require_figures(outcome: SweepOutcome) -> None:
     """Raises BoardllamaError when one of the last contest has no good figure: none of them has won then."""
     if missing := next((row for row in outcome.last.rows if row.runs == 0), None):
         why = missing.note or "the time was over before the last contest"
         raise BoardllamaError(f"nothing was tuned: {why}; MINUTES= gives the sweep more time")
 
 
-def common_settings(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], list[str]]:
+def common_settings(outcomes: Sequence[SweepOutcome]) -> tuple[dict[str, Any], list[str]]:
     """The settings on which boards of one kind agree, and the names of those on which they do not.
 
     Of the speeds the lowest counts.

@@ -20,7 +20,7 @@ from deploy.models.memory.estimate import Serving, can_repack, estimate_memory
 from deploy.onboard.tune.sweep import PROGRAM
 from deploy.settings import Settings
 from deploy.stages.fitting import fitting_part
-from deploy.tune.outcome import Outcome
+from deploy.tune.outcome import SweepOutcome
 
 # On a disk: /tmp may be memory, which the sweep is to leave alone. The shell puts back what the program could not: a
 # program that is killed cleans up nothing.
@@ -34,7 +34,7 @@ NO_ROOM = "/var/tmp has no room for {:.0f} MB: make some (`df -h /var/tmp` there
 MOST_TOKENS = 1024  # of a run: the deepest
 
 
-def sweep_host(remote: Remote, settings: Settings, build: Build, stop_serving: bool) -> Outcome:
+def sweep_host(remote: Remote, settings: Settings, build: Build, stop_serving: bool) -> SweepOutcome:
     """Has the host measure, and repeats what it says. Raises BoardllamaError with what the host says against it."""
     builds = {one.cpu.name: one for one in further_builds(remote.host, settings)}
     request = {
@@ -61,13 +61,13 @@ def command_there(size: int) -> str:
     return THERE.format(size=size, seconds=QUIET_SECONDS, no_room=shlex.quote(no_room))
 
 
-def hear_outcome(remote: Remote, line: Any) -> Outcome:
+def hear_outcome(remote: Remote, line: Any) -> SweepOutcome:
     """What the sweep ends with. Raises BoardllamaError, Lost."""
     while text := line():
         try:
             told = json.loads(text)
             if "result" in told:
-                return Outcome.model_validate(told["result"])
+                return SweepOutcome.model_validate(told["result"])
         except (ValueError, ValidationError):
             raise BoardllamaError(f"the sweep said {text[:200]!r}, which is no answer: run again") from None
         if "refused" in told:

@@ -16,7 +16,7 @@ from deploy.hosts.run_record import record_of
 from deploy.hosts.target import build_for, settings_of, why_refused
 from deploy.settings import Settings
 from deploy.tune.group_data import literal, write_group_data
-from deploy.tune.outcome import Outcome, common_settings, require_figures
+from deploy.tune.outcome import SweepOutcome, common_settings, require_figures
 from deploy.tune.remote_sweep import sweep_host
 from deploy.tune.table import outcome_lines
 
@@ -65,7 +65,7 @@ def write_kind(remote: Remote, folder: Path) -> None:
     alike = [one for one in hosts.get_active_hosts() if TUNED in one.connector_data and kind_of(one, folder) == kind]
     if kind and alike[0] != remote.host:
         return
-    outcomes: list[Outcome] = [one.connector_data[TUNED] for one in (alike if kind else [remote.host])]
+    outcomes: list[SweepOutcome] = [one.connector_data[TUNED] for one in (alike if kind else [remote.host])]
     values, differing = common_settings(outcomes)
     if differing:
         remote.say(

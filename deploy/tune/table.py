@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from deploy.onboard.release.release_table import aligned_lines
-from deploy.tune.outcome import Outcome, StageOutcome, StageRow
+from deploy.tune.outcome import StageOutcome, StageRow, SweepOutcome
 
 WORTH_TELLING = 0.03  # of a speed
 NOISY = 0.1  # of a speed: half of what the runs of a way differ by
 
 
-def outcome_lines(name: str, outcome: Outcome) -> Iterator[str]:
+def outcome_lines(name: str, outcome: SweepOutcome) -> Iterator[str]:
     """The text for one host."""
     yield f"{name}: {outcome.board}, {outcome.model}"
     rows = [table_row(stage, row) for stage in (*outcome.stages, outcome.last) for row in stage.rows]
@@ -42,7 +42,7 @@ def speed_text(median: float, spread: float) -> str:
     return f"{median:.1f} ±{spread / 2:.0%}"
 
 
-def limit_line(outcome: Outcome) -> str:
+def limit_line(outcome: SweepOutcome) -> str:
     """How near the answers are to what the memory allows."""
     reached, most = outcome.row.generation, outcome.limit
     read, moved = outcome.bytes_per_token / 1_000_000, outcome.bandwidth / 1e9

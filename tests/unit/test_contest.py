@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.onboard.tune.bandwidth import memory_bandwidth
-from deploy.onboard.tune.contest import Entry, choose_entry, choose_threads, hold_contest, weighted_speed
+from deploy.onboard.tune.contest import Entrant, choose_entrant, choose_threads, hold_contest, weighted_speed
 from deploy.onboard.tune.core_kinds import kinds_of_cores, time_core
 from deploy.onboard.tune.setup import Figure, Setup, core_list
 from deploy.onboard.tune.stages import threads_setups
@@ -17,9 +17,9 @@ from tests.unit.test_cores import BOARDS, described
 SERVED = Setup("cortex-a76", (0, 1, 2, 3), 4, 4, True)
 
 
-def entry(setup: Setup, prompt: float, generation: float, spoiled: str = "") -> Entry:
-    """An entry with one figure."""
-    return Entry(setup, "x", [Figure(prompt, generation, 0, spoiled)])
+def entrant(setup: Setup, prompt: float, generation: float, spoiled: str = "") -> Entrant:
+    """An entrant with one figure."""
+    return Entrant(setup, "x", [Figure(prompt, generation, 0, spoiled)])
 
 
 def test_ways_take_turns_and_every_second_round_begins_with_the_last() -> None:
@@ -36,64 +36,64 @@ def test_ways_take_turns_and_every_second_round_begins_with_the_last() -> None:
 @pytest.mark.parametrize(("speed", "runs"), [(8.9, 1), (9.1, 3)])
 def test_only_what_is_clearly_worse_leaves(speed: float, runs: int) -> None:
     speeds = {"best": 10.0, "other": speed, "third": 10.0}
-    entries = hold_contest(
+    entrants = hold_contest(
         dict.fromkeys(speeds, SERVED), lambda label, _: Figure(speeds[label], speeds[label], 0), lambda: False
     )
-    assert [len(one.figures) for one in entries] == [3, runs, 3]
+    assert [len(one.figures) for one in entrants] == [3, runs, 3]
 
 
 def test_what_is_worse_in_one_speed_alone_stays() -> None:
     speeds = {"prompts": (20.0, 5.0), "answers": (10.0, 10.0)}
-    entries = hold_contest(dict.fromkeys(speeds, SERVED), lambda label, _: Figure(*speeds[label], 0), lambda: False)
-    assert [len(one.figures) for one in entries] == [3, 3]
+    entrants = hold_contest(dict.fromkeys(speeds, SERVED), lambda label, _: Figure(*speeds[label], 0), lambda: False)
+    assert [len(one.figures) for one in entrants] == [3, 3]
 
 
 @pytest.mark.parametrize(("weight", "best"), [(0.0, "answers"), (1.0, "prompts"), (0.5, "served")])
 def test_the_weight_decides_between_prompts_and_answers(weight: float, best: str) -> None:
-    entries = {
-        "served": entry(SERVED, 10, 10),
-        "prompts": entry(SERVED._replace(build="p"), 20, 5),
-        "answers": entry(SERVED._replace(build="a"), 5, 20),
+    entrants = {
+        "served": entrant(SERVED, 10, 10),
+        "prompts": entrant(SERVED._replace(build="p"), 20, 5),
+        "answers": entrant(SERVED._replace(build="a"), 5, 20),
     }
-    assert choose_entry(list(entries.values()), weight) is entries[best]
+    assert choose_entrant(list(entrants.values()), weight) is entrants[best]
 
 
 @pytest.mark.parametrize(("speed", "wins"), [(10.2, False), (10.4, True)])
 def test_what_serves_stays_unless_another_is_worth_the_change(speed: float, wins: bool) -> None:
-    other = entry(SERVED._replace(build="x"), speed, speed)
-    assert (choose_entry([entry(SERVED, 10, 10), other], 0.5) is other) == wins
+    other = entrant(SERVED._replace(build="x"), speed, speed)
+    assert (choose_entrant([entrant(SERVED, 10, 10), other], 0.5) is other) == wins
 
 
 @pytest.mark.parametrize(("runs", "wins"), [((11.9, 12.0, 12.1), True), ((9.0, 12.0, 15.0), False)])
 def test_what_may_be_chance_changes_nothing(runs: tuple[float, ...], wins: bool) -> None:
     """A fifth more is worth the change, unless the runs of the same way differ by more than that."""
-    other = Entry(SERVED.with_threads((0,), 1), "x", [Figure(speed, speed, 0) for speed in runs])
-    entries = [entry(SERVED, 10, 10), other]
-    assert (choose_entry(entries, 0.5) is other) == wins
-    assert (choose_threads(entries, 0.5) == other.setup) == wins
+    other = Entrant(SERVED.with_threads((0,), 1), "x", [Figure(speed, speed, 0) for speed in runs])
+    entrants = [entrant(SERVED, 10, 10), other]
+    assert (choose_entrant(entrants, 0.5) is other) == wins
+    assert (choose_threads(entrants, 0.5) == other.setup) == wins
 
 
 def test_a_contest_of_all_rounds_drops_nobody() -> None:
     speeds = {"now": 5.0, "tuned": 10.0}
-    entries = hold_contest(
+    entrants = hold_contest(
         dict.fromkeys(speeds, SERVED), lambda label, _: Figure(speeds[label], speeds[label], 0), lambda: False, True
     )
-    assert [len(one.figures) for one in entries] == [3, 3]
+    assert [len(one.figures) for one in entrants] == [3, 3]
 
 
 def test_a_spoiled_figure_counts_for_nothing() -> None:
-    served = entry(SERVED, 10, 10, spoiled="it was hot")
+    served = entrant(SERVED, 10, 10, spoiled="it was hot")
     assert (served.prompt, served.spoiled) == (0.0, "it was hot")
-    assert choose_entry([served, entry(SERVED._replace(build="x"), 99, 99)], 0.5) is served, "it cannot be compared"
+    assert choose_entrant([served, entrant(SERVED._replace(build="x"), 99, 99)], 0.5) is served, "it cannot be compared"
 
 
 def test_each_speed_gets_its_own_number_of_threads_on_the_same_cores() -> None:
-    entries = [
-        entry(SERVED, 40, 8),
-        entry(SERVED.with_threads((0, 1, 2, 3), 3), 30, 10),
-        entry(SERVED.with_threads((0, 1), 2), 20, 9),
+    entrants = [
+        entrant(SERVED, 40, 8),
+        entrant(SERVED.with_threads((0, 1, 2, 3), 3), 30, 10),
+        entrant(SERVED.with_threads((0, 1), 2), 20, 9),
     ]
-    best = choose_threads(entries, 0.5)
+    best = choose_threads(entrants, 0.5)
     assert (best.cores, best.threads, best.batch_threads) == ((0, 1, 2, 3), 3, 4)
 
 

@@ -15,7 +15,7 @@ from deploy.hosts.release import pack_tar
 from deploy.onboard.tune.setup import Setup
 from deploy.settings import SettingsError
 from deploy.tune.group_data import write_group_data
-from deploy.tune.outcome import Outcome, StageOutcome, StageRow, common_settings, require_figures
+from deploy.tune.outcome import StageOutcome, StageRow, SweepOutcome, common_settings, require_figures
 from deploy.tune.remote_sweep import command_there, cpus_to_try
 from deploy.tune.table import limit_line, outcome_lines
 from tests.unit.processors import CRC, DOT_LRCPC
@@ -38,7 +38,7 @@ def row(label: str, prompt: float = 30.0, generation: float = 9.1, runs: int = 3
     )
 
 
-def outcome(best: Setup = SERVED, stages: tuple[StageOutcome, ...] = (), **other: Any) -> Outcome:
+def outcome(best: Setup = SERVED, stages: tuple[StageOutcome, ...] = (), **other: Any) -> SweepOutcome:
     """What a board answers."""
     last = StageOutcome(name="last", applies=True, winner="tuned", rows=[row("tuned")])
     usual: dict[str, Any] = {
@@ -53,7 +53,7 @@ def outcome(best: Setup = SERVED, stages: tuple[StageOutcome, ...] = (), **other
         "costs": ["the governor is ondemand: cores are slow to speed up"],
         "hottest": 61.2,
     }
-    return Outcome(**usual | other)
+    return SweepOutcome(**usual | other)
 
 
 # 16 tokens, after a prompt of 8.
@@ -77,7 +77,7 @@ def test_only_what_differs_from_what_is_served_becomes_a_setting(best: Setup, se
 
 def test_an_outcome_survives_the_way_from_the_board() -> None:
     sent = outcome(SERVED.with_threads((2, 3), 2))
-    assert Outcome.model_validate_json(sent.model_dump_json()) == sent
+    assert SweepOutcome.model_validate_json(sent.model_dump_json()) == sent
 
 
 def test_boards_of_a_kind_get_what_they_agree_on_and_the_lowest_speed() -> None:

@@ -15,7 +15,7 @@ WORTH_IT = 0.03
 
 
 @dataclass
-class Entry:
+class Entrant:
     """A setup with its figures. `failed`: why it cannot be run; `left`: it was clearly worse after so many runs."""
 
     setup: Setup
@@ -72,82 +72,84 @@ def hold_contest(
     measure: Callable[[str, Setup], Figure | str],
     is_late: Callable[[], bool],
     all_rounds: bool = False,
-) -> list[Entry]:
+) -> list[Entrant]:
     """The setups, by label, with the figures of ROUNDS; every second round begins with the last of them.
 
     Who is clearly worse leaves, and the contest ends when a single one is left; with `all_rounds` everybody stays.
     `measure`: a figure, or why the setup cannot be run.
     """
-    entries = [Entry(setup, label) for label, setup in setups.items()]
+    entrants = [Entrant(setup, label) for label, setup in setups.items()]
     for number in range(ROUNDS):
-        running = [entry for entry in entries if not entry.failed and not entry.left]
+        running = [entrant for entrant in entrants if not entrant.failed and not entrant.left]
         if number and len(running) == 1 and not all_rounds:
             break
-        for entry in running if number % 2 == 0 else reversed(running):
+        for entrant in running if number % 2 == 0 else reversed(running):
             if is_late():
-                return entries
-            run_once(entry, measure)
+                return entrants
+            run_once(entrant, measure)
         if not all_rounds:
             drop_worse(running)
-    return entries
+    return entrants
 
 
-def run_once(entry: Entry, measure: Callable[[str, Setup], Figure | str]) -> None:
+def run_once(entrant: Entrant, measure: Callable[[str, Setup], Figure | str]) -> None:
     """Adds a figure, or why there is none."""
-    found = measure(entry.label, entry.setup)
+    found = measure(entrant.label, entrant.setup)
     if isinstance(found, str):
-        entry.failed = found
+        entrant.failed = found
     else:
-        entry.figures.append(found)
+        entrant.figures.append(found)
 
 
-def drop_worse(entries: Sequence[Entry]) -> None:
+def drop_worse(entrants: Sequence[Entrant]) -> None:
     """Takes out of the contest what is clearly worse than the best in both speeds."""
-    best = [max((speed(entry) for entry in entries), default=0.0) for speed in SPEEDS]
-    for entry in entries:
-        if entry.good and all(speed(entry) < CLEARLY_WORSE * most for speed, most in zip(SPEEDS, best, strict=True)):
-            entry.left = len(entry.figures)
+    best = [max((speed(entrant) for entrant in entrants), default=0.0) for speed in SPEEDS]
+    for entrant in entrants:
+        if entrant.good and all(
+            speed(entrant) < CLEARLY_WORSE * most for speed, most in zip(SPEEDS, best, strict=True)
+        ):
+            entrant.left = len(entrant.figures)
 
 
-SPEEDS: tuple[Callable[[Entry], float], ...] = (lambda entry: entry.prompt, lambda entry: entry.generation)
+SPEEDS: tuple[Callable[[Entrant], float], ...] = (lambda entrant: entrant.prompt, lambda entrant: entrant.generation)
 
 
-def choose_entry(entries: Sequence[Entry], prompt_weight: float) -> Entry:
-    """The best entry; the first, which is in place, unless the best is worth the change."""
+def choose_entrant(entrants: Sequence[Entrant], prompt_weight: float) -> Entrant:
+    """The best entrant; the first, which is in place, unless the best is worth the change."""
 
-    def speed(entry: Entry) -> float:
-        return weighted_speed(entry.prompt, entry.generation, prompt_weight)
+    def speed(entrant: Entrant) -> float:
+        return weighted_speed(entrant.prompt, entrant.generation, prompt_weight)
 
-    first, best = entries[0], max(entries, key=speed)
+    first, best = entrants[0], max(entrants, key=speed)
     needed = worthy_speed(speed(first), (first, best), prompt_weight)
     return best if first.good and speed(best) > needed else first
 
 
-def choose_threads(entries: Sequence[Entry], prompt_weight: float) -> Setup:
+def choose_threads(entrants: Sequence[Entrant], prompt_weight: float) -> Setup:
     """The cores with the best speeds, each with as many threads as suit it: prompts and tokens may have other numbers.
 
-    The first entry, which is in place, stays unless the best is worth the change.
+    The first entrant, which is in place, stays unless the best is worth the change.
     """
 
     def speed_on(cores: tuple[int, ...]) -> float:
-        prompt, generation = best_on(entries, cores)
+        prompt, generation = best_on(entrants, cores)
         return weighted_speed(prompt.prompt, generation.generation, prompt_weight)
 
-    first = entries[0]
-    cores = max(dict.fromkeys(entry.setup.cores for entry in entries), key=speed_on)
-    prompt, generation = best_on(entries, cores)
+    first = entrants[0]
+    cores = max(dict.fromkeys(entrant.setup.cores for entrant in entrants), key=speed_on)
+    prompt, generation = best_on(entrants, cores)
     now = weighted_speed(first.prompt, first.generation, prompt_weight)
     if not first.good or speed_on(cores) <= worthy_speed(now, (first, prompt, generation), prompt_weight):
         return first.setup
     return first.setup._replace(cores=cores, threads=generation.setup.threads, batch_threads=prompt.setup.batch_threads)
 
 
-def worthy_speed(now: float, compared: Sequence[Entry], prompt_weight: float) -> float:
+def worthy_speed(now: float, compared: Sequence[Entrant], prompt_weight: float) -> float:
     """The speed that is worth a change: beyond `now` by more than the runs of those that are compared differ."""
-    return now * (1 + max(WORTH_IT, *(entry.noise(prompt_weight) for entry in compared)))
+    return now * (1 + max(WORTH_IT, *(entrant.noise(prompt_weight) for entrant in compared)))
 
 
-def best_on(entries: Sequence[Entry], cores: tuple[int, ...]) -> tuple[Entry, Entry]:
-    """Of the entries on these cores the best in prompts, and the best in tokens."""
-    there = [entry for entry in entries if entry.setup.cores == cores]
+def best_on(entrants: Sequence[Entrant], cores: tuple[int, ...]) -> tuple[Entrant, Entrant]:
+    """Of the entrants on these cores the best in prompts, and the best in tokens."""
+    there = [entrant for entrant in entrants if entrant.setup.cores == cores]
     return max(there, key=SPEEDS[0]), max(there, key=SPEEDS[1])

@@ -7,12 +7,12 @@ from typing import Any
 
 from .bench import Bench
 from .borrowed import chosen_word
-from .contest import Entry, choose_entry, choose_threads, hold_contest
+from .contest import Entrant, choose_entrant, choose_threads, hold_contest
 from .setup import Setup, core_list
 from .system_costs import FASTEST, GOVERNORS, PAGES
 
 DEEP = 2  # prompts that a conversation has already, where its cache is asked about
-Choose = Callable[[Sequence[Entry], float], Setup]
+Choose = Callable[[Sequence[Entrant], float], Setup]
 
 
 @dataclass
@@ -25,38 +25,38 @@ class Stage:
     name: str
     setups: dict[str, Setup]
     applies: bool = True
-    choose: Choose = lambda entries, weight: choose_entry(entries, weight).setup
+    choose: Choose = lambda entrants, weight: choose_entrant(entrants, weight).setup
     depth: int = 0
     all_rounds: bool = False
-    entries: list[Entry] = field(default_factory=list)
+    entrants: list[Entrant] = field(default_factory=list)
     winner: str = ""
 
     def run(self, bench: Bench, prompt_weight: float) -> Setup:
         """Has the setups compete. Returns the best, or the one in place when the answer is only told."""
         bench.size = bench.size._replace(depth=self.depth)
         bench.say(f"{self.name}: {len(self.setups)} ways")
-        self.entries = hold_contest(self.setups, bench.measure, bench.is_late, self.all_rounds)
-        best = self.choose(self.entries, prompt_weight)
+        self.entrants = hold_contest(self.setups, bench.measure, bench.is_late, self.all_rounds)
+        best = self.choose(self.entrants, prompt_weight)
         self.winner = next((label for label, setup in self.setups.items() if setup == best), threads_label(best))
-        return best if self.applies else self.entries[0].setup
+        return best if self.applies else self.entrants[0].setup
 
     def to_json(self) -> dict[str, Any]:
-        """The stage for the table: {"name": …, "applies": …, "winner": label, "rows": [entry_row, …]}."""
-        rows = [entry_row(entry) for entry in self.entries]
+        """The stage for the table: {"name": …, "applies": …, "winner": label, "rows": [entrant_row, …]}."""
+        rows = [entrant_row(entrant) for entrant in self.entrants]
         return {"name": self.name, "applies": self.applies, "winner": self.winner, "rows": rows}
 
 
-def entry_row(entry: Entry) -> dict[str, Any]:
+def entrant_row(entrant: Entrant) -> dict[str, Any]:
     """A row of the table, as JSON."""
     return {
-        "label": entry.label,
-        "prompt": round(entry.prompt, 2),
-        "prompt_spread": round(entry.spread(lambda figure: figure.prompt), 3),
-        "generation": round(entry.generation, 2),
-        "generation_spread": round(entry.spread(lambda figure: figure.generation), 3),
-        "memory": entry.memory,
-        "runs": len(entry.good),
-        "note": entry.failed or entry.spoiled or (f"clearly worse after {entry.left}" if entry.left else ""),
+        "label": entrant.label,
+        "prompt": round(entrant.prompt, 2),
+        "prompt_spread": round(entrant.spread(lambda figure: figure.prompt), 3),
+        "generation": round(entrant.generation, 2),
+        "generation_spread": round(entrant.spread(lambda figure: figure.generation), 3),
+        "memory": entrant.memory,
+        "runs": len(entrant.good),
+        "note": entrant.failed or entrant.spoiled or (f"clearly worse after {entrant.left}" if entrant.left else ""),
     }
 
 

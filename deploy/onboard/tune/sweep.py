@@ -42,12 +42,12 @@ PROGRAM = "llama-bench"
 FOR_STAGES = 0.8
 
 
-class Interrupted(BaseException):
+class SweepInterrupted(BaseException):
     """Whoever asked is gone, or has interrupted the sweep."""
 
 
 @dataclass(frozen=True)
-class Request:
+class SweepRequest:
     """What the controller asks. `builds`: names of further builds, each a folder of `folder`. `needs`: bytes of memory
     with repacked weights and without; None where the controller does not have the model.
     """
@@ -60,15 +60,15 @@ class Request:
     needs: dict[bool, int] | None
 
     @staticmethod
-    def read(file: Path) -> "Request":
+    def read(file: Path) -> "SweepRequest":
         """The request in a file, beside its builds. Raises OSError, ValueError, KeyError."""
         told = json.loads(file.read_text())
         needs = told["needs"] and {True: told["needs"]["repack"], False: told["needs"]["plain"]}
         names = ("minutes", "prompt_weight", "stop_serving", "builds")
-        return Request(file.parent, needs=needs, **{name: told[name] for name in names})
+        return SweepRequest(file.parent, needs=needs, **{name: told[name] for name in names})
 
 
-def say_line(line: str) -> None:
+def say_to_controller(line: str) -> None:
     print(json.dumps({"say": line}), flush=True)
 
 
@@ -80,17 +80,17 @@ def run_tune(words: list[str] | None = None, places: Places = PLACES, note: Path
     threading.Thread(target=await_end_of_input, daemon=True).start()
     try:
         with borrowed_board(note) as borrowed:
-            answer: dict[str, Any] = {"result": tune_board(Request.read(file), places, borrowed)}
+            answer: dict[str, Any] = {"result": tune_board(SweepRequest.read(file), places, borrowed)}
     except (Unfit, BenchFailed, ConfigError, GgufError, OSError, ValueError, LookupError) as error:
         answer = {"refused": str(error)}
-    except Interrupted:
+    except SweepInterrupted:
         return 130
     print(json.dumps(answer), flush=True)
     return 0
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise Interrupted
+    raise SweepInterrupted
 
 
 def await_end_of_input() -> None:
@@ -113,7 +113,7 @@ def borrowed_board(note: Path) -> Iterator[Borrowed]:
             raise Unfit("; ".join(wrong))
 
 
-def tune_board(request: Request, places: Places, borrowed: Borrowed) -> dict[str, Any]:
+def tune_board(request: SweepRequest, places: Places, borrowed: Borrowed) -> dict[str, Any]:
     """The result, as deploy/tune/outcome.py reads it. Raises as `run_tune` catches."""
     began, seconds = time.monotonic(), 60 * request.minutes
     served = read_served_model(places)
@@ -122,10 +122,10 @@ def tune_board(request: Request, places: Places, borrowed: Borrowed) -> dict[str
             borrowed.stop_unit(service.unit)
     bench = bench_for(request, served, borrowed, end=began + FOR_STAGES * seconds)
     require_memory(served, bench, request.stop_serving)
-    bench.traffic.await_quiet(bench.end, say_line)
+    bench.traffic.await_quiet(bench.end, say_to_controller)
     costs, kinds = list(system_costs()), kinds_of_cores(os.sched_getaffinity(0))
     bandwidth = max(memory_bandwidth(cores, free_memory()) for cores in kinds)
-    say_line(f"the memory moves {bandwidth / 1e9:.1f} GB/s")
+    say_to_controller(f"the memory moves {bandwidth / 1e9:.1f} GB/s")
     bench.calibrate(served.setup)
     stages, best = sweep_stages(bench, served.setup, kinds, request)
     bench.end = began + seconds
@@ -144,7 +144,7 @@ def tune_board(request: Request, places: Places, borrowed: Borrowed) -> dict[str
     }
 
 
-def bench_for(request: Request, served: ServedModel, borrowed: Borrowed, end: float) -> Bench:
+def bench_for(request: SweepRequest, served: ServedModel, borrowed: Borrowed, end: float) -> Bench:
     """What measures here. `end`: time.monotonic, of the stages."""
     brought = {name: request.folder / "builds" / name / PROGRAM for name in request.builds}
     return Bench(
@@ -154,7 +154,7 @@ def bench_for(request: Request, served: ServedModel, borrowed: Borrowed, end: fl
         traffic=Traffic([] if request.stop_serving else served.services),
         conditions=Conditions(),
         borrowed=borrowed,
-        say=say_line,
+        say=say_to_controller,
         end=end,
     )
 
@@ -167,7 +167,7 @@ def require_memory(served: ServedModel, bench: Bench, stopped: bool) -> None:
 
 
 def sweep_stages(
-    bench: Bench, base: Setup, kinds: list[tuple[int, ...]], request: Request
+    bench: Bench, base: Setup, kinds: list[tuple[int, ...]], request: SweepRequest
 ) -> tuple[list[Stage], Setup]:
     """The stages that there was time for, and the best setup."""
     best, stages = base, list[Stage]()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,21 @@ BUILDS = {
 CPUS = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1", "max")
 CROSS_LIBRARIES = "usr/aarch64-linux-gnu"
 TUNED = REPO / "docs" / "benchmarks" / "tuned.json"
+# What a run says itself: CPU seconds of several threads have in them how threads wait.
+SHARED = {
+    "-m",
+    "-t",
+    "-p",
+    "-n",
+    "-r",
+    "-d",
+    "--model",
+    "--threads",
+    "--n-prompt",
+    "--n-gen",
+    "--repetitions",
+    "--n-depth",
+}
 
 
 @dataclass(frozen=True)
@@ -112,13 +127,19 @@ def install_boardllama(cpu: str) -> Installed:
 
 def install_tuned(cpu: str) -> Installed:
     """Our own build with the arguments of llama-bench that tuned.json has for that CPU. Raises NotThere."""
-    if not TUNED.exists():
-        raise NotThere(f"nothing is tuned: {TUNED.relative_to(REPO)} is not there")
-    arguments = json.loads(TUNED.read_text()).get(cpu)
+    return replace(install_boardllama(cpu), arguments=tuned_arguments(cpu))
+
+
+def tuned_arguments(cpu: str, file: Path = TUNED) -> tuple[str, ...]:
+    """Raises NotThere for a CPU that is not tuned, BoardllamaError for arguments that every contender has."""
+    if not file.exists():
+        raise NotThere(f"nothing is tuned: docs/benchmarks/{file.name} is not there")
+    arguments = tuple(json.loads(file.read_text()).get(cpu, ()))
     if not arguments:
-        raise NotThere(f"{TUNED.relative_to(REPO)} has nothing for {cpu}")
-    plain = install_boardllama(cpu)
-    return Installed(plain.programs, plain.root, plain.folder, plain.pieces, tuple(arguments))
+        raise NotThere(f"{file.name} has nothing for this CPU")
+    if said := sorted(SHARED.intersection(arguments)):
+        raise BoardllamaError(f"{file.name}, {cpu}: {said[0]} is the same for all contenders; take it out")
+    return arguments
 
 
 _TABLE = (

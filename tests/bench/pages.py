@@ -1,6 +1,7 @@
 """The part of docs/benchmarks.md, and the plots, that are made from the history."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -9,7 +10,7 @@ from deploy.onboard.files import write_file
 from deploy.paths import REPO
 from tests.bench.contenders import CONTENDERS
 from tests.bench.figures import FIGURES, spread_text
-from tests.bench.history import Entry, Record
+from tests.bench.history import Cycles, Entry, Record
 from tests.bench.plots import write_plots
 
 PAGE = REPO / "docs" / "benchmarks.md"
@@ -44,7 +45,7 @@ def with_part(text: str, part: str) -> str:
 def page_part(records: Mapping[str, Record]) -> str:
     """Tables of the newest run of each shape and CPU."""
     parts = [table for name, record, cpu in newest(records) for table in cpu_section(name, record, cpu)]
-    cycles = [line for record in newest_cycles(records) for line in cycles_section(record)]
+    cycles = cycles_section(newest_cycles(records))
     return "\n" + "\n".join([*PICTURES, *parts, *cycles]) + "\n" if parts else "\nNothing is measured yet.\n\n"
 
 
@@ -67,7 +68,7 @@ def cpu_section(name: str, record: Record, cpu: str) -> list[str]:
             spread_text(entry.figures[figure.name], figure) if figure.name in entry.figures else "" for entry in entries
         ]
         lines.append(f"| {figure.title} | {figure.unit} | {' | '.join(cells)} |")
-    return [*lines, "", *lead_lines(entries), *kernel_lines(entries), *absent_lines(record)]
+    return [*lines, "", *lead_lines(entries), *kernel_lines(entries), *absent_lines(record, columns)]
 
 
 def origin_text(name: str, record: Record) -> str:
@@ -96,23 +97,28 @@ def kernel_lines(entries: list[Entry]) -> list[str]:
     return [f"Kernels chosen at run time: {', '.join(chosen)}.", ""] if chosen else []
 
 
-def absent_lines(record: Record) -> list[str]:
-    return [f"Without {name}: {reason}.\n" for name, reason in record.absent.items()]
+def absent_lines(record: Record, columns: list[str]) -> list[str]:
+    return [f"Without {name}: {reason}.\n" for name, reason in record.absent.items() if name not in columns]
 
 
-def newest_cycles(records: Mapping[str, Record]) -> list[Record]:
-    """The newest record that has cycles, if there is any."""
-    return [record for record in records.values() if record.cycles][-1:]
+def newest_cycles(records: Mapping[str, Record]) -> list[Cycles]:
+    """The cycles of each core, of the newest record that has that core."""
+    found = {one.model: record for record in records.values() for one in record.cycles}
+    return [one for model in sorted(found) for one in found[model].cycles if one.model == model]
 
 
-def cycles_section(record: Record) -> list[str]:
+def cycles_section(cycles: list[Cycles]) -> list[str]:
     """The table of static cycles: a row for each kernel and core, two columns for each contender."""
-    contenders = [name for name in CONTENDERS if any(one.contender == name for one in record.cycles)]
+    if not cycles:
+        return []
+    contenders = [name for name in CONTENDERS if any(one.contender == name for one in cycles)]
     lines = ["### Static cycles of the hot loops, millions a token", ""]
     lines += [f"| kernel | core | {' | '.join(f'{name}, prompt | {name}, generation' for name in contenders)} |"]
     lines += ["|---" * (2 + 2 * len(contenders)) + "|"]
-    found = {(one.kernel, one.model, one.contender): one for one in record.cycles}
-    for kernel, model in dict.fromkeys((one.kernel, one.model) for one in record.cycles):
+    found = {(one.kernel, one.model, one.contender): one for one in cycles}
+    for kernel, model in product(
+        dict.fromkeys(one.kernel for one in cycles), dict.fromkeys(one.model for one in cycles)
+    ):
         ours = [found.get((kernel, model, name)) for name in contenders]
         cells = [f"{one.prompt / 1e6:.2f} | {one.generation / 1e6:.2f}" if one else " | " for one in ours]
         lines.append(f"| {kernel} | {model} | {' | '.join(cells)} |")

@@ -29,7 +29,7 @@ TINYLLAMA_BYTES = 668e6
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run of one program. `identity` says which: the bytes of the contender, and the model."""
+    """One run of one program. `identity`: the contender's bytes, the model, and the code that measures."""
 
     identity: str
     cpu: str
@@ -40,6 +40,11 @@ class Measurement:
     @property
     def key(self) -> str:
         return f"{self.identity} {self.cpu} {self.contender} {self.round} {self.kind}"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether each run has the same values."""
+        return self.kind.startswith((COUNTED, CYCLES))
 
     @property
     def title(self) -> str:
@@ -109,8 +114,8 @@ class Results:
             file.write(json.dumps({"measurement": measurement.key, **values}) + "\n")
 
     def forget(self, measurements: Iterable[Measurement]) -> None:
-        """Removes what a whole run has used: the next run measures anew."""
-        used = {measurement.key for measurement in measurements}
+        """Removes what a whole run has used, and what the next run measures anew: all that is not exact."""
+        used = {measurement.key for measurement in measurements if not measurement.is_exact}
         self.found = {key: values for key, values in self.found.items() if key not in used}
         lines = [json.dumps({"measurement": key, **values}) + "\n" for key, values in self.found.items()]
         write_file(self.file, "".join(lines).encode())
@@ -124,6 +129,6 @@ def left_seconds(left: Iterable[Measurement], seconds: Mapping[str, float], gues
 
 def expected_text(left: list[Measurement], known: int, seconds: Mapping[str, float], guess: float) -> str:
     """What is said at the beginning: how much there is to do, and how long it takes."""
-    have = f", {known} are there from a run that was ended" if known else ""
+    have = f", {known} are there from a run before" if known else ""
     bounds = "CPUS=, CONTENDERS=, ROUNDS= and SHAPE=small bound it"
     return f"{len(left)} measurements{have}: about {whole_duration(left_seconds(left, seconds, guess))}; {bounds}"

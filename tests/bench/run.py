@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 
 from deploy.controller.programs import program_output
@@ -30,6 +31,7 @@ from tests.bench.plan import (
     plan_cycles,
     plan_measurements,
 )
+from tests.bench.roots import HERE
 from tests.bench.shapes import SHAPES, ensure_model
 from tests.bench.words import chosen_names
 from tests.shapes import Shape
@@ -73,12 +75,17 @@ class Run:
                     self.absent[name] = str(reason)
         return found
 
+    def static_contenders(self) -> dict[tuple[str, str], Installed]:
+        """Those with kernels of their own, by core: arguments of llama-bench make no other loops."""
+        found = self.install_contenders([core for core, cpu in CORES.items() if cpu in self.cpus])
+        return {pair: one for pair, one in found.items() if not one.arguments}
+
     def measure(self, keep: Callable[[Record], object]) -> Record:
         """Measures what no run before has measured, and has the record kept. Raises BoardllamaError."""
         programs, model = self.install_contenders(self.cpus), ensure_model(self.shape)
         if not programs:
             raise BoardllamaError(f"none of {', '.join(self.contenders)} can be measured: say others by CONTENDERS=")
-        static = self.install_contenders([core for core, cpu in CORES.items() if cpu in self.cpus])
+        static = self.static_contenders()
         timed = plan_measurements(self.identities(programs), self.rounds)
         cycles = plan_cycles(self.identities(static), (*KERNELS, KV))
         results = Results.of_file(cache_dir() / "bench" / "results.jsonl")
@@ -108,7 +115,9 @@ class Run:
 
     def identities(self, programs: Mapping[tuple[str, str], Installed]) -> dict[tuple[str, str], str]:
         """Words that are others when anything is another that decides a measurement."""
-        return {pair: " ".join([self.shape.name, one.folder.name, *one.arguments]) for pair, one in programs.items()}
+        measure = measuring_digest()
+        words = {pair: [measure, self.shape.name, one.folder.name, *one.arguments] for pair, one in programs.items()}
+        return {pair: " ".join(said) for pair, said in words.items()}
 
     def record(
         self,
@@ -138,6 +147,12 @@ class Run:
         kernels = Emulator(cpu).chosen_kernels(programs, ensure_model(self.shape))
         kept = {figure: [rounded(value) for value in values] for figure, values in figures.items()}
         return Entry(cpu=cpu, contender=name, programs=programs.folder.name, kernels=kernels, figures=kept)
+
+
+def measuring_digest() -> str:
+    """Another one when the code that measures is another."""
+    files = [HERE / name for name in ("count.c", "counting.py", "counts.py", "cycles.py", "emulation.py", "plan.py")]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def cycles_of(one: Measurement, values: Values) -> Cycles:

@@ -54,6 +54,21 @@ class TestTable:
         assert "| kernel | core | debian, prompt | debian, generation |" in part
         assert "| Q4_0 | cortex-a76 | 1.50 | 2.00 |" in part
 
+    def test_cycles_of_a_core_are_those_of_the_newest_run_that_has_it(self) -> None:
+        other = Cycles(contender="debian", model="cortex-a53", kernel="Q4_0", prompt=7e6, generation=8e6)
+        again = RUN.cycles[0].model_copy(update={"prompt": 1.25e6})
+        runs = {
+            "a": RUN,
+            "b": RUN.model_copy(update={"cycles": [again]}),
+            "c": RUN.model_copy(update={"cycles": [other]}),
+        }
+        rows = [line for line in page_part(runs).splitlines() if line.startswith("| Q4_0")]
+        assert rows == ["| Q4_0 | cortex-a53 | 7.00 | 8.00 |", "| Q4_0 | cortex-a76 | 1.25 | 2.00 |"]
+
+    def test_who_is_missing_on_another_cpu_is_not_missing_here(self) -> None:
+        elsewhere = RUN.model_copy(update={"absent": {"boardllama": "nothing for max"}})
+        assert "Without boardllama" not in page_part({"a-run": elsewhere})
+
     def test_without_a_run_nothing_is_claimed(self) -> None:
         assert page_part({}) == "\nNothing is measured yet.\n\n"
 

@@ -42,7 +42,7 @@ class TestResumption:
         assert list(Results.of_file(results.file).found) == [planned[0].key]
 
     def test_a_whole_run_forgets_its_own_results_and_no_other(self, tmp_path: Path) -> None:
-        first, second = plan_measurements(BUILDS, rounds=1)[:2]
+        first, second = plan_measurements(BUILDS, rounds=1, counted=False)[:2]
         results = Results.of_file(tmp_path / "results")
         for one in (first, second):
             results.add(one, {"cpu_seconds": 2.5})
@@ -63,7 +63,7 @@ class TestTime:
         planned = plan_measurements(BUILDS, rounds=1, counted=False)
         said = expected_text(planned, 0, {}, guess=60)
         assert said == "15 measurements: about 15 min; CPUS=, CONTENDERS=, ROUNDS= and SHAPE=small bound it"
-        assert "3 are there from a run that was ended" in expected_text(planned, 3, {}, guess=60)
+        assert "3 are there from a run before" in expected_text(planned, 3, {}, guess=60)
 
 
 class TestBadInput:

@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from deploy.errors import BoardllamaError
-from tests.bench.contenders import BUILDS, CONTENDERS, CPUS, REFERENCE, VARIANTS, Installed, source_build
+from deploy.errors import BoardllamaError, NotThere
+from tests.bench.contenders import (
+    BUILDS,
+    CONTENDERS,
+    CPUS,
+    REFERENCE,
+    VARIANTS,
+    Installed,
+    source_build,
+    tuned_arguments,
+)
 from tests.bench.counts import Counts, Mapping, read_counts
 from tests.bench.cycles import CORES, Loop, find_loops, hot_loops
 from tests.bench.emulation import cpu_seconds, own_bytes, peak_bytes, run_measured
@@ -57,6 +66,17 @@ class TestContenders:
             (tmp_path / name).write_bytes(bytes(size))
         (tmp_path / "libllama.so").symlink_to("libllama.so.1")
         assert Installed(tmp_path, tmp_path, tmp_path, ("llama-server", "libllama.so*")).size == 15
+
+    def test_tuned_has_the_arguments_of_its_cpu(self, tmp_path: Path) -> None:
+        tuned = tmp_path / "tuned.json"
+        with pytest.raises(NotThere, match=r"nothing is tuned: docs/benchmarks/tuned.json is not there"):
+            tuned_arguments("max", tuned)
+        tuned.write_text('{"about": "a test", "cortex-a76": ["-fa", "1"], "max": ["--threads", "4"]}')
+        assert tuned_arguments("cortex-a76", tuned) == ("-fa", "1")
+        with pytest.raises(NotThere, match="has nothing for this CPU"):
+            tuned_arguments("cortex-a53", tuned)
+        with pytest.raises(BoardllamaError, match="max: --threads is the same for all contenders; take it out"):
+            tuned_arguments("max", tuned)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def ensure_vm_build() -> None:
 if __name__ == "__main__":
     try:
         ensure_vm_build()
-    except BoardllamaError as error:
+    except (BoardllamaError, OSError) as error:
         sys.exit(f"boardllama: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; run the same again to go on")

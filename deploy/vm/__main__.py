@@ -56,7 +56,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(run_vm_verb(sys.argv[1:]))
-    except BoardllamaError as error:
+    except (BoardllamaError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("interrupted; run the same again to go on")

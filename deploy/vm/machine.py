@@ -218,7 +218,7 @@ def kernel_arguments(public_key: str) -> str:
     """
     credential = b64encode(f"{public_key.strip()}\n".encode()).decode()
     return (
-        "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait console=ttyAMA0 nokaslr norandmaps mitigations=off audit=0  "
+        "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait console=ttyAMA0 nokaslr norandmaps mitigations=off audit=0 "
         f"systemd.set_credential_binary=ssh.authorized_keys.root:{credential}"
     )
 

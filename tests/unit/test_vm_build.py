@@ -1,11 +1,15 @@
 """The build that `make up` makes while the VM starts is the one that the VM's deploy asks for."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from deploy.build.artifact import Build
 from deploy.cpu import find_cpu
+from deploy.paths import REPO
 from deploy.stages import vm_build as made
 from deploy.vm.machine import Hardware, Machine
 
@@ -46,3 +50,12 @@ def test_a_build_that_is_there_is_not_made_again(
     monkeypatch.setattr(made, "is_there", lambda build: True)
     made.ensure_vm_build()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_cache_that_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    environment = os.environ | {"BOARDLLAMA_CACHE": str(tmp_path / "file/cache"), "BOARDLLAMA_VM": "never-was"}
+    words = [sys.executable, "-m", "deploy.stages.vm_build"]
+    done = subprocess.run(words, cwd=REPO, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert str(tmp_path / "file/cache") in done.stderr

@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes image flash labels \
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes channel reports image flash labels \
     down ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
 
 help: ## List every target
@@ -70,6 +70,13 @@ tune: inventory ## Have each target of INVENTORY find what is fastest on it (LIM
 	    deploy.tune.story.tune_boards inventory=$(INVENTORY) $(if $(call says_yes,STOP_SERVING),stop_serving=True)
 
 told = $(if $(filter command,$(firstword $(origin $(1)))),--data $(call quoted,$(2)=$($(1))))
+
+channel: setup inventory ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
+	$(PYINFRA) -y --limit builders --limit channels $(call told,DEST,channel_dest) \
+	    $(if $(filter 1 y yes true,$(RESUME)),--data channel_resume=True) $(INVENTORY) deploy.py
+
+reports: $(VENV)/ready ## Take what boards that pull report, into FOLDER=folder (PORT=8418)
+	@$(PYTHON) -m deploy.fleet.channel.receiver $(call quoted,$(or $(FOLDER),$(error say FOLDER=folder))) $(call given,PORT,port)
 
 image: setup ## Make BOARD's disk image (MODEL=, SIZE=; BASE= edits a vendor's), prove it, sign it: dist/
 	$(PYTHON) -m deploy.image $(if $(BOARD),$(call quoted,$(BOARD))) $(call given,BASE,base) $(call given,SHA256,sha256) \

@@ -1,5 +1,6 @@
-"""What pyinfra is told before it reads an inventory: boards are reached over the connection of deploy/fleet."""
+"""What pyinfra is told before it reads an inventory: how hosts are reached, and `@kind`, whom nobody reaches."""
 
 from deploy.fleet import connection
+from deploy.image import kind_connector
 
-__all__ = ["connection"]
+__all__ = ["connection", "kind_connector"]

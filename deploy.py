@@ -3,11 +3,15 @@
 from pyinfra import host, state
 
 from deploy.fleet import report
+from deploy.fleet.channel.publish import publish_release
+from deploy.fleet.channel.subscribe import follow_channel
 from deploy.hosts.target import build_for, builds_wanted, settings_of, why_refused
+from deploy.image.boards import BOARDS
 from deploy.stages.activate import activate_release
 from deploy.stages.build import llama_builds
 from deploy.stages.llama import install_llama
 from deploy.stages.model import choose_model, install_model
+from deploy.stages.offer import offer_release
 from deploy.stages.service import configure_service
 from deploy.stages.system import configure_system
 from deploy.stages.verify import verify_health
@@ -27,4 +31,8 @@ if "targets" in host.groups:
     configure_service(settings, build)
     activate_release(settings, build)
     configure_system(settings, build)
+    follow_channel(settings, build, BOARDS)
     verify_health()
+
+if "channels" in host.groups:
+    offer_release(publish_release)

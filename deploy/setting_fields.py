@@ -91,6 +91,13 @@ class SettingFields(RoleFields):
     report_json: str
     report_junit: str
 
+    channel_url: str
+    channel_kind: str
+    channel_canary: bool
+    channel_minutes: int = Field(ge=1, le=10_080)
+    channel_report: str
+    channel_older: bool
+
 
 class GatewayFields(RoleFields):
     """What a host of the group `gateways` may be told."""
@@ -102,6 +109,19 @@ class MonitorFields(RoleFields):
 
 class ChannelFields(RoleFields):
     """What a host of the group `channels` may be told."""
+
+    channel_dest: str
+    channel_phases: tuple[Annotated[int, Field(ge=0, le=100)], ...] = Field(min_length=1)
+    channel_canaries: int = Field(ge=0, le=100_000)
+    channel_soak_hours: float = Field(ge=0, le=1000)
+    channel_bad_percent: float = Field(ge=0, le=100)
+    channel_reports: str
+    channel_resume: bool
+    channel_valid_days: float = Field(gt=0, le=3650)
+
+    def share_of(self, phase: int) -> int:
+        """Per cent of the boards that a phase is for. After the last one a release is for all."""
+        return self.channel_phases[phase] if phase < len(self.channel_phases) else 100
 
 
 # A host has one set of data for all of its roles: what belongs to another role is no unknown setting.

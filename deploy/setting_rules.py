@@ -28,6 +28,8 @@ HOST_PART = r"[!-&(-.0-~]"  # printable ASCII that is no quotation mark, no blan
 REST = r"[!#-&(-~]*"
 URL = rf"https?://{HOST_PART}+(/{REST})?|file:///{REST}"
 GIT_URL = rf"{URL}|ssh://{HOST_PART}+/{REST}|git@{HOST_PART}+:{REST}|/{REST}"
+CHANNEL = rf"(?=.{{1,200}}$)https?://{HOST_PART}+(/{REST})?"
+REPORT_TO = rf"(?=.{{1,200}}$)(https?://{HOST_PART}+(/{REST})?|mqtt://{HOST_PART}+/[!-~]+)"
 COMMIT = r"[0-9a-f]{40}"
 SHA256 = r"[0-9a-f]{64}"
 OWNER = r"\b[A-Za-z0-9_.-]{1,96}\b"
@@ -105,6 +107,9 @@ RULES: dict[str, Rule] = {
     "model_path": MODEL_PATH,
     "report_json": REPORT,
     "report_junit": REPORT,
+    "channel_url": Rule("an address http://… or https://…, at most 200 characters", matches_whole(CHANNEL)),
+    "channel_kind": Rule("the name of a group: letters, digits and _", matches_whole(r"[A-Za-z]\w{0,99}", re.ASCII)),
+    "channel_report": Rule("an address http://…, https://… or mqtt://HOST/TOPIC", matches_whole(REPORT_TO)),
 }
 
 

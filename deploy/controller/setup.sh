@@ -26,6 +26,9 @@ bmaptool:bmap-tools:maps the blocks of an image, and is what flashing is measure
 nbdkit-python:nbdkit-plugin-python:stands for cards that fail, in the tests
 nbdfuse:libnbd-bin:stands for cards that fail, in the tests
 fusermount3:fuse3:stands for cards that fail, in the tests
+apt-ftparchive:apt-utils:indexes the packages of a channel that boards pull from
+gpg:gpg:signs that index
+rsync:rsync:copies a channel to its web server
 ensurepip:python3-venv:makes the Python environment
 '
 

@@ -12,6 +12,7 @@ from deploy.hosts import facts
 from deploy.hosts.facts.combined import Questions, combined_command, split_answers
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.run_record import record_of
+from deploy.onboard.channel.subscription import APT, KEY, LIST, TOLD
 from deploy.onboard.places import PLACES, PRISTINE, PROGRAMS
 from deploy.onboard.service import SERVICES, Service
 
@@ -20,11 +21,15 @@ LINKS = (
     *(f"{PLACES.public_bin}/{name}" for name in PROGRAMS),
     *(str(service.key_enabled(PLACES)) for service in SERVICES),
     str(PLACES.system_enabled),
+    str(PLACES.channel_enabled),
 )
 DECLARED = (
     PLACES.sysusers,
     PLACES.tmpfiles,
     PLACES.system_unit,
+    PLACES.channel_service,
+    PLACES.channel_timer,
+    *(PLACES.channel / name for name in (TOLD, KEY, LIST, APT)),
     *(service.public_key_unit(PLACES) for service in SERVICES),
 )
 STORES = tuple(map(str, dict.fromkeys((PLACES.builds, *(service.model_store for service in SERVICES)))))

@@ -76,7 +76,7 @@ def build_for(host: Host, settings: Settings) -> Build | None:
 
 
 def builds_wanted() -> list[Build]:
-    """Every build that a reachable target of this run needs, each once."""
-    targets = [host for host in inventory.get_active_hosts() if "targets" in host.groups]
+    """Every build that a reachable target of this run needs, or a channel offers, each once."""
+    targets = [host for host in inventory.get_active_hosts() if {"targets", "channels"} & {*host.groups}]
     builds = [build_for(host, settings_of(host)) for host in targets]
     return sorted({build.key: build for build in builds if build}.values(), key=lambda build: build.cpu.name)

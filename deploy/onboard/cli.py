@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .places import PLACES, Places
+from .release.board_lock import board_lock
+from .release.edits import carry_edits
 from .release.follow import begin_switch, follow_switch
-from .release.lease import LOCK, await_switch, take_lock
 from .release.pruning import find_strays, prune_releases, releases_kept
 from .release.public_names import has_its_names
 from .release.release_table import aligned_lines, release_rows
@@ -60,7 +61,9 @@ def board_arguments() -> argparse.ArgumentParser:
     add_verb("first-boot", first_boot)
     add_verb("status", show_status)
     add_verb("begin-rollback", begin_rollback).add_argument("to")
-    add_verb("switch", start_switch).add_argument("id")
+    switching = add_verb("switch", start_switch)
+    switching.add_argument("id")
+    switching.add_argument("--keep-edits", action="store_true")
     add_verb("perform", run_switch).add_argument("id")
     add_verb("commit", commit_prepared).add_argument("id")
     return parser
@@ -99,13 +102,7 @@ def roll_back(options: argparse.Namespace) -> int:
 
     Raises LookupError while a deploy is at work, or without that release.
     """
-    LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open("a+") as lock:
-        if (holder := take_lock(lock)) is not None:
-            raise LookupError(f"{holder} is at work here: wait for it")
-        lock.truncate(0)
-        print("boardllama rollback, on the board", file=lock, flush=True)
-        await_switch()
+    with board_lock("boardllama rollback"):
         begin_rollback(options)
         return 0 if follow_switch(options.places, print) else 1
 
@@ -213,7 +210,10 @@ def remove_unneeded(options: argparse.Namespace) -> None:
 
 def start_switch(options: argparse.Namespace) -> None:
     """Begins the switch to a release and returns. The verdict is in places.verdict."""
-    begin_switch(find_release(options.id, options.places))
+    release = find_release(options.id, options.places)
+    if options.keep_edits:
+        carry_edits(release)
+    begin_switch(release)
 
 
 def run_switch(options: argparse.Namespace) -> int:

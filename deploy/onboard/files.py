@@ -27,6 +27,27 @@ def receipt_name(name: str) -> str:
     return f".{name}.receipt"
 
 
+def receipt_line(path: Path, sha256: str) -> str:
+    """The receipt of a file that was just proven, as `stat` prints it (deploy/hosts/receipt.py)."""
+    seen = path.stat()
+    changed = f"{seen.st_ctime_ns // 10**9}.{seen.st_ctime_ns % 10**9:09}"
+    return f"receipt 1 {sha256} {seen.st_ino} {seen.st_size} {changed} {path}"
+
+
+def is_proven(path: Path, sha256: str) -> bool:
+    """Whether the file has a receipt that says so. Reads none of its bytes."""
+    receipt = path.with_name(receipt_name(path.name))
+    return path.is_file() and receipt.is_file() and receipt.read_text().strip() == receipt_line(path, sha256)
+
+
+def prove_file(path: Path, sha256: str) -> bool:
+    """Whether the file's bytes have this sha256. One that has gets its receipt."""
+    if sha256_of(path) != sha256:
+        return False
+    write_file(path.with_name(receipt_name(path.name)), f"{receipt_line(path, sha256)}\n".encode())
+    return True
+
+
 def sync(path: Path) -> None:
     """fsync of a file or folder: what was written to it survives a power cut."""
     handle = os.open(path, os.O_RDONLY)

@@ -186,3 +186,39 @@ tune_minutes = 20
 # What the speed of prompts is worth beside that of answers: 0 counts answers alone, 1 prompts alone, 0.5 both alike.
 # WEIGHT= says it for one sweep.
 tune_prompt_weight = 0.5
+
+# Boards that pull. At the next deploy; no part of a release.
+
+# The address of a channel (`make channel`) from which the board gets its releases by itself. "": a deploy brings them.
+channel_url = ""
+# The boards whose releases it gets: a name in the channel. "": the group of the inventory that says what board it is.
+channel_kind = ""
+# Whether the board is among the first that get a release.
+channel_canary = False
+# Minutes between two looks at the channel, to which each board adds up to as many again, at random.
+channel_minutes = 60
+# Where the board reports what became of a release: http://…, https://…, or mqtt://HOST/TOPIC. "": nowhere.
+channel_report = ""
+# Let a channel bring a release that was made before the one that runs.
+channel_older = False
+
+# Channels. At the next `make channel`.
+
+# Where `make channel` publishes: a folder that a web server serves, or user@host:path, by rsync. DEST= says it for one
+# run. "": nothing is published.
+channel_dest = ""
+# Which share of the boards a release is offered to, in per cent, one phase after the other; 0: canaries alone. After
+# the last phase it is offered to all.
+channel_phases = [100]
+# How many boards must have reported well before a release goes on to its next phase. 0: the hours alone decide.
+channel_canaries = 1
+# Hours that a phase lasts at least.
+channel_soak_hours = 24
+# A release goes no further when more than this share of the boards that tried it report that it does not serve.
+channel_bad_percent = 5
+# The folder of the controller in which the boards' reports arrive, in files *.jsonl. "": there are none.
+channel_reports = ""
+# Offer a release again that was stopped. RESUME=1 says it for one run.
+channel_resume = False
+# Days for which boards trust what was published, unless it is published again before.
+channel_valid_days = 30

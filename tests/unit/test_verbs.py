@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard import cli
-from deploy.onboard.release import lease, switch
+from deploy.onboard.release import board_lock, lease, switch
 from deploy.onboard.release.releases import Release
 from deploy.onboard.server import launch
 from deploy.vm.ports import free_ports
@@ -24,7 +24,7 @@ Say = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def say(target: Target, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """Runs a verb: its exit status, what it says, and its errors. `own`: the release whose program it is."""
-    for module in (cli, lease):
+    for module in (board_lock, lease):
         monkeypatch.setattr(module, "LOCK", target.root / "run/locks/lock")
     target.places.verdict.parent.mkdir()
 

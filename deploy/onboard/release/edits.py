@@ -46,6 +46,19 @@ def adopt_edits(places: Places) -> None:
             replace_link(file.public, places.current / file.service.folder / file.public.name)
 
 
+def carry_edits(release: Release) -> None:
+    """Gives a release that no deploy has made for this board what an operator edited in the committed one."""
+    before = current_release(release.places)
+    if before is None or before == release:
+        return
+    adopt_edits(release.places)
+    wanted = {file.public: file for file in editable_files(release)}
+    for file in editable_files(before):
+        deployed = kept_aside(before, PRISTINE, file)
+        if file.public in wanted and deployed.exists() and deployed.read_bytes() != file.own.read_bytes():
+            write_file(wanted[file.public].own, file.own.read_bytes())
+
+
 def keep_judged_files(release: Release) -> None:
     """Copies the editable files of a release that was judged good, for `undo_edits`."""
     for file in editable_files(release):

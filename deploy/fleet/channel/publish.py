@@ -1,0 +1,83 @@
+"""Publishes the release of a kind of boards: its packages, its models, then the signed index that names them."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from pyinfra.api.host import Host
+
+from deploy.fleet.channel.debs import build_deb, release_deb
+from deploy.fleet.channel.destination import Destination, destination_of
+from deploy.fleet.channel.phases import next_record, phase_sentence, read_reports
+from deploy.fleet.channel.record import ChannelRecord, KindRecord, Offering, read_record, write_record
+from deploy.fleet.channel.repository import IN_RELEASE, add_models, add_packages, drop_unneeded, sign_index
+from deploy.hosts.offer import Offer
+from deploy.hosts.release import release_time
+from deploy.hosts.remote import Remote
+from deploy.hosts.target import role_of
+from deploy.models.file_turn import take_turn
+from deploy.paths import user_path
+from deploy.setting_fields import ChannelFields
+
+
+def publish_release(host: Host, offer: Offer) -> Callable[[Remote], None] | None:
+    """The step that has the channel of the host's settings offer it; None when the channel is as it should be.
+
+    Raises BoardllamaError, OSError.
+    """
+    told = role_of(host, ChannelFields)
+    place, now = destination_of(told.channel_dest), release_time()
+    host.log(phase_sentence(offer.kind, wanted_record(place, offer, told, now), told))
+    if is_settled(place, offer, told, now):
+        return None
+    return partial(publish_there, place=place, offer=offer, told=told, now=now)
+
+
+def wanted_record(place: Destination, offer: Offer, told: ChannelFields, now: datetime) -> KindRecord:
+    """What the boards of the offer's kind are to be offered."""
+    time = now.isoformat(timespec="seconds")
+    debs = (build_deb(offer).file_name, release_deb(offer, time).file_name)
+    models = tuple(file.sha256 for file in offer.models)
+    new = Offering(release=offer.release.id, created=time, debs=debs, models=models, phase=0, since=time)
+    reports = read_reports(user_path("channel_reports", told.channel_reports)) if told.channel_reports else ()
+    return next_record(read_record(place.folder).kinds.get(offer.kind), new, told, reports)
+
+
+def is_settled(place: Destination, offer: Offer, told: ChannelFields, now: datetime) -> bool:
+    """Whether the channel offers that already, and is signed for at least half of its time yet."""
+    there = read_record(place.folder)
+    if there.kinds.get(offer.kind) != wanted_record(place, offer, told, now) or not there.signed:
+        return False
+    return now - datetime.fromisoformat(there.signed) < timedelta(days=told.channel_valid_days / 2)
+
+
+def publish_there(remote: Remote, place: Destination, offer: Offer, told: ChannelFields, now: datetime) -> None:
+    """Writes what is new, signs it, and uploads it. Raises BoardllamaError, OSError."""
+    place.folder.mkdir(parents=True, exist_ok=True)
+    with take_turn(place.folder / ".lock", place.folder / IN_RELEASE, remote.say):
+        wanted = wanted_record(place, offer, told, now)
+        add_packages(place.folder, [build_deb(offer), release_deb(offer, wanted.offering.created)])
+        add_models(place.folder, offer.models)
+        kinds = read_record(place.folder).kinds | {offer.kind: wanted}
+        sign_index(place.folder, shares_of(kinds, told), told.channel_valid_days)
+        write_record(place.folder, ChannelRecord(kinds=kinds, signed=now.isoformat(timespec="seconds")))
+        drop_unneeded(place.folder, models_of_kinds(kinds))
+        place.upload()
+    remote.say(phase_sentence(offer.kind, wanted, told))
+
+
+def shares_of(kinds: dict[str, KindRecord], told: ChannelFields) -> dict[str, int]:
+    """Per cent of the boards by the file names of the packages that are offered. Programs are for all."""
+    found: dict[str, int] = {}
+    for record in kinds.values():
+        for offering in record.offered:
+            *builds, release = offering.debs
+            share = told.share_of(offering.phase) if offering == record.offering else 100
+            found |= dict.fromkeys(builds, 100) | {release: share}
+    return found
+
+
+def models_of_kinds(kinds: dict[str, KindRecord]) -> set[str]:
+    """The sha256 of each model that some release in the channel has."""
+    offerings = [one for record in kinds.values() for one in (record.offering, record.before) if one]
+    return {sha256 for one in offerings for sha256 in one.models}

@@ -10,7 +10,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -218,9 +218,11 @@ class PullingBoard:
     def cut(self, seconds: float) -> None:
         """Begins a look, and takes the power away after so many seconds."""
         words = self.command(f"{PLACES.current}/boardllama", "channel")
-        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as looking:
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as looking:
             time.sleep(seconds)
             looking.kill()
+            assert looking.stdout
+            looking.stdout.read()  # to its end: then all that the look had started is gone, too
 
     def command(self, *words: str) -> list[str]:
         """The command line that runs a program there."""
@@ -237,6 +239,23 @@ class PullingBoard:
         yield from (Path("/", name) for name in names if Path("/", name).exists())
         for pattern in ("apt", "dpkg", "gnupg*", "python3*", "*-linux-gnu*"):
             yield from Path("/usr/lib").glob(pattern)
+
+
+def survive_cuts(board: PullingBoard, folder: Path, moments: Iterable[float]) -> None:
+    """Offers a release for each moment, in seconds after a look began, at which the power goes; then it comes back.
+
+    Fails where the board then has neither the release from before nor the new one, or does not get the new one.
+    """
+    for number, seconds in enumerate(moments):
+        before = board.current
+        wanted = offer(folder / "made", f'{{"a": {number}}}', f"build{number}", b"GGUF" * (1000 + number))
+        publish(folder / "channel", wanted, hours=number)
+        board.cut(seconds)
+        assert board.current in (before, wanted.release.id)
+        assert (board.at(PLACES.releases) / board.current / "manifest.json").exists()
+        done = board.look()
+        assert done.returncode == 0, done
+        assert board.current == wanted.release.id
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):

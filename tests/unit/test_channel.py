@@ -106,7 +106,7 @@ def test_a_phase_has_its_share_of_boards_and_those_stay_in_the_next(tmp_path: Pa
 
     def turns(phases: list[int]) -> set[str]:
         index = tmp_path / str(phases) / "dists/stable/main/binary-arm64/Packages"
-        return {f"b{number}" for number in range(500) if newest_offered(KIND, f"b{number}", index)}
+        return {f"b{number}" for number in range(500) if newest_offered(KIND, f"b{number}".__str__, index)}
 
     assert 25 < len(turns([10])) < 80
     assert turns([10]) < turns([60])

@@ -9,8 +9,17 @@ import pytest
 from deploy.controller import openpgp
 from deploy.fleet.channel.repository import BY_HASH, IN_RELEASE, release_text
 from deploy.hosts.receipt import TargetReceipt, receipt_path
-from deploy.onboard.places import PLACES
-from tests.unit.pulling_board import FATAL, NOON, PullingBoard, Site, keys, offer, publish, serving
+from tests.unit.pulling_board import (
+    FATAL,
+    NOON,
+    PullingBoard,
+    Site,
+    keys,
+    offer,
+    publish,
+    serving,
+    survive_cuts,
+)
 
 __all__ = ["keys"]
 
@@ -220,18 +229,8 @@ def test_only_canaries_get_a_release_in_its_first_phase(
     assert board.current == wanted.release.id
 
 
-def test_a_cut_at_any_moment_leaves_a_board_that_serves_and_goes_on(
-    board: PullingBoard, channel: Path, tmp_path: Path
-) -> None:
-    for number, seconds in enumerate((0.2, 0.4, 0.6, 0.8, 1.0)):
-        before = board.current
-        wanted = offer(tmp_path / "made", config=f'{{"a": {number}, "b": 1}}', build=f"build{number}")
-        publish(channel, wanted, hours=number)
-        board.cut(seconds)
-        assert board.current in (before, wanted.release.id)
-        assert (board.at(PLACES.releases) / board.current / "manifest.json").exists()
-        assert board.look().returncode == 0
-        assert board.current == wanted.release.id
+def test_a_cut_at_any_moment_leaves_a_board_that_serves_and_goes_on(board: PullingBoard, tmp_path: Path) -> None:
+    survive_cuts(board, tmp_path, (0.2, 0.4, 0.6, 0.8, 1.0))
 
 
 def test_the_same_content_gives_the_same_packages(tmp_path: Path, keys: Path) -> None:

@@ -1,7 +1,6 @@
 """What a channel offers: the releases in its index, which apt has proven. deploy/fleet/channel writes it."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,15 +46,17 @@ class Offered:
         """The release as it was published: the same one may be published again."""
         return f"{self.package} {self.created}"
 
-    def is_for(self, board: str | None) -> bool:
+    def is_for(self, board: Callable[[], str] | None) -> bool:
         """Whether it is the turn of the board of that id; None: a canary. A phase's boards are in the next one, too."""
         if board is None or self.share >= 100:
             return True
-        place = int(hashlib.sha256(f"{self.package} {board}".encode()).hexdigest()[:8], 16)
+        import hashlib  # most looks are at what is offered to all
+
+        place = int(hashlib.sha256(f"{self.package} {board()}".encode()).hexdigest()[:8], 16)
         return place % 100 < self.share
 
 
-def newest_offered(kind: str, board: str | None, index: Path) -> Offered | None:
+def newest_offered(kind: str, board: Callable[[], str] | None, index: Path) -> Offered | None:
     """The newest release in an index whose turn it is on a board of that kind. Raises OSError, KeyError, ValueError."""
     records = [offered_of(one) for one in package_records(index.read_text()) if one.get(KIND) == kind]
     return max((one for one in records if one.is_for(board)), key=lambda one: one.created, default=None)

@@ -43,7 +43,7 @@ def run_poll(places: Places = PLACES) -> int:
 def refreshed_offer(places: Places, told: Subscription) -> Offered | None:
     """The newest release whose turn it is here. Raises Unbelievable, Unreached, OSError, ValueError, KeyError."""
     refresh_index(places)
-    board = None if told.canary else board_id()
+    board = None if told.canary else board_id
     found = [newest_offered(told.kind, board, path) for path in index_files(places)]
     return max(filter(None, found), key=lambda one: one.created, default=None)
 

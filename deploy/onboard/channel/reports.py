@@ -3,7 +3,6 @@
 import json
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..commands import run_command
 from ..places import Places
@@ -31,13 +30,14 @@ def send_unsent(places: Places, told: Subscription) -> None:
 
 def send_line(address: str, line: str) -> None:
     """Sends a line. Raises OSError when nobody took it, ValueError for an address that is none."""
+    import urllib.request  # most looks send nothing
+    from urllib.parse import urlsplit
+
     parts = urlsplit(address)
     if parts.scheme == "mqtt":
         where = ["-h", parts.hostname or "", "-p", str(parts.port or 1883), "-t", parts.path.lstrip("/")]
         run_command("mosquitto_pub", *where, "-q", "1", "-m", line, deadline=SECONDS)
         return
-    import urllib.request  # a tenth of a second that MQTT, and a look without a report, do without
-
     request = urllib.request.Request(address, line.encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=SECONDS):
         pass

@@ -56,7 +56,7 @@ def memory_file(places: Places) -> Path:
 
 def board_id() -> str:
     """What tells this board from others, also where names repeat. It does not give the machine's id away."""
-    import hashlib  # no look without a change needs it
+    import hashlib  # most looks need no id
 
     try:
         secret = MACHINE_ID.read_bytes()

@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes channel reports image flash labels \
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes channel bundle unpacked reports image flash labels \
     down ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
 
 help: ## List every target
@@ -31,7 +31,7 @@ quietly = said=$$(mktemp); $(1) 2>$$said || { cat $$said >&2; rm $$said; exit 1;
 inventory: $(VENV)/ready
 	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
 
-deploy: setup inventory ## Converge INVENTORY (default: the VM)
+deploy: setup inventory unpacked ## Converge INVENTORY (default: the VM); with BUNDLE=file on a controller without a network
 	$(PYINFRA) -y $(INVENTORY) deploy.py
 
 models: $(VENV)/ready ## List the models by name, and what fits; HOST= or INVENTORY= asks these boards
@@ -71,9 +71,16 @@ tune: inventory ## Have each target of INVENTORY find what is fastest on it (LIM
 
 told = $(if $(filter command,$(firstword $(origin $(1)))),--data $(call quoted,$(2)=$($(1))))
 
-channel: setup inventory ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
+channel: setup inventory unpacked ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
 	$(PYINFRA) -y --limit builders --limit channels $(call told,DEST,channel_dest) \
 	    $(if $(filter 1 y yes true,$(RESUME)),--data channel_resume=True) $(INVENTORY) deploy.py
+
+bundle: setup inventory ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/fleet.md
+	$(PYINFRA) -y --limit builders --limit channels --data channel_bundle=$(call quoted,$(abspath $(or $(OUT),$(error say OUT=file)))) \
+	    $(INVENTORY) deploy.py
+
+unpacked: $(VENV)/ready
+	@$(if $(BUNDLE),$(PYTHON) -m deploy.fleet.bundle $(call quoted,$(BUNDLE)))
 
 reports: $(VENV)/ready ## Take what boards that pull report, into FOLDER=folder (PORT=8418)
 	@$(PYTHON) -m deploy.fleet.channel.receiver $(call quoted,$(or $(FOLDER),$(error say FOLDER=folder))) $(call given,PORT,port)

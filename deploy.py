@@ -3,6 +3,7 @@
 from pyinfra import host, state
 
 from deploy.fleet import report
+from deploy.fleet.bundle.story import bundle_offers
 from deploy.fleet.channel.publish import publish_release
 from deploy.fleet.channel.subscribe import follow_channel
 from deploy.hosts.target import build_for, builds_wanted, settings_of, why_refused
@@ -36,3 +37,4 @@ if "targets" in host.groups:
 
 if "channels" in host.groups:
     offer_release(publish_release)
+    bundle_offers()

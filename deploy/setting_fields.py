@@ -118,6 +118,7 @@ class ChannelFields(RoleFields):
     channel_reports: str
     channel_resume: bool
     channel_valid_days: float = Field(gt=0, le=3650)
+    channel_bundle: str
 
     def share_of(self, phase: int) -> int:
         """Per cent of the boards that a phase is for. After the last one a release is for all."""

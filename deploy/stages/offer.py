@@ -8,7 +8,7 @@ from pyinfra.api.host import Host
 
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
-from deploy.hosts.offer import Offer
+from deploy.hosts.offer import Offer, note_offer
 from deploy.hosts.release import build_files
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
 from deploy.hosts.stage_decorator import stage
@@ -39,7 +39,8 @@ def publish_offer(settings: Settings, build: Build | None, publish: Publish) -> 
         yield refuse(why_refused(host, settings) or "no build fits these boards")
         return
     try:
-        step = publish(host, offer_of(settings, build))
+        note_offer(host, offer := offer_of(settings, build))
+        step = publish(host, offer)
     except (BoardllamaError, OSError) as error:
         yield refuse(error)
         return

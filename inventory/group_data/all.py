@@ -222,3 +222,5 @@ channel_reports = ""
 channel_resume = False
 # Days for which boards trust what was published, unless it is published again before.
 channel_valid_days = 30
+# The file that holds all that a site without a network needs: `make bundle` names it by OUT=. "": none is written.
+channel_bundle = ""

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from deploy.fleet.channel.phases import BoardReport, next_record, phase_sentence
 from deploy.fleet.channel.receiver import ReportServer
 from deploy.fleet.channel.record import KindRecord, Offering, read_record
 from deploy.fleet.channel.repository import INDEXES_KEPT
+from deploy.fleet.channel.subscribe import subscription_files
 from deploy.hosts.release import sha256_hex
 from deploy.onboard.channel.offered import newest_offered
 from deploy.onboard.places import PROGRAMS
 from deploy.paths import REPO
 from tests.unit.pulling_board import KIND, channel_fields, keys, offer, publish
-from tests.unit.test_plan import GROUP_DATA, PYINFRA
-from tests.unit.test_settings import told
+from tests.unit.test_plan import GROUP_DATA, PI_5, PYINFRA, a_board, deploy
+from tests.unit.test_settings import told as given
 
 __all__ = ["keys"]
 
@@ -152,7 +154,7 @@ def test_a_destination_elsewhere_has_a_copy_here(tmp_path: Path, keys: Path) -> 
 
 def stand_in_build(cache: Path) -> None:
     """A finished build for the boards of INVENTORY, in a controller's cache."""
-    build = Build(told().source, find_cpu("cortex-a76"))
+    build = Build(given().source, find_cpu("cortex-a76"))
     folder = cache / "builds" / build.name
     folder.mkdir(parents=True)
     files = {}
@@ -164,31 +166,56 @@ def stand_in_build(cache: Path) -> None:
     (folder / MANIFEST).write_text(made.model_dump_json())
 
 
-def make_channel(folder: Path) -> subprocess.CompletedProcess[str]:
-    """As the Makefile runs it."""
+def run_kinds(folder: Path, before: Sequence[str] = (), **settings: object) -> subprocess.CompletedProcess[str]:
+    """Runs the deploy as `make channel` and `make bundle` do. `before`: what stands before the command."""
     (folder / "fleet.py").write_text(INVENTORY)
-    words = ["--limit", "builders", "--limit", "channels", "--data", f"channel_dest={folder / 'channel'}"]
-    command = [
-        str(PYINFRA),
-        "-y",
-        *words,
-        "--json",
-        "--group-data",
-        str(GROUP_DATA),
-        str(folder / "fleet.py"),
-        "deploy.py",
-    ]
+    told = [word for name, value in settings.items() for word in ("--data", f"{name}={value}")]
+    words = ["--limit", "builders", "--limit", "channels", *told]
+    options = ["-y", *words, "--json", "--group-data", str(GROUP_DATA)]
+    command = [*before, str(PYINFRA), *options, str(folder / "fleet.py"), "deploy.py"]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False, env=os.environ)
 
 
 def test_the_deploys_own_code_makes_the_release_and_a_second_run_changes_nothing(tmp_path: Path, keys: Path) -> None:
     stand_in_build(tmp_path / "cache")
-    first = make_channel(tmp_path)
+    first = run_kinds(tmp_path, channel_dest=tmp_path / "channel")
     assert first.returncode == 0, first.stderr
     record = read_record(tmp_path / "channel").kinds[KIND]
     assert {path.name for path in (tmp_path / "channel/pool").iterdir()} == set(record.offering.debs)
     there = {path: path.read_bytes() for path in (tmp_path / "channel").rglob("*") if path.is_file()}
-    second = make_channel(tmp_path)
+    second = run_kinds(tmp_path, channel_dest=tmp_path / "channel")
     assert second.returncode == 0, second.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "channel").rglob("*") if path.is_file()} == there
     assert json.loads(second.stdout)["results"]["totals"]["success"] == 0, second.stdout
+
+
+def channel_plan(folder: Path, **data: Any) -> list[str]:
+    """The operations of the channel that a deploy would do on a board with that data."""
+    done = deploy(folder, [a_board(PI_5, **data)], "--dry", builder="@fake/builder")
+    assert done.returncode == 0, done.stderr
+    return [one["name"] for one in json.loads(done.stdout)["plan"] if one["name"].startswith("Channel | ")]
+
+
+def test_a_board_follows_a_channel_where_it_is_told_to(tmp_path: Path, keys: Path) -> None:
+    told = {"channel_url": "http://updates.example/boards", "channel_kind": KIND}
+    assert channel_plan(tmp_path, name="pulls", **told) == [
+        "Channel | Write what the board is told of its channel",
+        "Channel | Have the board look at its channel",
+    ]
+    assert channel_plan(tmp_path, name="does not") == []
+
+
+def test_a_board_whose_kind_is_not_known_is_told_what_to_say(tmp_path: Path, keys: Path) -> None:
+    done = deploy(
+        tmp_path, [a_board(PI_5, "b", channel_url="http://updates.example")], "--dry", builder="@fake/builder"
+    )
+    assert "is in no group that is named as a board: channel_kind must say whose releases it gets" in done.stderr
+
+
+def test_what_apt_would_not_read_is_never_put_in_its_place(tmp_path: Path) -> None:
+    files = subscription_files(given(channel_url="http://u.example"), KIND)
+    apt = next(file for file in files if "apt.conf" in file.dest)
+    for text, status in ((apt.content, 0), ("Dir::State", 100)):
+        (tmp_path / "new").write_text(text)
+        done = subprocess.run(f"{apt.before} {tmp_path / 'new'}", shell=True, capture_output=True, check=False)
+        assert done.returncode == status, done

@@ -26,6 +26,9 @@ def publish_release(host: Host, offer: Offer) -> Callable[[Remote], None] | None
     Raises BoardllamaError, OSError.
     """
     told = role_of(host, ChannelFields)
+    if not told.channel_dest:
+        host.log(f"{offer.kind}: {offer.release.id} is published nowhere: DEST= or channel_dest names a folder")
+        return None
     place, now = destination_of(told.channel_dest), release_time()
     host.log(phase_sentence(offer.kind, wanted_record(place, offer, told, now), told))
     if is_settled(place, offer, told, now):

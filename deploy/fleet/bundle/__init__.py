@@ -1,0 +1,1 @@
+"""All that a site without a network needs, in one signed file: made with a network, unpacked without."""

@@ -1,0 +1,82 @@
+"""A bundle: made from the inventory's kinds of boards, proven file by file, and enough without a network."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import BoardllamaError
+from deploy.fleet.bundle.bundle_file import read_bundle_list, unpack_bundle
+from deploy.fleet.channel.record import read_record
+from deploy.paths import REPO
+from tests.unit.pulling_board import KIND, keys
+from tests.unit.test_channel import run_kinds, stand_in_build
+
+__all__ = ["keys"]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, keys: Path) -> Path:
+    """A bundle of a controller whose cache is `cache`."""
+    stand_in_build(tmp_path / "cache")
+    done = run_kinds(tmp_path, channel_bundle=tmp_path / "site.bundle")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "site.bundle"
+
+
+def test_a_bundle_is_enough_without_a_network_and_the_channel_is_the_same(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = run_kinds(tmp_path, channel_bundle=bundle)
+    assert json.loads(again.stdout)["results"]["totals"]["success"] == 0, "nothing is new"
+    here = run_kinds(tmp_path, channel_dest=tmp_path / "channel")
+    assert here.returncode == 0, here.stderr
+    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "site"))
+    alone = ["unshare", "--net", *(["--map-root-user"] if os.geteuid() else [])]
+    unpack = [*alone, sys.executable, "-m", "deploy.fleet.bundle", str(bundle)]
+    for said in ("files brought into", "all of it is here"):
+        done = subprocess.run(unpack, cwd=REPO, capture_output=True, text=True, check=False)
+        assert said in done.stdout, done.stderr
+    there = run_kinds(tmp_path, before=alone, channel_dest=tmp_path / "site channel")
+    assert there.returncode == 0, there.stderr
+    offers = [read_record(tmp_path / name).kinds[KIND].offering for name in ("channel", "site channel")]
+    assert offers[0].release == offers[1].release
+    assert offers[0].models == offers[1].models
+
+
+def damaged(bundle: Path, offset: int) -> Path:
+    """A copy with one byte changed."""
+    content = bytearray(bundle.read_bytes())
+    content[offset] ^= 1
+    copy = bundle.with_name("damaged")
+    copy.write_bytes(content)
+    return copy
+
+
+def test_what_is_not_as_it_was_signed_is_not_brought(bundle: Path, tmp_path: Path) -> None:
+    with tarfile.open(bundle) as archive:
+        members = {member.name: member for member in archive}
+    model = next(member for name, member in members.items() if name.startswith("models/"))
+    with pytest.raises(BoardllamaError, match="is not what was signed: the file is damaged"):
+        unpack_bundle(damaged(bundle, model.offset_data + 5), tmp_path / "site")
+    assert not (tmp_path / "site" / model.name).exists()
+    with pytest.raises(BoardllamaError, match="is not what was signed, or not signed by one of"):
+        unpack_bundle(damaged(bundle, members["bundle.json"].offset_data + 30), tmp_path / "site")
+    half = tmp_path / "half"
+    half.write_bytes(bundle.read_bytes()[: model.offset_data + 100])
+    with pytest.raises(BoardllamaError, match="whole"):
+        unpack_bundle(half, tmp_path / "site")
+    (tmp_path / "text").write_text("x" * 2000)
+    with pytest.raises(BoardllamaError, match="is no bundle"):
+        unpack_bundle(tmp_path / "text", tmp_path / "site")
+
+
+def test_somebody_elses_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "others").write_text("boardllama ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFqZ\n")
+    with pytest.raises(BoardllamaError, match="not signed by one of"):
+        unpack_bundle(bundle, tmp_path / "site", tmp_path / "others")
+    assert read_bundle_list(bundle).files

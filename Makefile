@@ -9,7 +9,7 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes channel bundle unpacked reports image flash labels \
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes image flash labels \
     down ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
 
 help: ## List every target
@@ -71,6 +71,7 @@ tune: inventory ## Have each target of INVENTORY find what is fastest on it (LIM
 
 told = $(if $(filter command,$(firstword $(origin $(1)))),--data $(call quoted,$(2)=$($(1))))
 
+.PHONY: channel bundle unpacked reports
 channel: setup inventory unpacked ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
 	$(PYINFRA) -y --limit builders --limit channels $(call told,DEST,channel_dest) \
 	    $(if $(filter 1 y yes true,$(RESUME)),--data channel_resume=True) $(INVENTORY) deploy.py

@@ -31,9 +31,9 @@ class Places:
     system_unit: Path = Path("/usr/lib/systemd/system/boardllama-system.service")
     system_enabled: Path = Path("/etc/systemd/system/multi-user.target.wants/boardllama-system.service")
     # What a board that pulls is told of its channel; what it knows of it, with lists and a database of packages for it
-    # alone; and what has it look.
+    # alone, in a folder that apt may read as nobody; and what has it look.
     channel: Path = Path("/etc/boardllama/channel")
-    channel_state: Path = Path("/var/lib/boardllama/channel")
+    channel_state: Path = Path("/var/lib/boardllama-channel")
     channel_service: Path = Path("/usr/lib/systemd/system/boardllama-channel.service")
     channel_timer: Path = Path("/usr/lib/systemd/system/boardllama-channel.timer")
     channel_enabled: Path = Path("/etc/systemd/system/timers.target.wants/boardllama-channel.timer")

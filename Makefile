@@ -59,7 +59,8 @@ verify: $(VENV)/ready ## Judge every target of INVENTORY, or HOST= of it, by the
 answers: inventory ## Ask every target of INVENTORY the same questions, and say which answers an upgrade changed
 	$(PYTHON) -m tests.board.answers $(INVENTORY)
 
-browser: $(VENV)/ready ## Chat with the VM's web UI in Chromium (PICTURE=docs/web-ui.png takes its picture)
+browser: $(VENV)/ready ## Look at the fleet's page and chat with the VM's web UI in Chromium (PICTURE=docs/web-ui.png: its picture)
+	$(PYTHON) -m pytest tests/monitor/browser
 	$(PYTHON) -m pytest tests/board/browser --inventory=$(INVENTORY) $(if $(PICTURE),--picture=$(PICTURE))
 
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
@@ -107,7 +108,7 @@ status: $(VENV)/ready ## Say whether the VM runs, and where it answers
 SPREAD = -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 first = $(1) $(filter-out $(1),$(wildcard $(2)))
 VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,fit several releases deploy answers service),tests/vm/test_*.py) \
-    tests/board/test_board.py $(wildcard tests/build/test_*.py)
+    tests/board/test_board.py $(wildcard tests/build/test_*.py tests/monitor/test_*.py)
 IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reproducible base base_killed),tests/image/test_*.py tests/flash)
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images

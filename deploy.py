@@ -6,6 +6,8 @@ from deploy.fleet import report
 from deploy.fleet.bundle.story import bundle_offers
 from deploy.fleet.channel.publish import publish_release
 from deploy.fleet.channel.subscribe import follow_channel
+from deploy.fleet.monitor.story import configure_monitor
+from deploy.fleet.order import await_targets
 from deploy.hosts.target import build_for, builds_wanted, settings_of, why_refused
 from deploy.image.boards import BOARDS
 from deploy.stages.activate import activate_release
@@ -38,3 +40,8 @@ if "targets" in host.groups:
 if "channels" in host.groups:
     offer_release(publish_release)
     bundle_offers()
+
+await_targets()
+
+if "monitors" in host.groups:
+    configure_monitor()

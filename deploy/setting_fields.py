@@ -88,6 +88,7 @@ class SettingFields(RoleFields):
     tune_prompt_weight: float = Field(ge=0, le=1)
     releases_kept: int = Field(ge=2, le=100)
     canary: int = Field(ge=0)
+    node_exporter: bool
     report_json: str
     report_junit: str
 
@@ -104,7 +105,19 @@ class GatewayFields(RoleFields):
 
 
 class MonitorFields(RoleFields):
-    """What a host of the group `monitors` may be told."""
+    """What a host of the group `monitors` may be told. deploy/fleet/monitor/settings.py has the rules."""
+
+    monitor_host: str
+    monitor_port: int = Field(ge=1, le=65535)
+    monitor_password: SecretStr | None
+    monitor_days: int = Field(ge=1, le=3650)
+    monitor_webhook: str
+    monitor_email: str
+    monitor_email_from: str
+    monitor_mail_server: str
+    monitor_mail_user: str
+    monitor_mail_password: SecretStr | None
+    config_conflict: Literal["keep", "overwrite"]
 
 
 class ChannelFields(RoleFields):

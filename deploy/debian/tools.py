@@ -62,7 +62,7 @@ def unpack_tools(new: Path, packages: Path) -> None:
 
 def unpack_archive(workspace: Workspace, archive: Path, folder: Path, *members: str) -> None:
     """Unpacks the named members of a tar file as the user's own files into a new folder, then removes the tar file."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     command = ["tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory", str(folder), *members]
     workspace.run_step(f"unpacking {folder.name}", command)
     archive.unlink()

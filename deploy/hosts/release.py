@@ -20,6 +20,8 @@ from deploy.onboard.service import Service
 from deploy.paths import REPO
 
 ONBOARD = REPO / "deploy" / "onboard"
+# Rooms of onboard/ whose programs run on other hosts: a change there is no new release of a board.
+ELSEWHERE = ("monitor",)
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,8 @@ def sha256_hex(content: bytes) -> str:
 @cache
 def onboard_programs() -> dict[str, bytes]:
     """The programs that run on the target, by their names in the release. Read once in a run, for all its hosts."""
-    modules = {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in sorted(ONBOARD.rglob("*.py"))}
+    rooms = [path for path in sorted(ONBOARD.rglob("*.py")) if path.relative_to(ONBOARD).parts[0] not in ELSEWHERE]
+    modules = {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in rooms}
     return {"boardllama": (ONBOARD / "boardllama").read_bytes()} | modules
 
 

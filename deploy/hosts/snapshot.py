@@ -30,6 +30,7 @@ DECLARED = (
     PLACES.channel_service,
     PLACES.channel_timer,
     *(PLACES.channel / name for name in (TOLD, KEY, LIST, APT)),
+    PLACES.exporter,
     *(service.public_key_unit(PLACES) for service in SERVICES),
 )
 STORES = tuple(map(str, dict.fromkeys((PLACES.builds, *(service.model_store for service in SERVICES)))))

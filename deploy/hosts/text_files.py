@@ -21,8 +21,8 @@ class TextFile:
     """A small file of the target; `owner` is user:group, `mode` octal digits.
 
     `before` is a shell command that must succeed before the file gets its name: a check, or what the file declares.
-    Its last word is the path of the new content: content that fails replaces nothing good, and a deploy that was cut
-    runs the command again.
+    Its last word is the path of the new content. Content that fails replaces nothing, nor do the files that were to be
+    written with it; a deploy that was cut runs the command again.
     """
 
     dest: str
@@ -96,20 +96,25 @@ def report_edit(file: TextFile, there: Text | None) -> None:
 
 
 def write_texts(remote: Remote, files: list[TextFile]) -> None:
-    """Writes one after the other, in one command that ends at the first that cannot be written."""
-    remote.feed([file.content_bytes for file in files], "; ".join(("set -e", *map(write_command, files))))
+    """Writes and checks all files beside their places, then renames them: one that is refused changes nothing."""
+    steps = (*map(write_command, files), *map(rename_command, files))
+    remote.feed([file.content_bytes for file in files], "; ".join(("set -e", *steps)))
 
 
 def write_command(file: TextFile) -> str:
-    """The shell command that takes the file from its input, writes it beside its place and renames it, then does the
-    same for its record.
-    """
+    """The shell command that takes the file from its input, writes it beside its place, and checks it."""
+    dest, folder = shlex.quote(file.dest), shlex.quote(str(PurePosixPath(file.dest).parent))
+    return (
+        f"umask 022; mkdir -p {folder}; umask 077; head -c {len(file.content_bytes)} > {dest}.new;"
+        f" chmod {file.mode} {dest}.new; chown {file.owner} {dest}.new; sync {dest}.new; {file.before} {dest}.new"
+    )
+
+
+def rename_command(file: TextFile) -> str:
+    """The shell command that gives the file its name, then does the same for its record."""
     dest, record = shlex.quote(file.dest), shlex.quote(file.record)
     folder, records = (shlex.quote(str(PurePosixPath(path).parent)) for path in (file.dest, file.record))
     return (
-        f"umask 077; mkdir -p {records}; umask 022; mkdir -p {folder}; umask 077;"
-        f" head -c {len(file.content_bytes)} > {dest}.new; chmod {file.mode} {dest}.new; chown {file.owner} {dest}.new;"
-        f" sync {dest}.new; {file.before} {dest}.new;"
-        f" cp {dest}.new {record}.new; mv -T {dest}.new {dest}; sync {folder};"
+        f"umask 077; mkdir -p {records}; cp {dest}.new {record}.new; mv -T {dest}.new {dest}; sync {folder};"
         f" mv -T {record}.new {record}; sync {records}"
     )

@@ -4,11 +4,13 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .places import PLACES, Places
 from .release.board_lock import board_lock
 from .release.edits import carry_edits
+from .release.figures import write_figures
 from .release.follow import begin_switch, follow_switch
 from .release.pruning import find_strays, prune_releases, releases_kept
 from .release.public_names import has_its_names
@@ -57,9 +59,10 @@ def board_arguments() -> argparse.ArgumentParser:
     checking.add_argument("file", nargs="?", type=Path)
     about_service(add_verb("command", show_command, "print the command line that the service would run"))
     add_verb("prune", remove_unneeded, "remove the releases, builds and models that nothing needs any more")
-    # For the unit of the first boot, and for the deploy.
+    # For units of systemd, and for the deploy.
     add_verb("first-boot", first_boot)
     add_verb("status", show_status)
+    add_verb("figures", lambda options: write_figures(options.places))
     add_verb("begin-rollback", begin_rollback).add_argument("to")
     switching = add_verb("switch", start_switch)
     switching.add_argument("id")
@@ -218,7 +221,10 @@ def start_switch(options: argparse.Namespace) -> None:
 
 def run_switch(options: argparse.Namespace) -> int:
     """Switches to a release; systemd runs this in a unit of its own. Returns the exit status."""
-    return 0 if perform_switch(find_release(options.id, options.places)).is_good else 1
+    outcome = perform_switch(find_release(options.id, options.places))
+    with suppress(OSError):  # of a full disk, say: the verdict has been given
+        write_figures(options.places)
+    return 0 if outcome.is_good else 1
 
 
 def commit_prepared(options: argparse.Namespace) -> None:

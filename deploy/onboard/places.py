@@ -37,6 +37,10 @@ class Places:
     channel_service: Path = Path("/usr/lib/systemd/system/boardllama-channel.service")
     channel_timer: Path = Path("/usr/lib/systemd/system/boardllama-channel.timer")
     channel_enabled: Path = Path("/etc/systemd/system/timers.target.wants/boardllama-channel.timer")
+    # What is added to the unit of the node exporter, and where the exporter reads what it cannot know by itself; there
+    # where node_exporter asks for it.
+    exporter: Path = Path("/etc/systemd/system/prometheus-node-exporter.service.d/boardllama-exporter.conf")
+    figures: Path = Path("/var/lib/boardllama/figures")
     # The words of the switch that runs, or of the last switch.
     verdict: Path = Path("/run/boardllama/verdict.json")
 

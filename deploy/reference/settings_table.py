@@ -16,7 +16,7 @@ from deploy.onboard.service import ROLES
 from deploy.reference.default_comments import Explained, explained_settings
 from deploy.reference.tables import markdown_table
 from deploy.setting_fields import EVERY_FIELD
-from deploy.setting_rules import RULES, SPEED_TEXT, as_setting_rule, config_settings
+from deploy.setting_rules import ADDRESS, RULES, SPEED_TEXT, as_setting_rule, config_settings
 
 
 def settings_tables() -> str:
@@ -71,6 +71,15 @@ IN_WORDS = {
     "further_files": "a list of tables",
     "ollama_api": "True or False",
     "tune_system": "True or False",
+    "node_exporter": "True or False",
+    "monitor_host": "an IP address of the monitor, or localhost",
+    "monitor_password": "12 to 72 printable characters, or None",
+    "monitor_webhook": ADDRESS.text,
+    "monitor_email": "email addresses, with commas between them",
+    "monitor_email_from": "an email address",
+    "monitor_mail_server": "host:port",
+    "monitor_mail_user": "a name",
+    "monitor_mail_password": "a password, or None",
     "min_tokens_per_second": SPEED_TEXT,
 }
 

@@ -16,6 +16,7 @@ from deploy.hosts.target import board_of
 from deploy.hosts.text_files import TextFile, text_files
 from deploy.onboard.places import PLACES
 from deploy.settings import Settings
+from deploy.stages.exporter import configure_exporter
 
 UNIT, ENABLED = PLACES.system_unit, PLACES.system_enabled
 
@@ -25,6 +26,7 @@ def configure_system(settings: Settings, build: Build | None) -> None:
     """Has the unit there and on, or away. It runs the committed release's program, so it comes after the switch."""
     if build is None:
         return
+    configure_exporter(settings)
     if settings.tune_system:
         unit = TextFile(str(UNIT), render_template(UNIT.name, release=PLACES.current))
         text_files(name="Write the unit of the system's settings", files=(unit,), conflict=settings.config_conflict)

@@ -148,6 +148,12 @@ log_format = "text"
 # programs, no swap on a card and none in packed memory (zram). False puts back what was there before.
 tune_system = False
 
+# What a monitor sees. At the next deploy; no part of a release.
+
+# Run prometheus-node-exporter on the board, at port 9100 and for the inventory's monitors alone: heat, voltage, disk,
+# memory, clock, release. 17 MB of memory, and a package of Debian's.
+node_exporter = False
+
 # Who may use the server. At the next deploy; a new key is no part of a release.
 
 # Let anyone who reaches the server use it without an API key.
@@ -224,3 +230,26 @@ channel_resume = False
 channel_valid_days = 30
 # The file that holds all that a site without a network needs: `make bundle` names it by OUT=. "": none is written.
 channel_bundle = ""
+
+# A monitor. At the next deploy, of hosts of the group `monitors` (docs/fleet.md).
+
+# The address at which a monitor shows its page and Prometheus. Beyond loopback it needs a password.
+monitor_host = "127.0.0.1"
+# The port of that address.
+monitor_port = 9090
+# The password of the page, for the user fleet. None: no password, and loopback alone.
+monitor_password = None
+# Days for which a monitor keeps what it measured.
+monitor_days = 30
+# An address to which a monitor posts its alerts as JSON, as Alertmanager's webhooks do. "": none.
+monitor_webhook = ""
+# Addresses that get alerts by email, with commas between them. "": none.
+monitor_email = ""
+# The sender of these emails.
+monitor_email_from = ""
+# The server that takes these emails, as host:port.
+monitor_mail_server = ""
+# The account at that server. "": it takes them without.
+monitor_mail_user = ""
+# The password of that account.
+monitor_mail_password = None

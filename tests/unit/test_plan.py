@@ -56,13 +56,17 @@ def run(folder: Path, board: str, *options: str, builder: str = "@fake/builder")
 
 
 def deploy(
-    folder: Path, targets: list[tuple[str, dict[str, Any]]], *options: str, builder: str = "@local"
+    folder: Path,
+    targets: list[tuple[str, dict[str, Any]]],
+    *options: str,
+    builder: str = "@local",
+    inventory: str = INVENTORY,
 ) -> subprocess.CompletedProcess[str]:
     """Runs the real deploy.py."""
-    inventory = folder / "fake_boards.py"
-    inventory.write_text(INVENTORY.format(targets=targets, builder=builder))
+    path = folder / "fake_boards.py"
+    path.write_text(inventory.format(targets=targets, builder=builder))
     environment = os.environ | {"BOARDLLAMA_CACHE": str(folder / "cache"), "PYINFRA_FAKE_DELAY": "0"}
-    command = [str(PYINFRA), str(inventory), "deploy.py", "--json", "--group-data", str(GROUP_DATA), *options]
+    command = [str(PYINFRA), str(path), "deploy.py", "--json", "--group-data", str(GROUP_DATA), *options]
     return subprocess.run(
         command, cwd=REPO, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )

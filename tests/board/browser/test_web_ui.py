@@ -1,42 +1,28 @@
-"""The web UI in Chromium: `make browser`, against a target that asks for no API key.
+"""The web UI in Chromium: `make browser`, against a target that asks for no API key. No part of `make test`."""
 
-Debian's chromium and its driver are 400 MB, so this is no part of `make test` and `make setup` does not bring them.
-"""
-
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.board.browser.chromium import chromium
 
 QUESTION = "What is 2+2? Answer with one number."
 ANSWER = "[aria-label='Assistant message with actions'] p"
 STOP = "[aria-label='Stop generation']"
 DEADLINE = 240.0  # seconds for a page, or for a token of a slow board
-OPTIONS = ["--headless", "--window-size=1000,800", "--hide-scrollbars", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
     """Chromium without a window."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.fail("chromium is missing: apt-get install chromium chromium-driver", pytrace=False)
-    options = ChromeOptions()
-    options.binary_location = program
-    for word in [*OPTIONS, *([] if os.geteuid() else ["--no-sandbox"])]:  # Chromium's sandbox refuses root
-        options.add_argument(word)
-    chrome = Chrome(options, ChromeService(driver))
-    try:
-        yield chrome
-    finally:
-        chrome.quit()
+    with chromium() as one:
+        yield one
 
 
 def wait_until(browser: Chrome, holds: Callable[[], bool], what: str) -> None:

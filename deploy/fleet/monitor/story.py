@@ -1,0 +1,129 @@
+"""What a deploy does to a monitor: packages, keys of the boards, configuration, and programs that run with it."""
+
+import json
+from pathlib import PurePath
+
+from pyinfra import host
+
+from deploy.controller.templates import render_template
+from deploy.fleet.monitor.applied import SERVERS, TIMER, Configuration, apply_configuration
+from deploy.fleet.monitor.board_keys import bring_board_keys
+from deploy.fleet.monitor.fleet_file import leave_boards
+from deploy.fleet.monitor.monitor_places import FLEET, FOLDER, OWNER, PAGE, PROGRAMS, SECRETS, UNITS
+from deploy.fleet.monitor.monitor_settings import USER, MonitorSettings
+from deploy.fleet.monitor.watched_boards import WatchedBoard, target_groups, watched_boards
+from deploy.hosts.packages import debian_packages
+from deploy.hosts.secret_files import SecretFile, secret_files
+from deploy.hosts.stage_decorator import stage
+from deploy.hosts.target import role_of
+from deploy.hosts.text_files import TextFile, text_files
+from deploy.paths import REPO
+
+RULES = REPO / "deploy/fleet/monitor/boardllama.rules.yml"
+ONBOARD = REPO / "deploy/onboard"
+# What is added to the units of the packages, and the units of the page.
+UNIT_FILES = (
+    "prometheus.service.d/prometheus-boardllama.conf",
+    "prometheus-alertmanager.service.d/prometheus-alertmanager-boardllama.conf",
+    "boardllama-fleet-page.service",
+    TIMER,
+)
+PACKAGES = ("prometheus", "prometheus-alertmanager", "curl")
+
+
+@stage("Monitor")
+def configure_monitor() -> None:
+    """Makes the host the monitor of the inventory's boards."""
+    settings, boards = role_of(host, MonitorSettings), watched_boards(host)
+    say_unseen(boards)
+    debian_packages(name="Install Prometheus", names=PACKAGES, units=SERVERS)
+    bring_board_keys(name="Bring the boards' keys", boards=tuple(boards))
+    secret_files(name="Write the passwords", folder=SECRETS, wanted=monitor_secrets(settings))
+    files = (*texts_of(settings, boards, host.name), *page_files(settings), *units_of(settings))
+    text_files(name="Write the configuration", files=files, conflict=settings.config_conflict)
+    leave_boards(name="Leave what the page says of the boards", boards=tuple(boards))
+    apply_configuration(name="Run with it", wanted=Configuration.of_files(files), address=asked_address(settings))
+
+
+def say_unseen(boards: list[WatchedBoard]) -> None:
+    """Says which boards' servers a monitor cannot ask."""
+    if unseen := [board.name for board in boards if not board.port]:
+        host.log(
+            f"the servers of {', '.join(unseen)} listen on their loopback alone, so the monitor sees nothing of them: "
+            "set server_host and api_key there"
+        )
+
+
+def monitor_secrets(settings: MonitorSettings) -> tuple[SecretFile, ...]:
+    """The passwords, for root and the programs of the monitor."""
+    return tuple(
+        SecretFile(f"{SECRETS}/{name}", f"{secret.get_secret_value()}\n", "640", OWNER)
+        for name, secret in settings.secrets.items()
+    )
+
+
+def asked_address(settings: MonitorSettings) -> str:
+    """Where Prometheus is asked on the monitor itself."""
+    everywhere = settings.monitor_host in ("0.0.0.0", "::", "localhost")
+    host_part = "127.0.0.1" if everywhere else settings.monitor_host
+    return f"[{host_part}]:{settings.monitor_port}" if ":" in host_part else f"{host_part}:{settings.monitor_port}"
+
+
+def texts_of(settings: MonitorSettings, boards: list[WatchedBoard], name: str) -> tuple[TextFile, ...]:
+    """What the programs read, each with the check that the monitor's own programs make of it."""
+    login = {"username": USER, "password_file": f"{SECRETS}/page-password"} if settings.password else None
+    prometheus = render_template(
+        "prometheus.yml",
+        folder=FOLDER,
+        address=asked_address(settings),
+        login=login,
+        keyed=[board for board in boards if board.is_keyed],
+    )
+    users = {USER: settings.password_hash(name)} if settings.password else {}
+    alerts = render_template("alertmanager.yml", receivers=settings.receivers(f"{SECRETS}/mail-password"))
+    told = {
+        "servers.json": (target_groups(boards, "llama"), "python3 -m json.tool"),
+        "exporters.json": (target_groups(boards, "exporter"), "python3 -m json.tool"),
+        "boardllama.rules.yml": (RULES.read_text(), "promtool check rules"),
+        "web.yml": (render_template("web.yml", users=users), "promtool check web-config"),
+        "alertmanager.yml": (alerts, "amtool check-config"),
+        "prometheus.yml": (prometheus, "promtool check config"),
+    }
+    return tuple(
+        TextFile(f"{FOLDER}/{file}", text, "640", OWNER, f"{CHECKED} {check}") for file, (text, check) in told.items()
+    )
+
+
+# What the checks say is told, wherever they say it: some write to standard output.
+CHECKED = "sh -c '\"$@\" >&2' checked"
+
+
+def units_of(settings: MonitorSettings) -> tuple[TextFile, ...]:
+    """How systemd starts the programs: in addition to the units of their packages."""
+    address = f"[{settings.monitor_host}]" if ":" in settings.monitor_host else settings.monitor_host
+    values = {
+        "folder": FOLDER,
+        "page": PAGE,
+        "programs": PROGRAMS,
+        "config": f"{FOLDER}/page.json",
+        "days": settings.monitor_days,
+        "address": f"{address}:{settings.monitor_port}",
+    }
+    return tuple(TextFile(f"{UNITS}/{place}", render_template(PurePath(place).name, **values)) for place in UNIT_FILES)
+
+
+def page_files(settings: MonitorSettings) -> tuple[TextFile, ...]:
+    """The page's program, and what it is told."""
+    told = {
+        "address": asked_address(settings),
+        "user": USER,
+        "password_file": f"{SECRETS}/page-password" if settings.password else "",
+        "left": FLEET,
+        "certificates": [],
+    }
+    own = [ONBOARD / "__init__.py", ONBOARD / "files.py", *sorted((ONBOARD / "monitor").iterdir())]
+    programs = {path.relative_to(ONBOARD.parent): path.read_text() for path in own if path.is_file()}
+    return (
+        TextFile(f"{FOLDER}/page.json", json.dumps(told, indent=1) + "\n", "640", OWNER),
+        *(TextFile(f"{PROGRAMS}/{name}", text) for name, text in programs.items()),
+    )

@@ -1,0 +1,36 @@
+"""Where a host of the inventory is reached by other hosts. It holds for hosts that a run leaves out, too."""
+
+import socket
+from functools import cache
+
+from pyinfra.api.host import Host
+from pyinfra.connectors.local import LocalConnector
+
+from deploy.errors import BoardllamaError
+
+LOOPBACK = "127.0.0.1"
+
+
+def name_of(host: Host) -> str:
+    """The name or address by which the controller reaches the host."""
+    if issubclass(host.connector_cls, LocalConnector):
+        return LOOPBACK
+    return str(host.data.get("ssh_hostname") or host.name.rpartition("/")[2])
+
+
+def addresses_of(host: Host) -> tuple[str, ...]:
+    """The IP addresses of that name. Raises BoardllamaError for a name that the controller does not know."""
+    return resolved_addresses(name_of(host))
+
+
+@cache
+def resolved_addresses(name: str) -> tuple[str, ...]:
+    """The IP addresses of a name, in their order. Raises BoardllamaError."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise BoardllamaError(
+            f"{name} has no address here ({error.strerror or error}): give it one in the DNS, or `ssh_hostname` among "
+            "the host's data"
+        ) from None
+    return tuple(sorted({str(row[4][0]) for row in found}))

@@ -1,0 +1,169 @@
+"""The boards of a fleet as a table: what Prometheus knows of them now, and what the last deploys left of them."""
+
+import json
+import math
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+DEADLINE = 20.0  # seconds for an answer of Prometheus
+# What is asked, by the name of the value. Answers bear the label `board`.
+QUERIES = {
+    "up": "board:up:max",
+    "server": 'min by (board) (up{job="llama"})',
+    "rate": "last_over_time(board:tokens_per_second:rate5m[1h])",
+    "gate": "max by (board) (boardllama_tokens_per_second_gate)",
+    "running": "board:requests_running:sum",
+    "waiting": "board:requests_waiting:sum",
+    "heat": "board:temperature_celsius:max",
+    "deployed": "max by (board) (boardllama_release_committed_timestamp_seconds)",
+}
+RELEASES = "boardllama_release_info"
+ALERTS = 'ALERTS{alertstate="firing", board!=""}'
+
+Labels = dict[str, str]
+Ask = Callable[[str], list[tuple[Labels, float]]]
+
+
+@dataclass(frozen=True)
+class FleetRow:
+    """A board. What is not known is None or "". `rate`: tokens/s of the last hour's answers, else what the gate
+    measured. `deployed`: seconds since 1970. `alerts`: the names of those that fire.
+    """
+
+    board: str
+    kind: str = ""
+    up: bool | None = None
+    server: bool | None = None
+    model: str = ""
+    rate: float | None = None
+    running: int | None = None
+    waiting: int | None = None
+    heat: float | None = None
+    release: str = ""
+    deployed: float | None = None
+    alerts: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """The board in a word or two."""
+        if self.up is None:
+            return "not seen"
+        return "down" if not self.up else "server down" if self.server is False else "up"
+
+    def cells(self) -> dict[str, str]:
+        """The texts of the row by their columns, "-" for what is not known."""
+        waiting = f", {self.waiting} waiting" if self.waiting else ""
+        told = {
+            "board": self.board,
+            "state": ", ".join((self.state, *self.alerts)),
+            "kind": self.kind,
+            "model": self.model,
+            "tokens/s": "" if self.rate is None else f"{self.rate:.1f}",
+            "requests": "" if self.running is None else f"{self.running}{waiting}",
+            "°C": "" if self.heat is None else f"{self.heat:.0f}",
+            "release": self.release,
+            "last deploy": "" if self.deployed is None else utc_text(self.deployed),
+        }
+        return {name: text or "-" for name, text in told.items()}
+
+    def sort_keys(self) -> dict[str, float]:
+        """What columns of numbers are sorted by; a column without a number there has none."""
+        asked = None if self.running is None else self.running + (self.waiting or 0)
+        found = {"tokens/s": self.rate, "requests": asked, "°C": self.heat, "last deploy": self.deployed}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass
+class FleetTable:
+    """`problem`: why Prometheus told nothing; "" when it answered."""
+
+    rows: list[FleetRow] = field(default_factory=list)
+    problem: str = ""
+
+
+def utc_text(seconds: float) -> str:
+    """A time to the minute, in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
+
+
+def ask_prometheus(address: str, login: str, query: str) -> list[tuple[Labels, float]]:
+    """The answers to a query: labels and value. `login`: what HTTP's basic authentication sends; "" for nothing.
+
+    Raises OSError, ValueError.
+    """
+    url = f"http://{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"} if login else {})
+    with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+        told = json.load(answer)
+    values = ((one["metric"], float(one["value"][1])) for one in told["data"]["result"])
+    return [(labels, value) for labels, value in values if not math.isnan(value)]
+
+
+def fleet_table(left: Mapping[str, Mapping[str, Any]], ask: Ask) -> FleetTable:
+    """The table of the boards that the deploys know. `left`: what they left, by the boards' names."""
+    try:
+        values = {name: by_board(ask(query)) for name, query in QUERIES.items()}
+        releases = {labels["board"]: labels for labels, _ in ask(RELEASES) if "board" in labels}
+        alerts: dict[str, set[str]] = {}
+        for labels, _ in ask(ALERTS):
+            alerts.setdefault(labels["board"], set()).add(labels["alertname"])
+    except (OSError, ValueError, LookupError) as error:
+        rows = [fleet_row(board, told, {}, {}) for board, told in left.items()]
+        return FleetTable(rows, f"Prometheus told nothing: {error}")
+    rows = [
+        fleet_row(
+            board,
+            told,
+            {name: found[board] for name, found in values.items() if board in found},
+            releases.get(board, {}),
+            tuple(sorted(alerts.get(board, ()))),
+        )
+        for board, told in left.items()
+    ]
+    return FleetTable(rows)
+
+
+def by_board(answers: list[tuple[Labels, float]]) -> dict[str, float]:
+    """The values by their boards."""
+    return {labels["board"]: value for labels, value in answers if "board" in labels}
+
+
+def fleet_row(
+    board: str,
+    left: Mapping[str, Any],
+    values: Mapping[str, float],
+    release: Labels,
+    alerts: tuple[str, ...] = (),
+) -> FleetRow:
+    """A row. What a board tells of its release counts more than what the last deploy left: it may have gone back."""
+    rate = values.get("rate", values.get("gate", left.get("tokens_per_second")))
+    return FleetRow(
+        board,
+        str(left.get("kind", "")),
+        up=bool(values["up"]) if "up" in values else None,
+        server=bool(values["server"]) if "server" in values else None,
+        model=release.get("model") or str(left.get("model", "")),
+        release=release.get("release") or str(left.get("release", "")),
+        deployed=values.get("deployed", left.get("when")),
+        rate=rate,
+        running=int(values["running"]) if "running" in values else None,
+        waiting=int(values["waiting"]) if "waiting" in values else None,
+        heat=values.get("heat"),
+        alerts=alerts,
+    )
+
+
+def read_left(file: Path) -> dict[str, dict[str, Any]]:
+    """What the deploys left: {"kitchen": {"kind": …, "model": …, "release": …, "tokens_per_second": …, "when": …}}.
+
+    Nothing where the file is missing or damaged: the page says that it has no boards.
+    """
+    try:
+        return dict(json.loads(file.read_text())["boards"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}

@@ -1,0 +1,37 @@
+"""A run over boards and a monitor, prepared by pyinfra: who waits for whom, and what a limit leaves alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_plan import INVENTORY, PI_5, a_board, changes, deploy
+
+MONITORED = INVENTORY + 'monitors = ["@fake/monitor"]\n'
+BOARDS = [a_board(PI_5, "kitchen"), a_board(PI_5, "hall", server_host="0.0.0.0", api_key="generate")]
+
+
+def test_a_monitor_begins_when_the_boards_are_done(tmp_path: Path) -> None:
+    names = list(changes(deploy(tmp_path, BOARDS, "--dry", builder="@fake/builder", inventory=MONITORED)))
+    middle = names.index("Wait for the boards")
+    assert all(name.startswith("Monitor | ") for name in names[middle + 1 :]) and names[middle + 1 :]
+    assert not any(name.startswith("Monitor | ") for name in names[:middle])
+
+
+def test_an_inventory_of_boards_alone_waits_for_nobody(tmp_path: Path) -> None:
+    assert "Wait for the boards" not in changes(deploy(tmp_path, BOARDS, "--dry", builder="@fake/builder"))
+
+
+def test_a_monitor_is_told_of_boards_that_the_run_leaves_out(tmp_path: Path) -> None:
+    done = deploy(
+        tmp_path, BOARDS, "--dry", "--diff", "--limit", "@fake/monitor", builder="@fake/builder", inventory=MONITORED
+    )
+    assert "llama @fake/hall" in done.stderr, done.stderr
+    assert "the servers of @fake/kitchen listen on their loopback alone" in done.stderr
+
+
+@pytest.mark.parametrize("limit", ["@fake/kitchen", "@fake/monitor"])
+def test_a_limit_touches_nobody_else(tmp_path: Path, limit: str) -> None:
+    done = deploy(tmp_path, BOARDS, "--dry", "--limit", limit, builder="@fake/builder", inventory=MONITORED)
+    changing = {host for hosts in changes(done).values() for host in hosts}
+    assert changing == {limit}, json.dumps(sorted(changing))

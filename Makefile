@@ -9,11 +9,11 @@ VM := $(PYTHON) -m deploy.vm
 export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback verify answers browser doctor tune tunes image flash labels \
+.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback fleet-report verify answers browser doctor tune tunes image flash labels \
     down ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
 
 help: ## List every target
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@boards=$$(python3 -m deploy.image.board_names 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/images.md lists them"
 
 # The VM's root tree and its boot, and the parts of a build that keep one core busy, take half of the time.
@@ -51,6 +51,10 @@ releases: inventory ## Show the releases of every target of INVENTORY
 
 rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.rollback $(if $(TO),to=$(TO))
+
+fleet-report: inventory ## Show every board of INVENTORY: tokens/s, requests, heat, release, last deploy
+	@said=$$(mktemp); $(PYINFRA) -y $(INVENTORY) deploy.fleet.fleet_report.show_fleet 2>$$said | awk '{ print } END { exit !NR }' || \
+	    { cat $$said >&2; rm $$said; exit 1; }; rm $$said
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY, or HOST= of it, by the board suite (CLIENTS=1: by official clients, too)
 	$(PYTHON) -m pytest tests/board/test_board.py $(if $(call says_yes,CLIENTS),tests/board/clients) \

@@ -15,6 +15,7 @@ from tests.monitor.engines import engine
 FIGURES = """\
 llamacpp:tokens_predicted_total {tokens}
 llamacpp:tokens_predicted_seconds_total {seconds}
+llamacpp:prompt_tokens_total {tokens}
 llamacpp:requests_processing 2
 llamacpp:requests_deferred 3
 """

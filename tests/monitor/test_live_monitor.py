@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ import pytest
 from deploy.fleet.monitor import monitor_places
 from deploy.fleet.monitor.monitor_settings import USER
 from deploy.fleet.monitor.story import units_of
+from deploy.reference.dashboards import DASHBOARDS, Panel
 from deploy.vm.ports import free_ports
 from tests.monitor.boards import figures_server, node_exporter
 from tests.monitor.engines import engine
@@ -152,6 +154,14 @@ def test_prometheus_is_told_when_the_page_was_made(live: LiveMonitor) -> None:
     while not found(live, "boardllama_page_timestamp_seconds"):
         assert time.monotonic() < end
         time.sleep(0.5)
+
+
+@pytest.mark.parametrize("panel", [panel for panels in DASHBOARDS.values() for panel in panels], ids=str)
+def test_every_query_of_the_dashboards_is_answered_by_what_boards_tell(live: LiveMonitor, panel: Panel) -> None:
+    end = time.monotonic() + DEADLINE
+    while not found(live, urllib.parse.quote(panel.query)):
+        assert time.monotonic() < end, panel.query
+        time.sleep(1)
 
 
 def found(live: LiveMonitor, query: str) -> list[dict[str, Any]]:

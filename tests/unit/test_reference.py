@@ -10,6 +10,7 @@ from deploy.cpu import CPUS
 from deploy.errors import BoardllamaError
 from deploy.image.boards import BOARDS
 from deploy.paths import REPO
+from deploy.reference.dashboards import dashboard_files
 from deploy.reference.default_comments import comments_above, explained_settings
 from deploy.reference.pages import generated_pages, with_parts
 from deploy.reference.settings_table import rule_text, settings_tables
@@ -20,7 +21,7 @@ from tests.unit.test_settings import refused
 
 def test_the_pages_are_what_the_code_writes() -> None:
     """`make docs` writes them again."""
-    for page, text in generated_pages().items():
+    for page, text in {**generated_pages(), **dashboard_files()}.items():
         assert page.read_text() == text, f"{page} differs: make docs"
 
 

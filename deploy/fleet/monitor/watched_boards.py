@@ -67,13 +67,16 @@ def watched_board(host: Host, monitor: Host) -> WatchedBoard:
     """A board. A monitor on the same machine reaches also what listens on loopback alone."""
     settings, near = role_of(host, Settings), name_of(host) == name_of(monitor)
     local = is_local(settings.server_host)
-    # pyinfra has all hosts in a group named as the inventory's file.
-    kinds = [name for name in host.groups if name not in ROLES and len(inventory.groups[name]) < len(inventory)]
     address = LOOPBACK if near else name_of(host)
     port = settings.server_port if near or not local else 0
-    return WatchedBoard(
-        host.name, address, port, settings.api_key is not None, settings.node_exporter, "".join(kinds[:1])
-    )
+    return WatchedBoard(host.name, address, port, settings.api_key is not None, settings.node_exporter, kind_of(host))
+
+
+def kind_of(host: Host) -> str:
+    """The group that says what kind of board a host is; "" without such a group."""
+    # pyinfra has all hosts in a group named as the inventory's file.
+    kinds = [name for name in host.groups if name not in ROLES and len(inventory.groups[name]) < len(inventory)]
+    return next(iter(kinds), "")
 
 
 def target_groups(boards: Iterable[WatchedBoard], job: str) -> str:

@@ -7,6 +7,7 @@ import base64
 import json
 import sys
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def make_page(config: dict[str, Any], folder: Path) -> FleetTable:
     for name in BESIDE:
         write_file(folder / name, Path(__file__).with_name(name).read_bytes())
     write_file(folder / "index.html", page_text(table, time.time()).encode())
+    write_file(folder / "fleet.json", json.dumps([asdict(row) for row in table.rows]).encode())
     lines = [f"boardllama_page_timestamp_seconds {time.time():.0f}", *certificate_lines(config["certificates"])]
     write_file(folder / "metrics.txt", ("\n".join(lines) + "\n").encode())
     return table

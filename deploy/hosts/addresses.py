@@ -33,4 +33,11 @@ def resolved_addresses(name: str) -> tuple[str, ...]:
             f"{name} has no address here ({error.strerror or error}): give it one in the DNS, or `ssh_hostname` among "
             "the host's data"
         ) from None
-    return tuple(sorted({str(row[4][0]) for row in found}))
+    # An address of one link alone ("fe80::1%eth0") means nothing on another host.
+    return tuple(sorted({str(row[4][0]) for row in found if "%" not in str(row[4][0])}))
+
+
+def addresses_of_groups(host: Host, *groups: str) -> list[str]:
+    """The IP addresses of all hosts in these groups of the host's inventory. Raises BoardllamaError."""
+    members = [one for group in groups for one in host.state.inventory.groups.get(group, [])]
+    return sorted({address for one in members for address in addresses_of(one)})

@@ -11,17 +11,35 @@ from pyinfra.connectors.base import BaseConnector
 from deploy import cpu
 from deploy.build.artifact import Build
 from deploy.errors import BoardllamaError
+from deploy.hosts.addresses import addresses_of_groups
 from deploy.hosts.facts.board import BoardInfo, system_misfit
 from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import snapshot_of
 from deploy.settings import Role, Settings, models_of, role_settings
 
+# Groups of the inventory whose hosts ask the boards.
+ASKERS = ("gateways", "monitors")
+
 
 def settings_of(host: Host) -> Settings:
     """The settings of a target, validated. Raises DeployError as `role_of`."""
-    settings = role_of(host, Settings)
+    settings = with_askers(host, role_of(host, Settings))
     record_of(host).model = " ".join(model.name for model in models_of(settings).values())
     return settings
+
+
+def with_askers(host: Host, settings: Settings) -> Settings:
+    """The settings, which let the inventory's gateways and monitors in where they let in some clients alone.
+
+    Raises DeployError for such a host without an address.
+    """
+    if not settings.server_clients:
+        return settings
+    try:
+        clients = [settings.server_clients, *addresses_of_groups(host, *ASKERS)]
+    except BoardllamaError as error:
+        raise DeployError(f"{host.name}: {error}") from None
+    return settings.model_copy(update={"server_clients": " ".join(clients)})
 
 
 def role_of(host: Host, role: type[Role]) -> Role:

@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Iterable
 from functools import partial
 
-from pyinfra import host, inventory
+from pyinfra import host
 from pyinfra.api import FactBase, operation
 
 from deploy.controller.templates import render_template
-from deploy.hosts.addresses import addresses_of
+from deploy.hosts.addresses import addresses_of_groups
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import install_packages
@@ -30,7 +30,7 @@ def configure_exporter(settings: Settings) -> None:
     if not board_of(host).systemd:
         return
     if settings.node_exporter:
-        added = drop_in(monitor_addresses())
+        added = drop_in(addresses_of_groups(host, "monitors"))
         text_files(name="Write what the exporter is told", files=(added,), conflict=settings.config_conflict)
         run_exporter(name="Have the exporter run")
     elif str(DROP_IN) in snapshot_of(host).texts:
@@ -47,12 +47,6 @@ def drop_in(clients: Iterable[str]) -> TextFile:
         clients=" ".join(["localhost", *clients]),
     )
     return TextFile(str(DROP_IN), text)
-
-
-def monitor_addresses() -> list[str]:
-    """The addresses of the inventory's monitors. Raises BoardllamaError for a name without an address."""
-    monitors = inventory.groups.get("monitors", [])
-    return sorted({address for monitor in monitors for address in addresses_of(monitor)})
 
 
 class ExporterState(FactBase[list[str]]):

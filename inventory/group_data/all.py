@@ -71,7 +71,8 @@ server_port = 11434
 # Seconds that a connection may stand still before it is closed.
 server_timeout = 300
 # Networks whose machines may reach the server, such as "192.168.1.0/24 fd00::/8"; others do not even get a connection.
-# "": anyone when server_host is beyond loopback, nobody when it is not.
+# "": anyone when server_host is beyond loopback, nobody when it is not. The inventory's gateways and monitors are let
+# in, too.
 server_clients = ""
 # Tokens of a conversation, prompt and answer together. Conversations at the same time share them. 0: as many as the
 # model was trained for. None: what suits the model on a board, or 2048 where that is not known.

@@ -35,3 +35,25 @@ def test_a_limit_touches_nobody_else(tmp_path: Path, limit: str) -> None:
     done = deploy(tmp_path, BOARDS, "--dry", "--limit", limit, builder="@fake/builder", inventory=MONITORED)
     changing = {host for hosts in changes(done).values() for host in hosts}
     assert changing == {limit}, json.dumps(sorted(changing))
+
+
+CLIENTS = """
+from pyinfra import host, logger
+from deploy.hosts.target import settings_of
+if "targets" in host.groups:
+    logger.info(f"{host.name} lets in: {' '.join(settings_of(host).allowed_clients)}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "lets_in"),
+    [("", "any"), ("192.168.1.0/24", "localhost 192.168.1.0/24 192.168.7.1 192.168.7.2")],
+)
+def test_a_board_lets_the_inventory_s_gateways_and_monitors_in(tmp_path: Path, told: str, lets_in: str) -> None:
+    board = a_board(PI_5, "kitchen", server_host="0.0.0.0", api_key="generate", server_clients=told)
+    askers = 'monitors = ["@fake/192.168.7.2"]\ngateways = [("@fake/gate", {{"ssh_hostname": "192.168.7.1"}})]\n'
+    (tmp_path / "clients.py").write_text(CLIENTS)
+    done = deploy(
+        tmp_path, [board], "--dry", builder="@fake/b", inventory=INVENTORY + askers, story=str(tmp_path / "clients.py")
+    )
+    assert f"@fake/kitchen lets in: {lets_in}\n" in done.stderr, done.stderr

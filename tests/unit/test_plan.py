@@ -61,12 +61,13 @@ def deploy(
     *options: str,
     builder: str = "@local",
     inventory: str = INVENTORY,
+    story: str = "deploy.py",
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the real deploy.py."""
+    """Runs the real deploy.py, or another story."""
     path = folder / "fake_boards.py"
     path.write_text(inventory.format(targets=targets, builder=builder))
     environment = os.environ | {"BOARDLLAMA_CACHE": str(folder / "cache"), "PYINFRA_FAKE_DELAY": "0"}
-    command = [str(PYINFRA), str(path), "deploy.py", "--json", "--group-data", str(GROUP_DATA), *options]
+    command = [str(PYINFRA), str(path), story, "--json", "--group-data", str(GROUP_DATA), *options]
     return subprocess.run(
         command, cwd=REPO, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )

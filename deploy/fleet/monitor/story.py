@@ -3,7 +3,8 @@
 import json
 from pathlib import PurePath
 
-from pyinfra import host
+from pyinfra import host, inventory
+from pyinfra.context import ctx_inventory
 
 from deploy.controller.templates import render_template
 from deploy.fleet.monitor.applied import SERVERS, TIMER, Configuration, apply_configuration
@@ -12,6 +13,7 @@ from deploy.fleet.monitor.fleet_file import leave_boards
 from deploy.fleet.monitor.monitor_places import FLEET, FOLDER, OWNER, PAGE, PROGRAMS, SECRETS, UNITS
 from deploy.fleet.monitor.monitor_settings import USER, MonitorSettings
 from deploy.fleet.monitor.watched_boards import WatchedBoard, target_groups, watched_boards
+from deploy.hosts.addresses import name_of
 from deploy.hosts.packages import debian_packages
 from deploy.hosts.secret_files import SecretFile, secret_files
 from deploy.hosts.stage_decorator import stage
@@ -112,6 +114,13 @@ def units_of(settings: MonitorSettings) -> tuple[TextFile, ...]:
     return tuple(TextFile(f"{UNITS}/{place}", render_template(PurePath(place).name, **values)) for place in UNIT_FILES)
 
 
+def certificate_addresses() -> list[str]:
+    """Where the inventory's gateways show their certificates, as host:port."""
+    gateways = inventory.groups.get("gateways", []) if ctx_inventory.isset() else []
+    shown = [one for one in gateways if one.data.get("gateway_tls", "off") != "off"]
+    return [f"{name_of(one)}:{one.data.get('gateway_port')}" for one in shown]
+
+
 def page_files(settings: MonitorSettings) -> tuple[TextFile, ...]:
     """The page's program, and what it is told."""
     told = {
@@ -119,7 +128,7 @@ def page_files(settings: MonitorSettings) -> tuple[TextFile, ...]:
         "user": USER,
         "password_file": f"{SECRETS}/page-password" if settings.password else "",
         "left": FLEET,
-        "certificates": [],
+        "certificates": certificate_addresses(),
     }
     own = [ONBOARD / "__init__.py", ONBOARD / "files.py", *sorted((ONBOARD / "monitor").iterdir())]
     programs = {path.relative_to(ONBOARD.parent): path.read_text() for path in own if path.is_file()}

@@ -5,12 +5,16 @@ import os
 import pwd
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploy.hosts.facts import Text
-from deploy.hosts.text_files import TextFile, diff_lines, is_edited
+from deploy.hosts.facts import Text, target
+from deploy.hosts.remote import Remote
+from deploy.hosts.text_files import TextFile, diff_lines, is_edited, write_texts
+from deploy.onboard.places import PLACES
 from deploy.paths import REPO
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
@@ -102,3 +106,35 @@ def test_a_mode_or_owner_that_differs_is_put_right() -> None:
     assert FILE.is_at(at(b"new\n"))
     assert not FILE.is_at(Text(b"new\n", 0o600, "root:root"))
     assert not FILE.is_at(Text(b"new\n", 0o644, "ollama:ollama"))
+
+
+class ThisMachine(Remote):
+    """A host that is this machine, as a step of an operation sees it."""
+
+    def __init__(self) -> None:
+        pass
+
+    def feed(self, source: Iterable[bytes], *bits: object) -> None:
+        subprocess.run(["sh", "-c", *map(str, bits)], input=b"".join(source), check=True)
+
+
+def test_files_of_which_one_is_refused_are_all_left_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "PLACES", replace(PLACES, records=tmp_path / "records"))
+    places = [tmp_path / "one.conf", tmp_path / "other.conf"]
+
+    def write(content: str) -> None:
+        files = [TextFile(str(place), f"{content}\n", owner=WHO, before="grep -q good") for place in places]
+        files[0] = replace(files[0], before="true")
+        write_texts(ThisMachine(), files)
+
+    write("good")
+    with pytest.raises(subprocess.CalledProcessError):
+        write("bad")
+    assert [place.read_text() for place in places] == ["good\n", "good\n"]
+    write("good again")
+    assert [place.read_text() for place in places] == ["good again\n", "good again\n"]
+    assert sorted(path.name for path in (tmp_path / "records").iterdir()) == [
+        str(place).strip("/").replace("/", "_") for place in places
+    ]

@@ -76,14 +76,18 @@ tune: inventory ## Have each target of INVENTORY find what is fastest on it (LIM
 
 told = $(if $(filter command,$(firstword $(origin $(1)))),--data $(call quoted,$(2)=$($(1))))
 
-.PHONY: channel bundle unpacked reports
-channel: setup inventory unpacked ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
-	$(PYINFRA) -y --limit builders --limit channels $(call told,DEST,channel_dest) \
+# No board is reached, and none is changed where the builder is a target, too.
+KINDS = --limit builders --limit channels --exclude targets
+.PHONY: channel bundle kinds unpacked reports
+channel: setup kinds unpacked ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
+	$(PYINFRA) -y $(KINDS) $(call told,DEST,channel_dest) \
 	    $(if $(filter 1 y yes true,$(RESUME)),--data channel_resume=True) $(INVENTORY) deploy.py
 
-bundle: setup inventory ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/fleet.md
-	$(PYINFRA) -y --limit builders --limit channels --data channel_bundle=$(call quoted,$(abspath $(or $(OUT),$(error say OUT=file)))) \
-	    $(INVENTORY) deploy.py
+bundle: setup kinds ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/fleet.md
+	$(PYINFRA) -y $(KINDS) --data channel_bundle=$(call quoted,$(abspath $(or $(OUT),$(error say OUT=file)))) $(INVENTORY) deploy.py
+
+kinds: inventory
+	@grep -q channels $(INVENTORY) || { echo "$(INVENTORY) has no group channels, such as channels = [\"@kind/rpi5\"]: docs/fleet.md" >&2; exit 1; }
 
 unpacked: $(VENV)/ready
 	@$(if $(BUNDLE),$(PYTHON) -m deploy.fleet.bundle $(call quoted,$(BUNDLE)))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import threading
 import urllib.error
@@ -15,11 +16,12 @@ import pytest
 from deploy.build.artifact import MANIFEST, Build, FileEntry, Manifest, Proof
 from deploy.cpu import find_cpu
 from deploy.errors import BoardllamaError
-from deploy.fleet.channel.destination import destination_of
+from deploy.fleet.channel import destination
+from deploy.fleet.channel.destination import Destination, destination_of
 from deploy.fleet.channel.phases import BoardReport, next_record, phase_sentence, read_reports
 from deploy.fleet.channel.receiver import ReportServer
 from deploy.fleet.channel.record import KindRecord, Offering, read_record
-from deploy.fleet.channel.repository import INDEXES_KEPT
+from deploy.fleet.channel.repository import BY_HASH, INDEXES_KEPT
 from deploy.fleet.channel.subscribe import subscription_files
 from deploy.hosts.release import sha256_hex
 from deploy.onboard.channel.offered import newest_offered
@@ -150,6 +152,28 @@ def test_a_destination_elsewhere_has_a_copy_here(tmp_path: Path, keys: Path) -> 
     assert found.address == "www@updates.example:/srv/boards"
     assert found.folder.is_relative_to(tmp_path / "cache")
     assert destination_of(str(tmp_path / "x")).address == ""
+
+
+def test_whoever_reads_a_copy_while_it_is_made_finds_what_it_names(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    real, seen = destination.run_rsync, []
+
+    def looked_at(*words: str) -> None:
+        real(*words)
+        signed = there / "dists/stable/InRelease"
+        named = re.findall(r"^ ([0-9a-f]{64}) +\d+ \S+Packages", signed.read_text(), re.M) if signed.exists() else []
+        assert all((there / BY_HASH / name).exists() for name in named)
+        seen.append(len(named))
+
+    monkeypatch.setattr(destination, "run_rsync", looked_at)
+    for hour in range(2):
+        publish(tmp_path / "here", offer(tmp_path / "made", f'{{"a": {hour}}}'), hours=hour)
+        Destination(tmp_path / "here", str(there)).upload()
+    assert seen == [0, 0, 2, 2, 2, 2, 2, 2], "InRelease comes last"
+    here = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*") if path.name != ".lock"}
+    assert {path.relative_to(there) for path in there.rglob("*")} == here
 
 
 def stand_in_build(cache: Path) -> None:

@@ -119,6 +119,8 @@ def opened_bundle(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path, "r:") as archive:
             yield archive
+    except OSError as error:
+        raise BoardllamaError(f"{error.filename or path} cannot be read or written: {error.strerror}") from None
     except tarfile.TarError as error:
         raise BoardllamaError(f"{path} is no bundle, or not whole ({error}): copy it again") from None
 

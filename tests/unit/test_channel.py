@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from deploy.errors import BoardllamaError
 from deploy.fleet.channel import destination
 from deploy.fleet.channel.destination import Destination, destination_of
 from deploy.fleet.channel.phases import BoardReport, next_record, phase_sentence, read_reports
+from deploy.fleet.channel.publish import is_settled
 from deploy.fleet.channel.receiver import ReportServer
 from deploy.fleet.channel.record import KindRecord, Offering, read_record
 from deploy.fleet.channel.repository import BY_HASH, INDEXES_KEPT
@@ -27,7 +29,7 @@ from deploy.hosts.release import sha256_hex
 from deploy.onboard.channel.offered import newest_offered
 from deploy.onboard.places import PROGRAMS
 from deploy.paths import REPO
-from tests.unit.pulling_board import KIND, channel_fields, keys, offer, publish
+from tests.unit.pulling_board import KIND, NOON, channel_fields, keys, offer, publish
 from tests.unit.test_plan import GROUP_DATA, PI_5, PYINFRA, a_board, deploy
 from tests.unit.test_settings import told as given
 
@@ -114,6 +116,21 @@ def test_a_phase_has_its_share_of_boards_and_those_stay_in_the_next(tmp_path: Pa
 
     assert 25 < len(turns([10])) < 80
     assert turns([10]) < turns([60])
+
+
+def test_a_channel_is_settled_until_its_settings_change_or_half_its_time_is_over(tmp_path: Path, keys: Path) -> None:
+    wanted = offer(tmp_path / "made")
+    publish(tmp_path / "channel", wanted, channel_phases=[0])
+
+    def settled(days: float = 0, **settings: Any) -> bool:
+        fields = channel_fields(**{"channel_phases": [0], **settings})
+        return is_settled(Destination(tmp_path / "channel"), wanted, fields, NOON + timedelta(days=days))
+
+    assert settled()
+    assert settled(14)
+    assert not settled(16)
+    assert not settled(channel_phases=[100])
+    assert not settled(2, channel_canaries=0), "its phase is over"
 
 
 def test_what_no_reader_can_ask_for_any_more_is_removed(tmp_path: Path, keys: Path) -> None:

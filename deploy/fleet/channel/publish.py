@@ -43,13 +43,15 @@ def wanted_record(place: Destination, offer: Offer, told: ChannelFields, now: da
     models = tuple(file.sha256 for file in offer.models)
     new = Offering(release=offer.release.id, created=time, debs=debs, models=models, phase=0, since=time)
     reports = read_reports(user_path("channel_reports", told.channel_reports)) if told.channel_reports else ()
-    return next_record(read_record(place.folder).kinds.get(offer.kind), new, told, reports)
+    record = next_record(read_record(place.folder).kinds.get(offer.kind), new, told, reports)
+    return record.model_copy(update={"share": told.share_of(record.offering.phase)})
 
 
 def is_settled(place: Destination, offer: Offer, told: ChannelFields, now: datetime) -> bool:
     """Whether the channel offers that already, and is signed for at least half of its time yet."""
     there = read_record(place.folder)
-    if there.kinds.get(offer.kind) != wanted_record(place, offer, told, now) or not there.signed:
+    kinds = there.kinds | {offer.kind: wanted_record(place, offer, told, now)}
+    if there.kinds != kinds:
         return False
     return now - datetime.fromisoformat(there.signed) < timedelta(days=told.channel_valid_days / 2)
 
@@ -62,20 +64,20 @@ def publish_there(remote: Remote, place: Destination, offer: Offer, told: Channe
         add_packages(place.folder, [build_deb(offer), release_deb(offer, wanted.offering.created)])
         add_models(place.folder, offer.models)
         kinds = read_record(place.folder).kinds | {offer.kind: wanted}
-        sign_index(place.folder, shares_of(kinds, told), told.channel_valid_days)
+        sign_index(place.folder, shares_of(kinds), told.channel_valid_days)
         write_record(place.folder, ChannelRecord(kinds=kinds, signed=now.isoformat(timespec="seconds")))
         drop_unneeded(place.folder, models_of_kinds(kinds))
         place.upload()
     remote.say(phase_sentence(offer.kind, wanted, told))
 
 
-def shares_of(kinds: dict[str, KindRecord], told: ChannelFields) -> dict[str, int]:
+def shares_of(kinds: dict[str, KindRecord]) -> dict[str, int]:
     """Per cent of the boards by the file names of the packages that are offered. Programs are for all."""
     found: dict[str, int] = {}
     for record in kinds.values():
         for offering in record.offered:
             *builds, release = offering.debs
-            share = told.share_of(offering.phase) if offering == record.offering else 100
+            share = record.share if offering == record.offering else 100
             found |= dict.fromkeys(builds, 100) | {release: share}
     return found
 

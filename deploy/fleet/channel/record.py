@@ -27,12 +27,13 @@ class Offering(Frozen):
 
 
 class KindRecord(Frozen):
-    """What boards of a kind are offered. `before`: the last release that reached all of them, for the rest of them.
+    """What boards of a kind are offered: `offering` to canaries and a `share` of the others, in per cent.
 
-    `stopped`: why `offering` goes to no further board.
+    `before`: the last one that reached all of them, for the rest. `stopped`: why `offering` goes to no further board.
     """
 
     offering: Offering
+    share: int = 0
     before: Offering | None = None
     stopped: str = ""
 

@@ -1,14 +1,19 @@
 # Sourced by recipe.sh: says what it does, fails in one line, and dies with whoever listens.
-# Uses CPU, LOG; sets STEP and CHILD.
+# Uses CPU, LOG; sets STEP, CHILD and BESIDE.
 
-CHILD=''
+CHILD='' BESIDE=''
 STEP='starting'
 
 # The controller is gone when nobody reads this: then the compiler must not go on heating the builder.
 say() { printf '%s: %s\n' "$CPU" "$*" 2>/dev/null || stop; }
 
-stop() {
+end_beside() {
     trap '' HUP INT TERM PIPE
+    [ -z "$BESIDE" ] || kill -s TERM "$BESIDE" 2>/dev/null
+}
+
+stop() {
+    end_beside
     [ -z "$CHILD" ] || kill -s TERM -- "-$CHILD" 2>/dev/null
     exit 130
 }
@@ -27,6 +32,7 @@ fail() {
     [ -n "$said" ] || said=$(tail -n 1 "$LOG.step" 2>/dev/null | plain)
     cat "$LOG.step" >>"$LOG" 2>/dev/null
     printf 'FAILED %s (log: %s): %s\n' "$STEP" "$LOG" "${1:-$said}"
+    end_beside
     exit 1
 }
 
@@ -47,6 +53,7 @@ step() {
     ticks=0
     while kill -0 "$CHILD" 2>/dev/null; do
         sleep 0.2
+        kill -0 $$ 2>/dev/null || stop
         ticks=$((ticks + 1))
         [ $((ticks % 50)) -ne 0 ] || say "$(progress), $(spent $(($(date +%s) - began)))"
     done
@@ -57,5 +64,25 @@ step() {
 
 progress() {
     at=$(tail -c 4000 "$LOG.step" | tr '\r' '\n' | sed -n 's/^\[\([0-9]*\)\/\([0-9]*\)\].*/\1 of \2/p' | tail -n 1)
-    case $STEP in compiling) echo "${at:-0} compiled" ;; *) echo "$STEP" ;; esac
+    case $STEP in compiling*) echo "${at:-0} compiled" ;; *) echo "$STEP" ;; esac
+}
+
+# beside FUNCTION: runs it while the recipe goes on, with a log of its own. Where either fails, it ends the other: to the
+# function, $$ is the recipe.
+beside() {
+    (
+        trap stop HUP INT TERM PIPE
+        BESIDE=$$ LOG=$LOG.beside
+        : >"$LOG"
+        "$1"
+        rm -f "$LOG.step"
+    ) &
+    BESIDE=$!
+}
+
+await_beside() {
+    wait "$BESIDE" || stop
+    BESIDE=''
+    cat "$LOG.beside" >>"$LOG"
+    rm "$LOG.beside"
 }

@@ -91,6 +91,43 @@ def test_when_the_controller_is_gone_the_compiler_ends(tmp_path: Path) -> None:
     assert wait_for(lambda: not any(alive(int(pid)) for pid in pids.read_text().split()))
 
 
+BESIDE = "web_ui() {{ step 'the web UI' sh -c '{}'; }}; beside web_ui; step compiling sh -c '{}'; await_beside; say end"
+
+
+def test_what_runs_beside_is_in_the_log_afterwards(tmp_path: Path) -> None:
+    done = run(tmp_path, BESIDE.format("echo pages", "echo objects"))
+    assert sorted(done.stdout.splitlines()[:-1]) == [b"generic: compiling", b"generic: the web UI"]
+    assert done.stdout.endswith(b"generic: end\n")
+    assert (tmp_path / "log").read_text() == "objects\npages\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job.sh", "log", "log.step"]
+
+
+@pytest.mark.parametrize(
+    ("web_ui", "compiler", "said"),
+    [
+        ("echo error: no registry; exit 1", "sleep 60", "FAILED the web UI (log: {}/log.beside): error: no registry"),
+        ("sleep 60", "sleep 0.5; echo error: no type; exit 1", "FAILED compiling (log: {}/log): error: no type"),
+    ],
+)
+def test_of_two_steps_beside_each_other_the_one_that_fails_ends_both(
+    tmp_path: Path, web_ui: str, compiler: str, said: str
+) -> None:
+    done = run(tmp_path, BESIDE.format(web_ui, compiler))
+    assert done.returncode != 0
+    assert done.stdout.decode().splitlines()[-1] == said.format(tmp_path)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_recipe_ends_what_runs_beside(tmp_path: Path, end: signal.Signals) -> None:
+    pids = tmp_path / "pids"
+    noted = f"echo $$ >>{pids}; exec sleep 60"
+    with subprocess.Popen(script(tmp_path, BESIDE.format(noted, noted)), stdout=subprocess.DEVNULL) as recipe:
+        assert wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        recipe.send_signal(end)
+        recipe.wait(10)
+    assert wait_for(lambda: not any(alive(int(pid)) for pid in pids.read_text().split()))
+
+
 def recipe(tmp_path: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
     """The whole recipe in an empty cache, with stand-ins for the named programs in front of the real ones."""
     job = tmp_path / "cache" / "jobs" / "generic-0"

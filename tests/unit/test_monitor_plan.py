@@ -37,6 +37,27 @@ def test_a_limit_touches_nobody_else(tmp_path: Path, limit: str) -> None:
     assert changing == {limit}, json.dumps(sorted(changing))
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_board_gets_an_exporter_where_it_is_told_to(tmp_path: Path, wanted: bool) -> None:
+    """For the monitors of the inventory alone, also where the run leaves them out."""
+    board = a_board(PI_5, "kitchen", node_exporter=wanted)
+    watched = INVENTORY + 'monitors = ["@fake/192.168.7.2"]\n'
+    done = deploy(
+        tmp_path,
+        [board],
+        "--dry",
+        "--diff",
+        "--limit",
+        "targets",
+        "--limit",
+        "builders",
+        builder="@fake/builder",
+        inventory=watched,
+    )
+    assert ("System | Have the exporter run" in changes(done)) == wanted
+    assert ("+IPAddressAllow=localhost 192.168.7.2\n" in done.stderr) == wanted
+
+
 CLIENTS = """
 from pyinfra import host, logger
 from deploy.hosts.target import settings_of

@@ -12,7 +12,7 @@ from pyinfra.api.state import BaseStateCallback, State
 
 from deploy.fleet import report
 from deploy.fleet.monitor.monitor_places import PAGE
-from deploy.fleet.monitor.watched_boards import TARGETS, kind_of
+from deploy.fleet.monitor.watched_boards import TARGETS, kind_group
 from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import PROGRAM
 from deploy.onboard.monitor.fleet import FleetRow
@@ -94,10 +94,10 @@ def show_fleet() -> None:
     if MONITORS in host.groups:
         host.connector_data[SEEN] = host.get_fact(PageRows)
     elif TARGETS in host.groups and not state.inventory.groups.get(MONITORS):
-        host.connector_data[SEEN] = [board_row(host.name, kind_of(host), host.get_fact(BoardFigures))]
+        host.connector_data[SEEN] = [row_of_board(host.name, kind_group(host), host.get_fact(BoardFigures))]
 
 
-def board_row(name: str, kind: str, told: dict[str, Any]) -> FleetRow:
+def row_of_board(name: str, kind: str, told: dict[str, Any]) -> FleetRow:
     """The row of a board that was asked itself. Its tokens/s are of all answers since its server started."""
     seconds = told.get("llamacpp:tokens_predicted_seconds_total", 0.0)
     running, waiting = (told.get(f"llamacpp:requests_{one}") for one in ("processing", "deferred"))
@@ -122,7 +122,7 @@ def fleet_rows(state: State) -> list[FleetRow]:
     told = [row for one in hosts for row in one.connector_data.get(SEEN, ())]
     named = {row.board for row in told}
     lost = [one for one in hosts if TARGETS in one.groups and record_of(one).unreachable and one.name not in named]
-    return told + [FleetRow(one.name, kind_of(one), up=False) for one in lost]
+    return told + [FleetRow(one.name, kind_group(one), up=False) for one in lost]
 
 
 def fleet_lines(rows: Sequence[FleetRow]) -> list[str]:

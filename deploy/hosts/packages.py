@@ -37,10 +37,10 @@ def debian_packages(names: tuple[str, ...], units: tuple[str, ...]) -> Commands:
     """Installs the packages that are missing, without what they recommend. `units`: what they would start at once."""
     there = host.get_fact(InstalledPackages, names=names)
     if missing := [name for name in names if name not in there]:
-        yield TargetStep(partial(install_packages, names=missing, units=units))
+        yield TargetStep(partial(install_debian_packages, names=missing, units=units))
 
 
-def install_packages(remote: Remote, names: list[str], units: tuple[str, ...]) -> None:
+def install_debian_packages(remote: Remote, names: list[str], units: tuple[str, ...]) -> None:
     """Installs, with the units masked meanwhile: with a package's own settings some would listen to everyone.
 
     Raises NotInstalled with apt's words.

@@ -11,7 +11,7 @@ from deploy.controller.templates import render_template
 from deploy.hosts.addresses import addresses_of_groups
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.lock import TargetStep
-from deploy.hosts.packages import install_packages
+from deploy.hosts.packages import install_debian_packages
 from deploy.hosts.remote import Commands, Remote
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.target import board_of
@@ -74,7 +74,7 @@ def run_exporter() -> Commands:
     """Installs the exporter where it is missing, and restarts it where it is down, or what it is told has changed."""
     found = host.get_fact(ExporterState)
     if found[:1] != RUNS[:1]:
-        yield TargetStep(partial(install_packages, names=[PACKAGE], units=(UNIT,)))
+        yield TargetStep(partial(install_debian_packages, names=[PACKAGE], units=(UNIT,)))
     if found != RUNS:
         yield TargetStep(restart_exporter)
 

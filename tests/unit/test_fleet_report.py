@@ -2,7 +2,7 @@
 
 import json
 
-from deploy.fleet.fleet_report import BoardFigures, PageRows, board_row, fleet_lines
+from deploy.fleet.fleet_report import BoardFigures, PageRows, fleet_lines, row_of_board
 from deploy.onboard.monitor.fleet import FleetRow
 
 RELEASES = [{"id": "r1", "when": "2026-11-18", "build": "cortex-a76", "model": "q.gguf", "state": "current"}]
@@ -21,7 +21,7 @@ SAID = [
 
 
 def test_a_board_that_serves_is_a_row_with_all_of_its_figures() -> None:
-    row = board_row("kitchen", "rpi5", BoardFigures().process(SAID))
+    row = row_of_board("kitchen", "rpi5", BoardFigures().process(SAID))
     assert row.cells() == {
         "board": "kitchen",
         "state": "up",
@@ -36,13 +36,13 @@ def test_a_board_that_serves_is_a_row_with_all_of_its_figures() -> None:
 
 
 def test_a_board_that_was_never_deployed_to_is_a_row_of_dashes() -> None:
-    row = board_row("new", "", BoardFigures().process(["deployed ", "active inactive"]))
+    row = row_of_board("new", "", BoardFigures().process(["deployed ", "active inactive"]))
     assert set(row.cells().values()) == {"new", "server down", "-"}
 
 
 def test_a_server_that_has_answered_nobody_has_no_speed() -> None:
     said = [line.replace(" 80", " 0").replace(" 20", " 0") for line in SAID]
-    assert board_row("kitchen", "", BoardFigures().process(said)).rate is None
+    assert row_of_board("kitchen", "", BoardFigures().process(said)).rate is None
 
 
 def test_a_monitor_s_rows_are_taken_also_from_a_newer_page_that_says_more() -> None:

@@ -69,10 +69,12 @@ def watched_board(host: Host, monitor: Host) -> WatchedBoard:
     local = is_local(settings.server_host)
     address = LOOPBACK if near else name_of(host)
     port = settings.server_port if near or not local else 0
-    return WatchedBoard(host.name, address, port, settings.api_key is not None, settings.node_exporter, kind_of(host))
+    return WatchedBoard(
+        host.name, address, port, settings.api_key is not None, settings.node_exporter, kind_group(host)
+    )
 
 
-def kind_of(host: Host) -> str:
+def kind_group(host: Host) -> str:
     """The group that says what kind of board a host is; "" without such a group."""
     # pyinfra has all hosts in a group named as the inventory's file.
     kinds = [name for name in host.groups if name not in ROLES and len(inventory.groups[name]) < len(inventory)]

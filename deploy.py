@@ -6,6 +6,8 @@ from deploy.fleet import report
 from deploy.fleet.bundle.story import bundle_offers
 from deploy.fleet.channel.publish import publish_release
 from deploy.fleet.channel.subscribe import follow_channel
+from deploy.fleet.gateway.drain import drain_for_switches
+from deploy.fleet.gateway.gateway_stage import offer_board, serve_boards
 from deploy.fleet.monitor.story import configure_monitor
 from deploy.fleet.order import await_targets
 from deploy.hosts.target import build_for, builds_wanted, settings_of, why_refused
@@ -20,6 +22,7 @@ from deploy.stages.system import configure_system
 from deploy.stages.verify import verify_health
 
 report.listen_to_run(state)
+drain_for_switches(state)
 
 if "builders" in host.groups:
     llama_builds(builds_wanted())
@@ -36,6 +39,7 @@ if "targets" in host.groups:
     configure_system(settings, build)
     follow_channel(settings, build, BOARDS)
     verify_health()
+    offer_board(settings, build)
 
 if "channels" in host.groups:
     offer_release(publish_release)
@@ -45,3 +49,6 @@ await_targets()
 
 if "monitors" in host.groups:
     configure_monitor()
+
+if "gateways" in host.groups:
+    serve_boards()

@@ -46,6 +46,7 @@ class SettingFields(RoleFields):
     server_port: int
     server_timeout: int
     server_clients: str
+    server_address: str
     allow_unauthenticated: bool
     api_key: SecretStr | None
     context_size: int | None
@@ -101,7 +102,23 @@ class SettingFields(RoleFields):
 
 
 class GatewayFields(RoleFields):
-    """What a host of the group `gateways` may be told."""
+    """What a host of the group `gateways` may be told. deploy/fleet/gateway/gateway_settings.py: what goes together."""
+
+    gateway_host: str
+    gateway_port: int = Field(ge=1, le=65535)
+    gateway_tls: Literal["files", "off"]
+    gateway_certificate: str
+    gateway_clients: str
+    gateway_allow_unauthenticated: bool
+    gateway_session_header: str
+    gateway_queue: int = Field(ge=0, le=10_000)
+    gateway_queue_seconds: int = Field(ge=1, le=3600)
+    gateway_silence_seconds: int = Field(ge=60, le=86_400)
+    gateway_body: int = Field(ge=65_536, le=16_777_216)
+    gateway_ask_seconds: int = Field(ge=0, le=86_400)
+    gateway_out_share: float = Field(gt=0, le=1)
+    gateway_drain_seconds: int = Field(ge=0, le=3000)
+    config_conflict: Literal["keep", "overwrite"]
 
 
 class MonitorFields(RoleFields):

@@ -83,7 +83,20 @@ REPOSITORY = Rule("an http(s), ssh, file or git@ address, or a path, without spa
 VERSION = Rule("a version as 0.3.36 is (PEP 440)", matches_whole(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE))
 MODEL_PATH = Rule(f"a path of printable characters, the file's name at most {LONGEST_MODEL_NAME} bytes", is_short_path)
 
+HEADER = r"[A-Za-z][A-Za-z0-9-]{0,60}"
+HOST_NAME = r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
+
+
+def is_ip(text: str) -> bool:
+    """Whether the text is an address of IPv4 or IPv6, without a zone."""
+    try:
+        return "%" not in text and bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
 PATH = Rule("a path of printable characters", is_path)
+HOST = Rule("a host name or an address", lambda text: is_ip(text) or matches_whole(HOST_NAME)(text))
 REPORT = Rule("a file in a folder of this computer that is there and can be written to", can_be_written)
 
 RULES: dict[str, Rule] = {
@@ -110,13 +123,18 @@ RULES: dict[str, Rule] = {
     "channel_url": Rule("an address http://… or https://…, at most 200 characters", matches_whole(CHANNEL)),
     "channel_kind": Rule("the name of a group: letters, digits and _", matches_whole(r"[A-Za-z]\w{0,99}", re.ASCII)),
     "channel_report": Rule("an address http://…, https://… or mqtt://HOST/TOPIC", matches_whole(REPORT_TO)),
+    "server_address": HOST,
+    "gateway_host": Rule("an address", is_ip),
+    "gateway_certificate": PATH,
+    "gateway_clients": PATH,
+    "gateway_session_header": Rule("the name of a header, such as X-Session-Id", matches_whole(HEADER)),
 }
 
 
 def setting_breaches(settings: Mapping[str, object]) -> Iterator[str]:
     """A sentence for each setting that breaks its rule. An empty setting breaks none: whoever needs it asks for it."""
     for name, rule in RULES.items():
-        value = str(settings[name])
+        value = str(settings.get(name, ""))
         if value and not rule.holds(value):
             yield f"{name} is {shown(value)}: must be {rule.text}"
 

@@ -29,6 +29,7 @@ fusermount3:fuse3:stands for cards that fail, in the tests
 apt-ftparchive:apt-utils:indexes the packages of a channel that boards pull from
 gpg:gpg:signs that index
 rsync:rsync:copies a channel to its web server
+haproxy:haproxy:judges what gateways are to serve with, in the tests
 ensurepip:python3-venv:makes the Python environment
 '
 

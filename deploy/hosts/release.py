@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache, cached_property
@@ -21,7 +22,7 @@ from deploy.paths import REPO
 
 ONBOARD = REPO / "deploy" / "onboard"
 # Rooms of onboard/ whose programs run on other hosts: a change there is no new release of a board.
-ELSEWHERE = ("monitor",)
+ELSEWHERE = ("gateway", "monitor")
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,19 @@ def sha256_hex(content: bytes) -> str:
 def onboard_programs() -> dict[str, bytes]:
     """The programs that run on the target, by their names in the release. Read once in a run, for all its hosts."""
     rooms = [path for path in sorted(ONBOARD.rglob("*.py")) if path.relative_to(ONBOARD).parts[0] not in ELSEWHERE]
-    modules = {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in rooms}
-    return {"boardllama": (ONBOARD / "boardllama").read_bytes()} | modules
+    return {"boardllama": (ONBOARD / "boardllama").read_bytes()} | onboard_modules(rooms)
+
+
+@cache
+def programs_of_role(room: str) -> dict[str, bytes]:
+    """The programs of another role of hosts, by their names there; they use what boards have."""
+    program = ONBOARD / f"boardllama-{room}"
+    return onboard_programs() | onboard_modules((ONBOARD / room).rglob("*.py")) | {program.name: program.read_bytes()}
+
+
+def onboard_modules(paths: Iterable[Path]) -> dict[str, bytes]:
+    """Modules by their names in a folder of programs."""
+    return {f"onboard/{path.relative_to(ONBOARD)}": path.read_bytes() for path in paths}
 
 
 @cache

@@ -14,6 +14,7 @@ from deploy.hosts.facts import StatusInfo
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.release import WantedRelease
 from deploy.hosts.remote import Commands, Lost, Remote, RemoteCommandFailed, refuse, why_lost
+from deploy.hosts.rotation import out_of_rotation
 from deploy.hosts.run_record import RunRecord, record_of
 from deploy.hosts.snapshot import PROGRAM, release_seen, snapshot_of
 from deploy.hosts.stage_decorator import stage
@@ -96,11 +97,12 @@ def is_served(status: StatusInfo, release: WantedRelease) -> bool:
 
 
 def switch_release(remote: Remote, release: WantedRelease) -> None:
-    """Has the target switch, and repeats what the target says until its verdict.
+    """Has the target switch, out of rotation, and repeats what the target says until its verdict.
 
-    Raises NotServed, RemoteCommandFailed, Lost.
+    Raises NotServed, RemoteCommandFailed, Lost, and as `out_of_rotation`.
     """
-    follow_target(remote, f"{release.program} switch {release.id}")
+    with out_of_rotation(remote):
+        follow_target(remote, f"{release.program} switch {release.id}")
     remote.host.connector_data[PASSED] = True
 
 
@@ -183,7 +185,8 @@ def go_back(to: str) -> Commands:
 
 def switch_back(remote: Remote, to: str) -> None:
     """Has the target switch back. Raises as `switch_release`; RemoteCommandFailed when there is no such release."""
-    follow_target(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
+    with out_of_rotation(remote):
+        follow_target(remote, f"{PROGRAM} begin-rollback {shlex.quote(to)}")
 
 
 class ReleaseTable(FactBase[list[dict[str, str]]]):

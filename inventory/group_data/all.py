@@ -74,6 +74,8 @@ server_timeout = 300
 # "": anyone when server_host is beyond loopback, nobody when it is not. The inventory's gateways and monitors are let
 # in, too.
 server_clients = ""
+# The address at which gateways reach the board. "": the one at which the deploy reaches it.
+server_address = ""
 # Tokens of a conversation, prompt and answer together. Conversations at the same time share them. 0: as many as the
 # model was trained for. None: what suits the model on a board, or 2048 where that is not known.
 context_size = None
@@ -254,3 +256,36 @@ monitor_mail_server = ""
 monitor_mail_user = ""
 # The password of that account.
 monitor_mail_password = None
+# A gateway, one address for all boards. At the next deploy of the gateway.
+
+# The address to listen on. "::" is every address; 0.0.0.0 where the kernel has no IPv6.
+gateway_host = "::"
+# The port to listen on.
+gateway_port = 443
+# Encrypt what clients send: files, with the certificate below; off, not at all.
+gateway_tls = "files"
+# A file of the controller with the certificate, those between it and its authority, and its private key (PEM).
+gateway_certificate = ""
+# A file of the controller with a line for each client: its name, and its key, or sha256: and the hash of its key. The
+# gateway gets the hashes alone; its log has the names.
+gateway_clients = ""
+# Let anyone who reaches the gateway use the boards.
+gateway_allow_unauthenticated = False
+# A header whose requests of one value go to one board, where the conversation was read already, as long as that board
+# is not the busiest. "": each request goes to the board with the fewest.
+gateway_session_header = ""
+# Requests that may wait for a slot of a model; more are told when to come again.
+gateway_queue = 64
+# Seconds that a request may wait for a slot.
+gateway_queue_seconds = 300
+# Seconds that a board may be silent while it works on a request: the longest prompt on the slowest board.
+gateway_silence_seconds = 1800
+# Bytes of a request. As many are kept in memory for each one that waits.
+gateway_body = 1_048_576
+# Seconds after which a board that nobody asked is asked for a token. Without one it gets no requests until it has one.
+# 0: never.
+gateway_ask_seconds = 60
+# The share of a model's boards that deploys take out of the rotation at once: at least one board.
+gateway_out_share = 0.25
+# Seconds that a deploy lets a board finish its requests.
+gateway_drain_seconds = 600

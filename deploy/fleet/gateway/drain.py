@@ -1,0 +1,179 @@
+"""The gateways' part of a switch: a board is taken out of haproxy's rotation before, and put back after its gate.
+
+A run holds one conversation with each gateway (onboard/gateway/rotate.py), for all boards. The gateway decides how many
+boards of a model are out at once, so that two runs together take out no more than one. It counts time by itself, so
+that a run that dies leaves no board out for long. A gateway that cannot be reached gives no requests, or gives them
+without our help: the run says so and goes on.
+"""
+
+import shlex
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from queue import Empty, SimpleQueue
+
+from paramiko import SSHException
+from pyinfra import logger
+from pyinfra.api.arguments import pop_global_arguments
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+
+from deploy.errors import BoardllamaError
+from deploy.fleet.gateway.gateway_stage import GROUP, read_key
+from deploy.hosts.remote import Refused, Remote, Talk
+from deploy.hosts.rotation import join_run
+from deploy.onboard.gateway.board_table import safe_name
+from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
+from deploy.onboard.service import OLLAMA
+
+BEAT_SECONDS = 5.0
+PROGRAM = f"python3 -IS {GATEWAY_PLACES.programs}/boardllama-gateway rotate"
+SAID = {
+    "wait": "waits until fewer boards are out",
+    "draining": "has {} requests to finish",
+    "out": "is out of rotation",
+}
+
+
+class NotBack(BoardllamaError):
+    """The board passed its own gate, and a gateway does not give it requests."""
+
+    verdict = "not back"
+
+
+class Conversation:
+    """What a run says to one gateway, and hears of each board. `last`: the last line, which may say why it ended."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk, self.ended, self.last = talk, False, ""
+        self.heard: defaultdict[str, SimpleQueue[str]] = defaultdict(SimpleQueue)
+        for work in (self.listen, self.beat):
+            threading.Thread(target=work, daemon=True).start()
+
+    def say(self, line: str) -> None:
+        """Says a line. Nothing where nobody listens any more."""
+        with suppress(OSError):
+            self.talk.send(f"{line}\n".encode())
+
+    def hear(self, label: str) -> str:
+        """The next line about a board; "" when the gateway says no more."""
+        while not self.ended:
+            with suppress(Empty):
+                return self.heard[label].get(timeout=1.0)
+        return ""
+
+    def listen(self) -> None:
+        """Gives each line to the board that the line is about."""
+        while line := self.talk.line():
+            label, _, said = line.partition(" ")
+            self.heard[label].put(said)
+            self.last = line
+        self.ended = True
+
+    def beat(self) -> None:
+        """Gives signs of life."""
+        while not self.ended:
+            self.say("")
+            time.sleep(BEAT_SECONDS)
+
+
+class GatewayRotation:
+    """The gateways of a run's inventory. `missing`: boards that did not come back into rotation."""
+
+    def __init__(self, state: State) -> None:
+        self.gateways: list[Host] = list(state.inventory.groups.get(GROUP, []))
+        self.talks: dict[str, Conversation | None] = {}
+        self.lock = threading.Lock()
+        self.missing: list[str] = []
+
+    @contextmanager
+    def take_out(self, remote: Remote) -> Iterator[None]:
+        """As Rotation.take_out, from one gateway after the other: in one order, two runs cannot wait for each other."""
+        if self.missing:
+            raise Refused(f"{self.missing[0]} did not come back into rotation: this board keeps its release")
+        label = safe_name(remote.host.name)
+        with ExitStack() as stack:
+            for gateway in self.gateways:
+                if talk := self.conversation(gateway):
+                    stack.enter_context(self.out_of(gateway, talk, label, remote))
+            yield
+
+    @contextmanager
+    def out_of(self, gateway: Host, talk: Conversation, label: str, remote: Remote) -> Iterator[None]:
+        """During the block the gateway gives the board no requests."""
+        talk.say(f"out {label}")
+        is_out = await_out(gateway, talk, label, remote)
+        try:
+            yield
+        except Exception:
+            # Its key may be another one although its release is the old one.
+            talk.say(f"back {label} {key_words(remote)}".strip())
+            raise
+        if is_out:
+            self.put_back(gateway, talk, label, remote)
+
+    def put_back(self, gateway: Host, talk: Conversation, label: str, remote: Remote) -> None:
+        """Tells the gateway the key that the board has now, and waits until it gives requests. Raises NotBack."""
+        talk.say(f"back {label} {key_words(remote)}".strip())
+        while (word := talk.hear(label).partition(" "))[0] not in ("back", "missing", ""):
+            pass
+        if word[0] == "missing":
+            self.missing.append(remote.host.name)
+            raise NotBack(f"{gateway.name} does not get an answer ({word[2]}): can it reach the board's port?")
+
+    def conversation(self, gateway: Host) -> Conversation | None:
+        """The conversation with a gateway, which begins with the first board; None for one that cannot take part."""
+        with self.lock:
+            if gateway.name not in self.talks:
+                self.talks[gateway.name] = begin_conversation(gateway)
+            return self.talks[gateway.name]
+
+
+def begin_conversation(gateway: Host) -> Conversation | None:
+    """Connects to a gateway, also to one that the run leaves out, and begins. None after a line that says why not."""
+    try:
+        gateway.connect(show_errors=False, raise_exceptions=True)
+        arguments, _ = pop_global_arguments(gateway.state, gateway, {})
+        remote = Remote(gateway, arguments)
+        there = shlex.quote(f"{GATEWAY_PLACES.programs}/boardllama-gateway")
+        if remote.run(f"test ! -e {there} || echo yes").strip() != "yes":
+            return None
+        return Conversation(remote.talk(PROGRAM))
+    except (PyinfraError, BoardllamaError, OSError, SSHException) as error:
+        gateway.log(f"takes no part in taking boards out of rotation: {error}", logger.warning)
+        return None
+
+
+def await_out(gateway: Host, talk: Conversation, label: str, remote: Remote) -> bool:
+    """Waits until the board has no requests from the gateway. Returns False for a board that the gateway does not know.
+
+    Raises Refused when the gateway says no more: it may go on to give requests.
+    """
+    while line := talk.hear(label):
+        word, _, rest = line.partition(" ")
+        if word == "unknown":
+            return False
+        remote.say(f"{gateway.name}: {SAID[word].format(rest)}")
+        if word == "out":
+            return True
+    raise Refused(
+        f"{gateway.name} cannot take it out of rotation any more ({talk.last}): it keeps its release, run again"
+    )
+
+
+def key_words(remote: Remote) -> str:
+    """The hash of the board's key file, and its key; "" for a board without one, or that has gone."""
+    try:
+        key = read_key(remote).get_secret_value()
+        digest = remote.run(f"sha256sum < {OLLAMA.api_key}").split()[0] if key else ""
+    except (BoardllamaError, OSError, SSHException):
+        return ""
+    return f"{digest} {key}" if key else ""
+
+
+def drain_for_switches(state: State) -> None:
+    """Has the run take boards out of the rotation of the inventory's gateways. A second call changes nothing."""
+    join_run(state, GatewayRotation(state))

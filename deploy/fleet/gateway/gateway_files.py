@@ -1,0 +1,78 @@
+"""The files of a gateway, and how they are loaded: checked by haproxy beside their place, then put there together.
+
+What haproxy refuses changes nothing, and what it cannot start with is taken back.
+"""
+
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from deploy.errors import BoardllamaError
+from deploy.fleet.gateway.haproxy_files import CONFIG
+from deploy.hosts.facts.target import record_path
+from deploy.hosts.release import pack_tar, sha256_hex
+from deploy.hosts.remote import Remote, RemoteCommandFailed
+from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES, GatewayPlaces
+
+# The two folders in the tar that travels, and beside them the new keys, and the labels of all boards.
+CONFIGS, PROGRAMS, KEYS, LABELS = "configs", "programs", "keys", "labels"
+LOADER = Path(__file__).with_name("load.sh")
+
+
+@dataclass(frozen=True)
+class GatewayFiles:
+    """What a gateway has. `texts`: haproxy's files by name. `kept`: haproxy.cfg as an operator changed it. `programs`:
+    ours by name. `units`: the hash of its units. `labels`: all boards. `keys`: of boards that told theirs, by label.
+    """
+
+    texts: dict[str, bytes]
+    kept: bytes | None
+    programs: dict[str, bytes]
+    units: str
+    labels: tuple[str, ...]
+    keys: dict[str, SecretStr]
+
+    @cached_property
+    def loaded_texts(self) -> dict[str, bytes]:
+        """haproxy's files as they are loaded."""
+        return self.texts | ({CONFIG: self.kept} if self.kept is not None else {})
+
+    @cached_property
+    def digest(self) -> str:
+        """The hash of it all. The hashes of the boards' keys are in the table of boards."""
+        return sha256_hex(f"{file_hash(self.loaded_texts)} {file_hash(self.programs)} {self.units}".encode())
+
+    @property
+    def tar_archive(self) -> bytes:
+        """The files as they travel."""
+        keys = "".join(f"{label} {key.get_secret_value()}\n" for label, key in self.keys.items())
+        told = {KEYS: keys.encode(), LABELS: "".join(f"{label}\n" for label in self.labels).encode()}
+        named = {CONFIGS: self.loaded_texts, PROGRAMS: self.programs}
+        return pack_tar(
+            told | {f"{folder}/{name}": text for folder, own in named.items() for name, text in own.items()}
+        )
+
+
+def load_files(remote: Remote, files: GatewayFiles, places: GatewayPlaces = GATEWAY_PLACES) -> None:
+    """Has the gateway load its files. Raises BoardllamaError with haproxy's words when it does not take them."""
+    record = record_path(places.config / CONFIG)
+    words = (places.config, places.programs, record, files.digest)
+    command = f"sh -c {shlex.quote(LOADER.read_text())} load {' '.join(shlex.quote(str(word)) for word in words)}"
+    try:
+        remote.feed([files.tar_archive], command)
+    except RemoteCommandFailed as error:
+        raise BoardllamaError(f"haproxy does not take it, and serves on as before: {last_lines(str(error))}") from None
+
+
+def last_lines(said: str) -> str:
+    """What haproxy or systemd said, in one line."""
+    alerts = [line for line in said.splitlines() if "ALERT" in line] or said.splitlines()
+    return "; ".join(line.strip() for line in alerts[:3])
+
+
+def file_hash(files: dict[str, bytes]) -> str:
+    """One hash over files by name."""
+    return sha256_hex("".join(f"{sha256_hex(text)} {name}\n" for name, text in sorted(files.items())).encode())

@@ -1,0 +1,193 @@
+"""What deploy.py tells of gateways: boards say what they offer, then each gateway serves what it knows of them all."""
+
+from functools import partial
+
+from pydantic import SecretStr
+from pyinfra import host, inventory
+from pyinfra.api import DeployError, operation
+from pyinfra.api.host import Host
+
+from deploy.build.artifact import Build
+from deploy.controller.templates import render_template
+from deploy.errors import BoardllamaError
+from deploy.fleet.gateway.gateway_files import GatewayFiles, file_hash, load_files
+from deploy.fleet.gateway.gateway_settings import GatewaySettings
+from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
+from deploy.fleet.gateway.offers import config_paths, entry_of
+from deploy.hosts.lock import TargetStep
+from deploy.hosts.packages import debian_packages
+from deploy.hosts.release import programs_of_role
+from deploy.hosts.remote import Commands, HostStep, Remote, refuse
+from deploy.hosts.snapshot import Snapshot, snapshot_of
+from deploy.hosts.stage_decorator import stage
+from deploy.hosts.target import role_of, settings_of
+from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
+from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, table_from_json
+from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
+from deploy.onboard.service import OLLAMA
+from deploy.settings import Settings
+
+GROUP = "gateways"
+OFFER = "boardllama_offer"
+PACKAGES = ("haproxy",)
+KEEPER = "boardllama-keeper.service"
+DROP_IN = "/etc/systemd/system/haproxy.service.d/50-boardllama.conf"
+UNITS = "/etc/systemd/system"
+
+
+def gateways_of_run() -> list[Host]:
+    """The gateways that this run reaches."""
+    return [one for one in inventory.get_active_hosts() if GROUP in one.groups]
+
+
+@stage("Offer")
+def offer_board(settings: Settings, build: Build | None) -> None:
+    """Has the board tell the gateways of this run what it offers, and its key."""
+    if build and gateways_of_run():
+        note_offer(name="Tell the gateways what is served", settings=settings)
+
+
+@operation()
+def note_offer(settings: Settings) -> Commands:
+    """No change when every gateway knows the board as it is."""
+    try:
+        entry = entry_of(host, settings, snapshot_of(host, *config_paths(settings)))
+    except BoardllamaError as error:
+        host.log(str(error))
+        return
+    if entry is None and snapshot_of(host).status.waiting:
+        host.noop("it has no model yet")
+    elif entry is None or not all(entry in known_table(one).boards for one in gateways_of_run()):
+        yield HostStep(partial(read_offer, settings=settings))
+
+
+def read_offer(remote: Remote, settings: Settings) -> None:
+    """Keeps what the board offers, with its key, for the gateways of this run."""
+    entry = entry_of(remote.host, settings, snapshot_of(remote.host, *config_paths(settings)))
+    if entry:
+        remote.host.connector_data[OFFER] = entry, read_key(remote)
+
+
+def read_key(remote: Remote) -> SecretStr:
+    """The board's key; "" for a board without one. It comes over a channel of which pyinfra prints nothing."""
+    talk = remote.talk(f"grep -sv '^#' {OLLAMA.api_key} | grep -m 1 '[^[:space:]]'")
+    try:
+        return SecretStr(talk.line().strip())
+    finally:
+        talk.end()
+
+
+def known_table(gateway: Host) -> BoardTable:
+    """What a gateway knows of its boards. Nothing where it has no table that can be read."""
+    text = snapshot_of(gateway, *gateway_texts()).texts.get(str(GATEWAY_PLACES.table))
+    try:
+        return table_from_json(text.content.decode()) if text else BoardTable()
+    except ValueError:
+        return BoardTable()
+
+
+def gateway_texts() -> tuple[str, ...]:
+    """The small files of a gateway that a deploy compares: none of them is secret."""
+    config = haproxy_file("")
+    return str(GATEWAY_PLACES.table), str(GATEWAY_PLACES.loaded), config.dest, config.record
+
+
+def haproxy_file(text: str) -> TextFile:
+    """haproxy.cfg with that text."""
+    return TextFile(str(GATEWAY_PLACES.config / CONFIG), text)
+
+
+@stage("Gateway")
+def serve_boards() -> None:
+    """Makes the host a gateway: haproxy, what it runs beside it, and the table of boards."""
+    settings = role_of(host, GatewaySettings)
+    debian_packages(name="Install haproxy", names=PACKAGES, units=("haproxy.service",))
+    text_files(name="Write the units", files=unit_files(), conflict=settings.config_conflict)
+    load_gateway(name="Have haproxy serve the boards", settings=settings)
+
+
+def unit_files() -> tuple[TextFile, ...]:
+    """The keeper's unit, and what haproxy's own unit is told."""
+    runtime = GATEWAY_PLACES.runtime.name
+    keeper = render_template(KEEPER, programs=GATEWAY_PLACES.programs, runtime=runtime)
+    drop_in = render_template(
+        "haproxy.service.conf",
+        master_socket=GATEWAY_PLACES.master_socket,
+        config=GATEWAY_PLACES.config,
+        runtime=runtime,
+    )
+    return TextFile(f"{UNITS}/{KEEPER}", keeper), TextFile(DROP_IN, drop_in)
+
+
+@operation()
+def load_gateway(settings: GatewaySettings) -> Commands:
+    """No change when haproxy has loaded exactly these files."""
+    snapshot = snapshot_of(host, *gateway_texts())
+    try:
+        files = gateway_files(settings, snapshot)
+    except BoardllamaError as error:
+        yield refuse(error)
+        return
+    loaded = snapshot.texts.get(str(GATEWAY_PLACES.loaded))
+    if loaded and loaded.content.decode().strip() == files.digest:
+        host.noop(f"it serves {len(files.labels)} boards already")
+    else:
+        yield TargetStep(partial(load_files, files=files))
+
+
+def gateway_files(settings: GatewaySettings, snapshot: Snapshot) -> GatewayFiles:
+    """All files of the gateway, with what an operator changed in haproxy.cfg. Raises BoardllamaError."""
+    table = wanted_table(settings)
+    if not table.boards:
+        raise BoardllamaError("no board of the inventory offers anything to gateways yet: deploy the boards with it")
+    texts = haproxy_files(settings, table, GATEWAY_PLACES)
+    config = haproxy_file(texts[CONFIG].decode())
+    there, record = snapshot.texts.get(config.dest), snapshot.texts.get(config.record)
+    kept = there.content if there and is_edited(config, there, record) and settings.config_conflict == "keep" else None
+    if kept is not None:
+        report_edit(config, there)
+    elif not config.is_at(there):
+        show_diff(config, there)
+    return GatewayFiles(
+        texts=texts,
+        kept=kept,
+        programs=programs_of_role("gateway"),
+        units=file_hash({file.dest: file.content_bytes for file in unit_files()}),
+        labels=tuple(board.label for board in table.boards),
+        keys={entry.label: key for entry, key in noted_offers() if key.get_secret_value()},
+    )
+
+
+def wanted_table(settings: GatewaySettings) -> BoardTable:
+    """What the gateway is to know: boards of this run as they are now, others of the inventory as it knew them."""
+    known = {board.name: board for board in known_table(host).boards}
+    known |= {board.name: board for board in offered_now()}
+    boards = (known[one.name] for one in inventory.get_group("targets", []) if one.name in known)
+    return BoardTable(
+        boards=tuple(boards),
+        ask_seconds=settings.gateway_ask_seconds,
+        out_share=settings.gateway_out_share,
+        drain_seconds=settings.gateway_drain_seconds,
+    )
+
+
+def offered_now() -> list[BoardEntry]:
+    """What the boards of this run offer: as they have told, or, while the run is prepared, as they are."""
+    if host.state.is_executing:
+        return [entry for entry, _ in noted_offers()]
+    boards = [one for one in inventory.get_active_hosts() if "targets" in one.groups]
+    return [entry for one in boards if (entry := offer_seen(one))]
+
+
+def offer_seen(board: Host) -> BoardEntry | None:
+    """What a board offers before the run changes it; None for a board that cannot be asked, or reached."""
+    try:
+        settings = settings_of(board)
+        return entry_of(board, settings, snapshot_of(board, *config_paths(settings)))
+    except (BoardllamaError, DeployError):
+        return None
+
+
+def noted_offers() -> list[tuple[BoardEntry, SecretStr]]:
+    """What boards have told in this run, with their keys."""
+    return [one.connector_data[OFFER] for one in inventory.get_active_hosts() if OFFER in one.connector_data]

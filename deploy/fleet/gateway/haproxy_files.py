@@ -1,0 +1,136 @@
+"""haproxy's configuration and the files that it reads beside it, as a gateway's settings and its table of boards say.
+
+Which board answers is decided twice. A model's backend has a queue and the board's slots; it sends the request to
+haproxy itself, over a socket, where the backend of the one board puts the board's key into it: a server line of haproxy
+has no place for a header of its own. Names that come from elsewhere (clients' keys, names of models) are looked up by
+their hash, so that no name can be taken for syntax.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.controller.templates import render_template
+from deploy.errors import BoardllamaError
+from deploy.fleet.gateway.gateway_settings import GatewaySettings
+from deploy.hosts.release import sha256_hex
+from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, Pool
+from deploy.onboard.gateway.gateway_places import WAIT_MAP, GatewayPlaces
+from deploy.onboard.gateway.keeper import FIRST_GUESS
+from deploy.setting_rules import is_ip
+
+CONFIG, CERTIFICATE = "haproxy.cfg", "certificate.pem"
+ANYONE = "anyone"
+# Bytes that haproxy keeps free of a request's body, for its head.
+HEAD_BYTES = 32_768
+# A board gets at most this part of the average over it, where requests of a session stay with a board.
+SPREAD = 150
+
+
+def haproxy_files(
+    settings: GatewaySettings, table: BoardTable, places: GatewayPlaces, user: str = "haproxy"
+) -> dict[str, bytes]:
+    """The files by name, but for the keys; `user`: the account that haproxy's workers have.
+
+    Raises BoardllamaError when two boards would have one name, or a file of the settings cannot be used.
+    """
+    require_labels(table)
+    pools = table.pools
+    names = json.dumps(", ".join(pool.model for pool in pools) or "there is none")[1:-1]
+    texts = {
+        CONFIG: render_config(settings, table, places, user),
+        "boards.json": table.to_json(),
+        "models.json": model_list(pools),
+        "clients.map": map_text(settings.client_names),
+        "models.map": map_text(pools_by_name(pools)),
+        "texts.map": map_text({"models": names}),
+        WAIT_MAP: map_text({pool.label: FIRST_GUESS for pool in pools}),
+    }
+    return {name: text.encode() for name, text in texts.items()} | certificate_files(settings)
+
+
+def render_config(settings: GatewaySettings, table: BoardTable, places: GatewayPlaces, user: str) -> str:
+    """haproxy.cfg."""
+    pools = table.pools
+    header = settings.gateway_session_header
+    return render_template(
+        CONFIG,
+        user=user,
+        worker_socket=places.worker_socket,
+        boards_socket=places.boards_socket,
+        keeper_port=places.keeper_port,
+        bind=bind_line(settings),
+        anyone=[ANYONE] if settings.gateway_allow_unauthenticated else [],
+        body_bytes=settings.gateway_body,
+        buffer_bytes=settings.gateway_body + HEAD_BYTES,
+        queue=settings.gateway_queue,
+        queue_seconds=settings.gateway_queue_seconds,
+        silence_seconds=settings.gateway_silence_seconds,
+        balance=f"hash req.hdr({header})\n    hash-type consistent\n    hash-balance-factor {SPREAD}"
+        if header
+        else "leastconn",
+        only_pool=[pool.label for pool in pools] if len(pools) == 1 else [],
+        pools=[pool_values(pool) for pool in pools],
+        boards=[{"label": board.label, "place": place_of(board)} for board in table.boards],
+    )
+
+
+def certificate_files(settings: GatewaySettings) -> dict[str, bytes]:
+    """The certificate with its key. Raises BoardllamaError."""
+    try:
+        path = Path(settings.gateway_certificate).expanduser()
+        return {CERTIFICATE: path.read_bytes()} if settings.gateway_tls == "files" else {}
+    except OSError as error:
+        raise BoardllamaError(f"gateway_certificate is {path}: it cannot be read ({error.strerror})") from None
+
+
+def bind_line(settings: GatewaySettings) -> str:
+    """Where haproxy listens: `::` is every address, also one that comes later (the shared one)."""
+    host = settings.gateway_host
+    place = f"[{host}]" if ":" in host else host
+    tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1 ssl-min-ver TLSv1.2" if settings.gateway_tls != "off" else ""
+    return f"{place}:{settings.gateway_port}{' v4v6' if host == '::' else ''}{tls}"
+
+
+def pool_values(pool: Pool) -> dict[str, Any]:
+    """A model and its boards, as the template names them."""
+    servers = [{"label": board.label, "slots": offer.slots} for board, offer in pool.offers.items()]
+    return {"label": pool.label, "comment": re.sub(r"[^ -~]", "?", pool.model), "servers": servers}
+
+
+def place_of(board: BoardEntry) -> str:
+    """The board's address for haproxy. A name is asked for again and again, since a board may get another address."""
+    if is_ip(board.address):
+        return f"[{board.address}]:{board.port}" if ":" in board.address else f"{board.address}:{board.port}"
+    return f"{board.address}:{board.port} resolvers system"
+
+
+def pools_by_name(pools: list[Pool]) -> dict[str, str]:
+    """The label of a pool by the hash of each name that a request may give. A file's name yields to a model's."""
+    files = {
+        sha256_hex(offer.file.encode()): pool.label for pool in pools for offer in pool.offers.values() if offer.file
+    }
+    return files | {sha256_hex(pool.model.encode()): pool.label for pool in pools}
+
+
+def model_list(pools: list[Pool]) -> str:
+    """The answer to GET /v1/models, in the shape of OpenAI's API."""
+    data = [{"id": pool.model, "object": "model", "created": 0, "owned_by": "boardllama"} for pool in pools]
+    return json.dumps({"object": "list", "data": data}) + "\n"
+
+
+def map_text(values: Mapping[str, object]) -> str:
+    """A map file of haproxy."""
+    return "".join(f"{key} {value}\n" for key, value in sorted(values.items()))
+
+
+def require_labels(table: BoardTable) -> None:
+    """Raises BoardllamaError when haproxy could not tell two boards apart."""
+    seen: dict[str, str] = {}
+    for board in table.boards:
+        if seen.setdefault(board.label, board.name) != board.name:
+            raise BoardllamaError(
+                f"{seen[board.label]} and {board.name} are both {board.label} to haproxy: give one another name"
+            )

@@ -1,0 +1,57 @@
+# Loads the files of a gateway, which come as a tar on standard input: see gateway_files.py.
+# Arguments: the folders of configuration and programs, the record of haproxy.cfg, the hash of all files.
+set -eu
+config=$1 programs=$2 record=$3 digest=$4
+new=$config.new old=$config.old
+umask 077
+
+# A deploy that was cut between two renames, or whose files haproxy could not start with, is taken back.
+take_back() {
+    for folder in "$config" "$programs"; do
+        if test -d "$folder.old"; then rm -rf "$folder"; mv -T "$folder.old" "$folder"; fi
+    done
+}
+
+restart() {
+    systemctl daemon-reload
+    systemctl enable --quiet haproxy.service boardllama-keeper.service
+    systemctl reload-or-restart haproxy.service
+    systemctl restart boardllama-keeper.service
+}
+
+take_back
+rm -rf "$new" "$programs.new"
+mkdir -p "$new" "$config" "$programs"
+tar -x -C "$new" --no-same-owner
+cd "$new"
+# Keys of boards that this run did not ask stay as the gateway has them.
+touch "$config/boards.map"
+cat keys "$config/boards.map" | awk 'NR == FNR { wanted[$1]; next } $1 in wanted && !($1 in seen) { seen[$1]; print }' \
+    labels - >configs/boards.map
+if ! haproxy -c -q -C "$new/configs" -f haproxy.cfg; then
+    cd /
+    rm -rf "$new"
+    exit 3
+fi >&2
+mkdir -p "$(dirname "$record")"
+cp configs/haproxy.cfg "$record.new"
+sync -f .
+mv -T programs "$programs.new"
+mv -T "$config" "$old"
+mv -T configs "$config"
+mv -T "$programs" "$programs.old"
+mv -T "$programs.new" "$programs"
+cd /
+if ! restart >&2; then
+    journalctl -u haproxy.service -n 20 -o cat --no-pager >&2 || :
+    take_back
+    restart >&2 || :
+    exit 4
+fi
+mv -T "$record.new" "$record"
+echo "$digest" >"$config/loaded"
+sync -f "$config"
+# Renamed first: half of an old folder must never be taken back.
+mv -T "$old" "$new/old"
+mv -T "$programs.old" "$programs.new"
+rm -rf "$new" "$programs.new"

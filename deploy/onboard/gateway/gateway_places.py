@@ -1,0 +1,55 @@
+"""Where a gateway keeps things, apart from what Debian's haproxy brings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GatewayPlaces:
+    """Absolute paths; of a test, below a folder. `config`: haproxy.cfg and the files that it names. `programs`: ours.
+    `runtime`: sockets, and the boards that are out. `keeper_port`: where haproxy asks the keeper, on this machine.
+    """
+
+    config: Path = Path("/etc/boardllama-gateway")
+    programs: Path = Path("/usr/lib/boardllama-gateway")
+    runtime: Path = Path("/run/boardllama-gateway")
+    keeper_port: int = 11430
+
+    @property
+    def table(self) -> Path:
+        """What the gateway knows of its boards, but for their keys."""
+        return self.config / "boards.json"
+
+    @property
+    def keys(self) -> Path:
+        """The boards' keys: for root alone, as a map of haproxy."""
+        return self.config / KEYS_MAP
+
+    @property
+    def loaded(self) -> Path:
+        """The hash of the files that haproxy has loaded. It is written last, so a deploy that was cut is repeated."""
+        return self.config / "loaded"
+
+    @property
+    def worker_socket(self) -> Path:
+        """haproxy's runtime API."""
+        return self.runtime / "worker.sock"
+
+    @property
+    def master_socket(self) -> Path:
+        """The same of its master process, which reaches workers of an earlier configuration, too."""
+        return self.runtime / "master.sock"
+
+    @property
+    def boards_socket(self) -> Path:
+        """Where haproxy passes a request on to itself, to give it the key of its board."""
+        return self.runtime / "boards.sock"
+
+    @property
+    def leases(self) -> Path:
+        """The boards that are out of the rotation."""
+        return self.runtime / "out"
+
+
+KEYS_MAP, WAIT_MAP = "boards.map", "wait.map"
+GATEWAY_PLACES = GatewayPlaces()

@@ -93,6 +93,23 @@ def test_a_failed_build_says_why_and_leaves_no_root(
     assert not list(cache.glob("*/.new-*"))
 
 
+def test_tools_are_unpacked_once_and_used_from_then_on(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a cache that is empty."""
+    put_program(
+        tmp_path / "bin",
+        "mmdebstrap",
+        f"cd {tmp_path}; for word; do result=$word; case $word in *.tar) break; esac; done\n"
+        'mkdir -p usr/bin && echo one >usr/bin/program && tar --create --file "$result" ./usr',
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    found = tools.ensure_tools()
+    assert (found.folder / "usr/bin/program").read_text() == "one\n"
+    (tmp_path / "bin/mmdebstrap").unlink()
+    assert tools.ensure_tools() == found
+
+
 def test_the_last_words_of_a_step_are_its_reason(tmp_path: Path) -> None:
     """Not what pyinfra says of every host that failed, nor the last line of all."""
     log = tmp_path / "build.log"

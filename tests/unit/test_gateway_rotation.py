@@ -12,16 +12,19 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pyinfra.context import ctx_state
 
 from deploy.fleet.gateway import drain
-from deploy.fleet.gateway.drain import Conversation, GatewayRotation, NotBack
+from deploy.fleet.gateway.drain import Conversation, GatewayRotation, NotBack, connection_arguments
 from deploy.hosts.remote import Refused, Remote
+from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.gateway.board_table import BoardTable, table_from_json
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from deploy.onboard.gateway.keeper import Seen, is_due, wait_seconds
 from deploy.onboard.gateway.leases import OUT, Leases
 from deploy.onboard.gateway.rotate import read_keys
 from deploy.paths import REPO
+from tests.unit.known_host import KnownHost
 from tests.unit.local_target import local
 from tests.unit.running_gateway import CLIENT_KEY, Board, RunningGateway, await_true, chat, entry, running
 
@@ -210,3 +213,13 @@ def test_a_client_is_told_to_wait_for_those_before_it() -> None:
     assert wait_seconds(pool, {"ttime": "8000", "qcur": "9"}) == 20
     assert wait_seconds(pool, {"ttime": "0", "qcur": "0"}) == 10
     assert wait_seconds(pool, {"ttime": "8000000", "qcur": "9"}) == 600
+
+
+def test_a_gateway_outside_of_the_run_is_reached_as_its_data_says() -> None:
+    """Not by the arguments of pyinfra's operations, of which no connection knows most."""
+    gateway = KnownHost(Snapshot()).host
+    gateway.inventory.host_data[gateway.name] = {"_sudo": True}
+    told = connection_arguments(gateway)
+    assert told["_sudo"] is True
+    with ctx_state.use(gateway.state):
+        assert Remote(gateway, told | {"_sudo": False}).run("echo there").strip() == "there"

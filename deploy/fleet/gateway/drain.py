@@ -13,10 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from paramiko import SSHException
 from pyinfra import logger
-from pyinfra.api.arguments import pop_global_arguments
+from pyinfra.api.arguments import ConnectorArguments, pop_global_arguments
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
@@ -136,8 +137,7 @@ def begin_conversation(gateway: Host) -> Conversation | None:
     """Connects to a gateway, also to one that the run leaves out, and begins. None after a line that says why not."""
     try:
         gateway.connect(show_errors=False, raise_exceptions=True)
-        arguments, _ = pop_global_arguments(gateway.state, gateway, {})
-        remote = Remote(gateway, arguments)
+        remote = Remote(gateway, connection_arguments(gateway))
         there = shlex.quote(f"{GATEWAY_PLACES.programs}/boardllama-gateway")
         if remote.run(f"test ! -e {there} || echo yes").strip() != "yes":
             return None
@@ -145,6 +145,12 @@ def begin_conversation(gateway: Host) -> Conversation | None:
     except (PyinfraError, BoardllamaError, OSError, SSHException) as error:
         gateway.log(f"takes no part in taking boards out of rotation: {error}", logger.warning)
         return None
+
+
+def connection_arguments(gateway: Host) -> dict[str, Any]:
+    """How commands run on a gateway that no operation of the run is about, such as `_sudo`, by the host's data."""
+    told, _ = pop_global_arguments(gateway.state, gateway, {})
+    return {name: value for name, value in told.items() if name in ConnectorArguments.__annotations__}
 
 
 def await_out(gateway: Host, talk: Conversation, label: str, remote: Remote) -> bool:

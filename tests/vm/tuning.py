@@ -109,7 +109,7 @@ def sweep(inventory: Path) -> Iterator[Sweep]:
     """A sweep that has stopped the server; its controller is gone afterwards."""
     (known := inventory.with_name("known_hosts")).touch()
     with Relay(Machine.load().ssh_port) as relay:
-        options = [f"--data=ssh_port={relay.port}", f"--data=ssh_known_hosts_file={known}", "--data=tune_minutes=8"]
+        options = [f"--data=ssh_port={relay.port}", f"--data=ssh_known_hosts_file={known}", "--data=tune_minutes=30"]
         words = [str(inventory), "deploy.tune.story.tune_boards", f"inventory={inventory}", "stop_serving=True"]
         process = subprocess.Popen(
             [str(PYINFRA), "-y", *options, *words],
@@ -132,7 +132,7 @@ def sweep(inventory: Path) -> Iterator[Sweep]:
         (Sweep.interrupt, "threads and cores: "),
         (Sweep.cut_power, "threads and cores: "),
         (Sweep.kill, "pages always: "),
-        (Sweep.fall_silent, "pages always: "),
+        (Sweep.fall_silent, "threads and cores: "),
     ],
 )
 def test_a_sweep_that_is_cut_leaves_the_board_as_it_was(

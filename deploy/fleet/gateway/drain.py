@@ -56,7 +56,7 @@ class Conversation:
 
     def say(self, line: str) -> None:
         """Says a line. Nothing where nobody listens any more."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # of a pipe that is closed
             self.talk.send(f"{line}\n".encode())
 
     def hear(self, label: str) -> str:
@@ -68,10 +68,11 @@ class Conversation:
 
     def listen(self) -> None:
         """Gives each line to the board that the line is about."""
-        while line := self.talk.line():
-            label, _, said = line.partition(" ")
-            self.heard[label].put(said)
-            self.last = line
+        with suppress(OSError, ValueError):  # of a pipe that is closed
+            while line := self.talk.line():
+                label, _, said = line.partition(" ")
+                self.heard[label].put(said)
+                self.last = line
         self.ended = True
 
     def beat(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from .channel.poll import run_poll
 from .places import PLACES, Places
 from .release.board_lock import board_lock
 from .release.edits import carry_edits
@@ -58,6 +59,7 @@ def board_arguments() -> argparse.ArgumentParser:
     checking = about_service(add_verb("check-config", check_config, "say what is wrong with a config.json"))
     checking.add_argument("file", nargs="?", type=Path)
     about_service(add_verb("command", show_command, "print the command line that the service would run"))
+    add_verb("channel", lambda options: run_poll(options.places), "look at the channel for a release, now")
     add_verb("prune", remove_unneeded, "remove the releases, builds and models that nothing needs any more")
     # For units of systemd, and for the deploy.
     add_verb("first-boot", first_boot)

@@ -57,6 +57,10 @@ def test_a_board_takes_what_the_channel_offers(board: PullingBoard, channel: Pat
         proof = TargetReceipt.parse(board.at(receipt_path(file.dest)).read_text().strip())
         assert proof and proof.sha256 == file.sha256 and proof.path == file.dest, "as a deploy leaves it"
     assert [(one["release"], one["good"]) for one in site.reports] == [(wanted.release.id, True)]
+    indexes = [path for path in site.asked if "/main/" in path]
+    assert indexes and all("/by-hash/SHA256/" in path for path in indexes), (
+        "an index that was replaced since is no error"
+    )
     site.asked.clear()
     assert board.look().returncode == 0
     assert [path for path in site.asked if "/pool/" in path or "/models/" in path] == []

@@ -97,7 +97,9 @@ def release_text(folder: Path, days: float) -> bytes:
 
 def run_ftparchive(folder: Path, *words: str) -> bytes:
     """Standard output of apt-ftparchive, started in the folder: its paths are from there. Raises BoardllamaError."""
-    command = ["env", "-C", str(folder), "apt-ftparchive", *words]
+    # apt asks for an index by the strongest hash that InRelease names: there is one, and one folder by-hash.
+    others = [word for name in ("MD5", "SHA1", "SHA512") for word in ("-o", f"APT::FTPArchive::{name}=false")]
+    command = ["env", "-C", str(folder), "apt-ftparchive", *others, *words]
     return program_output(*command, deadline=DEADLINE, package="apt-utils", name="apt-ftparchive")
 
 

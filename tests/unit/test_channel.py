@@ -260,3 +260,11 @@ def test_what_apt_would_not_read_is_never_put_in_its_place(tmp_path: Path) -> No
         (tmp_path / "new").write_text(text)
         done = subprocess.run(f"{apt.before} {tmp_path / 'new'}", shell=True, capture_output=True, check=False)
         assert done.returncode == status, done
+
+
+def test_an_index_never_has_the_time_of_the_one_before(tmp_path: Path, keys: Path) -> None:
+    times = []
+    for number in range(3):
+        publish(tmp_path / "channel", offer(tmp_path / "made", f'{{"a": {number}}}'), hours=number)
+        times.append(int((tmp_path / "channel/dists/stable/InRelease").stat().st_mtime))
+    assert times == sorted(set(times)), "boards ask whether it is newer, in seconds"

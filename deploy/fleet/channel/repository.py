@@ -13,6 +13,7 @@ import hashlib
 import lzma
 import os
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -71,7 +72,11 @@ def sign_index(folder: Path, shares: Mapping[str, int], days: float) -> None:
         write_file(folder / BY_HASH / digest, content)
         write_file(folder / DIST / INDEX / name, content)
         os.utime(folder / BY_HASH / digest)
+    earlier = int((folder / IN_RELEASE).stat().st_mtime) if (folder / IN_RELEASE).exists() else 0
     write_file(folder / IN_RELEASE, openpgp.sign_clearly(release_text(folder, days)))
+    # HTTP tells times in seconds: who has asked within the same one would be told that nothing has changed since.
+    dated = max(int(time.time()), earlier + 1)
+    os.utime(folder / IN_RELEASE, (dated, dated))
 
 
 def index_text(folder: Path, shares: Mapping[str, int]) -> str:

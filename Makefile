@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
 .PHONY: help up vm inventory deploy models models-of-boards pin releases rollback fleet-report verify answers browser doctor tune tunes image flash labels \
-    down ssh log status test builds bases boots faults soak bench mutants docs check lint types unit setup clean
+    down ssh log status test builds bases boots faults soak bench fleet mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -142,6 +142,10 @@ soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): 
 bench: setup ## Measure llama.cpp of five origins in turn (CPUS=, CONTENDERS=, ROUNDS=5, SHAPE=small, AGAINST=newest, REPORT=1)
 	@$(PYTHON) -m tests.bench $(call given,CPUS,cpus) $(call given,CONTENDERS,contenders) $(call given,ROUNDS,rounds) \
 	    $(call given,SHAPE,shape) $(call given,AGAINST,against) $(call agreed,REPORT,report)
+
+fleet: setup ## Deploy to N=50 simulated boards, beside Ansible (SIZES=, VMS=2, RIVALS=none, SCENARIOS=, REPORT=1)
+	$(PYTHON) -m tests.fleet $(call given,N,n) $(call given,SIZES,sizes) $(call given,VMS,vms) $(call given,RIVALS,rivals) \
+	    $(call given,SCENARIOS,scenarios) $(call agreed,REPORT,report)
 
 tunes: setup ## Have a VM one of whose cores is slow tune itself, and cut sweeps short: a quarter of an hour
 	$(PYTHON) -m pytest -s tests/vm/tuning.py

@@ -33,13 +33,14 @@ def write_pages(records: Mapping[str, Record], page: Path = PAGE, plots: Path = 
     write_file(page, with_part(page.read_text(), page_part(records)).encode(), mode=0o644)
 
 
-def with_part(text: str, part: str) -> str:
+def with_part(text: str, part: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """The text with another part between the marks. Raises BoardllamaError for a text without them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise BoardllamaError(f"{PAGE.name} has no lines {BEGIN.strip()} and {END.strip()}: restore it from git")
-    return before + BEGIN + part + END + after
+        first, last = (mark.strip() for mark in marks)
+        raise BoardllamaError(f"{PAGE.name} has no lines {first} and {last}: restore it from git")
+    return before + begin + part + end + after
 
 
 def page_part(records: Mapping[str, Record]) -> str:

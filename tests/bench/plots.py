@@ -44,8 +44,13 @@ def svg_of(draw: Draw, records: list[Record], shape: str) -> bytes:
             axes.set_ylim(bottom=0)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(fontsize="small")
-        written = io.BytesIO()
-        FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None})
+        return svg_bytes(figure)
+
+
+def svg_bytes(figure: Figure) -> bytes:
+    """The picture as a file. Within rc_context(SAME_BYTES) it is the same each time."""
+    written = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None})
     return b"".join(line.rstrip() + b"\n" for line in written.getvalue().splitlines())
 
 

@@ -1,0 +1,89 @@
+"""docs/benchmarks/fleet: a file of JSON for each run of `make fleet`, which is never changed afterwards."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deploy.errors import BoardllamaError
+from deploy.onboard.files import write_file
+from deploy.paths import REPO
+from tests.fleet.measure import Costs
+
+FOLDER = REPO / "docs" / "benchmarks" / "fleet"
+MEGABYTE = 1_000_000
+
+
+class Measured(BaseModel):
+    """One tool at one scenario. `boards`: of the run; `simulated`: those that are not virtual machines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tool: str
+    scenario: str
+    boards: int
+    simulated: int
+    costs: Costs
+
+    @property
+    def commands(self) -> float:
+        """Commands of a simulated board."""
+        return self.costs.commands / self.simulated
+
+    @property
+    def boards_cpu(self) -> float:
+        """Processor seconds of a simulated board."""
+        return self.costs.boards_cpu / self.simulated
+
+    @property
+    def summary(self) -> str:
+        """What counts, for people."""
+        costs = self.costs
+        return (
+            f"controller {costs.cpu:.1f} CPU s, {costs.memory / MEGABYTE:.0f} MB, sent {costs.sent / MEGABYTE:.1f} MB; "
+            f"a board {self.boards_cpu:.2f} CPU s, {self.commands:.1f} commands; {costs.wall:.0f} s"
+        )
+
+
+class OddBoard(BaseModel):
+    """A board that is not as it should be: what a run says of it, and whether that is what was expected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    board: str
+    verdict: str
+    reason: str
+    as_expected: bool
+
+
+class Record(BaseModel):
+    """One run. `date`: of its end; `machine`: in words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+    date: str
+    commit: str
+    machine: str
+    measured: list[Measured]
+    odd: list[OddBoard] = []
+
+
+def read_history(folder: Path = FOLDER) -> list[Record]:
+    """Every record, the oldest first. Raises BoardllamaError for a file that is no record."""
+    return sorted((read_record(file) for file in folder.glob("*.json")), key=lambda record: record.date)
+
+
+def read_record(file: Path) -> Record:
+    """Raises BoardllamaError for a file that is no record."""
+    try:
+        return Record.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise BoardllamaError(f"{file.name} is no record of a fleet ({error.errors()[0]['msg']}): restore it") from None
+
+
+def keep_record(record: Record, folder: Path = FOLDER) -> Path:
+    """Writes a record under its date to the second, and its commit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{record.date.replace(':', '')}-{record.commit[:7]}.json"
+    write_file(file, (record.model_dump_json(indent=1) + "\n").encode())
+    return file

@@ -1,0 +1,48 @@
+"""The same hosts, told to each tool in its own way."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.paths import REPO
+from deploy.vm.machine import Machine
+from tests.fleet.apart import run_folder
+
+Hosts = Mapping[str, Mapping[str, Any]]
+
+
+def machine_data(machine: Machine) -> dict[str, Any]:
+    """What an inventory says of a virtual machine among the boards."""
+    own = {"ssh_hostname": "127.0.0.1", "ssh_port": machine.ssh_port, "ssh_user": machine.user}
+    return {**own, "ssh_key": str(machine.ssh_key), "ssh_known_hosts_file": str(machine.known_hosts)}
+
+
+def pyinfra_inventory(hosts: Hosts) -> Path:
+    """An inventory file with these hosts as targets, beside the repository's group data."""
+    folder = run_folder() / "inventory"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "group_data").exists():
+        (folder / "group_data").symlink_to(REPO / "inventory" / "group_data")
+    targets = [(name, dict(data)) for name, data in hosts.items()]
+    (folder / "fleet.py").write_text(f"builders = ['@local']\ntargets = {targets!r}\n")
+    return folder / "fleet.py"
+
+
+def ansible_inventory(hosts: Hosts) -> Path:
+    """An inventory file of Ansible with the same hosts."""
+    told = {name: ansible_data(data) for name, data in hosts.items()}
+    path = run_folder() / "hosts.json"
+    path.write_text(json.dumps({"targets": {"hosts": told}}, indent=1))
+    return path
+
+
+def ansible_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """pyinfra's host data in Ansible's words."""
+    return {
+        "ansible_host": data["ssh_hostname"],
+        "ansible_port": data.get("ssh_port", 22),
+        "ansible_user": data["ssh_user"],
+        "ansible_ssh_private_key_file": data["ssh_key"],
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }

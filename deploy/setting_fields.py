@@ -90,6 +90,10 @@ class SettingFields(RoleFields):
     releases_kept: int = Field(ge=2, le=100)
     canary: int = Field(ge=0)
     node_exporter: bool
+    distribution: Literal["controller", "peers", "site"]
+    site_cache: str
+    bandwidth: float = Field(ge=0, le=100_000)
+    model_parallel: int = Field(ge=0)
     report_json: str
     report_junit: str
 

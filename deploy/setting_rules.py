@@ -26,7 +26,8 @@ LONGEST_LIST = 4000  # characters of server_clients: one line of the unit
 
 HOST_PART = r"[!-&(-.0-~]"  # printable ASCII that is no quotation mark, no blank, no slash
 REST = r"[!#-&(-~]*"
-URL = rf"https?://{HOST_PART}+(/{REST})?|file:///{REST}"
+WEB_URL = rf"https?://{HOST_PART}+(/{REST})?"
+URL = rf"{WEB_URL}|file:///{REST}"
 GIT_URL = rf"{URL}|ssh://{HOST_PART}+/{REST}|git@{HOST_PART}+:{REST}|/{REST}"
 CHANNEL = rf"(?=.{{1,200}}$)https?://{HOST_PART}+(/{REST})?"
 REPORT_TO = rf"(?=.{{1,200}}$)(https?://{HOST_PART}+(/{REST})?|mqtt://{HOST_PART}+/[!-~]+)"
@@ -77,6 +78,7 @@ def speed_floor(value: Any) -> float | str:
 
 
 ADDRESS = Rule("an http(s) or file address without spaces or quotes", matches_whole(URL))
+WEB_ADDRESS = Rule("an http(s) address without spaces or quotes", matches_whole(WEB_URL))
 HASH = Rule("64 hexadecimal digits in lower case", matches_whole(SHA256))
 FULL_COMMIT = Rule("a full commit of 40 hexadecimal digits: branches and tags move", matches_whole(COMMIT))
 REPOSITORY = Rule("an http(s), ssh, file or git@ address, or a path, without spaces or quotes", matches_whole(GIT_URL))
@@ -118,6 +120,7 @@ RULES: dict[str, Rule] = {
     "model_revision": FULL_COMMIT,
     "model_sha256": HASH,
     "model_path": MODEL_PATH,
+    "site_cache": WEB_ADDRESS,
     "report_json": REPORT,
     "report_junit": REPORT,
     "channel_url": Rule("an address http://… or https://…, at most 200 characters", matches_whole(CHANNEL)),
@@ -137,6 +140,15 @@ def setting_breaches(settings: Mapping[str, object]) -> Iterator[str]:
         value = str(settings.get(name, ""))
         if value and not rule.holds(value):
             yield f"{name} is {shown(value)}: must be {rule.text}"
+
+
+def check_distribution(distribution: str, site_cache: str) -> None:
+    """Raises BoardllamaError for boards that shall get their models from a web server which nobody names."""
+    if distribution == "site" and not site_cache:
+        raise BoardllamaError(
+            "distribution is 'site' and site_cache is '': must be the address below which a web server has models by "
+            "their sha256; set site_cache, or distribution to 'peers'"
+        )
 
 
 def check_networks(text: str) -> None:

@@ -50,6 +50,7 @@ class Settings(SettingFields):
             _ = self.wanted_cpu, self.source, models_of(self)
             require_possible_role(self.chosen, self.role)
             setting_rules.check_networks(self.server_clients)
+            setting_rules.check_distribution(self.distribution, self.site_cache)
         except BoardllamaError as error:
             raise ValueError(str(error)) from None
         return self

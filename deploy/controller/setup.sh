@@ -18,6 +18,7 @@ mount:mount:registers the emulator with the kernel
 bwrap:bubblewrap:runs commands inside the root tree of an image, apart from this machine
 ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
+aria2c:aria2:gives models to boards that share them
 git:git:fetches llama.cpp when llama_source is git
 sfdisk:fdisk:shows what would be lost with a disk
 mcopy:mtools:puts a name and keys into the identity partition of a card

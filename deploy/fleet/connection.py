@@ -1,4 +1,7 @@
-"""Has pyinfra reach boards over our connection and end a run with a report: to import this module is enough."""
+"""Has pyinfra reach boards over our connection, bring models by the ways of sharing/, and end a run with a report.
+
+To import this module is enough.
+"""
 
 import logging
 
@@ -6,7 +9,7 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from deploy.fleet import lanes, repeat_filter, report
+from deploy.fleet import lanes, repeat_filter, report, sharing
 from deploy.hosts.connector_plugin import announce_connector
 from deploy.hosts.ssh.connection import BoardConnector
 
@@ -37,5 +40,6 @@ def require_hosts(state: State) -> None:
 
 announce_connector("ssh", ReportedBoard)
 repeat_filter.use_repeat_filter()
+sharing.offer_ways()
 # What paramiko writes beside the errors that it raises are tracebacks; the errors themselves say it in a line.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

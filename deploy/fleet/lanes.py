@@ -17,7 +17,7 @@ from pyinfra import logger
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from deploy.hosts.ssh.connection import BoardConnector
+from deploy.hosts.ssh.connection import is_quiet
 
 TICK_SECONDS = 0.5
 P = ParamSpec("P")
@@ -67,11 +67,6 @@ def run_after(before: Work | None, function: Callable[..., Any], *arguments: Any
     if before is not None and not before.get():
         return False
     return bool(function(*arguments, **named))
-
-
-def is_quiet(host: Host) -> bool:
-    """Whether the host gives no sign of life."""
-    return isinstance(host.connector, BoardConnector) and host.connector.is_quiet
 
 
 def use_lanes(state: State) -> None:

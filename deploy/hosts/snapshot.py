@@ -178,6 +178,12 @@ def snapshot_of(host: Host, *paths: str) -> Snapshot:
         return known
 
 
+def first_snapshot(host: Host) -> Snapshot:
+    """What the host had when the run came to it."""
+    snapshot_of(host)
+    return memory_of(host).first or Snapshot()
+
+
 def release_seen(host: Host, id: str) -> ReleaseThere:
     """The release of that id on the host; asked once until `forget_snapshot`."""
     memory = memory_of(host)

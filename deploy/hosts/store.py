@@ -6,7 +6,7 @@ rename, then `.<name>.receipt`, which lets the next run trust the file without r
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,7 @@ from pyinfra.api import operation
 
 from deploy.controller.progress import Progress
 from deploy.errors import BoardllamaError
+from deploy.hosts.carriage import AS_EVER, Carriage, NotThisWay
 from deploy.hosts.facts import Stored
 from deploy.hosts.facts.target import shell_words
 from deploy.hosts.lock import TargetStep
@@ -68,22 +69,22 @@ class BigFile:
 
 
 @operation()
-def big_files(files: tuple[BigFile, ...]) -> Commands:
+def big_files(files: tuple[BigFile, ...], carriage: Carriage = AS_EVER) -> Commands:
     """Makes the target hold `files`. Reads none of them when their receipts still hold."""
     held = snapshot_of(host).stored
     if wanting := [file for file in files if not file.is_at(held.get(file.dest))]:
-        yield TargetStep(partial(deliver_files, files=wanting))
+        yield TargetStep(partial(deliver_files, files=wanting, carriage=carriage))
     else:
         host.noop("every file is there, as its receipt says")
 
 
-def deliver_files(remote: Remote, files: Iterable[BigFile]) -> None:
+def deliver_files(remote: Remote, files: Iterable[BigFile], carriage: Carriage = AS_EVER) -> None:
     """Brings files one after the other, in one conversation. Raises StoreError, OSError."""
     told = shell_words(word for file in files for word in file.receiver_words)
     talk = remote.talk(f"sh -c {shlex.quote(RECEIVER.read_text())} receive {told}")
     try:
         for file in files:
-            Transfer(remote, talk, file).answer_target()
+            Transfer(remote, talk, file, carriage).answer_target()
     finally:
         talk.end()
 
@@ -92,13 +93,15 @@ def deliver_files(remote: Remote, files: Iterable[BigFile]) -> None:
 class Transfer:
     """One file, as the target asks for it. `offset`: the first byte that was sent the last time.
 
-    `said`: the target's lines about what went wrong.
+    `before`: who brought what lies before it, in words. `said`: the target's lines about what went wrong.
     """
 
     remote: Remote
     talk: Talk
     file: BigFile
+    carriage: Carriage = AS_EVER
     offset: int = 0
+    before: str = "an earlier run"
     said: list[str] = field(default_factory=list)
 
     def answer_target(self) -> None:
@@ -126,7 +129,7 @@ class Transfer:
         return "the connection ended; what has arrived stays there, and the next run goes on with it"
 
     def send_missing(self, arrived: str, free_kib: str) -> None:
-        """Sends the bytes that are missing. Raises StoreError when there is no room for them."""
+        """Has the bytes come that are missing. Raises StoreError when there is no room for them."""
         self.offset = int(arrived) if int(arrived) <= self.file.size else 0
         missing, free = self.file.size - self.offset, 1024 * int(free_kib)
         if missing + SPARE > free:
@@ -134,7 +137,27 @@ class Transfer:
                 f"{self.file.dest}: {missing // MEGABYTE} MB to bring and {free // MEGABYTE} MB free on the "
                 f"target, of which {SPARE // MEGABYTE} must stay free; make room there"
             )
-        if self.offset:
+        with self.carriage.turns.turn_of(self.remote.host):
+            self.fetch_by_way()
+            self.send_rest()
+
+    def fetch_by_way(self) -> None:
+        """Has the target fetch all of the file by the carriage's way, once: what comes so may be damaged."""
+        way, self.carriage = self.carriage.way, replace(self.carriage, way=None)
+        if way is None or self.offset == self.file.size:
+            return
+        try:
+            way.fetch_file(self.remote, self.file)
+        except NotThisWay as reason:
+            self.offset = 0
+            self.say(f"not from {way.origin}, but over SSH: {reason}")
+        else:
+            self.offset, self.before = self.file.size, way.origin
+            self.say(f"came from {way.origin}")
+
+    def send_rest(self) -> None:
+        """Sends all from `offset` on."""
+        if 0 < self.offset < self.file.size:
             self.say(f"{self.offset // MEGABYTE} of {self.file.size // MEGABYTE} MB are there already")
         for block in chain([f"{self.offset}\n".encode()], self.missing_chunks()):
             try:
@@ -150,6 +173,7 @@ class Transfer:
         with self.file.source.open("rb") as source:
             source.seek(sent)
             while chunk := source.read(min(CHUNK, size - sent)):
+                self.carriage.pace.wait_for(len(chunk))
                 yield chunk
                 sent += len(chunk)
                 progress.still(f"{sent // MEGABYTE} of {size // MEGABYTE} MB, {100 * sent // size} %")
@@ -170,7 +194,7 @@ class Transfer:
             raise StoreError(
                 f"{file.dest}: what arrived is not what {file.source} held (sha256 {file.sha256}); run again"
             )
-        self.say("what an earlier run had brought was damaged; bringing all of it")
+        self.say(f"what {self.before} had brought was damaged; bringing all of it")
 
     def say(self, line: str) -> None:
         """Says a line of progress, with the file's name."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
+            time.sleep(0)  # a controller's greenlets get a turn: boards give its lock up after half a minute of silence
     return digest.hexdigest()
 
 

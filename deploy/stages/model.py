@@ -11,9 +11,11 @@ from deploy.build.artifact import Build
 from deploy.controller.progress import Say
 from deploy.cpu import Cpu
 from deploy.errors import BoardllamaError, NotThere
+from deploy.hosts.carriage import carriage_of, way_of
 from deploy.hosts.facts import BoardInfo
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
 from deploy.hosts.run_record import record_of
+from deploy.hosts.snapshot import first_snapshot
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile, big_files
 from deploy.hosts.stored_model import StoredModel
@@ -38,6 +40,8 @@ def install_model(settings: Settings, build: Build | None) -> None:
         return
     fetch_models(name="Fetch the model to the controller", settings=settings, cpu=build.cpu)
     store_models(name="Bring the model", settings=settings, cpu=build.cpu)
+    if way_of(settings):
+        end_sharing(name="End what brought the model", settings=settings)
 
 
 def model_of(settings: Settings, service: Service) -> StoredModel | None:
@@ -163,11 +167,29 @@ def store_models(settings: Settings, cpu: Cpu) -> Commands:
     except (BoardllamaError, OSError) as error:
         yield refuse(str(error))
         return
-    yield from big_files._inner(tuple(files))
+    yield from big_files._inner(tuple(files), carriage_of(settings))
+
+
+@operation()
+def end_sharing(settings: Settings) -> Commands:
+    """Ends what the way of the models left running. pyinfra comes here when all hosts have their models.
+
+    Such ways end by themselves, too, on a host that never comes here.
+    """
+    way, files = way_of(settings), [file for model in stored_models(settings) for file in model.files]
+    if way and not all(file.is_at(first_snapshot(host).stored.get(file.dest)) for file in files):
+        yield HostStep(way.end_fetching)
+    else:
+        host.noop("the models were there already")
 
 
 def models_to_bring(settings: Settings, cpu: Cpu, board: BoardInfo) -> Iterator[BigFile]:
     """The files of all models. Raises BoardllamaError when a model does not fit the board; OSError."""
     fit_services(settings.hosted, cpu, board)
-    for service, model in models_of(settings).items():
-        yield from StoredModel(model, service).files
+    for model in stored_models(settings):
+        yield from model.files
+
+
+def stored_models(settings: Settings) -> list[StoredModel]:
+    """The models of all services, on the target."""
+    return [StoredModel(model, service) for service, model in models_of(settings).items()]

@@ -183,6 +183,16 @@ tuned_model = ""
 releases_kept = 2
 # How many targets of a run get a new release first. The others get it when these have passed the gate.
 canary = 0
+# How a model comes to the boards of a run: over the SSH connection of this controller to each (controller), from one
+# another by BitTorrent inside of their network (peers), or from a web server where they are (site).
+distribution = "controller"
+# Where the web server of `site` has each model under its sha256, such as http://cache.example/models.
+site_cache = ""
+# Megabytes a second that models take at most: of this controller in all, and of each board that gives or fetches. 0:
+# all.
+bandwidth = 0
+# How many boards get their models at a time. 0: as many as are deployed to at a time.
+model_parallel = 0
 # A file of the controller in which a run leaves the table of its end as JSON. "": none.
 report_json = ""
 # A file of the controller in which a run leaves the table of its end as JUnit XML. "": none.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyinfra.api import QuoteString
+from pyinfra.api.host import Host
 from pyinfra.connectors.local import LocalConnector
 
 from deploy.hosts.remote import Remote, Talk, start_talk
@@ -24,6 +25,7 @@ class LocalTarget(Remote):
 
     def __init__(self, start: Callable[[str], Talk]) -> None:
         self.start = start
+        self.host = Host.__new__(Host)
         self.said: list[str] = []
         self.fed = self.talks = 0
         self.cut_after = 1 << 30

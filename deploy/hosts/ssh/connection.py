@@ -6,6 +6,7 @@ from typing import Any
 from paramiko import AuthenticationException, BadHostKeyException, SSHException
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
@@ -127,3 +128,8 @@ class BoardConnector(SSHConnector):
                 return done, output
             reason = self.lost
         return False, CommandOutput([OutputLine("stderr", reason)])
+
+
+def is_quiet(host: Host) -> bool:
+    """Whether the host gives no sign of life."""
+    return isinstance(host.connector, BoardConnector) and host.connector.is_quiet

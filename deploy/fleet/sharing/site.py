@@ -1,0 +1,64 @@
+"""Models from a web server that stands where the boards are: this controller brings it what it has not, once."""
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+from deploy.fleet.sharing.board_script import run_fetching
+from deploy.fleet.sharing.once import Once
+from deploy.hosts.carriage import MEGABYTE, NotThisWay
+from deploy.hosts.remote import Remote
+from deploy.hosts.store import BigFile
+from deploy.settings import Settings
+
+SCRIPT = "fetch_from_site.sh"
+# For a server that is silent.
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class SiteCache:
+    """The way of a model from a web server, which has it at `address`/sha256. `limit`: bytes a second, 0 for all."""
+
+    address: str
+    limit: int
+
+    @property
+    def origin(self) -> str:
+        return self.address
+
+    @staticmethod
+    def of_settings(settings: Settings) -> "SiteCache":
+        return SiteCache(settings.site_cache.rstrip("/"), round(settings.bandwidth * MEGABYTE))
+
+    def fetch_file(self, remote: Remote, file: BigFile) -> None:
+        """Has the board fetch the file, which the server gets first if it lacks it. Raises NotThisWay, OSError."""
+        address = f"{self.address}/{file.sha256}"
+        fill_cache(address, file)
+        run_fetching(remote, SCRIPT, [file.part_path, address, str(self.limit)])
+
+    def end_fetching(self, remote: Remote) -> None:
+        """Nothing runs on when the file is there."""
+
+
+@Once
+def fill_cache(address: str, file: BigFile) -> None:
+    """Has the server hold the file, by HEAD and PUT, once in a run. Raises NotThisWay."""
+    try:
+        if not is_held(address, file.size):
+            with file.source.open("rb") as source:
+                put = urllib.request.Request(address, source, {"Content-Length": str(file.size)}, method="PUT")
+                urllib.request.urlopen(put, timeout=PATIENCE_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise NotThisWay(f"it does not have the model, and takes none from this controller ({error})") from None
+
+
+def is_held(address: str, size: int) -> bool:
+    """Whether the server has a file of that size there. Raises OSError."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=PATIENCE_SECONDS) as answer:
+            return bool(answer.headers.get("Content-Length") == str(size))
+    except urllib.error.HTTPError as error:
+        if error.code not in (404, 410):
+            raise
+        return False

@@ -25,8 +25,9 @@ CONFIG, CERTIFICATE = "haproxy.cfg", "certificate.pem"
 ANYONE = "anyone"
 # Bytes that haproxy keeps free of a request's body, for its head.
 HEAD_BYTES = 32_768
-# A board gets at most this part of the average over it, where requests of a session stay with a board.
-SPREAD = 150
+# Percent of the average: a board with more gives requests of its sessions to others. With 150, a session whose last
+# request was not quite over moved as soon as little else was served.
+SPREAD = 400
 
 
 def haproxy_files(

@@ -1,13 +1,19 @@
 """The settings by name and type. Every default and every pin is in inventory/group_data/all.py, none here."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from deploy import setting_rules
+from deploy.errors import BoardllamaError
 from deploy.models.further_files import FurtherFile
 from deploy.models.model_list import ListedModel
-from deploy.setting_rules import speed_floor
+
+
+class SettingsError(BoardllamaError):
+    """A setting that the table does not know, or a value that breaks its rule."""
 
 
 class RoleFields(BaseModel):
@@ -81,7 +87,7 @@ class SettingFields(RoleFields):
 
     config_conflict: Literal["keep", "overwrite"]
     health_deadline: int = Field(ge=0, le=3600)
-    min_tokens_per_second: Annotated[float | Literal["tuned"], PlainValidator(speed_floor)]
+    min_tokens_per_second: Annotated[float | Literal["tuned"], PlainValidator(setting_rules.speed_floor)]
     tuned_tokens_per_second: float = Field(ge=0, le=10_000)
     tuned_model: str
     tune_system: bool
@@ -165,3 +171,19 @@ EVERY_FIELD: dict[str, FieldInfo] = {
     for role in (SettingFields, GatewayFields, MonitorFields, ChannelFields)
     for name, field in role.model_fields.items()
 }
+Role = TypeVar("Role", bound=RoleFields)
+
+
+def role_settings(role: type[Role], data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Role:
+    """Validates host data for a role. `foreign` names keys that belong to pyinfra or its connector, not to us.
+
+    Raises SettingsError: one line with every problem.
+    """
+    foreign |= EVERY_FIELD.keys() - role.model_fields.keys()
+    ours = {key: value for key, value in data.items() if key not in foreign and not key.startswith("_")}
+    try:
+        return role(**ours)
+    except ValidationError as error:
+        fields = EVERY_FIELD | ListedModel.model_fields
+        said = (setting_rules.problem_sentence(problem, fields) for problem in error.errors())
+        raise SettingsError("; ".join(said)) from None

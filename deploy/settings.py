@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic import SecretStr, field_validator, model_validator
 
 from deploy import cpu, setting_rules
 from deploy.build.source import Source, source_of
@@ -26,15 +26,10 @@ from deploy.onboard.identity import rules
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import CHAT, FRONT, OLLAMA, OLLAMA_API, Service, broker_service
-from deploy.setting_fields import EVERY_FIELD, RoleFields, SettingFields
+from deploy.setting_fields import SettingFields, SettingsError, role_settings
 
-Role = TypeVar("Role", bound=RoleFields)
 # Tokens of a conversation with a model of which nothing is known.
 DEFAULT_CONTEXT = KEYS["models"]["default_context_size"].default
-
-
-class SettingsError(BoardllamaError):
-    """A setting that the table does not know, or a value that breaks its rule."""
 
 
 # What config.json says of the need of memory.
@@ -239,18 +234,3 @@ def settings_of_entry(alone: Mapping[str, Any], entry: ListedModel) -> Settings:
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:
     """The settings of a target: `role_settings` of them."""
     return role_settings(Settings, data, foreign)
-
-
-def role_settings(role: type[Role], data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Role:
-    """Validates host data for a role. `foreign` names keys that belong to pyinfra or its connector, not to us.
-
-    Raises SettingsError: one line with every problem.
-    """
-    foreign |= EVERY_FIELD.keys() - role.model_fields.keys()
-    ours = {key: value for key, value in data.items() if key not in foreign and not key.startswith("_")}
-    try:
-        return role(**ours)
-    except ValidationError as error:
-        fields = EVERY_FIELD | ListedModel.model_fields
-        said = (setting_rules.problem_sentence(problem, fields) for problem in error.errors())
-        raise SettingsError("; ".join(said)) from None

@@ -90,19 +90,19 @@ pace_of = cache(Pace)
 turns_of = cache(Turns)
 AS_EVER = Carriage(None, Pace(0), Turns(0))
 
-Offer = Callable[[Settings], Way]
-OFFERS: dict[str, Offer] = {}
+WayMaker = Callable[[Settings], Way]
+WAYS: dict[str, WayMaker] = {}
 
 
-def offer_way(distribution: str, offer: Offer) -> None:
+def offer_way(distribution: str, make: WayMaker) -> None:
     """Has hosts whose setting says so get their models by that way."""
-    OFFERS[distribution] = offer
+    WAYS[distribution] = make
 
 
 def way_of(settings: Settings) -> Way | None:
     """The way of a host's models; None for the SSH connection."""
-    offer = OFFERS.get(settings.distribution)
-    return offer(settings) if offer else None
+    make = WAYS.get(settings.distribution)
+    return make(settings) if make else None
 
 
 def carriage_of(settings: Settings) -> Carriage:

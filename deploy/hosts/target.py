@@ -15,15 +15,16 @@ from deploy.hosts.addresses import addresses_of_groups
 from deploy.hosts.facts.board import BoardInfo, system_misfit
 from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import snapshot_of
-from deploy.settings import Role, Settings, models_of, role_settings
+from deploy.setting_fields import Role, role_settings
+from deploy.settings import Settings, models_of
 
 # Groups of the inventory whose hosts ask the boards.
 ASKERS = ("gateways", "monitors")
 
 
 def settings_of(host: Host) -> Settings:
-    """The settings of a target, validated. Raises DeployError as `role_of`."""
-    settings = with_askers(host, role_of(host, Settings))
+    """The settings of a target, validated. Raises DeployError as `role_settings_of`."""
+    settings = with_askers(host, role_settings_of(host, Settings))
     record_of(host).model = " ".join(model.name for model in models_of(settings).values())
     return settings
 
@@ -42,7 +43,7 @@ def with_askers(host: Host, settings: Settings) -> Settings:
     return settings.model_copy(update={"server_clients": " ".join(clients)})
 
 
-def role_of(host: Host, role: type[Role]) -> Role:
+def role_settings_of(host: Host, role: type[Role]) -> Role:
     """The host's settings for a role, validated. Raises DeployError, one line naming the host and every problem."""
     foreign = frozenset(host.connector_cls.data_meta) | frozenset(AllArguments.__annotations__)
     try:

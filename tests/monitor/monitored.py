@@ -11,7 +11,7 @@ from deploy.fleet.monitor.story import page_files, texts_of
 from deploy.fleet.monitor.watched_boards import WatchedBoard
 from deploy.hosts.text_files import TextFile
 from deploy.paths import REPO
-from deploy.settings import role_settings
+from deploy.setting_fields import role_settings
 
 DEFAULTS = {
     name: value

@@ -34,8 +34,7 @@ from deploy.models.model import single_file
 from deploy.models.own_file import OwnFile
 from deploy.onboard.places import PLACES, PROGRAMS
 from deploy.onboard.service import OLLAMA
-from deploy.setting_fields import ChannelFields
-from deploy.settings import role_settings
+from deploy.setting_fields import ChannelFields, role_settings
 from tests.unit.test_settings import ALL, told
 
 FATAL = "it would not serve"

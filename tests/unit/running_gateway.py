@@ -19,11 +19,11 @@ import requests
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import haproxy_files
 from deploy.hosts.release import sha256_hex
-from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, Offer
+from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, ServedModel
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
-from deploy.onboard.gateway.runtime_api import board_row, server_rows
+from deploy.onboard.gateway.runtime_api import board_counters, server_rows
 from deploy.paths import REPO
-from deploy.settings import role_settings
+from deploy.setting_fields import role_settings
 from deploy.vm.ports import free_ports
 from tests.unit.test_settings import ALL
 
@@ -133,7 +133,7 @@ def gateway_settings(folder: Path, **told: Any) -> GatewaySettings:
     return role_settings(GatewaySettings, ALL | own | told)
 
 
-def entry(board: Board, *offers: Offer) -> BoardEntry:
+def entry(board: Board, *offers: ServedModel) -> BoardEntry:
     """The board as a gateway knows it: with a chat model unless others are named."""
     return BoardEntry(
         board.name,
@@ -144,9 +144,9 @@ def entry(board: Board, *offers: Offer) -> BoardEntry:
     )
 
 
-def chat(model: str, slots: int = 2, **more: Any) -> Offer:
+def chat(model: str, slots: int = 2, **more: Any) -> ServedModel:
     """A chat model."""
-    return Offer(model, f"{model}.gguf", "chat", slots, **more)
+    return ServedModel(model, f"{model}.gguf", "chat", slots, **more)
 
 
 class RunningGateway:
@@ -186,7 +186,7 @@ class RunningGateway:
     def state_of(self, name: str) -> str:
         """What haproxy says of a board; "" as long as it says nothing."""
         with suppress(OSError, KeyError):
-            return board_row(server_rows(self.places), name)["status"]
+            return board_counters(server_rows(self.places), name)["status"]
         return ""
 
     def is_up(self, names: list[str]) -> bool:

@@ -12,7 +12,7 @@ import requests
 
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.haproxy_files import haproxy_files
-from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, Offer, table_from_json
+from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, ServedModel, table_from_json
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from tests.unit.running_gateway import (
     CLIENT_KEY,
@@ -25,7 +25,7 @@ from tests.unit.running_gateway import (
     running,
 )
 
-VECTORS = Offer("org/mini model", "mini.gguf", "embed", 4)
+VECTORS = ServedModel("org/mini model", "mini.gguf", "embed", 4)
 
 
 @pytest.fixture(scope="module")

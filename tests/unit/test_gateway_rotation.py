@@ -22,7 +22,7 @@ from deploy.onboard.gateway.board_table import BoardTable, table_from_json
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from deploy.onboard.gateway.keeper import Seen, is_due, wait_seconds
 from deploy.onboard.gateway.leases import OUT, Leases
-from deploy.onboard.gateway.rotate import read_keys
+from deploy.onboard.gateway.rotate import read_board_keys
 from deploy.paths import REPO
 from tests.unit.known_host import KnownHost
 from tests.unit.local_target import local
@@ -115,7 +115,7 @@ def test_all_boards_are_upgraded_under_load_and_no_request_fails(monkeypatch: py
             await_true(lambda: all(len(board.asked) > before[board.name] for board in boards))
         assert result["failed"] == [] and result["answered"] > 20
         assert most == [1, 1, 1, 1], "a quarter of four boards is out at once"
-        assert read_keys(gateway.places)["lab"] == "new-key-of-lab"
+        assert read_board_keys(gateway.places)["lab"] == "new-key-of-lab"
         known = table_from_json(gateway.places.table.read_text())
         assert [board.key for board in known.boards] == ["0" * 64] * 4
 

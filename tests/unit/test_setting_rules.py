@@ -16,8 +16,9 @@ from deploy.errors import BoardllamaError, shown, without_login
 from deploy.onboard.server import config
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO, cache_dir, user_path
+from deploy.setting_fields import SettingsError
 from deploy.setting_rules import RULES
-from deploy.settings import Settings, SettingsError
+from deploy.settings import Settings
 from deploy.stages.service import wanted_files
 from tests.unit.test_settings import refused, told
 

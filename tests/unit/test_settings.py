@@ -11,8 +11,16 @@ from deploy.onboard.server import config as rules
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
-from deploy.setting_fields import EVERY_FIELD, ChannelFields, GatewayFields, MonitorFields, RoleFields
-from deploy.settings import Settings, SettingsError, role_settings, settings_from
+from deploy.setting_fields import (
+    EVERY_FIELD,
+    ChannelFields,
+    GatewayFields,
+    MonitorFields,
+    RoleFields,
+    SettingsError,
+    role_settings,
+)
+from deploy.settings import Settings, settings_from
 
 ALL: dict[str, Any] = {
     key: value

@@ -13,7 +13,7 @@ import pytest
 from deploy.errors import BoardllamaError
 from deploy.hosts.release import pack_tar
 from deploy.onboard.tune.setup import Setup
-from deploy.settings import SettingsError
+from deploy.setting_fields import SettingsError
 from deploy.tune.group_data import write_group_data
 from deploy.tune.outcome import StageOutcome, StageRow, SweepOutcome, common_settings, require_figures
 from deploy.tune.remote_sweep import command_there, cpus_to_try

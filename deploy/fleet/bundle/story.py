@@ -12,7 +12,7 @@ from deploy.hosts.offer import noted_offer
 from deploy.hosts.remote import Commands, HostStep, Remote
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile
-from deploy.hosts.target import role_of
+from deploy.hosts.target import role_settings_of
 from deploy.paths import cache_dir, user_path
 from deploy.setting_fields import ChannelFields
 
@@ -20,7 +20,7 @@ from deploy.setting_fields import ChannelFields
 @stage("Bundle")
 def bundle_offers() -> None:
     """Writes the bundle where the settings name one."""
-    if told := role_of(host, ChannelFields).channel_bundle:
+    if told := role_settings_of(host, ChannelFields).channel_bundle:
         keep_bundle(name="Write the bundle", path=user_path("OUT", told).absolute())
 
 

@@ -14,7 +14,7 @@ from deploy.fleet.channel.repository import IN_RELEASE, add_models, add_packages
 from deploy.hosts.offer import Offer
 from deploy.hosts.release import release_time
 from deploy.hosts.remote import Remote
-from deploy.hosts.target import role_of
+from deploy.hosts.target import role_settings_of
 from deploy.models.file_turn import take_turn
 from deploy.paths import user_path
 from deploy.setting_fields import ChannelFields
@@ -25,7 +25,7 @@ def publish_release(host: Host, offer: Offer) -> Callable[[Remote], None] | None
 
     Raises BoardllamaError, OSError.
     """
-    told = role_of(host, ChannelFields)
+    told = role_settings_of(host, ChannelFields)
     if not told.channel_dest:
         host.log(f"{offer.kind}: {offer.release.id} is published nowhere: DEST= or channel_dest names a folder")
         return None

@@ -20,7 +20,7 @@ from deploy.hosts.release import programs_of_role
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
 from deploy.hosts.snapshot import Snapshot, snapshot_of
 from deploy.hosts.stage_decorator import stage
-from deploy.hosts.target import role_of, settings_of
+from deploy.hosts.target import role_settings_of, settings_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, table_from_json
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
@@ -44,11 +44,11 @@ def gateways_of_run() -> list[Host]:
 def offer_board(settings: Settings, build: Build | None) -> None:
     """Has the board tell the gateways of this run what it offers, and its key."""
     if build and gateways_of_run():
-        note_offer(name="Tell the gateways what is served", settings=settings)
+        note_board(name="Tell the gateways what is served", settings=settings)
 
 
 @operation()
-def note_offer(settings: Settings) -> Commands:
+def note_board(settings: Settings) -> Commands:
     """No change when every gateway knows the board as it is."""
     try:
         entry = entry_of(host, settings, snapshot_of(host, *config_paths(settings)))
@@ -100,7 +100,7 @@ def haproxy_file(text: str) -> TextFile:
 @stage("Gateway")
 def serve_boards() -> None:
     """Makes the host a gateway: haproxy, what it runs beside it, and the table of boards."""
-    settings = role_of(host, GatewaySettings)
+    settings = role_settings_of(host, GatewaySettings)
     debian_packages(name="Install haproxy", names=PACKAGES, units=("haproxy.service",))
     text_files(name="Write the units", files=unit_files(), conflict=settings.config_conflict)
     load_gateway(name="Have haproxy serve the boards", settings=settings)

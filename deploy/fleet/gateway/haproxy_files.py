@@ -43,7 +43,7 @@ def haproxy_files(
     texts = {
         CONFIG: render_config(settings, table, places, user),
         "boards.json": table.to_json(),
-        "models.json": model_list(pools),
+        "models.json": model_list_json(pools),
         "clients.map": map_text(settings.client_names),
         "models.map": map_text(pools_by_name(pools)),
         "texts.map": map_text({"models": names}),
@@ -116,7 +116,7 @@ def pools_by_name(pools: list[Pool]) -> dict[str, str]:
     return files | {sha256_hex(pool.model.encode()): pool.label for pool in pools}
 
 
-def model_list(pools: list[Pool]) -> str:
+def model_list_json(pools: list[Pool]) -> str:
     """The answer to GET /v1/models, in the shape of OpenAI's API."""
     data = [{"id": pool.model, "object": "model", "created": 0, "owned_by": "boardllama"} for pool in pools]
     return json.dumps({"object": "list", "data": data}) + "\n"

@@ -10,7 +10,7 @@ from deploy.errors import BoardllamaError
 from deploy.hosts.addresses import name_of
 from deploy.hosts.facts import Text
 from deploy.hosts.snapshot import Snapshot
-from deploy.onboard.gateway.board_table import BoardEntry, Offer
+from deploy.onboard.gateway.board_table import BoardEntry, ServedModel
 from deploy.onboard.server.config import is_local, with_defaults
 from deploy.onboard.server.config_keys import Config
 from deploy.onboard.server.launch import alias_of
@@ -34,7 +34,7 @@ def entry_of(host: Host, settings: Settings, snapshot: Snapshot) -> BoardEntry |
     Raises BoardllamaError for a board that a gateway cannot reach.
     """
     servers = [(service, server_config(snapshot.texts, service)) for service in settings.hosted]
-    offers = tuple(offer_of(service, config) for service, config in servers if config)
+    offers = tuple(served_model(service, config) for service, config in servers if config)
     if not offers or not snapshot.status.current:
         return None
     front = [service for service in settings.brokers if service.role == FRONT]
@@ -63,12 +63,12 @@ def broker_server(texts: dict[str, Text], service: Service) -> dict[str, object]
         return {}
 
 
-def offer_of(service: Service, config: Config) -> Offer:
+def served_model(service: Service, config: Config) -> ServedModel:
     """What a server offers, by its config."""
     models = config["models"]
     file = str(models["default_model"] or "")
     name = str(models["alias"] or alias_of(file) or service.name)
-    return Offer(name, file, service.role, int(config["inference"]["parallel"]), bool(models["sleep_after"]))
+    return ServedModel(name, file, service.role, int(config["inference"]["parallel"]), bool(models["sleep_after"]))
 
 
 def why_unreachable(listens_on: str) -> str:

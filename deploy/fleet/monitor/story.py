@@ -17,7 +17,7 @@ from deploy.hosts.addresses import name_of
 from deploy.hosts.packages import debian_packages
 from deploy.hosts.secret_files import SecretFile, secret_files
 from deploy.hosts.stage_decorator import stage
-from deploy.hosts.target import role_of
+from deploy.hosts.target import role_settings_of
 from deploy.hosts.text_files import TextFile, text_files
 from deploy.paths import REPO
 
@@ -36,7 +36,7 @@ PACKAGES = ("prometheus", "prometheus-alertmanager", "curl")
 @stage("Monitor")
 def configure_monitor() -> None:
     """Makes the host the monitor of the inventory's boards."""
-    settings, boards = role_of(host, MonitorSettings), watched_boards(host)
+    settings, boards = role_settings_of(host, MonitorSettings), watched_boards(host)
     say_unseen(boards)
     debian_packages(name="Install Prometheus", names=PACKAGES, units=SERVERS)
     bring_board_keys(name="Bring the boards' keys", boards=tuple(boards))

@@ -9,7 +9,7 @@ from pyinfra import inventory
 from pyinfra.api.host import Host
 
 from deploy.hosts.addresses import LOOPBACK, name_of
-from deploy.hosts.target import role_of
+from deploy.hosts.target import role_settings_of
 from deploy.onboard.server.config import is_local
 from deploy.settings import Settings
 
@@ -65,7 +65,7 @@ def watched_boards(monitor: Host) -> list[WatchedBoard]:
 
 def watched_board(host: Host, monitor: Host) -> WatchedBoard:
     """A board. A monitor on the same machine reaches also what listens on loopback alone."""
-    settings, near = role_of(host, Settings), name_of(host) == name_of(monitor)
+    settings, near = role_settings_of(host, Settings), name_of(host) == name_of(monitor)
     local = is_local(settings.server_host)
     address = LOOPBACK if near else name_of(host)
     port = settings.server_port if near or not local else 0

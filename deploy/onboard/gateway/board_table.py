@@ -12,7 +12,7 @@ UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
 @dataclass(frozen=True)
-class Offer:
+class ServedModel:
     """A model that a board serves. `model`: its name in the API. `file`: the name of its file, understood, too.
     `slots`: requests that its server works on at once. `sleeps`: it gives its memory back when nobody asks.
     """
@@ -32,7 +32,7 @@ class BoardEntry:
     address: str
     port: int
     key: str
-    offers: tuple[Offer, ...]
+    offers: tuple[ServedModel, ...]
 
     @property
     def label(self) -> str:
@@ -54,7 +54,7 @@ class BoardTable:
     @property
     def pools(self) -> "list[Pool]":
         """The models that are served, each with its boards, in the order of their names."""
-        found: dict[str, dict[BoardEntry, Offer]] = {}
+        found: dict[str, dict[BoardEntry, ServedModel]] = {}
         for board in self.boards:
             for offer in board.offers:
                 found.setdefault(offer.model, {})[board] = offer
@@ -72,7 +72,7 @@ class Pool:
 
     label: str
     model: str
-    offers: dict[BoardEntry, Offer]
+    offers: dict[BoardEntry, ServedModel]
 
     def most_out(self, share: float) -> int:
         """How many of the boards may be out at once: at least one."""
@@ -92,7 +92,7 @@ def table_from_json(text: str) -> BoardTable:
 
 def board_from(told: dict[str, Any]) -> BoardEntry:
     """An entry of boards.json. Raises KeyError, TypeError."""
-    return BoardEntry(**told | {"offers": tuple(Offer(**offer) for offer in told["offers"])})
+    return BoardEntry(**told | {"offers": tuple(ServedModel(**offer) for offer in told["offers"])})
 
 
 def safe_name(text: str) -> str:

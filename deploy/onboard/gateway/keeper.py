@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from .board_table import BoardEntry, BoardTable, Pool, table_from_json
 from .gateway_places import GATEWAY_PLACES, WAIT_MAP, GatewayPlaces
 from .leases import OUT, Leases
-from .rotate import read_keys
-from .runtime_api import Counters, ask_haproxy, board_row, server_rows
+from .rotate import read_board_keys
+from .runtime_api import Counters, ask_haproxy, board_counters, server_rows
 from .token_question import why_no_token
 
 # Seconds between two looks at haproxy's counters, and before a board without tokens is asked again.
@@ -75,7 +75,7 @@ class Keeper:
         table, rows = table_from_json(self.places.table.read_text()), server_rows(self.places)
         for board in table.boards:
             with suppress(KeyError):  # haproxy has not loaded the newest table yet
-                self.look_at(board, board_row(rows, board.label), table.ask_seconds)
+                self.look_at(board, board_counters(rows, board.label), table.ask_seconds)
         for label in self.seen.keys() - {board.label for board in table.boards}:
             del self.seen[label]
         self.tell_waits(table, rows)
@@ -94,7 +94,7 @@ class Keeper:
     def ask_now(self, board: BoardEntry, seen: Seen, seconds: float) -> None:
         """Asks a board, and keeps its fault."""
         try:
-            fault = self.ask(board, read_keys(self.places).get(board.label, ""), seconds).replace("\n", " ")
+            fault = self.ask(board, read_board_keys(self.places).get(board.label, ""), seconds).replace("\n", " ")
             if bool(fault) != bool(seen.fault):
                 print(f"{board.name} {f'gives no tokens: {fault}' if fault else 'gives tokens again'}", flush=True)
             seen.fault = fault

@@ -16,7 +16,7 @@ from ..files import write_file
 from .board_table import BoardTable, table_from_json
 from .gateway_places import GATEWAY_PLACES, KEYS_MAP, GatewayPlaces
 from .leases import LEASE_SECONDS, OUT, RETURNING, Leases
-from .runtime_api import ask_haproxy, board_row, requests_by_board, server_rows, set_rotation
+from .runtime_api import ask_haproxy, board_counters, requests_by_board, server_rows, set_rotation
 from .token_question import why_closed
 
 # Seconds. A controller gives a sign of life more often than SILENCE. haproxy looks at a board every two seconds, so it
@@ -27,7 +27,7 @@ WAITING, DRAINING, PROVING = "waiting", "draining", "proving"
 
 
 @dataclass
-class Turn:
+class DrainTurn:
     """A board that a deploy asked for. `since`: when its phase began (time.monotonic)."""
 
     label: str
@@ -45,7 +45,7 @@ class RotationRun:
     def __init__(self, places: GatewayPlaces, say: Callable[[str], object]) -> None:
         self.places, self.say = places, say
         self.leases = Leases(places.leases, LEASE_SECONDS)
-        self.turns: dict[str, Turn] = {}
+        self.turns: dict[str, DrainTurn] = {}
 
     def table(self) -> BoardTable:
         """What the gateway knows. Raises OSError, ValueError."""
@@ -57,7 +57,7 @@ class RotationRun:
         label, _, given = rest.partition(" ")
         if word == "out":
             if label in {board.label for board in self.table().boards}:
-                self.turns[label] = Turn(label)
+                self.turns[label] = DrainTurn(label)
             else:
                 self.say(f"{label} unknown")
         elif word == "back" and label in self.turns:
@@ -67,7 +67,7 @@ class RotationRun:
 
     def learn_key(self, label: str, digest: str, key: str) -> None:
         """Keeps the key that a board has now, on the disk and in haproxy."""
-        table, held = self.table(), read_keys(self.places)
+        table, held = self.table(), read_board_keys(self.places)
         if held.get(label) != key:
             write_keys(self.places, held | {label: key})
             ask_haproxy(self.places.worker_socket, f"set map {KEYS_MAP} {label} {key}")
@@ -77,12 +77,12 @@ class RotationRun:
 
     def tick(self) -> None:
         """Moves every board on by a step, where it can go on."""
-        steps: dict[str, Callable[[Turn], object]]
+        steps: dict[str, Callable[[DrainTurn], object]]
         steps = {WAITING: self.try_out, DRAINING: self.watch_drain, OUT: self.renew, RETURNING: self.watch_return}
         for turn in list(self.turns.values()):
             (steps | {PROVING: self.prove})[turn.phase](turn)
 
-    def try_out(self, turn: Turn) -> None:
+    def try_out(self, turn: DrainTurn) -> None:
         """Takes the board out when few enough others are."""
         table = self.table()
         pools = [pool for pool in table.pools if turn.label in {board.label for board in pool.offers}]
@@ -97,7 +97,7 @@ class RotationRun:
         else:
             self.say_once(turn, f"wait {len(self.leases.phases())}")
 
-    def watch_drain(self, turn: Turn) -> None:
+    def watch_drain(self, turn: DrainTurn) -> None:
         """Says that the board is out when it has no request any more, or has them for too long."""
         drained = self.renew(turn)
         left, seconds = requests_by_board(self.places)[turn.label], time.monotonic() - turn.since
@@ -107,50 +107,50 @@ class RotationRun:
             turn.enter(OUT)
             self.say(f"{turn.label} out {left}")
 
-    def renew(self, turn: Turn) -> bool:
+    def renew(self, turn: DrainTurn) -> bool:
         """Keeps the board out for a while longer. Returns whether haproxy gave it no new requests."""
         self.leases.write_lease(turn.label, OUT)
-        drained = not board_row(server_rows(self.places), turn.label)["status"].startswith("UP")
+        drained = not board_counters(server_rows(self.places), turn.label)["status"].startswith("UP")
         if not drained:  # the keeper was asked before the lease was written, and answered after
             set_rotation(self.places, turn.label, "drain")
         return drained
 
-    def prove(self, turn: Turn) -> None:
+    def prove(self, turn: DrainTurn) -> None:
         """Gives the board back when it lets this gateway in: haproxy's last look may be older than its restart."""
         self.renew(turn)
         board = next(one for one in self.table().boards if one.label == turn.label)
-        if why := why_closed(board, read_keys(self.places).get(turn.label, "")):
+        if why := why_closed(board, read_board_keys(self.places).get(turn.label, "")):
             return self.give_up(turn, why)
         set_rotation(self.places, turn.label, "ready")
         return turn.enter(RETURNING)
 
-    def watch_return(self, turn: Turn) -> None:
+    def watch_return(self, turn: DrainTurn) -> None:
         """Says that the board is back when haproxy gives it requests again."""
         self.leases.write_lease(turn.label, RETURNING)
-        row = board_row(server_rows(self.places), turn.label)
+        row = board_counters(server_rows(self.places), turn.label)
         if row["status"].startswith("UP"):
             self.end_turn(turn, "back")
         else:
             self.give_up(turn, f"{row['status']} {row['last_chk']}".strip())
 
-    def give_up(self, turn: Turn, why: str) -> None:
+    def give_up(self, turn: DrainTurn, why: str) -> None:
         """Says that the board does not come back, after a while."""
         if time.monotonic() - turn.since > RETURN_SECONDS:
             self.end_turn(turn, f"missing {why}")
 
-    def end_turn(self, turn: Turn, said: str) -> None:
+    def end_turn(self, turn: DrainTurn, said: str) -> None:
         self.leases.drop_lease(turn.label)
         del self.turns[turn.label]
         self.say(f"{turn.label} {said}")
 
-    def say_once(self, turn: Turn, line: str) -> None:
+    def say_once(self, turn: DrainTurn, line: str) -> None:
         """Says a line of progress that was not said last."""
         if turn.said != line:
             turn.said = line
             self.say(f"{turn.label} {line}")
 
 
-def read_keys(places: GatewayPlaces) -> dict[str, str]:
+def read_board_keys(places: GatewayPlaces) -> dict[str, str]:
     """The boards' keys by label."""
     with suppress(FileNotFoundError):
         return dict(line.split(" ", 1) for line in places.keys.read_text().splitlines() if " " in line)

@@ -54,7 +54,7 @@ def is_pool_server(row: Counters) -> bool:
     return row["pxname"].startswith("model-") and row["svname"] not in ("FRONTEND", "BACKEND")
 
 
-def board_row(rows: list[Counters], label: str) -> Counters:
+def board_counters(rows: list[Counters], label: str) -> Counters:
     """The row of a board itself. Raises KeyError for a board that haproxy does not know."""
     for row in rows:
         if (row["pxname"], row["svname"]) == (board_backend(label), BOARD_SERVER):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..server.health import ask_server
-from .board_table import BoardEntry, Offer
+from .board_table import BoardEntry, ServedModel
 
 # A question, and what in its answer shows that the model has computed, by what the model is there for.
 QUESTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -21,7 +21,7 @@ def why_no_token(board: BoardEntry, key: str, seconds: float) -> str:
     return next(filter(None, asked), "")
 
 
-def ask_offer(board: BoardEntry, offer: Offer, key: str, seconds: float) -> str:
+def ask_offer(board: BoardEntry, offer: ServedModel, key: str, seconds: float) -> str:
     """Why a model of the board produces no token; "" when it does."""
     path, question, shown = QUESTIONS[offer.role]
     status, body = ask_server(board_url(board), path, question | {"model": offer.model}, seconds, key or None)

@@ -42,6 +42,7 @@ class Board:
         self.asked, self.mute, self.pause = list[tuple[str, str, str]](), False, 0.01
         (self.port,) = free_ports(1)
         self.most = self.busy = 0
+        self.counting = threading.Lock()
         self.start()
 
     def start(self) -> None:
@@ -87,34 +88,41 @@ class Board:
         with suppress(OSError):
             handler.wfile.write(text)
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Counts a request. It must end before the last byte of the answer, upon which the next may come."""
+        with self.counting:
+            self.busy += 1
+            self.most = max(self.most, self.busy)
+        try:
+            yield
+        finally:
+            with self.counting:
+                self.busy -= 1
+
     def stream(self, handler: BaseHTTPRequestHandler, body: dict[str, Any], stopped: threading.Event) -> None:
         """Words as llama-server streams them, or all of them in one answer."""
-        self.busy += 1
-        self.most = max(self.most, self.busy)
-        count = int(body.get("max_tokens") or 8)
-        try:
-            if not body.get("stream"):
-                stopped.wait(self.pause * count)
-                if not stopped.is_set():
-                    words = [{"index": 0, "message": {"role": "assistant", "content": self.name}, "text": self.name}]
-                    self.answer(handler, 200, {"id": "1", "object": "chat.completion", "choices": words})
-                return
-            handler.send_response(200)
-            handler.send_header("Content-Type", "text/event-stream")
-            handler.send_header("Connection", "close")
-            handler.end_headers()
-            for number in range(count):
-                if stopped.wait(self.pause):
-                    return
-                end = "length" if number == count - 1 else None
-                word = {"id": "1", "choices": [{"index": 0, "delta": {"content": self.name}, "finish_reason": end}]}
-                handler.wfile.write(f"data: {json.dumps(word)}\n\n".encode())
-            handler.wfile.write(b"data: [DONE]\n\n")
-        except OSError:
-            pass
-        finally:
-            self.busy -= 1
-            handler.close_connection = True
+        count, streams = int(body.get("max_tokens") or 8), bool(body.get("stream"))
+        handler.close_connection = True
+        with suppress(OSError):
+            if streams:
+                handler.send_response(200)
+                handler.send_header("Content-Type", "text/event-stream")
+                handler.send_header("Connection", "close")
+                handler.end_headers()
+            with self.working():
+                for number in range(count):
+                    if stopped.wait(self.pause):
+                        return
+                    end = "length" if number == count - 1 else None
+                    word = {"id": "1", "choices": [{"index": 0, "delta": {"content": self.name}, "finish_reason": end}]}
+                    if streams:
+                        handler.wfile.write(f"data: {json.dumps(word)}\n\n".encode())
+            if streams:
+                handler.wfile.write(b"data: [DONE]\n\n")
+            else:
+                words = [{"index": 0, "message": {"role": "assistant", "content": self.name}, "text": self.name}]
+                self.answer(handler, 200, {"id": "1", "object": "chat.completion", "choices": words})
 
 
 def hurried(config: bytes) -> bytes:

@@ -6,7 +6,6 @@ from deploy.fleet import report
 from deploy.fleet.bundle.story import bundle_offers
 from deploy.fleet.channel.publish import publish_release
 from deploy.fleet.channel.subscribe import follow_channel
-from deploy.fleet.gateway.drain import drain_for_switches
 from deploy.fleet.gateway.gateway_stage import offer_board, serve_boards
 from deploy.fleet.monitor.story import configure_monitor
 from deploy.fleet.order import await_targets
@@ -22,7 +21,6 @@ from deploy.stages.system import configure_system
 from deploy.stages.verify import verify_health
 
 report.listen_to_run(state)
-drain_for_switches(state)
 
 if "builders" in host.groups:
     llama_builds(builds_wanted())

@@ -10,6 +10,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from deploy.fleet import lanes, repeat_filter, report, sharing
+from deploy.fleet.gateway.drain import drain_for_switches
 from deploy.hosts.connector_plugin import announce_connector
 from deploy.hosts.ssh.connection import BoardConnector
 
@@ -24,6 +25,7 @@ class ReportedBoard(BoardConnector):
         require_hosts(state)
         report.listen_to_run(state)
         lanes.use_lanes(state)
+        drain_for_switches(state)
 
 
 def require_hosts(state: State) -> None:

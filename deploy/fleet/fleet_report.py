@@ -119,14 +119,16 @@ def row_of_board(name: str, kind: str, told: dict[str, Any]) -> FleetRow:
 def fleet_rows(state: State) -> list[FleetRow]:
     """The rows that the hosts of the run have told, and one for each board without a connection."""
     hosts = report.of_the_run(state)
-    told = [row for one in hosts for row in one.connector_data.get(SEEN, ())]
-    named = {row.board for row in told}
-    lost = [one for one in hosts if TARGETS in one.groups and record_of(one).unreachable and one.name not in named]
-    return told + [FleetRow(one.name, kind_group(one), up=False) for one in lost]
+    # Of two monitors, the second tells of the same boards.
+    told = {row.board: row for one in hosts for row in one.connector_data.get(SEEN, ())}
+    lost = [one for one in hosts if TARGETS in one.groups and record_of(one).unreachable and one.name not in told]
+    return [*told.values(), *(FleetRow(one.name, kind_group(one), up=False) for one in lost)]
 
 
 def fleet_lines(rows: Sequence[FleetRow]) -> list[str]:
     """The table, and a line that counts."""
+    if not rows:
+        return ["no board is known: no monitor made its page in the last five minutes (boardllama-fleet-page.service)"]
     bad = sum(row.state != "up" or bool(row.alerts) for row in rows)
     count = f"{len(rows)} board{'s' if len(rows) != 1 else ''}"
     return [*aligned_lines([row.cells() for row in rows]), f"{count}, {f'{bad} to look at' if bad else 'all well'}"]

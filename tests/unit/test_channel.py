@@ -187,10 +187,29 @@ def test_whoever_reads_a_copy_while_it_is_made_finds_what_it_names(
     monkeypatch.setattr(destination, "run_rsync", looked_at)
     for hour in range(2):
         publish(tmp_path / "here", offer(tmp_path / "made", f'{{"a": {hour}}}'), hours=hour)
-        Destination(tmp_path / "here", str(there)).upload()
+        Destination(tmp_path / "here", str(there)).upload("now")
     assert seen == [0, 0, 2, 2, 2, 2, 2, 2], "InRelease comes last"
-    here = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*") if path.name != ".lock"}
+    ours = (".lock", ".uploaded")
+    here = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*") if path.name not in ours}
     assert {path.relative_to(there) for path in there.rglob("*")} == here
+
+
+def test_an_upload_that_failed_is_made_up_for(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, place = offer(tmp_path / "made"), Destination(tmp_path / "here", "www@updates.example:/srv/www")
+    publish(place.folder, wanted)
+    told, failures = channel_fields(), iter([True, False])
+
+    def copy(*_: str) -> None:
+        if next(failures, False):
+            raise BoardllamaError("no route to host")
+
+    monkeypatch.setattr(destination, "run_rsync", copy)
+    signed = read_record(place.folder).signed
+    with pytest.raises(BoardllamaError, match="no route to host"):
+        place.upload(signed)
+    assert not is_settled(place, wanted, told, NOON)
+    place.upload(signed)
+    assert is_settled(place, wanted, told, NOON)
 
 
 def stand_in_build(cache: Path) -> None:

@@ -56,3 +56,9 @@ def test_the_last_line_counts_what_is_to_look_at() -> None:
     lines = fleet_lines(rows)
     assert lines[0].split()[:2] == ["board", "state"] and lines[-1] == "3 boards, 2 to look at"
     assert fleet_lines(rows[:1])[-1] == "1 board, all well"
+
+
+def test_without_a_page_or_a_board_the_table_is_a_sentence() -> None:
+    assert fleet_lines([]) == [
+        "no board is known: no monitor made its page in the last five minutes (boardllama-fleet-page.service)"
+    ]

@@ -6,12 +6,17 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import requests
+from pyinfra.api.host import Host
 
 from deploy.errors import BoardllamaError
+from deploy.fleet.gateway import gateway_stage
 from deploy.fleet.gateway.haproxy_files import haproxy_files
+from deploy.hosts.offer import Offer, note_offer
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, ServedModel, table_from_json
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from tests.unit.running_gateway import (
@@ -180,3 +185,10 @@ def test_a_table_is_read_as_it_was_written() -> None:
     for text in ("[]", json.dumps({"version": 2}), json.dumps({"version": 1, "boards": [{}]}), "{"):
         with pytest.raises(ValueError):
             table_from_json(text)
+
+
+def test_what_a_channel_offers_is_no_board_of_a_gateway() -> None:
+    """A host of the inventory may have both in its data."""
+    kind = SimpleNamespace(connector_data={})
+    note_offer(cast(Host, kind), cast(Offer, "a release"))
+    assert gateway_stage.ENTRY not in kind.connector_data

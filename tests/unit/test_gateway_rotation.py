@@ -130,6 +130,15 @@ def test_a_board_that_does_not_come_back_stops_the_boards_after_it(monkeypatch: 
         boards[0].start()
 
 
+def test_a_gateway_that_says_no_more_has_not_said_that_a_board_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = [Board("hall"), Board("kitchen")]
+    with running(boards) as gateway, rotation_of(gateway, monkeypatch, boards) as rotation:
+        talk = rotation.talks["gateway"]
+        assert talk
+        with pytest.raises(NotBack, match="does not say whether it gives requests again"), out(rotation, "hall"):
+            talk.talk.end()
+
+
 def test_a_switch_that_fails_gives_its_board_back(monkeypatch: pytest.MonkeyPatch) -> None:
     boards = [Board("hall"), Board("kitchen")]
     with running(boards) as gateway, rotation_of(gateway, monkeypatch, boards) as rotation:

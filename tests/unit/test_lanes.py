@@ -11,6 +11,8 @@ from pyinfra.api import Config, Inventory, State
 
 from deploy.fleet import lanes
 from deploy.fleet.connection import ReportedBoard
+from deploy.fleet.gateway.drain import GatewayRotation
+from deploy.hosts.rotation import ROTATIONS
 from deploy.paths import REPO
 from tests.unit.boards import PASSWORD, Board, hasty_config, serving
 
@@ -97,3 +99,4 @@ def test_pyinfra_begins_a_run_with_our_pool_and_our_connection(name: str) -> Non
     (host,) = state.inventory
     assert type(state.pool) is lanes.Lanes
     assert type(host.connector) is ReportedBoard
+    assert [type(one) for one in vars(state)[ROTATIONS]] == [GatewayRotation], "of a rollback, too"

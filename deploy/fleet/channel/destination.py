@@ -30,7 +30,16 @@ class Destination:
     folder: Path
     address: str = ""
 
-    def upload(self) -> None:
+    def has(self, signed: str) -> bool:
+        """Whether the index that was signed at that time has come to where readers find it."""
+        return not self.address or (self.uploaded.exists() and self.uploaded.read_text() == signed)
+
+    @property
+    def uploaded(self) -> Path:
+        """The file here that says when the index was signed that the other computer has."""
+        return self.folder / ".uploaded"
+
+    def upload(self, signed: str) -> None:
         """Has the other computer hold what the folder holds. A cut upload is gone on with. Raises BoardllamaError."""
         if not self.address:
             return
@@ -38,6 +47,7 @@ class Destination:
             options = ["--archive", "--partial", "--mkpath", "--no-owner", "--no-group", f"--timeout={SILENCE}"]
             # Files that are being written here have names with a dot in front.
             run_rsync(*options, "--exclude=.*", *words, f"{self.folder}/", f"{self.address}/")
+        self.uploaded.write_text(signed)
 
 
 def destination_of(text: str) -> Destination:

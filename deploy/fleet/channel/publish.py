@@ -48,10 +48,10 @@ def wanted_record(place: Destination, offer: Offer, told: ChannelFields, now: da
 
 
 def is_settled(place: Destination, offer: Offer, told: ChannelFields, now: datetime) -> bool:
-    """Whether the channel offers that already, and is signed for at least half of its time yet."""
+    """Whether the channel offers that already, to readers too, and is signed for at least half of its time yet."""
     there = read_record(place.folder)
     kinds = there.kinds | {offer.kind: wanted_record(place, offer, told, now)}
-    if there.kinds != kinds:
+    if there.kinds != kinds or not place.has(there.signed):
         return False
     return now - datetime.fromisoformat(there.signed) < timedelta(days=told.channel_valid_days / 2)
 
@@ -65,9 +65,10 @@ def publish_there(remote: Remote, place: Destination, offer: Offer, told: Channe
         add_models(place.folder, offer.models)
         kinds = read_record(place.folder).kinds | {offer.kind: wanted}
         sign_index(place.folder, shares_of(kinds), told.channel_valid_days)
-        write_record(place.folder, ChannelRecord(kinds=kinds, signed=now.isoformat(timespec="seconds")))
+        record = ChannelRecord(kinds=kinds, signed=now.isoformat(timespec="seconds"))
+        write_record(place.folder, record)
         drop_unneeded(place.folder, models_of_kinds(kinds))
-        place.upload()
+        place.upload(record.signed)
     remote.say(phase_sentence(offer.kind, wanted, told))
 
 

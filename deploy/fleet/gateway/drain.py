@@ -125,6 +125,8 @@ class GatewayRotation:
         if word[0] == "missing":
             self.missing.append(remote.host.name)
             raise NotBack(f"{gateway.name} does not get an answer ({word[2]}): can it reach the board's port?")
+        if not word[0]:
+            raise NotBack(f"{gateway.name} does not say whether it gives requests again ({talk.last}): run again")
 
     def conversation(self, gateway: Host) -> Conversation | None:
         """The conversation with a gateway, which begins with the first board; None for one that cannot take part."""

@@ -28,7 +28,7 @@ from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 
 GROUP = "gateways"
-OFFER = "boardllama_offer"
+ENTRY = "boardllama_gateway_entry"
 PACKAGES = ("haproxy",)
 KEEPER = "boardllama-keeper.service"
 DROP_IN = "/etc/systemd/system/haproxy.service.d/50-boardllama.conf"
@@ -65,7 +65,7 @@ def read_offer(remote: Remote, settings: Settings) -> None:
     """Keeps what the board offers, with its key, for the gateways of this run."""
     entry = entry_of(remote.host, settings, snapshot_of(remote.host, *config_paths(settings)))
     if entry:
-        remote.host.connector_data[OFFER] = entry, read_key(remote)
+        remote.host.connector_data[ENTRY] = entry, read_key(remote)
 
 
 def read_key(remote: Remote) -> SecretStr:
@@ -190,4 +190,4 @@ def offer_seen(board: Host) -> BoardEntry | None:
 
 def noted_offers() -> list[tuple[BoardEntry, SecretStr]]:
     """What boards have told in this run, with their keys."""
-    return [one.connector_data[OFFER] for one in inventory.get_active_hosts() if OFFER in one.connector_data]
+    return [one.connector_data[ENTRY] for one in inventory.get_active_hosts() if ENTRY in one.connector_data]

@@ -16,11 +16,16 @@ give_up() {
     exit 1
 }
 
+packages() { dpkg-query -W -f '${binary:Package}\n' | sort; }
+
+# What is installed for this alone is removed afterwards, and nothing else: apt thinks that old kernels can go, too.
 install_aria2() {
-    : >"$state/installed"
-    apt-get install -qq -y --no-install-recommends aria2 >/dev/null 2>&1 && return
-    apt-get update -qq >/dev/null 2>&1 || :
-    apt-get install -qq -y --no-install-recommends aria2 >/dev/null 2>&1 || give_up "aria2 cannot be installed there"
+    packages >"$state/before"
+    apt-get install -qq -y --no-install-recommends aria2 >/dev/null 2>&1 || {
+        apt-get update -qq >/dev/null 2>&1 || :
+        apt-get install -qq -y --no-install-recommends aria2 >/dev/null 2>&1 || give_up "aria2 cannot be installed there"
+    }
+    packages | comm -13 "$state/before" - >"$state/installed"
 }
 
 test -d /run/systemd/system || give_up "no systemd runs there"
@@ -38,7 +43,8 @@ END
 systemd-run --quiet --collect --unit="$unit" --property=WorkingDirectory="$state" --property=Nice=10 \
     --property=ProtectSystem=strict --property="ReadWritePaths=$state ${part%/*}" --property=ProtectHome=yes \
     --property=NoNewPrivileges=yes --property=CapabilityBoundingSet= --property=RestrictAddressFamilies="AF_INET AF_UNIX" \
-    --property=ExecStopPost="+/bin/sh -c 'test ! -e $state/installed || apt-get purge -qq -y --autoremove aria2; rm -rf $state'" \
+    --property=ExecStopPost="+/bin/sh -c 'test ! -e $state/installed || xargs apt-get purge -qq -y <$state/installed; rm -rf $state'" \
+    --property=TimeoutStopSec=15min \
     /bin/sh "$state/run" --dir="${part%/*}" --index-out=1="${part##*/}" --bt-tracker="$tracker" --bt-tracker-interval=10 \
     --enable-dht=false --bt-enable-lpd=false --enable-peer-exchange=false --listen-port=6881-6999 --file-allocation=none \
     --seed-time=15 --seed-ratio=0 --bt-stop-timeout=120 --max-overall-upload-limit="$limit" --no-conf \

@@ -19,7 +19,9 @@ def release_rows(places: Places) -> list[dict[str, str]]:
 
 
 def aligned_lines(rows: list[dict[str, str]]) -> list[str]:
-    """The rows as lines of aligned columns, under a heading of the keys."""
+    """The rows as lines of aligned columns, under a heading of the keys; no line for no row."""
+    if not rows:
+        return []
     rows = [{name: name for name in rows[0]}, *rows]
     wide = {name: max(len(row[name]) for row in rows) for name in rows[0]}
     return ["  ".join(f"{value:{wide[name]}}" for name, value in row.items()).rstrip() for row in rows]

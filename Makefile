@@ -81,7 +81,7 @@ KINDS = --limit builders --limit channels --exclude targets
 .PHONY: channel bundle kinds unpacked reports
 channel: setup kinds unpacked ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
 	$(PYINFRA) -y $(KINDS) $(call told,DEST,channel_dest) \
-	    $(if $(filter 1 y yes true,$(RESUME)),--data channel_resume=True) $(INVENTORY) deploy.py
+	    $(if $(call says_yes,RESUME),--data channel_resume=True) $(INVENTORY) deploy.py
 
 bundle: setup kinds ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/fleet.md
 	$(PYINFRA) -y $(KINDS) --data channel_bundle=$(call quoted,$(abspath $(or $(OUT),$(error say OUT=file)))) $(INVENTORY) deploy.py

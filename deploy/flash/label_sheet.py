@@ -18,6 +18,7 @@ from reportlab.pdfgen.canvas import Canvas
 from deploy.errors import BoardllamaError, shown
 from deploy.onboard.identity.boardllama_txt import Identity
 from deploy.onboard.identity.rules import DHCP
+from deploy.onboard.server.config import host_port
 from deploy.onboard.spelling import nearest_name
 
 PLAIN, BOLD = "Helvetica", "Helvetica-Bold"  # every PDF reader has them; host names and addresses are ASCII
@@ -92,7 +93,7 @@ class BoardLabel:
         own = ipaddress.ip_interface(told).ip
         if own.is_link_local:  # a browser would have to name the network card, too
             return BoardLabel(name, str(own), f"http://{name}.local:{port}/")
-        return BoardLabel(name, str(own), f"http://{f'[{own}]' if own.version == 6 else own}:{port}/")
+        return BoardLabel(name, str(own), f"http://{host_port(str(own), port)}/")
 
 
 def stock_named(name: str) -> LabelStock:

@@ -18,6 +18,11 @@ def name_of(host: Host) -> str:
     return str(host.data.get("ssh_hostname") or host.name.rpartition("/")[2])
 
 
+def served_address(host: Host) -> str:
+    """Where other hosts ask a board's server: at what its settings say, or where the controller reaches the board."""
+    return str(host.data.get("server_address") or name_of(host))
+
+
 def addresses_of(host: Host) -> tuple[str, ...]:
     """The IP addresses of that name. Raises BoardllamaError for a name that the controller does not know."""
     return resolved_addresses(name_of(host))

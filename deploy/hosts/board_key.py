@@ -3,23 +3,16 @@
 It is read over the board's own connection, and shows neither in a command line nor in what pyinfra prints.
 """
 
-from typing import Any
-
-from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
-from pyinfra.api.host import Host
-
 from deploy.hosts.facts.target import shell_words
 from deploy.hosts.remote import Remote
 from deploy.onboard.service import OLLAMA, Service
 
 
-def read_board_key(host: Host, service: Service = OLLAMA) -> str:
+def read_board_key(remote: Remote, service: Service = OLLAMA) -> str:
     """The key that the board's server asks for; "" for a server that asks for none.
 
     Raises OSError, SSHException, EOFError when the connection breaks.
     """
-    arguments: dict[str, Any] = {**pop_global_arguments(host.state, host, {})[0]}
-    remote = Remote(host, {name: arguments.get(name) for name in CONNECTOR_ARGUMENT_KEYS})
     talk = remote.talk(f"grep -v -e '^#' -e '^[[:space:]]*$' -m 1 {shell_words([str(service.api_key)])}")
     try:
         return talk.line().strip()

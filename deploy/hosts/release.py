@@ -5,7 +5,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache, cached_property
@@ -165,6 +165,11 @@ def release_time() -> datetime:
     if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
         return datetime.fromtimestamp(int(epoch), timezone.utc)
     return datetime.now(timezone.utc)
+
+
+def files_digest(files: Mapping[str, bytes]) -> str:
+    """One hash over files by name."""
+    return sha256_hex("".join(f"{sha256_hex(text)} {name}\n" for name, text in sorted(files.items())).encode())
 
 
 def sha256_hex(content: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import IO, Any, NamedTuple
 from paramiko import Channel, SSHException
 from pyinfra import host, logger
 from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
@@ -95,6 +96,13 @@ class Remote:
 def why_lost(host: Host) -> str:
     """Why the connection is gone; empty while it is there, and for a kind of connection that is never lost."""
     return host.connector.lost if isinstance(host.connector, BoardConnector) else ""
+
+
+def remote_of(host: Host) -> Remote:
+    """A host that no operation of the run is about, with the privileges that its data give, such as `_sudo`."""
+    told: dict[str, Any] = {**pop_global_arguments(host.state, host, {})[0]}
+    # Of pyinfra's further arguments no connection knows anything.
+    return Remote(host, {name: told.get(name) for name in CONNECTOR_ARGUMENT_KEYS})
 
 
 @singledispatch

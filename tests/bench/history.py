@@ -3,14 +3,14 @@
 from pathlib import Path
 from statistics import median
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from deploy.errors import BoardllamaError
-from deploy.onboard.files import write_file
 from deploy.onboard.spelling import nearest_name
 from deploy.paths import REPO
 from tests.bench.contenders import OURS
 from tests.bench.figures import FIGURES, REGRESSION, Figure
+from tests.records import read_record_file, write_record_file
 
 FOLDER = REPO / "docs" / "benchmarks" / "history"
 NEWEST = "newest"
@@ -72,31 +72,18 @@ class Record(BaseModel):
         return list(dict.fromkeys(entry.cpu for entry in self.entries))
 
 
-def read_record(file: Path) -> Record:
-    """Raises BoardllamaError for a file that is no record."""
-    try:
-        return Record.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise BoardllamaError(
-            f"{file.name} is no record of a run ({where}: {problem['msg']}); restore it from git"
-        ) from None
-
-
 def read_history(folder: Path = FOLDER) -> dict[str, Record]:
     """Every record by its name, the oldest first."""
-    records = {file.stem: read_record(file) for file in sorted(folder.glob("*.json"))}
+    records = {file.stem: read_record_file(file, Record) for file in sorted(folder.glob("*.json"))}
     return dict(sorted(records.items(), key=lambda pair: (pair[1].date, pair[0])))
 
 
 def keep_record(record: Record, folder: Path = FOLDER) -> Path:
     """Writes a record under a name that no other has: date, commit, shape."""
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"{record.date[:10]}-{record.commit[:7]}-{record.shape}"
     names = (f"{name}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
     file = next(file for name in names if not (file := folder / f"{name}.json").exists())
-    write_file(file, (record.model_dump_json(indent=1) + "\n").encode())
+    write_record_file(file, record)
     return file
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from deploy.errors import BoardllamaError
-from deploy.onboard.files import write_file
 from deploy.paths import REPO
 from tests.fleet.measure import Costs
+from tests.records import read_record_file, write_record_file
 
 FOLDER = REPO / "docs" / "benchmarks" / "fleet"
 MEGABYTE = 1_000_000
@@ -70,20 +69,11 @@ class Record(BaseModel):
 
 def read_history(folder: Path = FOLDER) -> list[Record]:
     """Every record, the oldest first. Raises BoardllamaError for a file that is no record."""
-    return sorted((read_record(file) for file in folder.glob("*.json")), key=lambda record: record.date)
-
-
-def read_record(file: Path) -> Record:
-    """Raises BoardllamaError for a file that is no record."""
-    try:
-        return Record.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise BoardllamaError(f"{file.name} is no record of a fleet ({error.errors()[0]['msg']}): restore it") from None
+    return sorted((read_record_file(file, Record) for file in folder.glob("*.json")), key=lambda record: record.date)
 
 
 def keep_record(record: Record, folder: Path = FOLDER) -> Path:
     """Writes a record under its date to the second, and its commit."""
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{record.date.replace(':', '')}-{record.commit[:7]}.json"
-    write_file(file, (record.model_dump_json(indent=1) + "\n").encode())
+    write_record_file(file, record)
     return file

@@ -6,8 +6,9 @@ import pytest
 
 from deploy.errors import BoardllamaError
 from tests.bench.figures import FIGURES, gather_figures, slope, spread_text
-from tests.bench.history import Entry, Record, find_record, keep_record, read_history, read_record, regressions
+from tests.bench.history import Entry, Record, find_record, keep_record, read_history, regressions
 from tests.bench.plan import BENCH, COUNTED, Measurement, plan_measurements
+from tests.records import read_record_file
 
 CPU = "cortex-a76"
 # CPU seconds of a program that takes 7 s to load, 2 s for a token of prompt, 3 s for a token of an answer.
@@ -84,7 +85,7 @@ class TestRegressions:
 class TestHistory:
     def test_a_record_is_read_as_it_was_kept(self, tmp_path: Path) -> None:
         kept = record(prompt=[2.0])
-        assert read_record(keep_record(kept, tmp_path)) == kept
+        assert read_record_file(keep_record(kept, tmp_path), Record) == kept
 
     def test_a_second_run_of_a_day_does_not_replace_the_first(self, tmp_path: Path) -> None:
         names = [keep_record(record(prompt=[2.0]), tmp_path).stem for _ in range(3)]

@@ -20,7 +20,7 @@ from deploy.errors import BoardllamaError
 from deploy.fleet.channel import destination
 from deploy.fleet.channel.destination import Destination, destination_of
 from deploy.fleet.channel.phases import BoardReport, next_record, phase_sentence, read_reports
-from deploy.fleet.channel.publish import is_settled
+from deploy.fleet.channel.publish import is_settled, wanted_record
 from deploy.fleet.channel.receiver import ReportServer
 from deploy.fleet.channel.record import KindRecord, Offering, read_record
 from deploy.fleet.channel.repository import BY_HASH, INDEXES_KEPT
@@ -124,7 +124,8 @@ def test_a_channel_is_settled_until_its_settings_change_or_half_its_time_is_over
 
     def settled(days: float = 0, **settings: Any) -> bool:
         fields = channel_fields(**{"channel_phases": [0], **settings})
-        return is_settled(Destination(tmp_path / "channel"), wanted, fields, NOON + timedelta(days=days))
+        place, now = Destination(tmp_path / "channel"), NOON + timedelta(days=days)
+        return is_settled(place, KIND, wanted_record(place, wanted, fields, now), fields, now)
 
     assert settled()
     assert settled(14)
@@ -204,12 +205,12 @@ def test_an_upload_that_failed_is_made_up_for(tmp_path: Path, keys: Path, monkey
             raise BoardllamaError("no route to host")
 
     monkeypatch.setattr(destination, "run_rsync", copy)
-    signed = read_record(place.folder).signed
+    signed, record = read_record(place.folder).signed, wanted_record(place, wanted, told, NOON)
     with pytest.raises(BoardllamaError, match="no route to host"):
         place.upload(signed)
-    assert not is_settled(place, wanted, told, NOON)
+    assert not is_settled(place, KIND, record, told, NOON)
     place.upload(signed)
-    assert is_settled(place, wanted, told, NOON)
+    assert is_settled(place, KIND, record, told, NOON)
 
 
 def stand_in_build(cache: Path) -> None:

@@ -98,7 +98,7 @@ class TestPages:
 
     def test_a_file_that_is_no_record_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text("{}")
-        with pytest.raises(BoardllamaError, match=r"x\.json is no record of a fleet"):
+        with pytest.raises(BoardllamaError, match=r"x\.json is no record of a run \(date: .*\); restore it"):
             read_history(tmp_path)
 
     def test_the_page_keeps_all_but_its_part_and_the_plot_is_the_same_each_time(self, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 from pyinfra.context import ctx_state
 
 from deploy.fleet.gateway import drain
-from deploy.fleet.gateway.drain import Conversation, GatewayRotation, NotBack, connection_arguments
-from deploy.hosts.remote import Refused, Remote
+from deploy.fleet.gateway.drain import Conversation, GatewayRotation, NotBack
+from deploy.hosts.remote import Refused, Remote, remote_of
 from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.gateway.board_table import BoardTable, table_from_json
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
@@ -228,7 +228,7 @@ def test_a_gateway_outside_of_the_run_is_reached_as_its_data_says() -> None:
     """Not by the arguments of pyinfra's operations, of which no connection knows most."""
     gateway = KnownHost(Snapshot()).host
     gateway.inventory.host_data[gateway.name] = {"_sudo": True}
-    told = connection_arguments(gateway)
-    assert told["_sudo"] is True
+    remote = remote_of(gateway)
+    assert remote.arguments.pop("_sudo") is True
     with ctx_state.use(gateway.state):
-        assert Remote(gateway, told | {"_sudo": False}).run("echo there").strip() == "there"
+        assert remote.run("echo there").strip() == "there"

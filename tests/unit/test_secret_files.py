@@ -23,9 +23,10 @@ sys.path.insert(0, {repo!r})
 from pyinfra import host
 from deploy.hosts import lock, secret_files as operations
 from deploy.hosts.board_key import read_board_key
+from deploy.hosts.remote import remote_of
 from deploy.onboard.service import OLLAMA
 lock.PROGRAM = lock.PROGRAM.replace("/run/boardllama", {records!r})
-key = read_board_key(host, replace(OLLAMA, api_key=Path({key!r})))
+key = read_board_key(remote_of(host), replace(OLLAMA, api_key=Path({key!r})))
 file = operations.SecretFile({dest!r}, key + "\\n", "640", {who!r})
 operations.secret_files(name="Write", folder=str(Path({dest!r}).parent), wanted=(file,))
 """

@@ -187,6 +187,7 @@ class Store(BaseHTTPRequestHandler):
 
     held: dict[str, bytes]
     puts: int
+    refuses = False
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Keeps no log."""
@@ -205,8 +206,10 @@ class Store(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         type(self).puts += 1
-        self.held[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(201)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.refuses:
+            self.held[self.path] = body
+        self.answer(507 if self.refuses else 201)
 
 
 @contextmanager
@@ -240,6 +243,15 @@ class TestSite:
         deliver_files(board, [file], by(SiteCache("http://127.0.0.1:9/models", 0)))
         assert Path(file.dest).read_bytes() == CONTENT
         assert board.said[0].startswith("model.gguf: not from http://127.0.0.1:9/models, but over SSH:")
+
+    def test_a_server_that_takes_nothing_is_asked_once(self, board: LocalTarget, file: BigFile) -> None:
+        with web_server({}) as (address, store):
+            store.refuses = True
+            for name in ("one", "two"):
+                own = BigFile(file.source, f"{file.dest}-{name}", file.sha256, file.size, owner=OWNER)
+                deliver_files(board, [own], by(SiteCache(address, 0)))
+                assert Path(own.dest).read_bytes() == CONTENT, "over SSH"
+            assert store.puts == 1
 
 
 def test_a_board_behind_another_machine_takes_no_part() -> None:

@@ -30,8 +30,9 @@ def publish_release(host: Host, offer: Offer) -> Callable[[Remote], None] | None
         host.log(f"{offer.kind}: {offer.release.id} is published nowhere: DEST= or channel_dest names a folder")
         return None
     place, now = destination_of(told.channel_dest), release_time()
-    host.log(phase_sentence(offer.kind, wanted_record(place, offer, told, now), told))
-    if is_settled(place, offer, told, now):
+    wanted = wanted_record(place, offer, told, now)
+    host.log(phase_sentence(offer.kind, wanted, told))
+    if is_settled(place, offer.kind, wanted, told, now):
         return None
     return partial(publish_there, place=place, offer=offer, told=told, now=now)
 
@@ -47,11 +48,10 @@ def wanted_record(place: Destination, offer: Offer, told: ChannelFields, now: da
     return record.model_copy(update={"share": told.share_of(record.offering.phase)})
 
 
-def is_settled(place: Destination, offer: Offer, told: ChannelFields, now: datetime) -> bool:
+def is_settled(place: Destination, kind: str, wanted: KindRecord, told: ChannelFields, now: datetime) -> bool:
     """Whether the channel offers that already, to readers too, and is signed for at least half of its time yet."""
     there = read_record(place.folder)
-    kinds = there.kinds | {offer.kind: wanted_record(place, offer, told, now)}
-    if there.kinds != kinds or not place.has(there.signed):
+    if there.kinds.get(kind) != wanted or not place.has(there.signed):
         return False
     return now - datetime.fromisoformat(there.signed) < timedelta(days=told.channel_valid_days / 2)
 

@@ -13,18 +13,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from paramiko import SSHException
 from pyinfra import logger
-from pyinfra.api.arguments import ConnectorArguments, pop_global_arguments
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from deploy.errors import BoardllamaError
-from deploy.fleet.gateway.gateway_stage import GROUP, read_key
-from deploy.hosts.remote import Refused, Remote, Talk
+from deploy.fleet.gateway.gateway_stage import GROUP
+from deploy.hosts.board_key import read_board_key
+from deploy.hosts.remote import Refused, Remote, Talk, remote_of
 from deploy.hosts.rotation import join_run
 from deploy.onboard.gateway.board_table import safe_name
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
@@ -140,7 +139,7 @@ def begin_conversation(gateway: Host) -> Conversation | None:
     """Connects to a gateway, also to one that the run leaves out, and begins. None after a line that says why not."""
     try:
         gateway.connect(show_errors=False, raise_exceptions=True)
-        remote = Remote(gateway, connection_arguments(gateway))
+        remote = remote_of(gateway)
         there = shlex.quote(f"{GATEWAY_PLACES.programs}/boardllama-gateway")
         if remote.run(f"test ! -e {there} || echo yes").strip() != "yes":
             return None
@@ -148,12 +147,6 @@ def begin_conversation(gateway: Host) -> Conversation | None:
     except (PyinfraError, BoardllamaError, OSError, SSHException) as error:
         gateway.log(f"takes no part in taking boards out of rotation: {error}", logger.warning)
         return None
-
-
-def connection_arguments(gateway: Host) -> dict[str, Any]:
-    """How commands run on a gateway that no operation of the run is about, such as `_sudo`, by the host's data."""
-    told, _ = pop_global_arguments(gateway.state, gateway, {})
-    return {name: value for name, value in told.items() if name in ConnectorArguments.__annotations__}
 
 
 def await_out(gateway: Host, talk: Conversation, label: str, remote: Remote) -> bool:
@@ -176,7 +169,7 @@ def await_out(gateway: Host, talk: Conversation, label: str, remote: Remote) -> 
 def key_words(remote: Remote) -> str:
     """The hash of the board's key file, and its key; "" for a board without one, or that has gone."""
     try:
-        key = read_key(remote).get_secret_value()
+        key = read_board_key(remote)
         digest = remote.run(f"sha256sum < {OLLAMA.api_key}").split()[0] if key else ""
     except (BoardllamaError, OSError, SSHException):
         return ""

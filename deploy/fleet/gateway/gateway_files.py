@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.haproxy_files import CONFIG
 from deploy.hosts.facts.target import record_path
-from deploy.hosts.release import pack_tar, sha256_hex
+from deploy.hosts.release import files_digest, pack_tar, sha256_hex
 from deploy.hosts.remote import Remote, RemoteCommandFailed
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES, GatewayPlaces
 
@@ -43,7 +43,7 @@ class GatewayFiles:
     @cached_property
     def digest(self) -> str:
         """The hash of it all. The hashes of the boards' keys are in the table of boards."""
-        return sha256_hex(f"{file_hash(self.loaded_texts)} {file_hash(self.programs)} {self.units}".encode())
+        return sha256_hex(f"{files_digest(self.loaded_texts)} {files_digest(self.programs)} {self.units}".encode())
 
     @property
     def tar_archive(self) -> bytes:
@@ -71,8 +71,3 @@ def last_lines(said: str) -> str:
     """What haproxy or systemd said, in one line."""
     alerts = [line for line in said.splitlines() if "ALERT" in line] or said.splitlines()
     return "; ".join(line.strip() for line in alerts[:3])
-
-
-def file_hash(files: dict[str, bytes]) -> str:
-    """One hash over files by name."""
-    return sha256_hex("".join(f"{sha256_hex(text)} {name}\n" for name, text in sorted(files.items())).encode())

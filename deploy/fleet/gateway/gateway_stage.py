@@ -1,6 +1,6 @@
 """What deploy.py tells of gateways: boards say what they offer, then each gateway serves what it knows of them all."""
 
-from functools import partial
+from functools import cache, partial
 
 from pydantic import SecretStr
 from pyinfra import host, inventory
@@ -10,13 +10,14 @@ from pyinfra.api.host import Host
 from deploy.build.artifact import Build
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError
-from deploy.fleet.gateway.gateway_files import GatewayFiles, file_hash, load_files
+from deploy.fleet.gateway.gateway_files import GatewayFiles, load_files
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
 from deploy.fleet.gateway.offers import config_paths, entry_of
+from deploy.hosts.board_key import read_board_key
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import debian_packages
-from deploy.hosts.release import programs_of_role
+from deploy.hosts.release import files_digest, programs_of_role
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
 from deploy.hosts.snapshot import Snapshot, snapshot_of
 from deploy.hosts.stage_decorator import stage
@@ -24,7 +25,6 @@ from deploy.hosts.target import role_settings_of, settings_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, table_from_json
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
-from deploy.onboard.service import OLLAMA
 from deploy.settings import Settings
 
 GROUP = "gateways"
@@ -65,23 +65,20 @@ def read_offer(remote: Remote, settings: Settings) -> None:
     """Keeps what the board offers, with its key, for the gateways of this run."""
     entry = entry_of(remote.host, settings, snapshot_of(remote.host, *config_paths(settings)))
     if entry:
-        remote.host.connector_data[ENTRY] = entry, read_key(remote)
-
-
-def read_key(remote: Remote) -> SecretStr:
-    """The board's key; "" for a board without one. It comes over a channel of which pyinfra prints nothing."""
-    talk = remote.talk(f"grep -sv '^#' {OLLAMA.api_key} | grep -m 1 '[^[:space:]]'")
-    try:
-        return SecretStr(talk.line().strip())
-    finally:
-        talk.end()
+        remote.host.connector_data[ENTRY] = entry, SecretStr(read_board_key(remote))
 
 
 def known_table(gateway: Host) -> BoardTable:
     """What a gateway knows of its boards. Nothing where it has no table that can be read."""
     text = snapshot_of(gateway, *gateway_texts()).texts.get(str(GATEWAY_PLACES.table))
+    return parsed_table(text.content) if text else BoardTable()
+
+
+@cache
+def parsed_table(content: bytes) -> BoardTable:
+    """The table of a file; an empty one for a file that is none. Each board of a run asks for it."""
     try:
-        return table_from_json(text.content.decode()) if text else BoardTable()
+        return table_from_json(content.decode())
     except ValueError:
         return BoardTable()
 
@@ -152,7 +149,7 @@ def gateway_files(settings: GatewaySettings, snapshot: Snapshot) -> GatewayFiles
         texts=texts,
         kept=kept,
         programs=programs_of_role("gateway"),
-        units=file_hash({file.dest: file.content_bytes for file in unit_files()}),
+        units=files_digest({file.dest: file.content_bytes for file in unit_files()}),
         labels=tuple(board.label for board in table.boards),
         keys={entry.label: key for entry, key in noted_offers() if key.get_secret_value()},
     )

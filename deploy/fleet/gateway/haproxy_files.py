@@ -19,6 +19,7 @@ from deploy.hosts.release import sha256_hex
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, Pool
 from deploy.onboard.gateway.gateway_places import WAIT_MAP, GatewayPlaces
 from deploy.onboard.gateway.keeper import FIRST_GUESS
+from deploy.onboard.server.config import host_port
 from deploy.setting_rules import is_ip
 
 CONFIG, CERTIFICATE = "haproxy.cfg", "certificate.pem"
@@ -90,9 +91,8 @@ def certificate_files(settings: GatewaySettings) -> dict[str, bytes]:
 def bind_line(settings: GatewaySettings) -> str:
     """Where haproxy listens: `::` is every address, also one that comes later (the shared one)."""
     host = settings.gateway_host
-    place = f"[{host}]" if ":" in host else host
     tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1 ssl-min-ver TLSv1.2" if settings.gateway_tls != "off" else ""
-    return f"{place}:{settings.gateway_port}{' v4v6' if host == '::' else ''}{tls}"
+    return f"{host_port(host, settings.gateway_port)}{' v4v6' if host == '::' else ''}{tls}"
 
 
 def pool_values(pool: Pool) -> dict[str, Any]:
@@ -103,9 +103,8 @@ def pool_values(pool: Pool) -> dict[str, Any]:
 
 def place_of(board: BoardEntry) -> str:
     """The board's address for haproxy. A name is asked for again and again, since a board may get another address."""
-    if is_ip(board.address):
-        return f"[{board.address}]:{board.port}" if ":" in board.address else f"{board.address}:{board.port}"
-    return f"{board.address}:{board.port} resolvers system"
+    place = host_port(board.address, board.port)
+    return place if is_ip(board.address) else f"{place} resolvers system"
 
 
 def pools_by_name(pools: list[Pool]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import json
 from pyinfra.api.host import Host
 
 from deploy.errors import BoardllamaError
-from deploy.hosts.addresses import name_of
+from deploy.hosts.addresses import served_address
 from deploy.hosts.facts import Text
 from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.gateway.board_table import BoardEntry, ServedModel
@@ -16,11 +16,6 @@ from deploy.onboard.server.config_keys import Config
 from deploy.onboard.server.launch import alias_of
 from deploy.onboard.service import FRONT, OLLAMA, Service
 from deploy.settings import Settings
-
-
-def address_of(host: Host) -> str:
-    """The address at which the deploy reaches a host, or what its settings say."""
-    return str(host.data.get("server_address") or name_of(host))
 
 
 def config_paths(settings: Settings) -> list[str]:
@@ -42,7 +37,7 @@ def entry_of(host: Host, settings: Settings, snapshot: Snapshot) -> BoardEntry |
     if why := why_unreachable(str(reached.get("host", ""))):
         raise BoardllamaError(why)
     key = snapshot.keys.get(OLLAMA.name)
-    return BoardEntry(host.name, address_of(host), int(str(reached["port"])), key.sha256 if key else "", offers)
+    return BoardEntry(host.name, served_address(host), int(str(reached["port"])), key.sha256 if key else "", offers)
 
 
 def server_config(texts: dict[str, Text], service: Service) -> Config | None:

@@ -1,6 +1,5 @@
 """Has Prometheus and Alertmanager run with the configuration that a deploy brought, and says no more where they do."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from deploy.errors import BoardllamaError
 from deploy.fleet.monitor.monitor_places import APPLIED, UNITS
 from deploy.hosts.facts.target import shell_words
 from deploy.hosts.lock import TargetStep
+from deploy.hosts.release import files_digest
 from deploy.hosts.remote import Commands, Remote, RemoteCommandFailed
 from deploy.hosts.text_files import TextFile
 
@@ -26,28 +26,22 @@ class NotRunning(BoardllamaError):
 
 @dataclass(frozen=True)
 class Configuration:
-    """Hashes of what the programs read at a start alone, and of what they also read at a reload."""
+    """Hashes of what the programs read at a start alone, and of all that they read."""
 
     units: str
     texts: str
 
     @staticmethod
     def of_files(files: Iterable[TextFile]) -> "Configuration":
-        """The hashes of these files: the programs' units, and the rest."""
-        files = list(files)
-        units = [file for file in files if file.dest.startswith(f"{UNITS}/")]
-        return Configuration(hash_texts(units), hash_texts(file for file in files if file not in units))
+        """The hashes of these files: the programs' units, and all."""
+        contents = {file.dest: file.content_bytes for file in files}
+        units = {path: text for path, text in contents.items() if path.startswith(f"{UNITS}/")}
+        return Configuration(files_digest(units), files_digest(contents))
 
     @property
     def line(self) -> str:
         """The line of the file that says with which configuration the programs run."""
         return f"{self.units} {self.texts}"
-
-
-def hash_texts(files: Iterable[TextFile]) -> str:
-    """The first 16 hexadecimal digits of SHA-256 over paths and contents."""
-    told = "".join(f"{file.dest}\\0{file.content}\\0" for file in files)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 class Running(FactBase[list[str]]):

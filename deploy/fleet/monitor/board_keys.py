@@ -13,7 +13,7 @@ from deploy.fleet.monitor.monitor_places import KEYS, OWNER
 from deploy.fleet.monitor.watched_boards import WatchedBoard
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.lock import TargetStep
-from deploy.hosts.remote import Commands
+from deploy.hosts.remote import Commands, remote_of
 from deploy.hosts.secret_files import SecretFile, SecretStamps, remove_files, write_secrets
 from deploy.hosts.snapshot import memory_of
 from deploy.onboard.service import OLLAMA
@@ -59,6 +59,6 @@ def read_keys(boards: list[Host]) -> dict[str, str]:
 def key_or_nothing(board: Host) -> str:
     """The board's key; "" without one. What is wrong with a board is told by the board's own part of the run."""
     try:
-        return read_board_key(board)
+        return read_board_key(remote_of(board))
     except (BoardllamaError, OSError, EOFError, SSHException):
         return ""

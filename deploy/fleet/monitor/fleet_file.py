@@ -17,13 +17,14 @@ from deploy.fleet.monitor.watched_boards import WatchedBoard
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote
 from deploy.hosts.run_record import record_of
+from deploy.onboard.monitor.fleet import left_in
 
 VERSION = 1
 Left = dict[str, Any]
 
 
 class LeftBoards(FactBase[dict[str, Left]]):
-    """What earlier runs left, by the boards' names; read by deploy/onboard/monitor/fleet.py, `read_left`."""
+    """What earlier runs left, by the boards' names."""
 
     @staticmethod
     def default() -> dict[str, Left]:
@@ -33,10 +34,7 @@ class LeftBoards(FactBase[dict[str, Left]]):
         return f"cat {FLEET} 2>/dev/null; true"
 
     def process(self, output: list[str]) -> dict[str, Left]:
-        try:
-            return dict(json.loads("\n".join(output))["boards"])
-        except (ValueError, LookupError, TypeError):
-            return {}
+        return left_in("\n".join(output))
 
 
 @operation()

@@ -19,6 +19,7 @@ from deploy.hosts.secret_files import SecretFile, secret_files
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import role_settings_of
 from deploy.hosts.text_files import TextFile, text_files
+from deploy.onboard.server.config import host_port, reaching_address
 from deploy.paths import REPO
 
 RULES = REPO / "deploy/fleet/monitor/boardllama.rules.yml"
@@ -66,9 +67,7 @@ def monitor_secrets(settings: MonitorSettings) -> tuple[SecretFile, ...]:
 
 def asked_address(settings: MonitorSettings) -> str:
     """Where Prometheus is asked on the monitor itself."""
-    everywhere = settings.monitor_host in ("0.0.0.0", "::", "localhost")
-    host_part = "127.0.0.1" if everywhere else settings.monitor_host
-    return f"[{host_part}]:{settings.monitor_port}" if ":" in host_part else f"{host_part}:{settings.monitor_port}"
+    return host_port(reaching_address(settings.monitor_host), settings.monitor_port)
 
 
 def texts_of(settings: MonitorSettings, boards: list[WatchedBoard], name: str) -> tuple[TextFile, ...]:
@@ -102,14 +101,13 @@ CHECKED = "sh -c '\"$@\" >&2' checked"
 
 def units_of(settings: MonitorSettings) -> tuple[TextFile, ...]:
     """How systemd starts the programs: in addition to the units of their packages."""
-    address = f"[{settings.monitor_host}]" if ":" in settings.monitor_host else settings.monitor_host
     values = {
         "folder": FOLDER,
         "page": PAGE,
         "programs": PROGRAMS,
         "config": f"{FOLDER}/page.json",
         "days": settings.monitor_days,
-        "address": f"{address}:{settings.monitor_port}",
+        "address": host_port(settings.monitor_host, settings.monitor_port),
     }
     return tuple(TextFile(f"{UNITS}/{place}", render_template(PurePath(place).name, **values)) for place in UNIT_FILES)
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from pyinfra import inventory
 from pyinfra.api.host import Host
 
-from deploy.hosts.addresses import LOOPBACK, name_of
+from deploy.hosts.addresses import LOOPBACK, name_of, served_address
 from deploy.hosts.target import role_settings_of
-from deploy.onboard.server.config import is_local
+from deploy.onboard.server.config import host_port, is_local
 from deploy.settings import Settings
 
 TARGETS = "targets"
@@ -55,7 +55,7 @@ class WatchedBoard:
 
     def asked_at(self, port: int) -> str:
         """An address of the board as Prometheus writes it."""
-        return f"[{self.address}]:{port}" if ":" in self.address else f"{self.address}:{port}"
+        return host_port(self.address, port)
 
 
 def watched_boards(monitor: Host) -> list[WatchedBoard]:
@@ -67,7 +67,7 @@ def watched_board(host: Host, monitor: Host) -> WatchedBoard:
     """A board. A monitor on the same machine reaches also what listens on loopback alone."""
     settings, near = role_settings_of(host, Settings), name_of(host) == name_of(monitor)
     local = is_local(settings.server_host)
-    address = LOOPBACK if near else name_of(host)
+    address = LOOPBACK if near else served_address(host)
     port = settings.server_port if near or not local else 0
     return WatchedBoard(
         host.name, address, port, settings.api_key is not None, settings.node_exporter, kind_group(host)

@@ -3,6 +3,7 @@
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 
 from deploy.fleet.sharing.board_script import run_fetching
 from deploy.fleet.sharing.once import Once
@@ -34,7 +35,7 @@ class SiteCache:
     def fetch_file(self, remote: Remote, file: BigFile) -> None:
         """Has the board fetch the file, which the server gets first if it lacks it. Raises NotThisWay, OSError."""
         address = f"{self.address}/{file.sha256}"
-        fill_cache(address, file)
+        fill_cache(address, file.source, file.size)
         run_fetching(remote, SCRIPT, [file.part_path, address, str(self.limit)])
 
     def end_fetching(self, remote: Remote) -> None:
@@ -42,12 +43,12 @@ class SiteCache:
 
 
 @Once
-def fill_cache(address: str, file: BigFile) -> None:
-    """Has the server hold the file, by HEAD and PUT, once in a run. Raises NotThisWay."""
+def fill_cache(address: str, file: Path, size: int) -> None:
+    """Has the server hold the file of the controller, by HEAD and PUT, once in a run. Raises NotThisWay."""
     try:
-        if not is_held(address, file.size):
-            with file.source.open("rb") as source:
-                put = urllib.request.Request(address, source, {"Content-Length": str(file.size)}, method="PUT")
+        if not is_held(address, size):
+            with file.open("rb") as source:
+                put = urllib.request.Request(address, source, {"Content-Length": str(size)}, method="PUT")
                 urllib.request.urlopen(put, timeout=PATIENCE_SECONDS).close()
     except (OSError, ValueError) as error:
         raise NotThisWay(f"it does not have the model, and takes none from this controller ({error})") from None

@@ -40,12 +40,13 @@ class DrainTurn:
 
 
 class RotationRun:
-    """The boards of one run. `say` takes a line of output."""
+    """The boards of one run. `say` takes a line of output. `known`: what the gateway knew when the last tick began."""
 
     def __init__(self, places: GatewayPlaces, say: Callable[[str], object]) -> None:
         self.places, self.say = places, say
         self.leases = Leases(places.leases, LEASE_SECONDS)
         self.turns: dict[str, DrainTurn] = {}
+        self.known = BoardTable()
 
     def table(self) -> BoardTable:
         """What the gateway knows. Raises OSError, ValueError."""
@@ -78,18 +79,19 @@ class RotationRun:
     def tick(self) -> None:
         """Moves every board on by a step, where it can go on."""
         steps: dict[str, Callable[[DrainTurn], object]]
-        steps = {WAITING: self.try_out, DRAINING: self.watch_drain, OUT: self.renew, RETURNING: self.watch_return}
+        steps = {WAITING: self.try_out, DRAINING: self.watch_drain, OUT: self.renew, PROVING: self.prove}
+        steps |= {RETURNING: self.watch_return}
+        self.known = self.table()
         for turn in list(self.turns.values()):
-            (steps | {PROVING: self.prove})[turn.phase](turn)
+            steps[turn.phase](turn)
 
     def try_out(self, turn: DrainTurn) -> None:
         """Takes the board out when few enough others are."""
-        table = self.table()
-        pools = [pool for pool in table.pools if turn.label in {board.label for board in pool.offers}]
+        pools = [pool for pool in self.known.pools if turn.label in {board.label for board in pool.offers}]
 
         def may_go(others: Collection[str]) -> bool:
             out = ([board.label for board in pool.offers if board.label in others] for pool in pools)
-            return all(len(gone) < pool.most_out(table.out_share) for pool, gone in zip(pools, out, strict=True))
+            return all(len(gone) < pool.most_out(self.known.out_share) for pool, gone in zip(pools, out, strict=True))
 
         if self.leases.take_lease(turn.label, may_go):
             set_rotation(self.places, turn.label, "drain")
@@ -101,7 +103,7 @@ class RotationRun:
         """Says that the board is out when it has no request any more, or has them for too long."""
         drained = self.renew(turn)
         left, seconds = requests_by_board(self.places)[turn.label], time.monotonic() - turn.since
-        if seconds < SETTLING or ((left or not drained) and seconds < self.table().drain_seconds):
+        if seconds < SETTLING or ((left or not drained) and seconds < self.known.drain_seconds):
             self.say_once(turn, f"draining {left}")
         else:
             turn.enter(OUT)
@@ -118,7 +120,7 @@ class RotationRun:
     def prove(self, turn: DrainTurn) -> None:
         """Gives the board back when it lets this gateway in: haproxy's last look may be older than its restart."""
         self.renew(turn)
-        board = next(one for one in self.table().boards if one.label == turn.label)
+        board = next(one for one in self.known.boards if one.label == turn.label)
         if why := why_closed(board, read_board_keys(self.places).get(turn.label, "")):
             return self.give_up(turn, why)
         set_rotation(self.places, turn.label, "ready")

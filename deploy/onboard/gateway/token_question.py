@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..server.config import host_port
 from ..server.health import ask_server
 from .board_table import BoardEntry, ServedModel
 
@@ -38,4 +39,4 @@ def why_closed(board: BoardEntry, key: str) -> str:
 
 def board_url(board: BoardEntry) -> str:
     """The board's address."""
-    return f"http://[{board.address}]:{board.port}" if ":" in board.address else f"http://{board.address}:{board.port}"
+    return f"http://{host_port(board.address, board.port)}"

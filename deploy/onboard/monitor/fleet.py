@@ -164,6 +164,14 @@ def read_left(file: Path) -> dict[str, dict[str, Any]]:
     Nothing where the file is missing or damaged: the page says that it has no boards.
     """
     try:
-        return dict(json.loads(file.read_text())["boards"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return left_in(file.read_text())
+    except OSError:
+        return {}
+
+
+def left_in(text: str) -> dict[str, dict[str, Any]]:
+    """What the text of that file says; nothing for a text that is none of it."""
+    try:
+        return dict(json.loads(text)["boards"])
+    except (ValueError, LookupError, TypeError):
         return {}

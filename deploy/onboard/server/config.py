@@ -116,5 +116,9 @@ def reaching_address(host: str) -> str:
 
 def url_of(server: dict[str, Any]) -> str:
     """The URL at which this machine reaches the server; `server` is the section of the config."""
-    host = reaching_address(server["host"])
-    return f"http://[{host}]:{server['port']}" if ":" in host else f"http://{host}:{server['port']}"
+    return f"http://{host_port(reaching_address(server['host']), server['port'])}"
+
+
+def host_port(host: str, port: int) -> str:
+    """Both as they stand in a URL, where an IPv6 address has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -26,6 +26,14 @@ def sign_clearly(text: bytes) -> bytes:
         return run_gpg(home, "--clearsign", "--digest-algo", "SHA512", given=text)
 
 
+def signed_text(message: bytes) -> bytes:
+    """The text of a message that `sign_clearly` made. Raises BoardllamaError where another key signed, or none."""
+    public = public_key().encode()
+    with gpg_home() as home:
+        run_gpg(home, "--import", given=public)
+        return run_gpg(home, "--decrypt", given=message)
+
+
 def public_key() -> str:
     """The public key as text. The pair is made unless it is there. Raises BoardllamaError, OSError."""
     folder = keys_dir()

@@ -58,15 +58,17 @@ class BoardFigures(FactBase[dict[str, Any]]):
             f" echo deployed $(stat -c %Y {PLACES.current} 2>/dev/null);"
             f" echo active $(systemctl is-active {OLLAMA.unit});"
             " cat /sys/class/thermal/thermal_zone*/temp 2>/dev/null | sed 's/^/heat /';"
-            f" read -r address port path 2>/dev/null <{OLLAMA.started} && {{ {login} |"
-            " curl -s -m 20 -K - http://$address:$port/metrics | grep ^llamacpp:; }; true"
+            # Each server of the board: the first has the name without an ending.
+            f" for started in {OLLAMA.runtime}*/{OLLAMA.started.name}; do"
+            f" read -r address port path 2>/dev/null <$started && {{ {login} |"
+            " curl -s -m 20 -K - http://$address:$port/metrics | grep ^llamacpp:; }; done; true"
         )
 
     def process(self, output: list[str]) -> dict[str, Any]:
         said: dict[str, list[str]] = {}
         for name, _, value in (line.partition(" ") for line in output):
             said.setdefault(name, []).append(value)
-        found: dict[str, Any] = {name: float(said[name][0]) for name in said if name.startswith("llamacpp:")}
+        found: dict[str, Any] = {name: sum(map(float, said[name])) for name in said if name.startswith("llamacpp:")}
         releases = json.loads(said.get("releases", ["[]"])[0])
         if releases:
             found |= {"release": releases[0]["id"], "model": releases[0]["model"]}

@@ -46,7 +46,7 @@ class Way(Protocol):
 class Pace:
     """At most so many bytes a second, 0 for any, for all who share it. `due`: when what was let through is through."""
 
-    rate: float
+    rate: int
     due: float = 0.0
 
     def wait_for(self, count: int) -> None:
@@ -107,4 +107,9 @@ def way_of(settings: Settings) -> Way | None:
 
 def carriage_of(settings: Settings) -> Carriage:
     """How a host's models travel."""
-    return Carriage(way_of(settings), pace_of(settings.bandwidth * MEGABYTE), turns_of(settings.model_parallel))
+    return Carriage(way_of(settings), pace_of(rate_limit(settings)), turns_of(settings.model_parallel))
+
+
+def rate_limit(settings: Settings) -> int:
+    """Bytes a second that models may take, 0 for all."""
+    return round(settings.bandwidth * MEGABYTE)

@@ -13,7 +13,7 @@ from deploy.hosts.facts.combined import Questions, combined_command, split_answe
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.run_record import record_of
 from deploy.onboard.channel.subscription import APT, KEY, LIST, TOLD
-from deploy.onboard.places import PLACES, PRISTINE, PROGRAMS
+from deploy.onboard.places import EXPORTER_UNIT, PLACES, PRISTINE, PROGRAMS
 from deploy.onboard.service import SERVICES, Service
 
 PROGRAM = f"{PLACES.current}/boardllama"
@@ -33,6 +33,8 @@ DECLARED = (
     PLACES.exporter,
     *(service.public_key_unit(PLACES) for service in SERVICES),
 )
+# Units that a deploy keeps running, and the files of ours without which it has none there.
+UNITS = {str(PLACES.channel_timer): PLACES.channel_timer.name, str(PLACES.exporter): EXPORTER_UNIT}
 STORES = tuple(map(str, dict.fromkeys((PLACES.builds, *(service.model_store for service in SERVICES)))))
 
 
@@ -84,13 +86,17 @@ class ReleaseOnTarget(FactBase[ReleaseThere]):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a deploy compares. `current`: the committed release. `texts`: by path. `keys`: by the services' names."""
+    """What a deploy compares. `current`: the committed release. `texts`: by path. `keys`: by the services' names.
+
+    `units`: those of UNITS whose file is there.
+    """
 
     board: facts.BoardInfo = field(default_factory=facts.BoardInfo)
     links: dict[str, str | None] = field(default_factory=dict)
     stored: dict[str, facts.Stored] = field(default_factory=dict)
     texts: dict[str, facts.Text] = field(default_factory=dict)
     keys: dict[str, facts.KeyInfo | None] = field(default_factory=dict)
+    units: dict[str, facts.UnitState] = field(default_factory=dict)
     current: ReleaseThere = field(default_factory=ReleaseThere)
 
     @property
@@ -106,6 +112,7 @@ def of_target(texts: tuple[str, ...]) -> Questions:
         "links": (facts.Links(), {"paths": LINKS}),
         "stored": (facts.StoredFiles(), {"stores": STORES}),
         "texts": (facts.Texts(), {"paths": texts}),
+        "units": (facts.Units(), {"units": UNITS}),
         **{f"key {service.name}": (facts.KeyFile(), {"path": str(service.api_key)}) for service in SERVICES},
         **of_release(str(PLACES.current)),
     }

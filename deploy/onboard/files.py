@@ -46,8 +46,13 @@ def prove_file(path: Path, sha256: str) -> bool:
     """Whether the file's bytes have this sha256. One that has gets its receipt."""
     if sha256_of(path) != sha256:
         return False
-    write_file(path.with_name(receipt_name(path.name)), f"{receipt_line(path, sha256)}\n".encode())
+    keep_receipt(path, sha256)
     return True
+
+
+def keep_receipt(path: Path, sha256: str) -> None:
+    """Leaves the receipt of a file that was just proven to have this sha256."""
+    write_file(path.with_name(receipt_name(path.name)), f"{receipt_line(path, sha256)}\n".encode())
 
 
 def sync(path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 SWITCH_UNIT = "boardllama-switch.service"
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize")
+EXPORTER_UNIT = "prometheus-node-exporter.service"
 # A folder of a release: its editable files as they were deployed.
 PRISTINE = "pristine"
 # In a service's folder of a release: prompts that the server reads at its start.
@@ -39,7 +40,7 @@ class Places:
     channel_enabled: Path = Path("/etc/systemd/system/timers.target.wants/boardllama-channel.timer")
     # What is added to the unit of the node exporter, and where the exporter reads what it cannot know by itself; there
     # where node_exporter asks for it.
-    exporter: Path = Path("/etc/systemd/system/prometheus-node-exporter.service.d/boardllama-exporter.conf")
+    exporter: Path = Path(f"/etc/systemd/system/{EXPORTER_UNIT}.d/boardllama-exporter.conf")
     figures: Path = Path("/var/lib/boardllama/figures")
     # The words of the switch that runs, or of the last switch.
     verdict: Path = Path("/run/boardllama/verdict.json")

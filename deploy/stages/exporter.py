@@ -1,14 +1,15 @@
 """The node exporter of a board: what a monitor sees of it beside its server."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import partial
 
-from pyinfra import host
-from pyinfra.api import FactBase, operation
+from pyinfra import host, logger
+from pyinfra.api import operation
 
 from deploy.controller.templates import render_template
-from deploy.hosts.addresses import addresses_of_groups
+from deploy.hosts.addresses import addresses_of, name_of
+from deploy.hosts.facts import UnitState
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import install_debian_packages
@@ -16,31 +17,50 @@ from deploy.hosts.remote import Commands, Remote
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.target import board_of
 from deploy.hosts.text_files import TextFile, text_files
-from deploy.onboard.places import PLACES
+from deploy.onboard.places import EXPORTER_UNIT, PLACES
 from deploy.settings import Settings
 
-PACKAGE, UNIT, DROP_IN = "prometheus-node-exporter", "prometheus-node-exporter.service", PLACES.exporter
+PACKAGE, UNIT, DROP_IN = "prometheus-node-exporter", EXPORTER_UNIT, PLACES.exporter
+OPEN = (
+    "node_exporter is True, and this board runs none: its kernel has no CONFIG_CGROUP_BPF or no unified cgroups, so "
+    "IPAddressAllow= does nothing and everyone would read the exporter; give the board another kernel, or say "
+    "node_exporter False"
+)
 # What a monitor asks for; the others cost memory, and some a process.
 COLLECTORS = "cpu filesystem hwmon loadavg meminfo netdev stat textfile thermal_zone time timex vmstat".split()
-RUNS = ["installed", "active", "no"]
 
 
 def configure_exporter(settings: Settings) -> None:
     """Has the exporter there and on, for the inventory's monitors alone; or off."""
-    if not board_of(host).systemd:
+    board = board_of(host)
+    if not board.systemd:
         return
-    if settings.node_exporter:
-        added = drop_in(addresses_of_groups(host, "monitors"))
-        text_files(name="Write what the exporter is told", files=(added,), conflict=settings.config_conflict)
+    clients = clients_of_exporter() if settings.node_exporter else []
+    is_open = bool(clients) and not board.filters_addresses
+    if is_open:
+        host.log(OPEN, logger.warning)
+    if settings.node_exporter and not is_open:
+        text_files(name="Write what the exporter is told", files=(drop_in(clients),), conflict=settings.config_conflict)
         run_exporter(name="Have the exporter run")
     elif str(DROP_IN) in snapshot_of(host).texts:
         end_exporter(name="End the exporter")
 
 
-def drop_in(clients: Iterable[str]) -> TextFile:
-    """What is added to the unit of Debian's package. `clients`: the addresses that reach the exporter."""
+def clients_of_exporter() -> list[str]:
+    """The addresses of the inventory's monitors on other machines. Raises BoardllamaError."""
+    monitors = host.state.inventory.groups.get("monitors", [])
+    others = [one for one in monitors if name_of(one) != name_of(host)]
+    return sorted({address for one in others for address in addresses_of(one)})
+
+
+def drop_in(clients: Collection[str]) -> TextFile:
+    """What is added to the unit of Debian's package. `clients`: the addresses that reach the exporter.
+
+    Without any, the exporter listens on the loopback alone.
+    """
     text = render_template(
         DROP_IN.name,
+        address="" if clients else "127.0.0.1",
         program=PLACES.public_bin / "boardllama",
         figures=PLACES.figures,
         collectors=" ".join(f"--collector.{name}" for name in COLLECTORS),
@@ -49,33 +69,13 @@ def drop_in(clients: Iterable[str]) -> TextFile:
     return TextFile(str(DROP_IN), text)
 
 
-class ExporterState(FactBase[list[str]]):
-    """The package's state, and of the unit whether it is active, and whether its files changed since its start.
-
-    ["installed", "active", "no"]
-    """
-
-    @staticmethod
-    def default() -> list[str]:
-        return []
-
-    def command(self) -> str:
-        return (
-            f"dpkg-query -W -f '${{db:Status-Status}}\\n' {PACKAGE} 2>/dev/null;"
-            f" systemctl show --value -p ActiveState -p NeedDaemonReload {UNIT} | sed '/^$/d'; true"
-        )
-
-    def process(self, output: list[str]) -> list[str]:
-        return output
-
-
 @operation()
 def run_exporter() -> Commands:
     """Installs the exporter where it is missing, and restarts it where it is down, or what it is told has changed."""
-    found = host.get_fact(ExporterState)
-    if found[:1] != RUNS[:1]:
+    found = snapshot_of(host).units.get(UNIT, UnitState())
+    if not found.installed:
         yield TargetStep(partial(install_debian_packages, names=[PACKAGE], units=(UNIT,)))
-    if found != RUNS:
+    if not found.active or found.stale:
         yield TargetStep(restart_exporter)
 
 

@@ -7,7 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.unit.pulling_board import PullingBoard, offer, publish, serving, survive_cuts
+from tests.unit.channel_site import serving
+from tests.unit.made_offer import offer, publish
+from tests.unit.pulling_board import PullingBoard, survive_cuts
 
 
 def main(count: int, seed: int) -> None:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from deploy.fleet.channel.repository import IN_RELEASE
 from deploy.vm.ports import free_ports
-from tests.unit.pulling_board import PullingBoard, offer, publish
+from tests.unit.made_offer import offer, publish
+from tests.unit.pulling_board import PullingBoard
 
 LOOKS, ASKING_AT_ONCE = 20, 16
 NGINX = """

@@ -29,13 +29,16 @@ boardllama_tokens_per_second_gate 9.5
 
 @contextmanager
 def figures_server(key: str = "") -> Iterator[int]:
-    """The port of a server that asks for the key. With each question it has answered 40 tokens more, in 10 seconds."""
-    asked = iter(range(1_000_000))
+    """The port of a server that asks for the key. With each question it has answered 40 tokens more, in 10 seconds.
+
+    It has the models that it is asked for, each with counters of its own.
+    """
+    turns: dict[str, Iterator[int]] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known = not key or self.headers.get("Authorization") == f"Bearer {key}"
-            turn = next(asked)
+            turn = next(turns.setdefault(self.path, iter(range(1_000_000))))
             body = FIGURES.format(tokens=40 * turn, seconds=10 * turn) if known else "Invalid API Key"
             self.send_response(200 if known else 401)
             self.end_headers()

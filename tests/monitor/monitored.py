@@ -26,9 +26,11 @@ def told(**data: Any) -> MonitorSettings:
     return role_settings(MonitorSettings, DEFAULTS | data)
 
 
-def a_board(name: str, port: int = 11434, keyed: bool = False, exporter: bool = False) -> WatchedBoard:
+def a_board(
+    name: str, port: int = 11434, keyed: bool = False, exporter: bool = False, models: tuple[str, ...] = ()
+) -> WatchedBoard:
     """A board on this machine."""
-    return WatchedBoard(name, "127.0.0.1", port, keyed, exporter, "rpi5")
+    return WatchedBoard(name, "127.0.0.1", port, keyed, exporter, "rpi5", models)
 
 
 class MonitorFolder:

@@ -73,7 +73,7 @@ class LiveMonitor:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMonitor]:
-    """A monitor of three boards: one with a key, one whose key is not known, one that is off."""
+    """A monitor of four boards: one with a key, one of two models, one whose key is not known, one that is off."""
     folder = tmp_path_factory.mktemp("live")
     (port, nobody) = free_ports(2)
     with ExitStack() as running:
@@ -82,11 +82,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMonitor]:
         exporter = running.enter_context(node_exporter(folder / "board"))
         boards = [
             a_board("kitchen", kitchen, keyed=True, exporter=True),
+            a_board("lab", kitchen, keyed=True, models=("chat", "vectors:1")),
             a_board("hall", hall, keyed=True),
             a_board("attic & cellar", nobody),
         ]
         monitor = MonitorFolder(folder, told(monitor_port=port, monitor_password=PASSWORD), boards)
-        monitor.write(monitor.led(f"{monitor_places.KEYS}/kitchen"), "the kitchen's key\n")
+        for name in ("kitchen", "lab"):
+            monitor.write(monitor.led(f"{monitor_places.KEYS}/{name}"), "the kitchen's key\n")
         config = monitor.led(f"{monitor_places.FOLDER}/prometheus.yml")
         config.write_text(config.read_text().replace("30s", "1s").replace("25s", "1s"))
         exporters = monitor.led(f"{monitor_places.FOLDER}/exporters.json")
@@ -127,6 +129,10 @@ def await_answer(live: LiveMonitor) -> None:
 
 def test_the_page_shows_what_a_board_with_a_key_does(live: LiveMonitor) -> None:
     live.await_row("kitchen", [">4.0<", "2, 3 waiting", ">61<", "r0123456789a", "qwen3.5-2b.gguf", "2026-11-18"])
+
+
+def test_the_models_of_a_board_are_added_up(live: LiveMonitor) -> None:
+    live.await_row("lab", ["4, 6 waiting", ">4.0<"])
 
 
 def test_an_alert_that_fires_marks_the_row_of_its_board(live: LiveMonitor) -> None:

@@ -4,42 +4,21 @@ Its release lies where a deploy leaves it. What stands for systemd runs a switch
 release whose config.json does not hold the words FATAL.
 """
 
-import http.server
-import json
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from deploy.build.artifact import Build, FileEntry, Manifest, Proof
-from deploy.build.source import ArchiveSource
-from deploy.cpu import find_cpu
-from deploy.fleet.channel.destination import Destination
-from deploy.fleet.channel.publish import publish_there
 from deploy.fleet.channel.subscribe import subscription_files
 from deploy.hosts.offer import Offer
-from deploy.hosts.release import Served, WantedRelease, build_files, sha256_hex
-from deploy.hosts.release_manifest import Policy
-from deploy.hosts.remote import Remote
-from deploy.hosts.stored_model import StoredModel
-from deploy.models.model import single_file
-from deploy.models.own_file import OwnFile
-from deploy.onboard.places import PLACES, PROGRAMS
-from deploy.onboard.service import OLLAMA
-from deploy.setting_fields import ChannelFields, role_settings
-from tests.unit.test_settings import ALL, told
+from deploy.onboard.places import PLACES
+from tests.unit.made_offer import KIND, NOON, offer, publish
+from tests.unit.test_settings import told
 
 FATAL = "it would not serve"
-KIND = "raspberry_pi_5"
-NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 # In the place of programs of systemd. A switch is judged without its unit and its server.
 SYSTEMD_RUN = """#!/bin/sh
 while case $1 in --*) true ;; *) false ;; esac; do shift; done
@@ -77,73 +56,6 @@ DPkg::Options:: "--force-architecture,not-root";
 DPkg::Path "/usr/local/bin:/usr/sbin:/usr/bin";
 Acquire::Retries "0";
 """
-
-
-class Teller(Remote):
-    """Keeps what a step says."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-
-@dataclass(frozen=True)
-class MadeBuild(Build):
-    """A build whose artifact lies in `folder`."""
-
-    folder: Path = Path()
-
-    @property
-    def artifact_folder(self) -> Path:
-        return self.folder
-
-
-def channel_fields(**changes: Any) -> ChannelFields:
-    """The defaults, and `changes`."""
-    return role_settings(ChannelFields, ALL | changes)
-
-
-def offer(
-    folder: Path, config: str = "{}", build: str = "one", model: bytes = b"GGUF" * 1000, kind: str = KIND
-) -> Offer:
-    """What a deploy would bring, all of it made in the folder."""
-    source = ArchiveSource(kind="archive", url="https://files.example/llama.tar.gz", sha256="ab" * 32)
-    made = MadeBuild(source, find_cpu("cortex-a76"), folder / build)
-    made.folder.mkdir(parents=True, exist_ok=True)
-    entries = {}
-    for name in PROGRAMS:
-        content = f"#!/bin/sh\n# {name} of {build}\n".encode()
-        (made.folder / name).write_bytes(content)
-        entries[name] = FileEntry(sha256=sha256_hex(content), size=len(content))
-    proof = Proof(glibc="2.28", instructions={}, version="1", ran_on="max")
-    artifact = Manifest(name=build, key="k", inputs={}, build_info=f"b0-{build}", files=entries, proof=proof)
-    (made.folder / "manifest.json").write_text(artifact.model_dump_json())
-    path = folder / f"{sha256_hex(model)[:8]}.gguf"
-    path.write_bytes(model)
-    stored = StoredModel(single_file("m.gguf", OwnFile(str(path))), OLLAMA)
-    unit = f"[Service]\nExecStart={PLACES.current}/boardllama launch\n".encode()
-    served = Served(OLLAMA, stored, {OLLAMA.config: config.encode(), OLLAMA.public_unit(PLACES): unit}, {})
-    policy = Policy(min_tokens_per_second=0, releases_kept=2)
-    release = WantedRelease(made, artifact, (served,), {"llama.cpp": {}, "model": None}, policy)
-    return Offer(kind, release, build_files(made, artifact), stored.files)
-
-
-@pytest.fixture
-def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of keys of a controller, with a cache of its own."""
-    monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("BOARDLLAMA_KEYS", str(tmp_path / "keys"))
-    return tmp_path / "keys"
-
-
-def publish(folder: Path, offered: Offer, hours: float = 0.0, **changes: Any) -> list[str]:
-    """Publishes as of so many hours after NOON, in a channel that is valid now. Returns what is said."""
-    teller = Teller()
-    at = NOON + timedelta(hours=hours)
-    publish_there(teller, Destination(folder), offered, channel_fields(**changes), at)
-    return teller.said
 
 
 class PullingBoard:
@@ -255,56 +167,3 @@ def survive_cuts(board: PullingBoard, folder: Path, moments: Iterable[float]) ->
         done = board.look()
         assert done.returncode == 0, done
         assert board.current == wanted.release.id
-
-
-class Pages(http.server.SimpleHTTPRequestHandler):
-    """A web server of files that knows parts of files, and takes reports."""
-
-    server: "Site"
-
-    def do_POST(self) -> None:
-        self.server.reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200 if self.server.takes_reports else 503)
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        path = Path(self.translate_path(self.path))
-        if "Range" not in self.headers or path.parent.name != "models":
-            super().do_GET()
-            return
-        start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-        content = path.read_bytes()[start:]
-        self.server.resumed.append(start)
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        self.server.asked.append(self.path)
-
-
-class Site(http.server.ThreadingHTTPServer):
-    """The server of a folder. `asked`: the paths; `resumed`: where parts began; `reports`: what was posted."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), lambda *words: Pages(*words, directory=str(folder)))
-        self.asked: list[str] = []
-        self.resumed: list[int] = []
-        self.reports: list[dict[str, Any]] = []
-        self.takes_reports = True
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[Site]:
-    """A server of the folder, on the loopback."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with Site(folder) as site:
-        thread = threading.Thread(target=site.serve_forever, daemon=True)
-        thread.start()
-        yield site
-        site.shutdown()

@@ -13,7 +13,7 @@ from deploy.errors import BoardllamaError
 from deploy.fleet.bundle.bundle_file import read_bundle_list, unpack_bundle
 from deploy.fleet.channel.record import read_record
 from deploy.paths import REPO
-from tests.unit.pulling_board import KIND, keys
+from tests.unit.made_offer import KIND, keys
 from tests.unit.test_channel import run_kinds, stand_in_build
 
 __all__ = ["keys"]

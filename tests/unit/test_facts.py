@@ -1,10 +1,13 @@
 """Facts: process() on output recorded from boards."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from deploy.hosts.facts import Links, ReleaseFiles, Status, StatusInfo, StoredFiles
+from deploy.hosts.facts import Links, ReleaseFiles, Status, StatusInfo, StoredFiles, Units, UnitState
 from deploy.onboard.server.health import Health, State
 
 
@@ -61,3 +64,25 @@ def test_programs_of_another_age_have_a_status_too() -> None:
     status = Status().process([json.dumps({"current": "r1", "health": health.to_json(), "from_next_year": 1})])
     assert status == StatusInfo(current="r1", health=health)
     assert Status().process(['{"current": "r1"}']).health is None
+
+
+def test_a_unit_that_systemd_knows_by_an_older_file_is_told_from_others() -> None:
+    said = "Id={}\nLoadState={}\nActiveState={}\nNeedDaemonReload={}"
+    blocks = [
+        said.format("a.timer", "loaded", "active", "yes"),
+        said.format("b.service", "not-found", "inactive", "no"),
+    ]
+    assert Units().process("\n\n".join(blocks).splitlines()) == {
+        "a.timer": UnitState(installed=True, active=True, stale=True),
+        "b.service": UnitState(),
+    }
+    assert Units().process([]) == {}
+
+
+def test_units_are_asked_about_where_their_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "systemctl").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    command = Units().command({str(tmp_path / "systemctl"): "a.timer", "/nowhere/b": "b.service"})
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "show -p Id -p LoadState -p ActiveState -p NeedDaemonReload a.timer\n"

@@ -35,6 +35,11 @@ def test_a_board_that_serves_is_a_row_with_all_of_its_figures() -> None:
     }
 
 
+def test_the_figures_of_several_models_are_added_up() -> None:
+    row = row_of_board("kitchen", "", BoardFigures().process([*SAID, *SAID[6:]]))
+    assert (row.rate, row.running, row.waiting) == (4.0, 4, 6)
+
+
 def test_a_board_that_was_never_deployed_to_is_a_row_of_dashes() -> None:
     row = row_of_board("new", "", BoardFigures().process(["deployed ", "active inactive"]))
     assert set(row.cells().values()) == {"new", "server down", "-"}

@@ -47,6 +47,9 @@ def test_a_request_goes_to_the_model_that_it_names_wherever_it_names_it(front: R
         ("/v1/embeddings", {"input": "a", "model": "text-embedding-3-small"}, "vectors"),
         ("/v1/embeddings", {"input": "a", "model": "smol"}, "chat"),
         ("/v1/rerank", {"query": "a"}, "chat"),
+        ("/metrics?model=mini", None, "vectors"),
+        ("/metrics?a=b&model=%6dini.gguf", None, "vectors"),
+        ("/metrics?model=other", None, "chat"),
     ],
 )
 def test_without_a_known_name_the_path_says_which(front: RunningFront, path: str, body: Any, server: str) -> None:

@@ -30,6 +30,15 @@ def test_a_monitor_is_told_of_boards_that_the_run_leaves_out(tmp_path: Path) -> 
     assert "the servers of @fake/kitchen listen on their loopback alone" in done.stderr
 
 
+def test_a_monitor_asks_for_the_figures_of_each_model_of_a_board(tmp_path: Path) -> None:
+    models = [{"model": "smoke", "alias": "chat"}, {"model": "smoke", "alias": "vectors:1"}]
+    board = a_board(PI_5, "hall", server_host="0.0.0.0", allow_unauthenticated=True, model=None, models=models)
+    only = ("--dry", "--diff", "--limit", "@fake/monitor")
+    done = deploy(tmp_path, [board], *only, builder="@fake/builder", inventory=MONITORED)
+    for name in ("chat", "vectors:1"):
+        assert f'"__param_model": "{name}"' in done.stderr and f'"model": "{name}"' in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("limit", ["@fake/kitchen", "@fake/monitor"])
 def test_a_limit_touches_nobody_else(tmp_path: Path, limit: str) -> None:
     done = deploy(tmp_path, BOARDS, "--dry", "--limit", limit, builder="@fake/builder", inventory=MONITORED)

@@ -1,5 +1,6 @@
 """A board gets its releases from a channel: the one whose turn it is, proven, by the gate, and nothing else."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +10,12 @@ import pytest
 from deploy.controller import openpgp
 from deploy.fleet.channel.repository import BY_HASH, IN_RELEASE, release_text
 from deploy.hosts.receipt import TargetReceipt, receipt_path
-from tests.unit.pulling_board import (
-    FATAL,
-    NOON,
-    PullingBoard,
-    Site,
-    keys,
-    offer,
-    publish,
-    serving,
-    survive_cuts,
-)
+from deploy.onboard.channel.models import pull_model
+from deploy.onboard.channel.offered import ModelOffered
+from deploy.onboard.files import is_proven
+from tests.unit.channel_site import Site, serving
+from tests.unit.made_offer import NOON, keys, offer, publish
+from tests.unit.pulling_board import FATAL, PullingBoard, survive_cuts
 
 __all__ = ["keys"]
 
@@ -196,6 +192,36 @@ def test_a_model_is_gone_on_with_after_a_cut(board: PullingBoard, channel: Path,
     assert board.look().returncode == 0
     assert board.current == wanted.release.id
     assert site.resumed == [7777]
+
+
+class PowerCut(BaseException):
+    """Nothing that is at work goes on."""
+
+
+def test_a_model_has_its_name_only_when_it_is_proven(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the power goes while it is proven."""
+    place = tmp_path / "models/m.gguf"
+    model = ModelOffered(hashlib.sha256(b"GGUF" * 1000).hexdigest(), 4000, place)
+    served = tmp_path / "channel/models" / model.sha256
+    served.parent.mkdir(parents=True)
+    served.write_bytes(b"GGUF" * 999 + b"evil")
+
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "sha256", cut)
+        with pytest.raises(PowerCut):
+            pull_model(site.url, model, print)
+    assert not place.exists()
+    with pytest.raises(OSError, match="is not the model"):
+        pull_model(site.url, model, print)
+    assert list(place.parent.iterdir()) == [], "the next look begins anew"
+    served.write_bytes(b"GGUF" * 1000)
+    pull_model(site.url, model, print)
+    assert is_proven(place, model.sha256)
 
 
 def test_what_an_operator_edited_goes_along(board: PullingBoard, channel: Path, tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,7 @@ from deploy.fleet import sharing
 from deploy.fleet.sharing import board_script
 from deploy.fleet.sharing.once import Once
 from deploy.fleet.sharing.peers import Peers, own_address
-from deploy.fleet.sharing.site import SiteCache, fill_cache
-from deploy.fleet.sharing.torrent import PIECE, bencode, torrent_bytes
-from deploy.fleet.sharing.tracker import Swarms
+from deploy.fleet.sharing.site import SiteCache
 from deploy.hosts.carriage import AS_EVER, Carriage, NotThisWay, Pace, Turns, way_of
 from deploy.hosts.facts import Stored
 from deploy.hosts.remote import Remote
@@ -29,7 +25,7 @@ from deploy.hosts.store import BigFile, StoreError, deliver_files
 from deploy.stages.model import end_sharing, stored_models
 from tests.unit.known_host import KnownHost
 from tests.unit.local_target import OWNER, LocalTarget, local
-from tests.unit.test_settings import refused, told
+from tests.unit.test_settings import told
 
 CONTENT = bytes(range(256)) * 8000
 
@@ -139,132 +135,11 @@ class TestLimits:
             second.join()
 
 
-class TestTorrent:
-    def test_values_are_encoded_as_the_standard_says(self) -> None:
-        assert bencode({b"spam": [b"a", -3], b"cow": b"moo"}) == b"d3:cow3:moo4:spaml1:ai-3eee"
-
-    def test_each_piece_has_its_hash_and_no_tracker_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "model").write_bytes(b"a" * PIECE + b"b")
-        made = torrent_bytes(tmp_path / "model")
-        assert hashlib.sha1(b"a" * PIECE).digest() + hashlib.sha1(b"b").digest() in made
-        assert b"7:privatei1e" in made
-        assert b"announce" not in made
-
-
-class TestTracker:
-    ASKED = "info_hash=%01%ff%20&port=6881&left=0"
-
-    def test_a_board_hears_of_the_others_and_not_of_itself(self) -> None:
-        peers = Swarms()
-        assert b"5:peers0:" in peers.answer(self.ASKED, "10.0.0.1", "10.0.0.9")
-        answer = peers.answer(self.ASKED, "10.0.0.2", "10.0.0.9")
-        assert b"5:peers6:" + bytes([10, 0, 0, 1]) + (6881).to_bytes(2, "big") in answer
-
-    def test_what_this_machine_has_is_told_by_the_address_that_the_board_knows(self) -> None:
-        peers = Swarms()
-        peers.answer(self.ASKED, "127.0.0.1", "127.0.0.1")
-        assert bytes([10, 0, 0, 9]) in peers.answer(self.ASKED, "10.0.0.2", "10.0.0.9")
-
-    def test_who_left_is_named_to_nobody(self) -> None:
-        peers = Swarms()
-        peers.answer(self.ASKED, "10.0.0.1", "10.0.0.9")
-        peers.answer(f"{self.ASKED}&event=stopped", "10.0.0.1", "10.0.0.9")
-        assert b"5:peers0:" in peers.answer(self.ASKED, "10.0.0.2", "10.0.0.9")
-
-    def test_files_are_kept_apart(self) -> None:
-        peers = Swarms()
-        peers.answer(self.ASKED, "10.0.0.1", "10.0.0.9")
-        assert b"5:peers0:" in peers.answer(self.ASKED.replace("%01", "%02"), "10.0.0.2", "10.0.0.9")
-
-    @pytest.mark.parametrize("query", ["", "port=6881", "info_hash=x&port=many"])
-    def test_no_question_is_an_error(self, query: str) -> None:
-        with pytest.raises((KeyError, ValueError)):
-            Swarms().answer(query, "10.0.0.1", "10.0.0.9")
-
-
-class Store(BaseHTTPRequestHandler):
-    """A web server that takes files, as nginx with dav_methods PUT does."""
-
-    held: dict[str, bytes]
-    puts: int
-    refuses = False
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Keeps no log."""
-
-    def answer(self, status: int, body: bytes = b"") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self.answer(200, self.held[self.path]) if self.path in self.held else self.answer(404)
-
-    do_HEAD = do_GET
-
-    def do_PUT(self) -> None:
-        type(self).puts += 1
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self.refuses:
-            self.held[self.path] = body
-        self.answer(507 if self.refuses else 201)
-
-
-@contextmanager
-def web_server(held: dict[str, bytes]) -> Iterator[tuple[str, type[Store]]]:
-    """A server on the loopback with these files, and its address."""
-    kind = type("Holding", (Store,), {"held": held, "puts": 0})
-    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        fill_cache.forget()
-        yield f"http://127.0.0.1:{server.server_port}/models", kind
-        server.shutdown()
-
-
-class TestSite:
-    def test_one_copy_leaves_the_controller(self, board: LocalTarget, file: BigFile) -> None:
-        with web_server({}) as (address, store):
-            for name in ("one", "two"):
-                own = BigFile(file.source, f"{file.dest}-{name}", file.sha256, file.size, owner=OWNER)
-                deliver_files(board, [own], by(SiteCache(address, 0)))
-                assert Path(own.dest).read_bytes() == CONTENT
-            assert store.puts == 1
-
-    def test_a_server_that_lies_is_named(self, board: LocalTarget, file: BigFile) -> None:
-        with web_server({f"/models/{file.sha256}": b"x" * len(CONTENT)}) as (address, _):
-            deliver_files(board, [file], by(SiteCache(address, 0)))
-            assert f"model.gguf: what {address} had brought was damaged; bringing all of it" in board.said
-        assert Path(file.dest).read_bytes() == CONTENT
-
-    def test_without_the_server_all_comes_over_ssh(self, board: LocalTarget, file: BigFile) -> None:
-        fill_cache.forget()
-        deliver_files(board, [file], by(SiteCache("http://127.0.0.1:9/models", 0)))
-        assert Path(file.dest).read_bytes() == CONTENT
-        assert board.said[0].startswith("model.gguf: not from http://127.0.0.1:9/models, but over SSH:")
-
-    def test_a_server_that_takes_nothing_is_asked_once(self, board: LocalTarget, file: BigFile) -> None:
-        with web_server({}) as (address, store):
-            store.refuses = True
-            for name in ("one", "two"):
-                own = BigFile(file.source, f"{file.dest}-{name}", file.sha256, file.size, owner=OWNER)
-                deliver_files(board, [own], by(SiteCache(address, 0)))
-                assert Path(own.dest).read_bytes() == CONTENT, "over SSH"
-            assert store.puts == 1
-
-
 def test_a_board_behind_another_machine_takes_no_part() -> None:
     host: Any = Host.__new__(Host)
     host.connector = None
     with pytest.raises(NotThisWay, match="not reached by an IPv4 address of its own network"):
         own_address(host)
-
-
-def test_a_site_needs_its_server() -> None:
-    assert "distribution is 'site' and site_cache is ''" in refused(distribution="site")
-    assert "site_cache is 'ftp://x': must be an http(s) address" in refused(site_cache="ftp://x")
-    assert told(distribution="site", site_cache="http://cache.example/models").distribution == "site"
 
 
 def test_what_many_ask_for_at_once_is_done_once() -> None:

@@ -1,15 +1,17 @@
 """Publishes the release of a kind of boards: its packages, its models, then the signed index that names them."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
 
 from pyinfra.api.host import Host
 
+from deploy.controller.progress import Say
 from deploy.fleet.channel.debs import build_deb, release_deb
 from deploy.fleet.channel.destination import Destination, destination_of
 from deploy.fleet.channel.phases import next_record, phase_sentence, read_reports
-from deploy.fleet.channel.record import ChannelRecord, KindRecord, Offering, read_record, write_record
+from deploy.fleet.channel.record import ChannelRecord, KindRecord, Offering, index_hash, read_record, write_record
 from deploy.fleet.channel.repository import IN_RELEASE, add_models, add_packages, drop_unneeded, sign_index
 from deploy.hosts.offer import Offer
 from deploy.hosts.release import release_time
@@ -30,6 +32,9 @@ def publish_release(host: Host, offer: Offer) -> Callable[[Remote], None] | None
         host.log(f"{offer.kind}: {offer.release.id} is published nowhere: DEST= or channel_dest names a folder")
         return None
     place, now = destination_of(told.channel_dest), release_time()
+    place.folder.mkdir(parents=True, exist_ok=True)
+    with turn_at(place, host.log):
+        place.catch_up()
     wanted = wanted_record(place, offer, told, now)
     host.log(phase_sentence(offer.kind, wanted, told))
     if is_settled(place, offer.kind, wanted, told, now):
@@ -51,24 +56,32 @@ def wanted_record(place: Destination, offer: Offer, told: ChannelFields, now: da
 def is_settled(place: Destination, kind: str, wanted: KindRecord, told: ChannelFields, now: datetime) -> bool:
     """Whether the channel offers that already, to readers too, and is signed for at least half of its time yet."""
     there = read_record(place.folder)
-    if there.kinds.get(kind) != wanted or not place.has(there.signed):
+    if there.kinds.get(kind) != wanted or not there.is_of(place.folder) or not place.is_uploaded:
         return False
     return now - datetime.fromisoformat(there.signed) < timedelta(days=told.channel_valid_days / 2)
+
+
+def turn_at(place: Destination, say: Say) -> AbstractContextManager[None]:
+    """Makes the block the only one that works on the folder, of all runs on this controller."""
+    return take_turn(place.folder / ".lock", place.folder / IN_RELEASE, say)
 
 
 def publish_there(remote: Remote, place: Destination, offer: Offer, told: ChannelFields, now: datetime) -> None:
     """Writes what is new, signs it, and uploads it. Raises BoardllamaError, OSError."""
     place.folder.mkdir(parents=True, exist_ok=True)
-    with take_turn(place.folder / ".lock", place.folder / IN_RELEASE, remote.say):
+    with turn_at(place, remote.say):
+        place.catch_up()
         wanted = wanted_record(place, offer, told, now)
         add_packages(place.folder, [build_deb(offer), release_deb(offer, wanted.offering.created)])
         add_models(place.folder, offer.models)
-        kinds = read_record(place.folder).kinds | {offer.kind: wanted}
+        there = read_record(place.folder)
+        if not there.index:
+            write_record(place.folder, there)  # a channel never is without one, wherever a run is cut
+        kinds = there.kinds | {offer.kind: wanted}
         sign_index(place.folder, shares_of(kinds), told.channel_valid_days)
-        record = ChannelRecord(kinds=kinds, signed=now.isoformat(timespec="seconds"))
-        write_record(place.folder, record)
-        drop_unneeded(place.folder, models_of_kinds(kinds))
-        place.upload(record.signed)
+        signed, index = now.isoformat(timespec="seconds"), index_hash(place.folder)
+        write_record(place.folder, ChannelRecord(kinds=kinds, signed=signed, index=index))
+        place.upload(drop_unneeded(place.folder, models_of_kinds(kinds)))
     remote.say(phase_sentence(offer.kind, wanted, told))
 
 

@@ -12,14 +12,16 @@ files that others name come first, InRelease comes last, and what an InRelease b
 import hashlib
 import lzma
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from deploy.controller import openpgp
-from deploy.controller.files import sync
+from deploy.controller.files import sha256_of, sync
 from deploy.controller.programs import program_output
+from deploy.errors import BoardllamaError
 from deploy.fleet.channel.debs import Deb
 from deploy.hosts.store import BigFile
 from deploy.onboard.channel.offered import MODELS, SHARE, package_records
@@ -47,17 +49,25 @@ def add_packages(folder: Path, debs: Iterable[Deb]) -> None:
 
 
 def add_models(folder: Path, models: Iterable[BigFile]) -> None:
-    """Copies the models that are not there. Raises OSError."""
+    """Copies the models that are not there. Raises BoardllamaError for one that is not what its name says; OSError."""
     for file in models:
         place = folder / "models" / file.sha256
         if not place.exists() or place.stat().st_size != file.size:
             place.parent.mkdir(parents=True, exist_ok=True)
-            aside = place.with_name(f".{place.name}.new")
-            shutil.copyfile(file.source, aside)
-            aside.chmod(0o644)
-            sync(aside)
-            aside.replace(place)
-            sync(place.parent)
+            copy_model(file, place)
+
+
+def copy_model(file: BigFile, place: Path) -> None:
+    """Copies a model, which gets its name when it is proven. Raises BoardllamaError, OSError."""
+    aside = place.with_name(f".{place.name}.new")
+    shutil.copyfile(file.source, aside)
+    if sha256_of(aside) != file.sha256:
+        aside.unlink()
+        raise BoardllamaError(f"{file.source} has not the sha256 {file.sha256} any more: delete it, run again")
+    aside.chmod(0o644)
+    sync(aside)
+    aside.replace(place)
+    sync(place.parent)
 
 
 def sign_index(folder: Path, shares: Mapping[str, int], days: float) -> None:
@@ -108,8 +118,11 @@ def run_ftparchive(folder: Path, *words: str) -> bytes:
     return program_output(*command, deadline=DEADLINE, package="apt-utils", name="apt-ftparchive")
 
 
-def drop_unneeded(folder: Path, models: Iterable[str]) -> None:
-    """Removes old indexes, packages that no index that is left names, and models without such a package."""
+def drop_unneeded(folder: Path, models: Iterable[str]) -> set[str]:
+    """Removes old indexes, packages that no index that is left names, and models without such a package.
+
+    Returns the names of what is needed, also of models that lie elsewhere alone.
+    """
     by_age = sorted((folder / BY_HASH).iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in by_age[INDEXES_KEPT:]:
         path.unlink()
@@ -117,6 +130,24 @@ def drop_unneeded(folder: Path, models: Iterable[str]) -> None:
     for path in [*(folder / "pool").glob("*.deb"), *(folder / "models").glob("*")]:
         if path.name not in named:
             path.unlink()
+    return named
+
+
+def prove_packages(folder: Path) -> None:
+    """Removes the packages that the index of the InRelease there does not name. Raises BoardllamaError, OSError.
+
+    Whoever goes on with a channel that lay on a web server signs what is in the pool.
+    """
+    named = re.search(rf"^ ([0-9a-f]{{64}}) +\d+ {INDEX}/Packages$", (folder / IN_RELEASE).read_text(), re.M)
+    index = folder / BY_HASH / (named[1] if named else "")
+    if not index.is_file() or sha256_of(index) != index.name:
+        raise BoardllamaError(f"{folder / IN_RELEASE} names an index that is not there, or not what was signed")
+    wanted = {Path(one["Filename"]).name: one["SHA256"] for one in package_records(index.read_text())}
+    for path in (folder / "pool").glob("*"):
+        if sha256_of(path) != wanted.get(path.name):
+            path.unlink()
+    if lost := [name for name in wanted if not (folder / "pool" / name).exists()]:
+        raise BoardllamaError(f"{lost[0]}, which the channel offers, is not there, or not what was signed")
 
 
 def named_files(index: Path) -> set[str]:

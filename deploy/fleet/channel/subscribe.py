@@ -5,13 +5,14 @@ import shlex
 from collections.abc import Collection
 
 from pyinfra import host
-from pyinfra.api import FactBase, operation
+from pyinfra.api import operation
 from pyinfra.api.host import Host
 
 from deploy.build.artifact import Build
 from deploy.controller import openpgp
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError
+from deploy.hosts.facts import UnitState
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, Remote
@@ -71,25 +72,12 @@ def subscription_files(settings: Settings, kind: str, places: Places = PLACES) -
     )
 
 
-class TimerChanged(FactBase[bool]):
-    """Whether systemd runs the timer by an older file than the one that is there: True or False."""
-
-    @staticmethod
-    def default() -> bool:
-        return False
-
-    def command(self) -> str:
-        return f"systemctl show --value -p NeedDaemonReload {TIMER.name} 2>/dev/null; true"
-
-    def process(self, output: list[str]) -> bool:
-        return output[:1] == ["yes"]
-
-
 @operation()
 def begin_looking() -> Commands:
     """No change when the timer is enabled: systemd has started it then, and starts it at every boot."""
-    is_enabled = snapshot_of(host).links.get(str(ENABLED)) == str(TIMER)
-    if not is_enabled or (board_of(host).systemd and host.get_fact(TimerChanged)):
+    known = snapshot_of(host)
+    is_enabled = known.links.get(str(ENABLED)) == str(TIMER)
+    if not is_enabled or known.units.get(TIMER.name, UnitState()).stale:
         yield TargetStep(enable_timer)
     else:
         host.noop("its timer is on")

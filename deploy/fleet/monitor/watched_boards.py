@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from pyinfra import inventory
@@ -11,6 +12,7 @@ from pyinfra.api.host import Host
 from deploy.hosts.addresses import LOOPBACK, name_of, served_address
 from deploy.hosts.target import role_settings_of
 from deploy.onboard.server.config import host_port, is_local
+from deploy.onboard.server.launch import alias_of
 from deploy.settings import Settings
 
 TARGETS = "targets"
@@ -23,7 +25,8 @@ EXPORTER_PORT = 9100
 class WatchedBoard:
     """`address`: where the monitor reaches the board; `port`: of its server, 0 for one that the monitor cannot reach.
 
-    `keyed`: whether the server asks for a key. `exporter`: whether the board has one. `kind`: its group.
+    `keyed`: whether the server asks for a key. `exporter`: whether the board has one. `kind`: its group. `models`: the
+    names of its models where it has several, each of which tells figures of its own.
     """
 
     name: str
@@ -32,6 +35,7 @@ class WatchedBoard:
     keyed: bool
     exporter: bool
     kind: str
+    models: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -43,19 +47,18 @@ class WatchedBoard:
         """Whether the monitor needs a key to ask the server."""
         return self.keyed and self.port != 0
 
-    def labels(self, job: str) -> dict[str, str]:
-        """What Prometheus writes beside each value."""
-        return {"job": job, "board": self.name, "kind": self.kind}
+    def targets(self, job: str, port: int) -> list[dict[str, Any]]:
+        """What Prometheus asks at that port, and the labels that it writes beside each value of the answer."""
+        labels = {"job": job, "board": self.name, "kind": self.kind}
+        # A label of this name is a word of the question: the front gives the figures of the model that is asked for.
+        each = [{"model": name, "__param_model": name} for name in self.models if job == "llama"] or [{}]
+        return [{"targets": [host_port(self.address, port)], "labels": labels | one} for one in each]
 
     def port_of(self, job: str) -> int:
         """Where the job finds the board by its file of targets; 0: not there."""
         if job == "llama":
             return 0 if self.keyed else self.port
         return EXPORTER_PORT if self.exporter else 0
-
-    def asked_at(self, port: int) -> str:
-        """An address of the board as Prometheus writes it."""
-        return host_port(self.address, port)
 
 
 def watched_boards(monitor: Host) -> list[WatchedBoard]:
@@ -69,9 +72,15 @@ def watched_board(host: Host, monitor: Host) -> WatchedBoard:
     local = is_local(settings.server_host)
     address = LOOPBACK if near else served_address(host)
     port = settings.server_port if near or not local else 0
-    return WatchedBoard(
-        host.name, address, port, settings.api_key is not None, settings.node_exporter, kind_group(host)
-    )
+    keyed, models = settings.api_key is not None, names_of_models(settings)
+    return WatchedBoard(host.name, address, port, keyed, settings.node_exporter, kind_group(host), models)
+
+
+def names_of_models(settings: Settings) -> tuple[str, ...]:
+    """The names under which the host's models are asked for; none for a host with one model."""
+    each = list(settings.hosted.values())
+    names = [str(one.alias or one.advised["alias"] or alias_of(one.model_name or "")) for one in each]
+    return tuple(dict.fromkeys(names)) if len(each) > 1 else ()
 
 
 def kind_group(host: Host) -> str:
@@ -86,6 +95,5 @@ def target_groups(boards: Iterable[WatchedBoard], job: str) -> str:
 
     A server with a key stands in prometheus.yml itself, which alone can name the key's file.
     """
-    ports = {board: board.port_of(job) for board in boards}
-    groups = [{"targets": [board.asked_at(port)], "labels": board.labels(job)} for board, port in ports.items() if port]
+    groups = [one for board in boards if (port := board.port_of(job)) for one in board.targets(job, port)]
     return json.dumps(groups, indent=1) + "\n"

@@ -19,7 +19,7 @@ from deploy.debian.workspace import WITH_US
 from deploy.fleet.sharing.board_script import run_fetching
 from deploy.fleet.sharing.once import Once
 from deploy.fleet.sharing.torrent import torrent_of
-from deploy.hosts.carriage import MEGABYTE, NotThisWay
+from deploy.hosts.carriage import NotThisWay, rate_limit
 from deploy.hosts.remote import Remote
 from deploy.hosts.ssh.connection import BoardConnector
 from deploy.hosts.store import BigFile
@@ -42,7 +42,7 @@ class Peers:
 
     @staticmethod
     def of_settings(settings: Settings) -> "Peers":
-        return Peers(round(settings.bandwidth * MEGABYTE))
+        return Peers(rate_limit(settings))
 
     def fetch_file(self, remote: Remote, file: BigFile) -> None:
         """Has the board take part in the exchange until it has the file. Raises NotThisWay, OSError."""

@@ -2,14 +2,16 @@
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.controller.progress import Progress, say_line
 from deploy.fleet.sharing.board_script import run_fetching
 from deploy.fleet.sharing.once import Once
-from deploy.hosts.carriage import MEGABYTE, NotThisWay
+from deploy.hosts.carriage import MEGABYTE, NotThisWay, Pace, pace_of, rate_limit
 from deploy.hosts.remote import Remote
-from deploy.hosts.store import BigFile
+from deploy.hosts.store import CHUNK, BigFile
 from deploy.settings import Settings
 
 SCRIPT = "fetch_from_site.sh"
@@ -30,12 +32,12 @@ class SiteCache:
 
     @staticmethod
     def of_settings(settings: Settings) -> "SiteCache":
-        return SiteCache(settings.site_cache.rstrip("/"), round(settings.bandwidth * MEGABYTE))
+        return SiteCache(settings.site_cache.rstrip("/"), rate_limit(settings))
 
     def fetch_file(self, remote: Remote, file: BigFile) -> None:
         """Has the board fetch the file, which the server gets first if it lacks it. Raises NotThisWay, OSError."""
         address = f"{self.address}/{file.sha256}"
-        fill_cache(address, file.source, file.size)
+        fill_cache(address, file.source, file.size, self.limit)
         run_fetching(remote, SCRIPT, [file.part_path, address, str(self.limit)])
 
     def end_fetching(self, remote: Remote) -> None:
@@ -43,15 +45,29 @@ class SiteCache:
 
 
 @Once
-def fill_cache(address: str, file: Path, size: int) -> None:
-    """Has the server hold the file of the controller, by HEAD and PUT, once in a run. Raises NotThisWay."""
+def fill_cache(address: str, file: Path, size: int, limit: int) -> None:
+    """Has the server hold the file of the controller, by HEAD and PUT, once in a run. Raises NotThisWay.
+
+    `limit`: bytes a second, 0 for all, of all that leaves this controller.
+    """
     try:
         if not is_held(address, size):
-            with file.open("rb") as source:
-                put = urllib.request.Request(address, source, {"Content-Length": str(size)}, method="PUT")
-                urllib.request.urlopen(put, timeout=PATIENCE_SECONDS).close()
+            body = paced_chunks(file, size, pace_of(limit))
+            put = urllib.request.Request(address, body, {"Content-Length": str(size)}, method="PUT")
+            urllib.request.urlopen(put, timeout=PATIENCE_SECONDS).close()
     except (OSError, ValueError) as error:
         raise NotThisWay(f"it does not have the model, and takes none from this controller ({error})") from None
+
+
+def paced_chunks(file: Path, size: int, pace: Pace) -> Iterator[bytes]:
+    """The bytes of the file, at that pace, with lines of progress: the boards wait for it. Raises OSError."""
+    progress, sent = Progress(file.name, say_line), 0
+    with file.open("rb") as source:
+        while chunk := source.read(CHUNK):
+            pace.wait_for(len(chunk))
+            yield chunk
+            sent += len(chunk)
+            progress.still(f"{sent // MEGABYTE} of {size // MEGABYTE} MB given to the site's web server")
 
 
 def is_held(address: str, size: int) -> bool:

@@ -12,6 +12,8 @@ from deploy.hosts.facts.target import (
     StoredFiles,
     Text,
     Texts,
+    Units,
+    UnitState,
 )
 
 __all__ = [
@@ -27,4 +29,6 @@ __all__ = [
     "StoredFiles",
     "Text",
     "Texts",
+    "UnitState",
+    "Units",
 ]

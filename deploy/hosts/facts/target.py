@@ -105,6 +105,38 @@ class Links(FactBase[dict[str, str | None]]):
         return {path: (target if kind == "l" else None) for kind, path, target in rows}
 
 
+@dataclass(frozen=True)
+class UnitState:
+    """`installed`: it has a file, besides what is added to it. `stale`: its files changed since systemd read them."""
+
+    installed: bool = False
+    active: bool = False
+    stale: bool = False
+
+
+class Units(FactBase[dict[str, UnitState]]):
+    """What systemd says of units, by their names, of those whose files are there: {"a.timer": UnitState(…)}."""
+
+    @staticmethod
+    def default() -> dict[str, UnitState]:
+        return {}
+
+    def command(self, units: dict[str, str]) -> str:
+        """`units`: names by the file of ours without which nobody asks: most boards have none, and run no systemctl."""
+        adding = (f'test ! -e {shlex.quote(file)} || set -- "$@" {unit}' for file, unit in units.items())
+        shown = "systemctl show -p Id -p LoadState -p ActiveState -p NeedDaemonReload"
+        return f'set --; {"; ".join(adding)}; test $# = 0 || {shown} "$@" 2>/dev/null; true'
+
+    def process(self, output: list[str]) -> dict[str, UnitState]:
+        found: dict[str, UnitState] = {}
+        for block in "\n".join(output).split("\n\n"):
+            said = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            if "Id" in said:
+                states = said.get("LoadState") == "loaded", said.get("ActiveState") == "active"
+                found[said["Id"]] = UnitState(*states, stale=said.get("NeedDaemonReload") == "yes")
+        return found
+
+
 class ReleaseFiles(FactBase[dict[str, str]]):
     """A release on the target by file name, with hashes and link targets: {"config.json": "1f…", "llama-cli": "-> …"}.
 

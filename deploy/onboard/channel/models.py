@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError
 
-from ..files import is_proven, prove_file, sync
+from ..files import is_proven, keep_receipt, prove_file, sha256_of, sync
 from .offered import ModelOffered
 
 BLOCK = 1 << 18
@@ -33,13 +33,14 @@ def pull_model(url: str, model: ModelOffered, say: Callable[[str], None]) -> Non
     require_disk_room(model, part)
     say(f"bringing {model.place.name}, {model.size // MEGABYTE} MB")
     receive_all(f"{url.rstrip('/')}/models/{model.sha256}", model.size, part)
-    sync(part)
+    if sha256_of(part) != model.sha256:
+        part.unlink()
+        raise OSError(f"{model.place.name}: what the channel gave is not the model (sha256 {model.sha256[:12]}…)")
     part.chmod(0o644)
+    sync(part)
     part.replace(model.place)
     sync(model.place.parent)
-    if not prove_file(model.place, model.sha256):
-        model.place.unlink()
-        raise OSError(f"{model.place.name}: what the channel gave is not the model (sha256 {model.sha256[:12]}…)")
+    keep_receipt(model.place, model.sha256)
 
 
 def require_disk_room(model: ModelOffered, part: Path) -> None:

@@ -32,14 +32,27 @@ class Route(NamedTuple):
 
 
 def choose_route(routes: list[Route], path: str, body: bytes | bytearray) -> Route:
-    """The server for a request. A path with an owner, then the model's name, then the role that the path asks for."""
+    """The server for a request. A path with an owner, then the model's name, then the role that the path asks for.
+
+    A request without a body names its model in the address, as llama-server's own router has it: /metrics?model=NAME.
+    """
     if owner := find_owner(routes, path):
         return owner
     serving = [route for route in routes if not route.prefix]
-    model = model_named(body) if len(serving) > 1 else None
+    model = (model_named(body) or model_asked(path)) if len(serving) > 1 else None
     named = next((route for route in serving if model and model in (route.name, route.file)), None)
     role = ROLE_OF_PATH.get(path.partition("?")[0], "chat")
     return named or next((route for route in serving if route.role == role), serving[0])
+
+
+def model_asked(path: str) -> str | None:
+    """The model that the address of a request names; None without one."""
+    query = path.partition("?")[2]
+    if "model=" not in query:
+        return None
+    from urllib.parse import parse_qs  # 1 MB, of which most boards need nothing
+
+    return parse_qs(query).get("model", [None])[0]
 
 
 def connect_route(route: Route) -> Generator[Wait, Ready, socket.socket]:

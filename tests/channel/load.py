@@ -1,61 +1,24 @@
 """What a look costs a board, and what many boards cost the web server: `python -m tests.channel.load 10000`.
 
 One board looks for real (apt, its own programs), in a namespace; the others ask nginx, on the loopback, what apt asks
-when nothing is new. Needs nginx (Debian's nginx-light). CPU seconds count; times are of this machine.
+when nothing is new. CPU seconds count; times are of this machine.
 """
 
 import http.client
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
 from deploy.fleet.channel.repository import IN_RELEASE
-from deploy.vm.ports import free_ports
+from tests.channel.nginx import running_nginx
 from tests.unit.made_offer import offer, publish
 from tests.unit.pulling_board import PullingBoard
 
 LOOKS, ASKING_AT_ONCE = 20, 16
-NGINX = """
-daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
-events {{ worker_connections 1024; }}
-http {{
-    access_log {folder}/access.log combined;
-    client_body_temp_path {folder}/t; proxy_temp_path {folder}/t; fastcgi_temp_path {folder}/t;
-    uwsgi_temp_path {folder}/t; scgi_temp_path {folder}/t;
-    server {{ listen 127.0.0.1:{port}; root {root}; }}
-}}
-"""
-
-
-@contextmanager
-def nginx(root: Path) -> Iterator[tuple[int, int]]:
-    """nginx that serves the folder: its port, and the process id of its worker."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        Path(folder).chmod(0o755)
-        port = free_ports(1)[0]
-        config = Path(folder, "nginx.conf")
-        config.write_text(NGINX.format(folder=folder, port=port, root=root))
-        with subprocess.Popen(["nginx", "-c", str(config), "-p", folder], stderr=subprocess.DEVNULL) as master:
-            try:
-                yield port, worker_of(master)
-            finally:
-                master.terminate()
-
-
-def worker_of(master: subprocess.Popen[bytes]) -> int:
-    """The process id of the worker, once it is there."""
-    children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
-    while not (found := children.read_text().split()):
-        time.sleep(0.05)
-    time.sleep(0.2)
-    return int(found[0])
 
 
 def cpu_seconds(pid: int) -> float:
@@ -90,7 +53,8 @@ def main(boards: int) -> None:
         folder.chmod(0o755)
         os.environ |= {"BOARDLLAMA_KEYS": str(folder / "keys"), "BOARDLLAMA_CACHE": str(folder / "cache")}
         publish(folder / "channel", offer(folder / "made", config='{"a": 2}'))
-        with nginx(folder / "channel") as (port, worker):
+        with running_nginx(folder / "channel") as nginx:
+            port, worker = nginx.port, nginx.worker
             board = PullingBoard(folder / "board", f"http://127.0.0.1:{port}")
             board.deploy(offer(folder / "made", config='{"a": 1}'))
             board.look().check_returncode()

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from deploy.controller import openpgp
 from deploy.image.tree.channel import Channel
 from deploy.image.tree.sandbox import Sandbox
+from deploy.onboard.channel.subscription import APT, KEY, LIST, TOLD
 from deploy.onboard.places import PLACES
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO, cache_dir
@@ -31,16 +33,20 @@ SEVERAL: dict[str, Any] = {
 }
 
 
-def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path) -> None:
+def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path, tmp_path: Path) -> None:
+    """Its board follows a channel, as the group data of that board say."""
     channel = Channel(Sandbox(tree, as_root=True), patience=60)
-    first = deploy(tree, *GENERATE)
+    (tmp_path / "qemu.py").write_text('channel_url = "http://updates.example/boards"\n')
+    told = (*GENERATE, "--group-data", "inventory/group_data", "--group-data", str(tmp_path))
+    first = deploy(tree, *told)
     assert first.returncode == 0, first.said
     assert "Activate | Switch to the release" in first.changed
-    second = deploy(tree, *GENERATE)
+    second = deploy(tree, *told)
     assert (second.returncode, second.changed) == (0, []), second.said
     assert mounts(tree) == []
+    assert_follows(tree, "http://updates.example/boards", "qemu")
 
-    for unit in ("ollama-cpp-server.service", KEY_UNIT.name):
+    for unit in ("ollama-cpp-server.service", KEY_UNIT.name, PLACES.channel_timer.name):
         found: list[bytes] = []
         assert (channel.carry(f"systemctl is-enabled {unit}", sink=found.append)[0], found) == (0, [b"enabled\n"])
     assert channel.carry("boardllama check-config && llama-server --version")[0] == 0
@@ -49,6 +55,15 @@ def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path) -> 
     assert {path.name for path in (tree / "run").iterdir()} <= {"lock"}
     assert holding(tree, str(REPO)) == holding(tree, str(tree)) == holding(tree, str(cache_dir())) == ""
     assert holding(tree, f"@{socket.gethostname()}", "--binary-files=without-match") == ""
+
+
+def assert_follows(tree: Path, url: str, kind: str) -> None:
+    """Its board looks there for releases of that kind at its first start, and believes this controller's key alone."""
+    told = tree / str(PLACES.channel).lstrip("/")
+    assert (json.loads((told / TOLD).read_text())["url"], json.loads((told / TOLD).read_text())["kind"]) == (url, kind)
+    assert (told / KEY).read_text() == openpgp.public_key()
+    assert f"signed-by={PLACES.channel / KEY}] {url} " in (told / LIST).read_text()
+    assert str(PLACES.channel / LIST) in (told / APT).read_text()
 
 
 def holding(tree: Path, word: str, *options: str) -> str:

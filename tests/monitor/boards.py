@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.stages.exporter import drop_in
 from deploy.vm.ports import free_ports
-from tests.monitor.engines import engine
+from tests.engines import engine
 
 # What /metrics of llama-server at the pinned commit says, of what is asked for here.
 FIGURES = """\

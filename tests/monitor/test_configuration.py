@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from deploy.errors import BoardllamaError
-from tests.monitor.engines import engine
+from tests.engines import engine
 from tests.monitor.monitored import PASSWORD, MonitorFolder, a_board, told
 
 BOARDS = [a_board("kitchen", keyed=True), a_board("@ssh/hall 2", exporter=True), a_board("lab", port=0, keyed=True)]

@@ -21,8 +21,8 @@ from deploy.fleet.monitor.monitor_settings import USER
 from deploy.fleet.monitor.story import units_of
 from deploy.reference.dashboards import DASHBOARDS, Panel
 from deploy.vm.ports import free_ports
+from tests.engines import engine
 from tests.monitor.boards import figures_server, node_exporter
-from tests.monitor.engines import engine
 from tests.monitor.monitored import PASSWORD, MonitorFolder, a_board, told
 
 DEADLINE = 120.0

@@ -120,7 +120,8 @@ def run_rsync(*words: str) -> None:
     ssh = "--rsh=ssh -o BatchMode=yes -o ConnectTimeout=15"
     done = run_program("rsync", ssh, f"--timeout={SILENCE}", *words, deadline=DEADLINE, package="rsync")
     if done.status:
-        # The last line is a number in words; what went wrong comes first.
-        said = done.errors.decode(errors="replace").splitlines() or [f"status {done.status}"]
-        missing = done.status == INCOMPLETE and said[0].endswith(f"({errno.ENOENT})")
-        raise (NotThere if missing else BoardllamaError)(f"rsync: {said[0]}")
+        # Banners and warnings of ssh come first, and the last line is the status in words.
+        said = done.errors.decode(errors="replace").splitlines()
+        why = next((line for line in said if line.startswith(("ssh: ", "rsync: ["))), done.complaint)
+        missing = done.status == INCOMPLETE and why.endswith(f"({errno.ENOENT})")
+        raise (NotThere if missing else BoardllamaError)(f"{why.removeprefix('rsync: ')} (rsync)")

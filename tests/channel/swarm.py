@@ -1,0 +1,112 @@
+"""Boards that give a model to one another by the real aria2, each in a network of its own on this machine.
+
+`python -m tests.channel.swarm BOARDS [LOST]` as the first process of namespaces of its own. Once it has
+a third of the model, the board of the number LOST loses its network for good. Prints {"seconds": …, "came": […]} when
+all others have the model. A board's script is the product's; what stands for systemd starts and ends programs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from deploy.fleet.sharing.board_script import HERE
+from deploy.fleet.sharing.peers import SCRIPT, UNIT, give_away, tracker_port
+from deploy.onboard.files import sha256_of
+from tests.unit.known_host import program
+
+SIZE, LIMIT = 24_000_000, 4_000_000
+CONTROLLER, DEADLINE = "10.98.0.1", 300.0
+SYSTEMD_RUN = """
+while case $1 in --*) true ;; *) false ;; esac; do
+    case $1 in --property=WorkingDirectory=*) cd "${1#*=*=}" ;; esac
+    shift
+done
+setsid "$@" >/dev/null 2>&1 </dev/null &
+echo $! >/run/leader
+"""
+SYSTEMCTL = """
+test -e /run/leader || exit 3
+case $1 in stop) kill -- -"$(cat /run/leader)" ;; is-active) kill -0 "$(cat /run/leader)" ;; esac
+"""
+BOARD = 'mount -t tmpfs run /run && mkdir -p /run/systemd/system && exec sh "$@"'
+
+
+def swarm_command(boards: int, lost: int | None = None) -> list[str]:
+    """The command line of a swarm."""
+    spaces = [*(["--user", "--map-root-user"] if os.geteuid() else []), "--mount", "--net", "--pid"]
+    words = [str(boards), *([str(lost)] if lost is not None else [])]
+    return ["unshare", *spaces, "--fork", "--kill-child", "--mount-proc", sys.executable, "-m", __name__, *words]
+
+
+class SwarmBoard:
+    """A board with the number, which fetches the model into a folder of its own."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.name, self.link, self.part = f"b{number}", f"v{number}", folder / f"b{number}/m.part"
+        self.part.parent.mkdir()
+        ip(f"netns add {self.name}", f"link add {self.link} type veth peer name eth0 netns {self.name}")
+        ip(f"link set {self.link} master sw0 up")
+        ip(f"addr add 10.98.0.{10 + number}/24 dev eth0", "link set eth0 up", "link set lo up", within=self.name)
+
+    def fetch(self, torrent: Path, programs: Path) -> None:
+        """Begins."""
+        tracker = f"http://{CONTROLLER}:{tracker_port()}/announce"
+        told = [str(self.part), str(torrent.stat().st_size), tracker, f"{UNIT}swarm", str(LIMIT)]
+        words = ["ip", "netns", "exec", self.name, "unshare", "--mount", "sh", "-c", BOARD, "board"]
+        self.process = subprocess.Popen(
+            [*words, str(HERE / SCRIPT), *told],
+            stdin=torrent.open("rb"),
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+            text=True,
+        )
+
+    @property
+    def came(self) -> int:
+        """Bytes that it has."""
+        return self.part.stat().st_blocks * 512 if self.part.exists() else 0
+
+
+def ip(*lines: str, within: str = "") -> None:
+    place = ["-n", within] if within else []
+    text = "".join(f"{line}\n" for line in lines)
+    subprocess.run(["ip", *place, "-batch", "-"], input=text, text=True, check=True)
+
+
+def run_swarm(folder: Path, count: int, lost: int | None) -> dict[str, object]:
+    """Has the boards fetch. Raises AssertionError where one of those that are left has not got the model."""
+    os.environ["BOARDLLAMA_CACHE"] = str(folder / "cache")
+    subprocess.run(["mount", "-t", "tmpfs", "run", "/run"], check=True)
+    Path("/run/netns").mkdir()
+    ip("link set lo up", "link add sw0 type bridge", f"addr add {CONTROLLER}/24 dev sw0", "link set sw0 up")
+    programs, model = folder / "programs", folder / "model"
+    programs.mkdir()
+    program(programs / "systemd-run", SYSTEMD_RUN)
+    program(programs / "systemctl", SYSTEMCTL)
+    model.write_bytes(os.urandom(SIZE))
+    sha256 = sha256_of(model)
+    torrent, boards = give_away(model, sha256, LIMIT), [SwarmBoard(number, folder) for number in range(count)]
+    began = time.monotonic()
+    for board in boards:
+        board.fetch(torrent, programs)
+    if lost is not None:
+        gone = boards.pop(lost)
+        while gone.came < SIZE // 3:
+            time.sleep(0.1)
+        ip(f"link set {gone.link} down")
+    said = {board.name: board.process.communicate(timeout=DEADLINE)[0].split("\n") for board in boards}
+    seconds = time.monotonic() - began
+    assert all("fetched" in lines for lines in said.values()), said
+    assert all(sha256_of(board.part) == sha256 for board in boards)
+    return {"seconds": seconds, "came": sorted(said)}
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
+        print(json.dumps(run_swarm(Path(name), int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else None)))
+        sys.stdout.flush()
+        os._exit(0)

@@ -1,0 +1,47 @@
+"""Debian's own programs for the tests: unpacked, not installed, so that none of them starts by itself."""
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from deploy.debian.staging import ensure_folder
+from deploy.paths import cache_dir
+
+MOSQUITTO = ("mosquitto", "mosquitto-clients", "libmosquitto1", "libwrap0", "libdlt2", "libcjson1")
+# By what is asked for: the packages with the program, and with libraries that this machine may lack.
+PACKAGES = {
+    **dict.fromkeys(("prometheus", "promtool"), ("prometheus",)),
+    "amtool": ("prometheus-alertmanager",),
+    "prometheus-node-exporter": ("prometheus-node-exporter",),
+    "nginx": ("nginx",),
+    **dict.fromkeys(("mosquitto", "mosquitto_pub", "mosquitto_sub"), MOSQUITTO),
+    "sshd": ("openssh-server", "libwrap0"),
+}
+
+
+@cache
+def engine(name: str) -> str:
+    """The path of one of these programs."""
+    return str(next(engine_folder(name).glob(f"usr/*bin/{name}")))
+
+
+def engine_environment(name: str) -> dict[str, str]:
+    """The variables with which it finds its libraries."""
+    folders = (str(folder) for folder in engine_folder(name).glob("usr/lib/*-linux-gnu*"))
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(folders)}
+
+
+@cache
+def engine_folder(name: str) -> Path:
+    """The folder with the program's packages, which are fetched first: 24 MB for Prometheus, 1 MB for most."""
+    packages = PACKAGES[name]
+
+    def unpack(new: Path) -> None:
+        if subprocess.run(["apt-get", "download", *packages], cwd=new, capture_output=True, check=False).returncode:
+            subprocess.run(["apt-get", "update", "-q"], capture_output=True, check=False)  # for root alone
+            subprocess.run(["apt-get", "download", *packages], cwd=new, capture_output=True, check=True)
+        for package in new.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package, new / "tree"], check=True)
+
+    return ensure_folder(cache_dir() / "engines" / packages[0], f"{packages[0]} for the tests", unpack)

@@ -1,7 +1,9 @@
 """Where a host of the inventory is reached by other hosts. It holds for hosts that a run leaves out, too."""
 
 import socket
+from contextlib import suppress
 from functools import cache
+from ipaddress import ip_address
 
 from pyinfra.api.host import Host
 from pyinfra.connectors.local import LocalConnector
@@ -43,6 +45,42 @@ def resolved_addresses(name: str) -> tuple[str, ...]:
 
 
 def addresses_of_groups(host: Host, *groups: str) -> list[str]:
-    """The IP addresses of all hosts in these groups of the host's inventory. Raises BoardllamaError."""
+    """The IP addresses at which the host sees all hosts in these groups of its inventory. Raises BoardllamaError."""
     members = [one for group in groups for one in host.state.inventory.groups.get(group, [])]
-    return sorted({address for one in members for address in addresses_of(one)})
+    return sorted({address for one in members for address in addresses_seen(one, host)})
+
+
+def addresses_seen(other: Host, host: Host) -> tuple[str, ...]:
+    """The IP addresses from which the other host's connections come to the host.
+
+    Where the other is this computer, it is the one that the kernel would take for the way. Raises BoardllamaError.
+    """
+    found = addresses_of(other)
+    if beyond := tuple(address for address in found if not ip_address(address).is_loopback):
+        return beyond
+    if is_loopback(served_address(host)):
+        return found
+    if issubclass(other.connector_cls, LocalConnector):
+        return own_addresses(served_address(host))
+    raise BoardllamaError(
+        f"{other.name} is {', '.join(found)} here, which other hosts do not see: name it @local if it is this "
+        "computer, else set `ssh_hostname` among its data to the address that boards see"
+    )
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a name or address means whichever computer uses it. Raises BoardllamaError for a name without address."""
+    return all(ip_address(address).is_loopback for address in resolved_addresses(name))
+
+
+def own_addresses(destination: str) -> tuple[str, ...]:
+    """This computer's own addresses on the ways to that host, to which nothing is sent. Raises BoardllamaError."""
+    found = set()
+    for address in resolved_addresses(destination):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as way:
+            way.connect((address, 9))
+            found.add(str(way.getsockname()[0]))
+    if not found:
+        raise BoardllamaError(f"this computer has no route to {destination}, which must let it in: give it one")
+    return tuple(sorted(found))

@@ -1,79 +1,28 @@
 """Boards leave haproxy's rotation for a deploy, and when they give no tokens: real haproxy, keeper, conversations."""
 
 import json
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from pyinfra.context import ctx_state
 
-from deploy.fleet.gateway import drain
-from deploy.fleet.gateway.drain import Conversation, GatewayRotation, NotBack
-from deploy.hosts.remote import Refused, Remote, remote_of
+from deploy.fleet.gateway.drain import NotBack
+from deploy.hosts.remote import Refused, remote_of
 from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.gateway.board_table import BoardTable, table_from_json
-from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from deploy.onboard.gateway.keeper import Seen, is_due, wait_seconds
 from deploy.onboard.gateway.leases import OUT, Leases
 from deploy.onboard.gateway.rotate import read_board_keys
 from deploy.paths import REPO
+from tests.unit.gateway_run import command, out, rotation_of
 from tests.unit.known_host import KnownHost
-from tests.unit.local_target import local
 from tests.unit.running_gateway import CLIENT_KEY, Board, RunningGateway, await_true, chat, entry, running
-
-ROTATE = """
-from pathlib import Path
-from deploy.onboard.gateway import rotate
-rotate.TICK, rotate.SETTLING, rotate.RETURN_SECONDS, rotate.LEASE_SECONDS = 0.05, 0.3, {patience}, 3.0
-rotate.run_rotation(rotate.GatewayPlaces(Path({config!r}), Path("/"), Path({runtime!r}), 0))
-"""
-
-
-def command(places: GatewayPlaces, patience: float = 20) -> str:
-    """The conversation of a deploy with these places, in a hurry."""
-    text = ROTATE.format(config=str(places.config), runtime=str(places.runtime), patience=patience)
-    return f"exec {sys.executable} -c {shlex.quote(text)}"
-
-
-class KnownBoard:
-    """A board as a switch of a run sees it."""
-
-    def __init__(self, name: str) -> None:
-        self.said: list[str] = []
-        self.host = SimpleNamespace(name=name)
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-
-@contextmanager
-def rotation_of(
-    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, boards: list[Board], patience: float = 20
-) -> Iterator[GatewayRotation]:
-    """A run's rotation, over a shell of this machine in the place of a connection."""
-    host = SimpleNamespace(name="gateway", log=lambda *_: None)
-    state: Any = SimpleNamespace(inventory=SimpleNamespace(groups={"gateways": [host]}))
-    keys = {board.name: board for board in boards}
-    monkeypatch.setattr(drain, "key_words", lambda remote: f"{'0' * 64} {keys[remote.host.name].key}")
-    talk = local(command(gateway.places, patience))
-    rotation = GatewayRotation(state)
-    rotation.talks["gateway"] = Conversation(talk)
-    try:
-        yield rotation
-    finally:
-        talk.end()
-
-
-def out(rotation: GatewayRotation, name: str) -> Any:
-    """The block in which a board is out."""
-    return rotation.take_out(cast(Remote, KnownBoard(name)))
 
 
 @contextmanager
@@ -117,7 +66,7 @@ def test_all_boards_are_upgraded_under_load_and_no_request_fails(monkeypatch: py
         assert most == [1, 1, 1, 1], "a quarter of four boards is out at once"
         assert read_board_keys(gateway.places)["lab"] == "new-key-of-lab"
         known = table_from_json(gateway.places.table.read_text())
-        assert [board.key for board in known.boards] == ["0" * 64] * 4
+        assert list(known.boards) == [entry(board) for board in boards]
 
 
 def test_a_board_that_does_not_come_back_stops_the_boards_after_it(monkeypatch: pytest.MonkeyPatch) -> None:

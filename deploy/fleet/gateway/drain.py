@@ -22,14 +22,16 @@ from pyinfra.api.state import State
 
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.gateway_stage import GROUP
+from deploy.fleet.gateway.offers import Unoffered, offer_of
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.remote import Refused, Remote, Talk, remote_of
 from deploy.hosts.rotation import join_run
-from deploy.onboard.gateway.board_table import safe_name
+from deploy.hosts.snapshot import forget_snapshot
+from deploy.onboard.gateway.board_table import safe_name, told_json
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
-from deploy.onboard.service import OLLAMA
 
 BEAT_SECONDS = 5.0
+GONE = "gone"
 PROGRAM = f"python3 -IS {GATEWAY_PLACES.programs}/boardllama-gateway rotate"
 SAID = {
     "wait": "waits until fewer boards are out",
@@ -70,8 +72,9 @@ class Conversation:
         with suppress(OSError, ValueError):  # of a pipe that is closed
             while line := self.talk.line():
                 label, _, said = line.partition(" ")
-                self.heard[label].put(said)
-                self.last = line
+                if said:  # not only a sign of life
+                    self.heard[label].put(said)
+                    self.last = line
         self.ended = True
 
     def beat(self) -> None:
@@ -110,16 +113,21 @@ class GatewayRotation:
         try:
             yield
         except Exception:
-            # Its key may be another one although its release is the old one.
-            talk.say(f"back {label} {key_words(remote)}".strip())
+            # It may have another key or port although its release is the old one.
+            talk.say(words_after(remote, label))
             raise
         if is_out:
             self.put_back(gateway, talk, label, remote)
 
     def put_back(self, gateway: Host, talk: Conversation, label: str, remote: Remote) -> None:
-        """Tells the gateway the key that the board has now, and waits until it gives requests. Raises NotBack."""
-        talk.say(f"back {label} {key_words(remote)}".strip())
-        while (word := talk.hear(label).partition(" "))[0] not in ("back", "missing", ""):
+        """Tells the gateway what the board is now, and waits until it gives requests. Raises NotBack.
+
+        A board that no gateway is to reach any more, or that has left the gateway's table, is not waited for.
+        """
+        talk.say(said := words_after(remote, label))
+        if said.startswith(GONE):
+            return
+        while (word := talk.hear(label).partition(" "))[0] not in ("back", "missing", "unknown", ""):
             pass
         if word[0] == "missing":
             self.missing.append(remote.host.name)
@@ -166,14 +174,16 @@ def await_out(gateway: Host, talk: Conversation, label: str, remote: Remote) -> 
     )
 
 
-def key_words(remote: Remote) -> str:
-    """The hash of the board's key file, and its key; "" for a board without one, or that has gone."""
+def words_after(remote: Remote, label: str) -> str:
+    """What the gateway is told of a board after its switch: its address, port, key and models, which may be others."""
     try:
-        key = read_board_key(remote)
-        digest = remote.run(f"sha256sum < {OLLAMA.api_key}").split()[0] if key else ""
-    except (BoardllamaError, OSError, SSHException):
-        return ""
-    return f"{digest} {key}" if key else ""
+        forget_snapshot(remote.host)
+        entry, key = offer_of(remote.host), read_board_key(remote)
+    except Unoffered:
+        return f"{GONE} {label}"
+    except (PyinfraError, BoardllamaError, OSError, SSHException):  # it went away: the gateway sees whether it is back
+        return f"back {label}"
+    return f"back {label} {told_json(entry, key)}"
 
 
 def drain_for_switches(state: State) -> None:

@@ -3,36 +3,38 @@
 from functools import cache, partial
 
 from pydantic import SecretStr
-from pyinfra import host, inventory
+from pyinfra import host, inventory, logger
 from pyinfra.api import DeployError, operation
 from pyinfra.api.host import Host
 
 from deploy.build.artifact import Build
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError
-from deploy.fleet.gateway.gateway_files import GatewayFiles, load_files
+from deploy.fleet.gateway.gateway_files import BACKEND, GatewayFiles, TableChanged, load_files
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
-from deploy.fleet.gateway.offers import config_paths, entry_of
+from deploy.fleet.gateway.offers import config_paths, entry_of, offer_of
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import debian_packages
-from deploy.hosts.release import files_digest, programs_of_role
+from deploy.hosts.release import files_digest, programs_of_role, sha256_hex
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
-from deploy.hosts.snapshot import Snapshot, snapshot_of
+from deploy.hosts.snapshot import Snapshot, forget_snapshot, snapshot_of
 from deploy.hosts.stage_decorator import stage
-from deploy.hosts.target import role_settings_of, settings_of
+from deploy.hosts.target import role_settings_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, table_from_json
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
 from deploy.settings import Settings
 
 GROUP = "gateways"
-ENTRY = "boardllama_gateway_entry"
+ENTRY, UNNAMED = "boardllama_gateway_entry", "boardllama_gateway_unnamed"
 PACKAGES = ("haproxy",)
 KEEPER = "boardllama-keeper.service"
 DROP_IN = "/etc/systemd/system/haproxy.service.d/50-boardllama.conf"
 UNITS = "/etc/systemd/system"
+# How often a load begins anew when other runs tell the gateway of boards meanwhile.
+ATTEMPTS = 5
 
 
 def gateways_of_run() -> list[Host]:
@@ -63,8 +65,7 @@ def note_board(settings: Settings) -> Commands:
 
 def read_offer(remote: Remote, settings: Settings) -> None:
     """Keeps what the board offers, with its key, for the gateways of this run."""
-    entry = entry_of(remote.host, settings, snapshot_of(remote.host, *config_paths(settings)))
-    if entry:
+    if entry := entry_of(remote.host, settings, snapshot_of(remote.host, *config_paths(settings))):
         remote.host.connector_data[ENTRY] = entry, SecretStr(read_board_key(remote))
 
 
@@ -119,9 +120,10 @@ def unit_files() -> tuple[TextFile, ...]:
 @operation()
 def load_gateway(settings: GatewaySettings) -> Commands:
     """No change when haproxy has loaded exactly these files."""
-    snapshot = snapshot_of(host, *gateway_texts())
+    if host.state.is_executing:
+        forget_snapshot(host)  # the run itself may have told it of boards
     try:
-        files = gateway_files(settings, snapshot)
+        snapshot, files = gateway_files(settings)
     except BoardllamaError as error:
         yield refuse(error)
         return
@@ -129,11 +131,27 @@ def load_gateway(settings: GatewaySettings) -> Commands:
     if loaded and loaded.content.decode().strip() == files.digest:
         host.noop(f"it serves {len(files.labels)} boards already")
     else:
-        yield TargetStep(partial(load_files, files=files))
+        yield TargetStep(partial(load_what_is_known, settings=settings))
 
 
-def gateway_files(settings: GatewaySettings, snapshot: Snapshot) -> GatewayFiles:
-    """All files of the gateway, with what an operator changed in haproxy.cfg. Raises BoardllamaError."""
+def load_what_is_known(remote: Remote, settings: GatewaySettings) -> None:
+    """Has the gateway load what is known of the boards now. Other runs may tell it of boards at the same time.
+
+    Raises BoardllamaError, TableChanged.
+    """
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            load_files(remote, gateway_files(settings)[1])
+            return
+        except TableChanged:
+            forget_snapshot(remote.host)
+            if not left:
+                raise
+
+
+def gateway_files(settings: GatewaySettings) -> tuple[Snapshot, GatewayFiles]:
+    """What the gateway has, and is to have, with an operator's changes of haproxy.cfg. Raises BoardllamaError."""
+    snapshot = snapshot_of(host, *gateway_texts())
     table = wanted_table(settings)
     if not table.boards:
         raise BoardllamaError("no board of the inventory offers anything to gateways yet: deploy the boards with it")
@@ -143,16 +161,30 @@ def gateway_files(settings: GatewaySettings, snapshot: Snapshot) -> GatewayFiles
     kept = there.content if there and is_edited(config, there, record) and settings.config_conflict == "keep" else None
     if kept is not None:
         report_edit(config, there)
+        say_unknown(kept, table)
     elif not config.is_at(there):
         show_diff(config, there)
-    return GatewayFiles(
+    known = snapshot.texts.get(str(GATEWAY_PLACES.table))
+    return snapshot, GatewayFiles(
         texts=texts,
         kept=kept,
         programs=programs_of_role("gateway"),
         units=files_digest({file.dest: file.content_bytes for file in unit_files()}),
-        labels=tuple(board.label for board in table.boards),
         keys={entry.label: key for entry, key in noted_offers() if key.get_secret_value()},
+        seen=sha256_hex(known.content if known else b""),
     )
+
+
+def say_unknown(kept: bytes, table: BoardTable) -> None:
+    """Says once in a run which boards get no requests, since an operator's own haproxy.cfg does not name them."""
+    told: set[str] = host.connector_data.setdefault(UNNAMED, {label.decode() for label in BACKEND.findall(kept)})
+    if unknown := [board.name for board in table.boards if board.label not in told]:
+        told.update(board.label for board in table.boards)
+        host.log(
+            f"{', '.join(unknown)} get no requests: {CONFIG} was edited there and does not name them; add the lines "
+            "that the difference shows, or let config_conflict overwrite it",
+            logger.warning,
+        )
 
 
 def wanted_table(settings: GatewaySettings) -> BoardTable:
@@ -179,8 +211,7 @@ def offered_now() -> list[BoardEntry]:
 def offer_seen(board: Host) -> BoardEntry | None:
     """What a board offers before the run changes it; None for a board that cannot be asked, or reached."""
     try:
-        settings = settings_of(board)
-        return entry_of(board, settings, snapshot_of(board, *config_paths(settings)))
+        return offer_of(board)
     except (BoardllamaError, DeployError):
         return None
 

@@ -102,9 +102,9 @@ def pool_values(pool: Pool) -> dict[str, Any]:
 
 
 def place_of(board: BoardEntry) -> str:
-    """The board's address for haproxy. A name is asked for again and again, since a board may get another address."""
+    """The board's address for haproxy. For a name it is the one of haproxy's start: the keeper follows the name."""
     place = host_port(board.address, board.port)
-    return place if is_ip(board.address) else f"{place} resolvers system"
+    return place if is_ip(board.address) else f"ipv4@{place}"
 
 
 def pools_by_name(pools: list[Pool]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 # Loads the files of a gateway, which come as a tar on standard input: see gateway_files.py.
-# Arguments: the folders of configuration and programs, the record of haproxy.cfg, the hash of all files.
+# Arguments: the folders of configuration and programs, the record of haproxy.cfg, the hash of all files, the lock of
+# whoever changes them, and the hash of the table of boards that the new files go by.
 set -eu
-config=$1 programs=$2 record=$3 digest=$4
+config=$1 programs=$2 record=$3 digest=$4 lock=$5 seen=$6
 new=$config.new old=$config.old
 umask 077
 
@@ -12,14 +13,32 @@ take_back() {
     done
 }
 
-restart() {
-    systemctl daemon-reload
-    systemctl enable --quiet haproxy.service boardllama-keeper.service
-    systemctl reload-or-restart haproxy.service
-    systemctl restart boardllama-keeper.service
+# A master that reloads keeps the arguments and the sandbox that it was started with, maybe before it was a gateway's.
+is_ours() {
+    test "$(systemctl show -P NeedDaemonReload haproxy.service)" != yes &&
+        tr '\0' '\n' <"/proc/$(systemctl show -P MainPID haproxy.service)/cmdline" | grep -qxF "$config"
 }
 
+restart() {
+    if is_ours 2>/dev/null; then way=reload-or-restart; else way=restart; fi
+    # "set -e" does not hold where a function is a condition.
+    systemctl daemon-reload &&
+        systemctl enable --quiet haproxy.service boardllama-keeper.service &&
+        systemctl $way haproxy.service &&
+        systemctl restart boardllama-keeper.service
+}
+
+mkdir -p "$(dirname "$lock")"
+exec 9>>"$lock"
+if ! flock -w 300 9; then
+    echo "another deploy has been changing the gateway's files for 300 s: run again" >&2
+    exit 5
+fi
 take_back
+if test "$(cat "$config/boards.json" 2>/dev/null | sha256sum | cut -c -64)" != "$seen"; then
+    echo "boards have changed meanwhile: run again" >&2
+    exit 6
+fi
 rm -rf "$new" "$programs.new"
 mkdir -p "$new" "$config" "$programs"
 tar -x -C "$new" --no-same-owner
@@ -28,13 +47,13 @@ cd "$new"
 touch "$config/boards.map"
 cat keys "$config/boards.map" | awk 'NR == FNR { wanted[$1]; next } $1 in wanted && !($1 in seen) { seen[$1]; print }' \
     labels - >configs/boards.map
-if ! haproxy -c -q -C "$new/configs" -f haproxy.cfg; then
+if ! haproxy -c -C "$new/configs" -f haproxy.cfg; then
     cd /
     rm -rf "$new"
     exit 3
 fi >&2
 mkdir -p "$(dirname "$record")"
-cp configs/haproxy.cfg "$record.new"
+cp deployed "$record.new"
 sync -f .
 mv -T programs "$programs.new"
 mv -T "$config" "$old"

@@ -52,6 +52,11 @@ class BoardTable:
     drain_seconds: float = 0.0
 
     @property
+    def by_label(self) -> dict[str, BoardEntry]:
+        """The boards by their names in haproxy."""
+        return {board.label: board for board in self.boards}
+
+    @property
     def pools(self) -> "list[Pool]":
         """The models that are served, each with its boards, in the order of their names."""
         found: dict[str, dict[BoardEntry, ServedModel]] = {}
@@ -93,6 +98,17 @@ def table_from_json(text: str) -> BoardTable:
 def board_from(told: dict[str, Any]) -> BoardEntry:
     """An entry of boards.json. Raises KeyError, TypeError."""
     return BoardEntry(**told | {"offers": tuple(ServedModel(**offer) for offer in told["offers"])})
+
+
+def told_json(board: BoardEntry, key: str) -> str:
+    """What a deploy tells of a board after its switch, in a line: `board_told` reads it."""
+    return json.dumps({"board": asdict(board), "key": key})
+
+
+def board_told(text: str) -> tuple[BoardEntry, str]:
+    """The board as it is now, and its key. Raises ValueError, KeyError, TypeError."""
+    told = json.loads(text)
+    return board_from(told["board"]), str(told["key"])
 
 
 def safe_name(text: str) -> str:

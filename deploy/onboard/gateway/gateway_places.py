@@ -46,6 +46,11 @@ class GatewayPlaces:
         return self.runtime / "boards.sock"
 
     @property
+    def lock(self) -> Path:
+        """Held by whoever changes these files: a deploy that loads, or one that tells what a board has now."""
+        return self.runtime / "lock"
+
+    @property
     def leases(self) -> Path:
         """The boards that are out of the rotation."""
         return self.runtime / "out"

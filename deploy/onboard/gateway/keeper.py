@@ -1,5 +1,6 @@
 """The keeper: haproxy asks it every two seconds for each board whether the board should get requests (agent-check).
 
+It tells haproxy where boards.json has each board, which may have moved since haproxy read its configuration.
 A board gets none while a deploy has it out, and when it produces no tokens. A board that answers real requests is not
 asked for any; one that nobody asks is asked for a single token now and then, which costs it less than a second of work
 in a minute. When the keeper does not run, haproxy leaves every board as it is.
@@ -14,11 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ..server.config import host_port
+from .board_names import BoardNames
 from .board_table import BoardEntry, BoardTable, Pool, table_from_json
 from .gateway_places import GATEWAY_PLACES, WAIT_MAP, GatewayPlaces
 from .leases import OUT, Leases
 from .rotate import read_board_keys
-from .runtime_api import Counters, ask_haproxy, board_counters, server_rows
+from .runtime_api import Counters, ask_haproxy, board_counters, board_place, server_rows, set_place
 from .token_question import why_no_token
 
 # Seconds between two looks at haproxy's counters, and before a board without tokens is asked again.
@@ -58,7 +61,7 @@ class Keeper:
     def __init__(self, places: GatewayPlaces, ask: Callable[[BoardEntry, str, float], str] = why_no_token) -> None:
         self.places, self.ask = places, ask
         self.leases, self.seen = Leases(places.leases), dict[str, Seen]()
-        self.askers = ThreadPoolExecutor(ASKERS)
+        self.askers, self.names = ThreadPoolExecutor(ASKERS), BoardNames()
 
     def words_for(self, label: str) -> str:
         """What haproxy is told of a board, in the words of its agent checks."""
@@ -68,17 +71,26 @@ class Keeper:
         return f"ready down #no tokens: {fault}" if fault else "ready up"
 
     def look(self) -> None:
-        """Looks at haproxy's counters once, begins the questions that are due, and says when clients may come again.
+        """Looks at haproxy's counters once. Says where boards are, begins the questions that are due, and says when
+        clients may come again.
 
         Raises OSError, ValueError.
         """
         table, rows = table_from_json(self.places.table.read_text()), server_rows(self.places)
         for board in table.boards:
             with suppress(KeyError):  # haproxy has not loaded the newest table yet
-                self.look_at(board, board_counters(rows, board.label), table.ask_seconds)
+                row = board_counters(rows, board.label)
+                self.follow(board, board_place(row))
+                self.look_at(board, row, table.ask_seconds)
         for label in self.seen.keys() - {board.label for board in table.boards}:
             del self.seen[label]
         self.tell_waits(table, rows)
+
+    def follow(self, board: BoardEntry, place: str) -> None:
+        """Tells haproxy where the board is, when haproxy has another place."""
+        address = self.names.address_of(board.address)
+        if address and place != host_port(address, board.port):
+            set_place(self.places, board.label, address, board.port)
 
     def look_at(self, board: BoardEntry, row: Counters, ask_seconds: float) -> None:
         """Notes the counters of a board, and has it asked when a question is due."""

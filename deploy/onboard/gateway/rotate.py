@@ -1,39 +1,44 @@
 """Takes boards out of the rotation for a deploy, and puts them back: one conversation for all boards of a run.
 
-A line of input is a word and the label of a board: `out LABEL`, or `back LABEL SHA256 KEY`, which brings the key that
-the board has now. An empty line is a sign of life. Lines of output begin with the label: `wait N`, `draining N`, `out`,
-`back`, `missing STATE`, `unknown`. When the input ends, the leases end by themselves.
+A line of input is a word and the label of a board: `out LABEL`, `back LABEL TOLD`, or `gone LABEL` for a board that no
+gateway reaches any more. TOLD is what the board is now (`told_json`); without it the board is as it was. Lines of
+output begin with the label: `wait N`, `draining N`, `out`, `back`, `missing STATE`, `unknown`. An empty line is a sign
+of life, and answered with `alive`, so that neither side takes a drain of an hour for a dead connection. When the input
+ends, the leases end by themselves.
 """
 
+import fcntl
 import os
 import select
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from ..files import write_file
-from .board_table import BoardTable, table_from_json
-from .gateway_places import GATEWAY_PLACES, KEYS_MAP, GatewayPlaces
+from .board_names import first_address
+from .board_table import BoardEntry, BoardTable, board_told, table_from_json
+from .gateway_places import GATEWAY_PLACES, GatewayPlaces
 from .leases import LEASE_SECONDS, OUT, RETURNING, Leases
-from .runtime_api import ask_haproxy, board_counters, requests_by_board, server_rows, set_rotation
+from .runtime_api import board_counters, requests_by_board, server_rows, set_key, set_place, set_rotation
 from .token_question import why_closed
 
 # Seconds. A controller gives a sign of life more often than SILENCE. haproxy looks at a board every two seconds, so it
 # sees one that passed its gate long before RETURN_SECONDS. After SETTLING the keeper has answered whatever it was asked
-# before the board's lease was written.
-TICK, SETTLING, SILENCE, RETURN_SECONDS = 0.5, 1.0, 30.0, 60.0
+# before the board's lease was written. haproxy may be away for TROUBLE: another deploy has it start again.
+TICK, SETTLING, SILENCE, RETURN_SECONDS, TROUBLE = 0.5, 1.0, 30.0, 60.0, 60.0
 WAITING, DRAINING, PROVING = "waiting", "draining", "proving"
 
 
 @dataclass
 class DrainTurn:
-    """A board that a deploy asked for. `since`: when its phase began (time.monotonic)."""
+    """A board that a deploy asked for. `since`: when its phase began (time.monotonic). `told`: what it is now."""
 
     label: str
     phase: str = WAITING
     since: float = field(default_factory=time.monotonic)
     said: str = ""
+    told: tuple[BoardEntry, str] | None = None
 
     def enter(self, phase: str) -> None:
         self.phase, self.since = phase, time.monotonic()
@@ -46,14 +51,31 @@ class RotationRun:
         self.places, self.say = places, say
         self.leases = Leases(places.leases, LEASE_SECONDS)
         self.turns: dict[str, DrainTurn] = {}
+        self.waiting, self.well = list[str](), time.monotonic()
         self.known = BoardTable()
 
     def table(self) -> BoardTable:
         """What the gateway knows. Raises OSError, ValueError."""
         return table_from_json(self.places.table.read_text())
 
+    def go_on(self, lines: list[str]) -> None:
+        """Takes lines of input, and moves every board on. Raises OSError when haproxy is away for long, and as `hear`.
+
+        While another deploy loads, haproxy and its files may be away for a moment.
+        """
+        self.waiting += lines
+        try:
+            while self.waiting:
+                self.hear(self.waiting[0])
+                del self.waiting[0]
+            self.tick()
+            self.well = time.monotonic()
+        except OSError:
+            if time.monotonic() - self.well > TROUBLE:
+                raise
+
     def hear(self, line: str) -> None:
-        """Takes a line of input."""
+        """Takes a line of input. Raises OSError, ValueError, KeyError, TypeError."""
         word, _, rest = line.partition(" ")
         label, _, given = rest.partition(" ")
         if word == "out":
@@ -62,28 +84,39 @@ class RotationRun:
             else:
                 self.say(f"{label} unknown")
         elif word == "back" and label in self.turns:
-            if given:
-                self.learn_key(label, *given.split(" ", 1))
+            self.turns[label].told = board_told(given) if given else None
             self.turns[label].enter(PROVING)
+        elif word == "gone" and label in self.turns:
+            self.leases.drop_lease(self.turns.pop(label).label)
+        elif not word:
+            self.say("alive")
 
-    def learn_key(self, label: str, digest: str, key: str) -> None:
-        """Keeps the key that a board has now, on the disk and in haproxy."""
-        table, held = self.table(), read_board_keys(self.places)
-        if held.get(label) != key:
-            write_keys(self.places, held | {label: key})
-            ask_haproxy(self.places.worker_socket, f"set map {KEYS_MAP} {label} {key}")
-        known = tuple(replace(one, key=digest) if one.label == label else one for one in table.boards)
-        if known != table.boards:
-            write_file(self.places.table, replace(table, boards=known).to_json().encode())
+    def learn(self, board: BoardEntry, key: str) -> bool:
+        """Keeps what the board is now, and its key, on the disk and in haproxy. Returns False while others load."""
+        with held_alone(self.places) as alone:
+            if alone:
+                table, held = self.table(), read_board_keys(self.places)
+                if key and held.get(board.label) != key:
+                    set_key(self.places, board.label, key)
+                    write_keys(self.places, held | {board.label: key})
+                known = tuple(board if one.label == board.label else one for one in table.boards)
+                if known != table.boards:
+                    write_file(self.places.table, replace(table, boards=known).to_json().encode())
+                with suppress(OSError, UnicodeError):  # a name that nobody knows now: the keeper asks again
+                    set_place(self.places, board.label, first_address(board.address), board.port)
+            return alone
 
     def tick(self) -> None:
-        """Moves every board on by a step, where it can go on."""
+        """Moves every board on by a step, where it can go on. Raises OSError, ValueError."""
         steps: dict[str, Callable[[DrainTurn], object]]
         steps = {WAITING: self.try_out, DRAINING: self.watch_drain, OUT: self.renew, PROVING: self.prove}
         steps |= {RETURNING: self.watch_return}
         self.known = self.table()
         for turn in list(self.turns.values()):
-            steps[turn.phase](turn)
+            try:
+                steps[turn.phase](turn)
+            except KeyError:  # haproxy.cfg, which an operator may have changed, does not name it
+                self.end_turn(turn, "unknown")
 
     def try_out(self, turn: DrainTurn) -> None:
         """Takes the board out when few enough others are."""
@@ -118,13 +151,24 @@ class RotationRun:
         return drained
 
     def prove(self, turn: DrainTurn) -> None:
-        """Gives the board back when it lets this gateway in: haproxy's last look may be older than its restart."""
+        """Gives the board back when it lets this gateway in: haproxy's last look may be older than its restart.
+
+        After a switch that was refused the board may be as it was, whatever the deploy has read in its files.
+        """
         self.renew(turn)
-        board = next(one for one in self.known.boards if one.label == turn.label)
-        if why := why_closed(board, read_board_keys(self.places).get(turn.label, "")):
-            return self.give_up(turn, why)
-        set_rotation(self.places, turn.label, "ready")
-        return turn.enter(RETURNING)
+        as_it_was = self.known.by_label[turn.label], read_board_keys(self.places).get(turn.label, "")
+        whys = []
+        for board, key in filter(None, (turn.told, as_it_was)):
+            if not (why := why_closed(board, key)):
+                return self.give_back(turn, board, key)
+            whys.append(why)
+        return self.give_up(turn, whys[0])
+
+    def give_back(self, turn: DrainTurn, board: BoardEntry, key: str) -> None:
+        """Lets haproxy give the board requests, as soon as haproxy knows what the board is now."""
+        if self.learn(board, key):
+            set_rotation(self.places, turn.label, "ready")
+            turn.enter(RETURNING)
 
     def watch_return(self, turn: DrainTurn) -> None:
         """Says that the board is back when haproxy gives it requests again."""
@@ -164,10 +208,22 @@ def write_keys(places: GatewayPlaces, keys: dict[str, str]) -> None:
     write_file(places.keys, "".join(f"{label} {key}\n" for label, key in keys.items()).encode(), 0o600)
 
 
+@contextmanager
+def held_alone(places: GatewayPlaces) -> Iterator[bool]:
+    """Whether nobody else changes the gateway's files; if so, nobody does during the block."""
+    with places.lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def run_rotation(places: GatewayPlaces = GATEWAY_PLACES) -> int:
     """Listens on standard input until it ends, or is silent. Returns the exit status: 1 after a line that says why."""
-    run = RotationRun(places, lambda line: print(line, flush=True))
-    heard, came = time.monotonic(), b""
+    run, lines, came = RotationRun(places, lambda line: print(line, flush=True)), list[bytes](), b""
+    heard = time.monotonic()
     try:
         while time.monotonic() - heard < SILENCE:
             if select.select([0], [], [], TICK)[0]:
@@ -176,10 +232,9 @@ def run_rotation(places: GatewayPlaces = GATEWAY_PLACES) -> int:
                     return 0
                 heard = time.monotonic()
                 *lines, came = (came + piece).split(b"\n")
-                for line in lines:
-                    run.hear(line.decode())
-            run.tick()
-    except (OSError, ValueError, KeyError) as error:
+            run.go_on([line.decode() for line in lines])
+            lines.clear()
+    except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"failed {type(error).__name__}: {error}", flush=True)
         return 1
     return 0

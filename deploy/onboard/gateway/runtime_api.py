@@ -5,7 +5,7 @@ import socket
 from collections import Counter
 from pathlib import Path
 
-from .gateway_places import GatewayPlaces
+from .gateway_places import KEYS_MAP, GatewayPlaces
 
 SECONDS = 10.0
 Counters = dict[str, str]
@@ -68,6 +68,23 @@ BOARD_SERVER = "server"
 def board_backend(label: str) -> str:
     """haproxy's backend of a board."""
     return f"board-{label}"
+
+
+def board_place(row: Counters) -> str:
+    """Where haproxy asks a board, as `host_port` says it; "" for a board without an address."""
+    return row["addr"]
+
+
+def set_place(places: GatewayPlaces, label: str, address: str, port: int) -> None:
+    """Has haproxy ask the board at this IP address, until it reads its configuration again. Raises OSError."""
+    server = f"{board_backend(label)}/{BOARD_SERVER}"
+    ask_haproxy(places.worker_socket, f"set server {server} addr {address} port {port}")
+
+
+def set_key(places: GatewayPlaces, label: str, key: str) -> None:
+    """Has haproxy give the board this key, whether it had one or none. Raises OSError."""
+    for command in (f"del map {KEYS_MAP} {label}", f"add map {KEYS_MAP} {label} {key}"):
+        ask_haproxy(places.worker_socket, command)
 
 
 def set_rotation(places: GatewayPlaces, label: str, state: str) -> None:

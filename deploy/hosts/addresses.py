@@ -84,3 +84,9 @@ def own_addresses(destination: str) -> tuple[str, ...]:
     if not found:
         raise BoardllamaError(f"this computer has no route to {destination}, which must let it in: give it one")
     return tuple(sorted(found))
+
+
+def addresses_elsewhere(host: Host, group: str) -> list[str]:
+    """The IP addresses of the group's hosts that are other machines than the host. Raises BoardllamaError."""
+    others = [one for one in host.state.inventory.groups.get(group, []) if name_of(one) != name_of(host)]
+    return sorted({address for one in others for address in addresses_seen(one, host)})

@@ -8,7 +8,7 @@ from pyinfra import host, logger
 from pyinfra.api import operation
 
 from deploy.controller.templates import render_template
-from deploy.hosts.addresses import addresses_of, name_of
+from deploy.hosts.addresses import addresses_elsewhere
 from deploy.hosts.facts import UnitState
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.lock import TargetStep
@@ -35,7 +35,7 @@ def configure_exporter(settings: Settings) -> None:
     board = board_of(host)
     if not board.systemd:
         return
-    clients = clients_of_exporter() if settings.node_exporter else []
+    clients = addresses_elsewhere(host, "monitors") if settings.node_exporter else []
     is_open = bool(clients) and not board.filters_addresses
     if is_open:
         host.log(OPEN, logger.warning)
@@ -44,13 +44,6 @@ def configure_exporter(settings: Settings) -> None:
         run_exporter(name="Have the exporter run")
     elif str(DROP_IN) in snapshot_of(host).texts:
         end_exporter(name="End the exporter")
-
-
-def clients_of_exporter() -> list[str]:
-    """The addresses of the inventory's monitors on other machines. Raises BoardllamaError."""
-    monitors = host.state.inventory.groups.get("monitors", [])
-    others = [one for one in monitors if name_of(one) != name_of(host)]
-    return sorted({address for one in others for address in addresses_of(one)})
 
 
 def drop_in(clients: Collection[str]) -> TextFile:

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,15 @@ def a_board(
 class MonitorFolder:
     """What lies on a monitor: `folder`/etc for FOLDER of monitor_places, and the others likewise."""
 
-    def __init__(self, folder: Path, settings: MonitorSettings, boards: list[WatchedBoard]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: MonitorSettings,
+        boards: list[WatchedBoard],
+        gateways: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
-        self.files = [*texts_of(settings, boards, "monitor"), *page_files(settings)]
+        self.files = [*texts_of(settings, boards, "monitor", gateways or {}), *page_files(settings)]
         for file in self.files:
             self.write(self.led(file.dest), self.led_text(file))
         for name, secret in settings.secrets.items():

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,12 +11,17 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from deploy.fleet.gateway.haproxy_files import haproxy_files
 from deploy.fleet.monitor import monitor_places
 from deploy.fleet.monitor.monitor_settings import USER
 from deploy.fleet.monitor.story import units_of
@@ -24,6 +30,7 @@ from deploy.vm.ports import free_ports
 from tests.engines import engine
 from tests.monitor.boards import figures_server, node_exporter
 from tests.monitor.monitored import PASSWORD, MonitorFolder, a_board, told
+from tests.unit import running_gateway
 
 DEADLINE = 120.0
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -54,10 +61,14 @@ class LiveMonitor:
             check=False,
         )
 
+    def made_page(self) -> str:
+        """The page as it is now."""
+        assert self.make_page().returncode == 0
+        return self.look("/user/")
+
     def rows(self) -> dict[str, str]:
         """The rows of the page by their boards' names, as HTML."""
-        assert self.make_page().returncode == 0
-        lines = [line for line in self.look("/user/").splitlines() if line.startswith("<tr class")]
+        lines = [line for line in self.made_page().splitlines() if line.startswith("<tr class")]
         return {line.split('data-name="board">')[1].split("<")[0]: line for line in lines}
 
     def await_row(self, board: str, words: list[str]) -> str:
@@ -73,20 +84,25 @@ class LiveMonitor:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMonitor]:
-    """A monitor of four boards: one with a key, one of two models, one whose key is not known, one that is off."""
+    """A monitor of four boards: one with a key, one of two models, one whose key is not known, one that is off.
+
+    Before the board "lab" is a gateway, where requests wait.
+    """
     folder = tmp_path_factory.mktemp("live")
-    (port, nobody) = free_ports(2)
+    (port, nobody, figures) = free_ports(3)
     with ExitStack() as running:
         kitchen = running.enter_context(figures_server("the kitchen's key"))
         hall = running.enter_context(figures_server("another key"))
         exporter = running.enter_context(node_exporter(folder / "board"))
+        running.enter_context(waiting_at_gateway(figures))
         boards = [
             a_board("kitchen", kitchen, keyed=True, exporter=True),
             a_board("lab", kitchen, keyed=True, models=("chat", "vectors:1")),
             a_board("hall", hall, keyed=True),
             a_board("attic & cellar", nobody),
         ]
-        monitor = MonitorFolder(folder, told(monitor_port=port, monitor_password=PASSWORD), boards)
+        gateways = {"gate <1>": f"127.0.0.1:{figures}"}
+        monitor = MonitorFolder(folder, told(monitor_port=port, monitor_password=PASSWORD), boards, gateways)
         for name in ("kitchen", "lab"):
             monitor.write(monitor.led(f"{monitor_places.KEYS}/{name}"), "the kitchen's key\n")
         config = monitor.led(f"{monitor_places.FOLDER}/prometheus.yml")
@@ -102,6 +118,26 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMonitor]:
         finally:
             process.terminate()
             process.wait()
+
+
+@contextmanager
+def waiting_at_gateway(port: int) -> Iterator[None]:
+    """A gateway whose figures are read at that port. Its board has one slot, and is asked by three clients."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running_gateway, "haproxy_files", partial(files_with_figures, port=port))
+        board = running_gateway.Board("lab", slots=1)
+        board.mute = True
+        with running_gateway.running([board]) as gateway, ThreadPoolExecutor(3) as clients:
+            for _ in range(3):
+                clients.submit(gateway.answered_by, "smol")
+            yield
+            board.mute = False
+
+
+def files_with_figures(*words: Any, port: int) -> dict[str, bytes]:
+    """haproxy's files, for a monitor on the same machine."""
+    settings, table, places, user = words
+    return haproxy_files(settings, table, replace(places, metrics_port=port), user, monitors=())
 
 
 def unit_arguments(monitor: MonitorFolder, port: int) -> list[str]:
@@ -137,6 +173,23 @@ def test_the_models_of_a_board_are_added_up(live: LiveMonitor) -> None:
 
 def test_an_alert_that_fires_marks_the_row_of_its_board(live: LiveMonitor) -> None:
     live.await_row("kitchen", ['class="bad"', "up, UnderVoltage"])
+
+
+def test_the_page_says_how_many_wait_at_a_gateway(live: LiveMonitor) -> None:
+    end = time.monotonic() + DEADLINE
+    while '<p class="gateway good">gate &lt;1&gt;: up, 2 waiting, ' not in (page := live.made_page()):
+        assert time.monotonic() < end, page
+        time.sleep(1)
+
+
+def test_a_gateway_tells_its_figures_to_monitors_alone(live: LiveMonitor) -> None:
+    config = yaml.safe_load(live.monitor.led(f"{monitor_places.FOLDER}/prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    port = int(jobs["gateway gate <1>"]["static_configs"][0]["targets"][0].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.2", 0)) as stranger:
+        stranger.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        with suppress(ConnectionError):
+            assert stranger.recv(100) == b""
 
 
 def test_a_board_whose_key_nobody_knows_and_one_that_is_off_are_told_apart_from_one_that_works(

@@ -14,6 +14,7 @@ from deploy.fleet.gateway.gateway_files import BACKEND, GatewayFiles, TableChang
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
 from deploy.fleet.gateway.offers import config_paths, entry_of, offer_of
+from deploy.hosts.addresses import addresses_elsewhere
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import debian_packages
@@ -27,7 +28,7 @@ from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, table_fro
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
 from deploy.settings import Settings
 
-GROUP = "gateways"
+GROUP, MONITORS = "gateways", "monitors"
 ENTRY, UNNAMED = "boardllama_gateway_entry", "boardllama_gateway_unnamed"
 PACKAGES = ("haproxy",)
 KEEPER = "boardllama-keeper.service"
@@ -155,7 +156,8 @@ def gateway_files(settings: GatewaySettings) -> tuple[Snapshot, GatewayFiles]:
     table = wanted_table(settings)
     if not table.boards:
         raise BoardllamaError("no board of the inventory offers anything to gateways yet: deploy the boards with it")
-    texts = haproxy_files(settings, table, GATEWAY_PLACES)
+    monitors = addresses_elsewhere(host, MONITORS) if inventory.get_group(MONITORS, []) else None
+    texts = haproxy_files(settings, table, GATEWAY_PLACES, monitors=monitors)
     config = haproxy_file(texts[CONFIG].decode())
     there, record = snapshot.texts.get(config.dest), snapshot.texts.get(config.record)
     kept = there.content if there and is_edited(config, there, record) and settings.config_conflict == "keep" else None

@@ -8,13 +8,14 @@ their hash, so that no name can be taken for syntax.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
+from deploy.hosts.addresses import LOOPBACK
 from deploy.hosts.release import sha256_hex
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, Pool
 from deploy.onboard.gateway.gateway_places import WAIT_MAP, GatewayPlaces
@@ -32,9 +33,15 @@ SPREAD = 400
 
 
 def haproxy_files(
-    settings: GatewaySettings, table: BoardTable, places: GatewayPlaces, user: str = "haproxy"
+    settings: GatewaySettings,
+    table: BoardTable,
+    places: GatewayPlaces,
+    user: str = "haproxy",
+    monitors: Collection[str] | None = None,
 ) -> dict[str, bytes]:
     """The files by name, but for the keys; `user`: the account that haproxy's workers have.
+
+    `monitors`: the addresses of other machines that read haproxy's figures; None: nobody does.
 
     Raises BoardllamaError when two boards would have one name, or a file of the settings cannot be used.
     """
@@ -42,7 +49,7 @@ def haproxy_files(
     pools = table.pools
     names = json.dumps(", ".join(pool.model for pool in pools) or "there is none")[1:-1]
     texts = {
-        CONFIG: render_config(settings, table, places, user),
+        CONFIG: render_config(settings, table, places, user, monitors),
         "boards.json": table.to_json(),
         "models.json": model_list_json(pools),
         "clients.map": map_text(settings.client_names),
@@ -53,7 +60,13 @@ def haproxy_files(
     return {name: text.encode() for name, text in texts.items()} | certificate_files(settings)
 
 
-def render_config(settings: GatewaySettings, table: BoardTable, places: GatewayPlaces, user: str) -> str:
+def render_config(
+    settings: GatewaySettings,
+    table: BoardTable,
+    places: GatewayPlaces,
+    user: str,
+    monitors: Collection[str] | None,
+) -> str:
     """haproxy.cfg."""
     pools = table.pools
     header = settings.gateway_session_header
@@ -76,7 +89,15 @@ def render_config(settings: GatewaySettings, table: BoardTable, places: GatewayP
         only_pool=[pool.label for pool in pools] if len(pools) == 1 else [],
         pools=[pool_values(pool) for pool in pools],
         boards=[{"label": board.label, "place": place_of(board)} for board in table.boards],
+        figures=[] if monitors is None else [figures_values(settings, places.metrics_port, monitors)],
     )
+
+
+def figures_values(settings: GatewaySettings, port: int, monitors: Collection[str]) -> dict[str, str]:
+    """Where haproxy's figures are read, and by whom, as the template names them."""
+    everywhere = "::" if settings.gateway_host == "::" else "0.0.0.0"
+    bind = bind_place(everywhere if monitors else LOOPBACK, port)
+    return {"bind": bind, "readers": " ".join([LOOPBACK, *monitors])}
 
 
 def certificate_files(settings: GatewaySettings) -> dict[str, bytes]:
@@ -89,10 +110,14 @@ def certificate_files(settings: GatewaySettings) -> dict[str, bytes]:
 
 
 def bind_line(settings: GatewaySettings) -> str:
-    """Where haproxy listens: `::` is every address, also one that comes later (the shared one)."""
-    host = settings.gateway_host
+    """Where haproxy listens for clients, and how."""
     tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1 ssl-min-ver TLSv1.2" if settings.gateway_tls != "off" else ""
-    return f"{host_port(host, settings.gateway_port)}{' v4v6' if host == '::' else ''}{tls}"
+    return bind_place(settings.gateway_host, settings.gateway_port) + tls
+
+
+def bind_place(host: str, port: int) -> str:
+    """An address and a port to listen at: `::` is every address, also one that comes later (the shared one)."""
+    return f"{host_port(host, port)}{' v4v6' if host == '::' else ''}"
 
 
 def pool_values(pool: Pool) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """What a deploy does to a monitor: packages, keys of the boards, configuration, and programs that run with it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import PurePath
 
 from pyinfra import host, inventory
+from pyinfra.api.host import Host
 from pyinfra.context import ctx_inventory
 
 from deploy.controller.templates import render_template
@@ -13,12 +15,13 @@ from deploy.fleet.monitor.fleet_file import leave_boards
 from deploy.fleet.monitor.monitor_places import FLEET, FOLDER, OWNER, PAGE, PROGRAMS, SECRETS, UNITS
 from deploy.fleet.monitor.monitor_settings import USER, MonitorSettings
 from deploy.fleet.monitor.watched_boards import WatchedBoard, target_groups, watched_boards
-from deploy.hosts.addresses import name_of
+from deploy.hosts.addresses import LOOPBACK, name_of
 from deploy.hosts.packages import debian_packages
 from deploy.hosts.secret_files import SecretFile, secret_files
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import role_settings_of
 from deploy.hosts.text_files import TextFile, text_files
+from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
 from deploy.onboard.server.config import host_port, reaching_address
 from deploy.paths import REPO
 
@@ -42,7 +45,7 @@ def configure_monitor() -> None:
     debian_packages(name="Install Prometheus", names=PACKAGES, units=SERVERS)
     bring_board_keys(name="Bring the boards' keys", boards=tuple(boards))
     secret_files(name="Write the passwords", folder=SECRETS, wanted=monitor_secrets(settings))
-    files = (*texts_of(settings, boards, host.name), *page_files(settings), *units_of(settings))
+    files = (*texts_of(settings, boards, host.name, gateway_targets(host)), *page_files(settings), *units_of(settings))
     text_files(name="Write the configuration", files=files, conflict=settings.config_conflict)
     leave_boards(name="Leave what the page says of the boards", boards=tuple(boards))
     apply_configuration(name="Run with it", wanted=Configuration.of_files(files), address=asked_address(settings))
@@ -70,8 +73,13 @@ def asked_address(settings: MonitorSettings) -> str:
     return host_port(reaching_address(settings.monitor_host), settings.monitor_port)
 
 
-def texts_of(settings: MonitorSettings, boards: list[WatchedBoard], name: str) -> tuple[TextFile, ...]:
-    """What the programs read, each with the check that the monitor's own programs make of it."""
+def texts_of(
+    settings: MonitorSettings, boards: list[WatchedBoard], name: str, gateways: Mapping[str, str]
+) -> tuple[TextFile, ...]:
+    """What the programs read, each with the check that the monitor's own programs make of it.
+
+    `gateways`: where the figures of each are read, by name.
+    """
     login = {"username": USER, "password_file": f"{SECRETS}/page-password"} if settings.password else None
     prometheus = render_template(
         "prometheus.yml",
@@ -79,6 +87,7 @@ def texts_of(settings: MonitorSettings, boards: list[WatchedBoard], name: str) -
         address=asked_address(settings),
         login=login,
         keyed=[board for board in boards if board.is_keyed],
+        gateways=gateways,
     )
     users = {USER: settings.password_hash(name)} if settings.password else {}
     alerts = render_template("alertmanager.yml", receivers=settings.receivers(f"{SECRETS}/mail-password"))
@@ -112,10 +121,22 @@ def units_of(settings: MonitorSettings) -> tuple[TextFile, ...]:
     return tuple(TextFile(f"{UNITS}/{place}", render_template(PurePath(place).name, **values)) for place in UNIT_FILES)
 
 
+def gateways_of_inventory() -> list[Host]:
+    """The inventory's gateways; none where no run is under way."""
+    return list(inventory.groups.get("gateways", [])) if ctx_inventory.isset() else []
+
+
+def gateway_targets(monitor: Host) -> dict[str, str]:
+    """Where a monitor reads the figures of each gateway, by the gateways' names."""
+    names = {
+        one.name: LOOPBACK if name_of(one) == name_of(monitor) else name_of(one) for one in gateways_of_inventory()
+    }
+    return {name: host_port(place, GATEWAY_PLACES.metrics_port) for name, place in names.items()}
+
+
 def certificate_addresses() -> list[str]:
     """Where the inventory's gateways show their certificates, as host:port."""
-    gateways = inventory.groups.get("gateways", []) if ctx_inventory.isset() else []
-    shown = [one for one in gateways if one.data.get("gateway_tls", "off") != "off"]
+    shown = [one for one in gateways_of_inventory() if one.data.get("gateway_tls", "off") != "off"]
     return [f"{name_of(one)}:{one.data.get('gateway_port')}" for one in shown]
 
 

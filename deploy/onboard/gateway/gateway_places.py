@@ -14,6 +14,7 @@ class GatewayPlaces:
     programs: Path = Path("/usr/lib/boardllama-gateway")
     runtime: Path = Path("/run/boardllama-gateway")
     keeper_port: int = 11430
+    metrics_port: int = 8405
 
     @property
     def table(self) -> Path:

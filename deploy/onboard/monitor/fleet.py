@@ -25,6 +25,15 @@ QUERIES = {
 RELEASES = "boardllama_release_info"
 ALERTS = 'ALERTS{alertstate="firing", board!=""}'
 
+# The same of gateways, whose answers bear the label `gateway`.
+GATEWAY_QUERIES = {
+    "up": 'max by (gateway) (up{job="gateway"})',
+    "waiting": "gateway:requests_waiting:sum",
+    "rate": "gateway:requests:rate5m",
+    "errors": "gateway:errors:rate5m",
+}
+GATEWAY_ALERTS = 'ALERTS{alertstate="firing", gateway!=""}'
+
 Labels = dict[str, str]
 Ask = Callable[[str], list[tuple[Labels, float]]]
 
@@ -78,12 +87,36 @@ class FleetRow:
         return {name: value for name, value in found.items() if value is not None}
 
 
+@dataclass(frozen=True)
+class GatewayLine:
+    """A gateway. `waiting`: requests in its queues; `rate`, `errors`: requests a second, and those that got a 5xx.
+
+    `alerts`: the names of those that fire.
+    """
+
+    gateway: str
+    up: bool
+    waiting: int = 0
+    rate: float = 0.0
+    errors: float = 0.0
+    alerts: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """It in a line."""
+        state = ", ".join(("up" if self.up else "down", *self.alerts))
+        return (
+            f"{self.gateway}: {state}, {self.waiting} waiting, {self.rate:.1f} requests/s, {self.errors:.2f} errors/s"
+        )
+
+
 @dataclass
 class FleetTable:
     """`problem`: why Prometheus told nothing; "" when it answered."""
 
     rows: list[FleetRow] = field(default_factory=list)
     problem: str = ""
+    gateways: list[GatewayLine] = field(default_factory=list)
 
 
 def utc_text(seconds: float) -> str:
@@ -107,11 +140,10 @@ def ask_prometheus(address: str, login: str, query: str) -> list[tuple[Labels, f
 def fleet_table(left: Mapping[str, Mapping[str, Any]], ask: Ask) -> FleetTable:
     """The table of the boards that the deploys know. `left`: what they left, by the boards' names."""
     try:
-        values = {name: by_board(ask(query)) for name, query in QUERIES.items()}
+        values = {name: by_label(ask(query), "board") for name, query in QUERIES.items()}
         releases = {labels["board"]: labels for labels, _ in ask(RELEASES) if "board" in labels}
-        alerts: dict[str, set[str]] = {}
-        for labels, _ in ask(ALERTS):
-            alerts.setdefault(labels["board"], set()).add(labels["alertname"])
+        alerts = alerts_by_label(ask(ALERTS), "board")
+        gateways = gateway_lines(ask)
     except (OSError, ValueError, LookupError) as error:
         rows = [fleet_row(board, told, {}, {}) for board, told in left.items()]
         return FleetTable(rows, f"Prometheus told nothing: {error}")
@@ -121,16 +153,41 @@ def fleet_table(left: Mapping[str, Mapping[str, Any]], ask: Ask) -> FleetTable:
             told,
             {name: found[board] for name, found in values.items() if board in found},
             releases.get(board, {}),
-            tuple(sorted(alerts.get(board, ()))),
+            alerts.get(board, ()),
         )
         for board, told in left.items()
     ]
-    return FleetTable(rows)
+    return FleetTable(rows, gateways=gateways)
 
 
-def by_board(answers: list[tuple[Labels, float]]) -> dict[str, float]:
-    """The values by their boards."""
-    return {labels["board"]: value for labels, value in answers if "board" in labels}
+def gateway_lines(ask: Ask) -> list[GatewayLine]:
+    """The gateways that Prometheus asks. Raises OSError, ValueError, LookupError."""
+    values = {name: by_label(ask(query), "gateway") for name, query in GATEWAY_QUERIES.items()}
+    alerts = alerts_by_label(ask(GATEWAY_ALERTS), "gateway")
+    return [
+        GatewayLine(
+            gateway,
+            bool(up),
+            int(values["waiting"].get(gateway, 0)),
+            values["rate"].get(gateway, 0.0),
+            values["errors"].get(gateway, 0.0),
+            alerts.get(gateway, ()),
+        )
+        for gateway, up in sorted(values["up"].items())
+    ]
+
+
+def by_label(answers: list[tuple[Labels, float]], label: str) -> dict[str, float]:
+    """The values by what they bear as that label."""
+    return {labels[label]: value for labels, value in answers if label in labels}
+
+
+def alerts_by_label(answers: list[tuple[Labels, float]], label: str) -> dict[str, tuple[str, ...]]:
+    """The names of the alerts by what they bear as that label."""
+    found: dict[str, set[str]] = {}
+    for labels, _ in answers:
+        found.setdefault(labels[label], set()).add(labels["alertname"])
+    return {name: tuple(sorted(alerts)) for name, alerts in found.items()}
 
 
 def fleet_row(

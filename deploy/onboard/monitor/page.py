@@ -2,7 +2,7 @@
 
 from html import escape
 
-from .fleet import FleetRow, FleetTable, utc_text
+from .fleet import FleetRow, FleetTable, GatewayLine, utc_text
 
 # Nothing runs in the page but the file beside it, and nothing is loaded from elsewhere.
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:"
@@ -13,6 +13,7 @@ NUMBERS = ("tokens/s", "requests", "°C")
 def page_text(table: FleetTable, now: float) -> str:
     """index.html. `now`: seconds since 1970."""
     bad = sum(row.state != "up" or bool(row.alerts) for row in table.rows)
+    bad += sum(not one.up or bool(one.alerts) for one in table.gateways)
     count = f"{len(table.rows)} board{'s' if len(table.rows) != 1 else ''}"
     said = f"{count}, {f'{bad} to look at' if bad else 'all well'}" if table.rows else "no boards: deploy first"
     problem = f'<p class="problem" role="alert">{escape(table.problem)}</p>' if table.problem else ""
@@ -35,6 +36,7 @@ def page_text(table: FleetTable, now: float) -> str:
 <header><h1>Fleet</h1><p id="said">{escape(said)}</p><p><time>{utc_text(now)}</time> UTC</p>
 <label>Show <input id="filter" type="search" placeholder="a name, a model, a release"></label></header>
 {problem}
+{chr(10).join(map(gateway_text, table.gateways))}
 <table>
 <thead><tr>{heads}</tr></thead>
 <tbody>
@@ -44,6 +46,11 @@ def page_text(table: FleetTable, now: float) -> str:
 </body>
 </html>
 """
+
+
+def gateway_text(line: GatewayLine) -> str:
+    """The paragraph of a gateway."""
+    return f'<p class="gateway {"good" if line.up and not line.alerts else "problem"}">{escape(line.said)}</p>'
 
 
 def row_text(row: FleetRow) -> str:

@@ -15,6 +15,12 @@ def cache_dir() -> Path:
     return user_path("BOARDLLAMA_CACHE", configured) if configured else Path.home() / ".cache" / "boardllama"
 
 
+def dist_dir() -> Path:
+    """Folder of finished images: $BOARDLLAMA_DIST, or dist/ of the repository. Not created here."""
+    configured = os.environ.get("BOARDLLAMA_DIST")
+    return user_path("BOARDLLAMA_DIST", configured) if configured else REPO / "dist"
+
+
 def user_path(setting: str, text: str) -> Path:
     """The path that a user wrote, with ~ for a home. Raises BoardllamaError for a text that is no path."""
     if not is_path(text):

@@ -27,7 +27,7 @@ from deploy.flash.results import CardVerdict, Public, check_results, has_secret,
 from deploy.formats.image_manifest import media_text
 from deploy.formats.spans import total_size
 from deploy.onboard.identity.boardllama_txt import Identity
-from deploy.paths import REPO
+from deploy.paths import dist_dir
 
 RESULTS = "results.jsonl"
 # The results hold no password: a row of which only the password has changed counts as passed.
@@ -91,7 +91,7 @@ def flash_cards(words: list[str]) -> int:
 
 def only_image() -> Path:
     """The only image in dist/. Raises BoardllamaError when dist/ holds none, or several."""
-    found = sorted((REPO / "dist").glob(f"*{SUFFIX}"))
+    found = sorted(dist_dir().glob(f"*{SUFFIX}"))
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise BoardllamaError(f"IMAGE= must name the image, dist/….img.zst: there are {names}")

@@ -24,7 +24,7 @@ from deploy.image.boards import DEBIAN_BOARDS, board_named, debian_board, model_
 from deploy.image.outputs import Outputs
 from deploy.models.gguf import architectures
 from deploy.models.gguf.header import read_model_header
-from deploy.paths import REPO
+from deploy.paths import dist_dir
 
 MadeImage = tuple[Outputs, str, tuple[str, ...]]
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -40,7 +40,7 @@ def image_arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", type=size_in_bytes, help="of the whole disk, such as 4G (default: as small as it can be)"
     )
-    parser.add_argument("--dist", type=Path, default=REPO / "dist", help="where the image goes (dist/)")
+    parser.add_argument("--dist", type=Path, default=dist_dir(), help="where the image goes (dist/)")
     parser.add_argument("--base", default="", help="the vendor's image: a file, or an address with --sha256")
     parser.add_argument("--sha256", default="", help="what the base must be")
     parser.add_argument("--no-boot", action="store_true", help="leave the boot test out")

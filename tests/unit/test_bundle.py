@@ -9,20 +9,42 @@ from pathlib import Path
 
 import pytest
 
+from deploy.debian.deb_store import PACKAGES, RELEASES, DebStore
+from deploy.debian.word_lists import read_words
 from deploy.errors import BoardllamaError
 from deploy.fleet.bundle.bundle_file import read_bundle_list, unpack_bundle
 from deploy.fleet.channel.record import read_record
+from deploy.fleet.gateway import gateway_stage
+from deploy.fleet.monitor import story
+from deploy.hosts.facts.board import NEEDED_COMMANDS
 from deploy.paths import REPO
+from deploy.stages import exporter
 from tests.unit.made_offer import KIND, keys
 from tests.unit.test_channel import run_kinds, stand_in_build
 
 __all__ = ["keys"]
 
+IMAGE = "boardllama-rpi5.img.zst"
+
+
+def stand_in_stores(cache: Path) -> None:
+    """Debian's packages, one for each release."""
+    for release in RELEASES:
+        folder = cache / "debs" / f"{release}-arm64"
+        folder.mkdir(parents=True)
+        (folder / "aria2_1%3a1.36+b~1_arm64.deb").write_text(release)
+        (folder / "Packages").write_text(f"Package: aria2\nDescription: of {release}\n")
+
 
 @pytest.fixture
-def bundle(tmp_path: Path, keys: Path) -> Path:
-    """A bundle of a controller whose cache is `cache`."""
+def bundle(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle of a controller whose cache is `cache`, and who has made an image."""
     stand_in_build(tmp_path / "cache")
+    stand_in_stores(tmp_path / "cache")
+    monkeypatch.setenv("BOARDLLAMA_DIST", str(tmp_path / "dist"))
+    (tmp_path / "dist").mkdir()
+    for name in (IMAGE, f"{IMAGE}.receipt.json", ".half"):
+        (tmp_path / "dist" / name).write_text(name)
     done = run_kinds(tmp_path, channel_bundle=tmp_path / "site.bundle")
     assert done.returncode == 0, done.stderr
     return tmp_path / "site.bundle"
@@ -36,11 +58,14 @@ def test_a_bundle_is_enough_without_a_network_and_the_channel_is_the_same(
     here = run_kinds(tmp_path, channel_dest=tmp_path / "channel")
     assert here.returncode == 0, here.stderr
     monkeypatch.setenv("BOARDLLAMA_CACHE", str(tmp_path / "site"))
+    monkeypatch.setenv("BOARDLLAMA_DIST", str(tmp_path / "site dist"))
     alone = ["unshare", "--net", *(["--map-root-user"] if os.geteuid() else [])]
     unpack = [*alone, sys.executable, "-m", "deploy.fleet.bundle", str(bundle)]
     for said in ("files brought into", "all of it is here"):
         done = subprocess.run(unpack, cwd=REPO, capture_output=True, text=True, check=False)
         assert said in done.stdout, done.stderr
+    assert (tmp_path / "site dist" / IMAGE).read_text() == IMAGE
+    assert all(DebStore(release).is_here and len(DebStore(release).files) == 2 for release in RELEASES)
     there = run_kinds(tmp_path, before=alone, channel_dest=tmp_path / "site channel")
     assert there.returncode == 0, there.stderr
     offers = [read_record(tmp_path / name).kinds[KIND].offering for name in ("channel", "site channel")]
@@ -80,3 +105,8 @@ def test_somebody_elses_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(BoardllamaError, match="not signed by one of"):
         unpack_bundle(bundle, tmp_path / "site", tmp_path / "others")
     assert read_bundle_list(bundle).files
+
+
+def test_a_bundle_has_every_package_that_a_deploy_installs() -> None:
+    installed = {*gateway_stage.PACKAGES, *story.PACKAGES, exporter.PACKAGE, *NEEDED_COMMANDS, "aria2"}
+    assert installed <= {*read_words(PACKAGES)}

@@ -21,8 +21,11 @@ from deploy.formats.values import Frozen, Sha256, first_breach
 from deploy.hosts.store import BigFile
 from deploy.models.receipt import accept_part, is_verified
 from deploy.onboard.server.value_rules import is_path
+from deploy.paths import dist_dir
 
 LIST, SIGNATURE = "bundle.json", "bundle.json.sig"
+# What the names of images begin with: they go where `make flash` looks for them.
+IMAGES = "dist"
 BLOCK = 1 << 20
 
 
@@ -82,20 +85,29 @@ def read_bundle_list(path: Path, signers: Path | None = None) -> BundleList:
 
 
 def unpack_bundle(path: Path, cache: Path, signers: Path | None = None) -> list[str]:
-    """Puts into the cache what it lacks, each file proven before it gets its name. Returns these by their paths.
+    """Puts into the cache, and into the folder of images, what they lack, each file proven before it gets its name.
+
+    Returns the names of these.
 
     Raises BoardllamaError for a bundle that is not what was signed; OSError.
     """
     with opened_bundle(path) as archive:
         listed = signed_list(archive, path, signers).files
-        lacking = {name for name, entry in listed.items() if not is_verified(cache / name, entry.sha256, entry.size)}
+        places = {name: place_of(name, cache) for name in listed}
+        lacking = {name for name, one in listed.items() if not is_verified(places[name], one.sha256, one.size)}
         there = {member.name: member for member in archive}
         for name in sorted(lacking, key=lambda one: there[one].offset if one in there else 0):
             content = archive.extractfile(there[name]) if name in there else None
             if content is None:
                 raise BoardllamaError(f"{path} lacks {name}, which it lists: it is not whole, copy it again")
-            bring_into_cache(content, cache / name, listed[name], path)
+            bring_into_cache(content, places[name], listed[name], path)
     return sorted(lacking)
+
+
+def place_of(name: str, cache: Path) -> Path:
+    """Where a file of a bundle belongs on this controller."""
+    folder, _, rest = name.partition("/")
+    return dist_dir() / rest if folder == IMAGES else cache / name
 
 
 def bring_into_cache(content: IO[bytes], place: Path, entry: BundleEntry, bundle: Path) -> None:

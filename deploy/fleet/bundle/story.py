@@ -6,15 +6,21 @@ from pathlib import Path
 from pyinfra import host, inventory
 from pyinfra.api import operation
 
+from deploy.controller.files import sha256_of
+from deploy.debian.deb_store import RELEASES, DebStore
 from deploy.errors import BoardllamaError
-from deploy.fleet.bundle.bundle_file import list_of, read_bundle_list, write_bundle
+from deploy.fleet.bundle.bundle_file import IMAGES, list_of, read_bundle_list, write_bundle
 from deploy.hosts.offer import noted_offer
 from deploy.hosts.remote import Commands, HostStep, Remote
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.store import BigFile
 from deploy.hosts.target import role_settings_of
-from deploy.paths import cache_dir, user_path
+from deploy.paths import cache_dir, dist_dir, user_path
 from deploy.setting_fields import ChannelFields
+
+# Beside an image that a bundle has brought.
+RECEIPT = ".receipt.json"
+STORES = tuple(map(DebStore, RELEASES))
 
 
 @stage("Bundle")
@@ -37,9 +43,20 @@ def keep_bundle(path: Path) -> Commands:
 
 def write_for_all(remote: Remote, path: Path) -> None:
     """Writes the bundle. Raises BoardllamaError, OSError."""
-    files = offered_files()
+    for store in STORES:
+        store.fetch()
+    files = bundled_files()
     write_bundle(path, files)
     remote.say(f"{path}: {len(files)} files, {sum(file.size for file in files.values()) // 1_000_000} MB")
+
+
+def bundled_files() -> dict[str, BigFile]:
+    """All that goes into the bundle, by its names there: offers, Debian's packages, images. Raises OSError."""
+    found = {str(path.relative_to(cache_dir())): path for store in STORES for path in store.files}
+    images = [path for path in dist_dir().glob("boardllama-*") if not path.name.endswith(RECEIPT)]
+    found |= {f"{IMAGES}/{path.name}": path for path in images}
+    files = {name: BigFile(path, "", sha256_of(path), path.stat().st_size) for name, path in sorted(found.items())}
+    return offered_files() | files
 
 
 def offered_files() -> dict[str, BigFile]:
@@ -55,9 +72,8 @@ def offered_files() -> dict[str, BigFile]:
 
 
 def holds_offers(path: Path) -> bool:
-    """Whether the bundle there holds exactly the files of the run's offers."""
+    """Whether the bundle there holds exactly what this run would write."""
     try:
-        files = offered_files()
-        return bool(files) and read_bundle_list(path) == list_of(files)
+        return bool(offered_files()) and read_bundle_list(path) == list_of(bundled_files())
     except (BoardllamaError, OSError):
         return False

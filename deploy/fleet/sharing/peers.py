@@ -15,11 +15,13 @@ from pathlib import Path
 
 from pyinfra.api.host import Host
 
+from deploy.debian.deb_store import RELEASES, DebStore
 from deploy.debian.workspace import WITH_US
 from deploy.fleet.sharing.board_script import run_fetching
 from deploy.fleet.sharing.once import Once
 from deploy.fleet.sharing.torrent import torrent_of
 from deploy.hosts.carriage import NotThisWay, rate_limit
+from deploy.hosts.packages import NotInstalled, install_debian_packages
 from deploy.hosts.remote import Remote
 from deploy.hosts.ssh.connection import BoardConnector
 from deploy.hosts.store import BigFile
@@ -48,12 +50,23 @@ class Peers:
         """Has the board take part in the exchange until it has the file. Raises NotThisWay, OSError."""
         tracker = f"http://{own_address(remote.host)}:{tracker_port()}/announce"
         given = give_away(file.source, file.sha256, self.limit).read_bytes()
+        bring_program(remote)
         words = [file.part_path, str(len(given)), tracker, f"{UNIT}{file.sha256[:16]}", str(self.limit)]
         run_fetching(remote, SCRIPT, words, given)
 
     def end_fetching(self, remote: Remote) -> None:
         """Stops aria2 there, which removes it where it was not installed before."""
         remote.run(f"test ! -d /run/systemd/system || systemctl stop '{UNIT}*'")
+
+
+def bring_program(remote: Remote) -> None:
+    """Brings aria2 to a board that lacks it, where a bundle has brought it here. Raises NotThisWay."""
+    if not any(DebStore(release).is_here for release in RELEASES) or remote.run("command -v aria2c || true"):
+        return
+    try:
+        install_debian_packages(remote, ["aria2"], ())
+    except NotInstalled as error:
+        raise NotThisWay(str(error)) from None
 
 
 def own_address(host: Host) -> str:

@@ -1,5 +1,6 @@
 """A bundle: made from the inventory's kinds of boards, proven file by file, and enough without a network."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,11 +13,12 @@ import pytest
 from deploy.debian.deb_store import PACKAGES, RELEASES, DebStore
 from deploy.debian.word_lists import read_words
 from deploy.errors import BoardllamaError
-from deploy.fleet.bundle.bundle_file import read_bundle_list, unpack_bundle
+from deploy.fleet.bundle.bundle_file import read_bundle_list, unpack_bundle, write_bundle
 from deploy.fleet.channel.record import read_record
 from deploy.fleet.gateway import gateway_stage
 from deploy.fleet.monitor import story
 from deploy.hosts.facts.board import NEEDED_COMMANDS
+from deploy.hosts.store import BigFile
 from deploy.paths import REPO
 from deploy.stages import exporter
 from tests.unit.made_offer import KIND, keys
@@ -110,3 +112,11 @@ def test_somebody_elses_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
 def test_a_bundle_has_every_package_that_a_deploy_installs() -> None:
     installed = {*gateway_stage.PACKAGES, *story.PACKAGES, exporter.PACKAGE, *NEEDED_COMMANDS, "aria2"}
     assert installed <= {*read_words(PACKAGES)}
+
+
+def test_a_file_that_changed_in_the_cache_is_not_signed(tmp_path: Path, keys: Path) -> None:
+    (tmp_path / "model").write_bytes(b"GGUG")
+    listed = BigFile(tmp_path / "model", "", hashlib.sha256(b"GGUF").hexdigest(), 4)
+    with pytest.raises(BoardllamaError, match=r"has not the sha256 .* any more: delete it, run again"):
+        write_bundle(tmp_path / "site.bundle", {"models/m": listed})
+    assert not (tmp_path / "site.bundle").exists()

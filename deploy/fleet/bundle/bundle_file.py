@@ -64,11 +64,31 @@ def write_bundle(path: Path, files: Mapping[str, BigFile]) -> None:
             for part in (told, signing.sign_file(told)):
                 archive.addfile(member_of(part.name, part.stat().st_size), io.BytesIO(part.read_bytes()))
             for name, file in files.items():
-                with file.source.open("rb") as source:
-                    archive.addfile(member_of(name, file.size), source)
+                add_file(archive, name, file)
         sync(made)
         made.replace(path)
     sync(path.parent)
+
+
+def add_file(archive: tarfile.TarFile, name: str, file: BigFile) -> None:
+    """Adds a file, which must be what the list says of it. Raises BoardllamaError, OSError."""
+    with file.source.open("rb") as content:
+        source = HashedReader(content)
+        archive.addfile(member_of(name, file.size), source)
+    if source.digest.hexdigest() != file.sha256:
+        raise BoardllamaError(f"{file.source} has not the sha256 {file.sha256} any more: delete it, run again")
+
+
+class HashedReader(io.RawIOBase):
+    """Reads a file and hashes what was read."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self.content, self.digest = content, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        block = self.content.read(size)
+        self.digest.update(block)
+        return block
 
 
 def member_of(name: str, size: int) -> tarfile.TarInfo:

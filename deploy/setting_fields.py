@@ -116,8 +116,9 @@ class GatewayFields(RoleFields):
 
     gateway_host: str
     gateway_port: int = Field(ge=1, le=65535)
-    gateway_tls: Literal["files", "off"]
+    gateway_tls: Literal["on", "off"]
     gateway_certificate: str
+    gateway_names: str
     gateway_clients: str
     gateway_allow_unauthenticated: bool
     gateway_session_header: str

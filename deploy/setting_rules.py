@@ -129,6 +129,9 @@ RULES: dict[str, Rule] = {
     "server_address": HOST,
     "gateway_host": Rule("an address", is_ip),
     "gateway_certificate": PATH,
+    "gateway_names": Rule(
+        "host names and addresses, with spaces between them", lambda text: all(map(HOST.holds, text.split()))
+    ),
     "gateway_clients": PATH,
     "gateway_session_header": Rule("the name of a header, such as X-Session-Id", matches_whole(HEADER)),
 }

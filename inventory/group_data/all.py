@@ -272,10 +272,14 @@ monitor_mail_password = None
 gateway_host = "::"
 # The port to listen on.
 gateway_port = 443
-# Encrypt what clients send: files, with the certificate below; off, not at all.
-gateway_tls = "files"
-# A file of the controller with the certificate, those between it and its authority, and its private key (PEM).
+# Encrypt what clients send: on, with the certificate below; off, where something else encrypts.
+gateway_tls = "on"
+# A file of the controller with the certificate, those between it and its authority, and its private key (PEM). "": one
+# by an authority of the controller's own, ~/.config/boardllama/gateway-ca.pem, which clients are given.
 gateway_certificate = ""
+# Names and addresses by which clients reach the gateway, beside those by which the controller does, with spaces between
+# them. The certificate by the controller's own authority is for all of them.
+gateway_names = ""
 # A file of the controller with a line for each client: its name, and its key, or sha256: and the hash of its key. The
 # gateway gets the hashes alone; its log has the names.
 gateway_clients = ""

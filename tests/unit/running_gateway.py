@@ -203,7 +203,7 @@ class RunningGateway:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'' if self.settings.gateway_tls == 'off' else 's'}://127.0.0.1:{self.port}"
 
     def ask(self, path: str, body: Any = None, key: str = CLIENT_KEY, **options: Any) -> requests.Response:
         """GET, or POST of a body."""

@@ -26,10 +26,10 @@ class GatewaySettings(GatewayFields):
                 "a gateway needs gateway_clients, a file with a line for each client, its name and its key "
                 "(`openssl rand -hex 24` makes one); or gateway_allow_unauthenticated"
             )
-        if self.gateway_tls == "files" and not Path(self.gateway_certificate).expanduser().is_file():
+        if self.gateway_certificate and not Path(self.gateway_certificate).expanduser().is_file():
             raise ValueError(
-                f"gateway_certificate is {shown(self.gateway_certificate)}: it must be a file that is there; gateway_"
-                "tls off does without, where something else encrypts"
+                f"gateway_certificate is {shown(self.gateway_certificate)}: it must be a file that is there, or '' for "
+                "a certificate by this controller's own authority"
             )
         return self
 

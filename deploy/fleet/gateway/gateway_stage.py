@@ -1,5 +1,6 @@
 """What deploy.py tells of gateways: boards say what they offer, then each gateway serves what it knows of them all."""
 
+from contextlib import suppress
 from functools import cache, partial
 
 from pydantic import SecretStr
@@ -14,7 +15,7 @@ from deploy.fleet.gateway.gateway_files import BACKEND, GatewayFiles, TableChang
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
 from deploy.fleet.gateway.offers import config_paths, entry_of, offer_of
-from deploy.hosts.addresses import addresses_elsewhere
+from deploy.hosts.addresses import addresses_elsewhere, addresses_of, name_of
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import debian_packages
@@ -157,7 +158,7 @@ def gateway_files(settings: GatewaySettings) -> tuple[Snapshot, GatewayFiles]:
     if not table.boards:
         raise BoardllamaError("no board of the inventory offers anything to gateways yet: deploy the boards with it")
     monitors = addresses_elsewhere(host, MONITORS) if inventory.get_group(MONITORS, []) else None
-    texts = haproxy_files(settings, table, GATEWAY_PLACES, monitors=monitors)
+    texts = haproxy_files(settings, table, GATEWAY_PLACES, monitors=monitors, names=names_of(host))
     config = haproxy_file(texts[CONFIG].decode())
     there, record = snapshot.texts.get(config.dest), snapshot.texts.get(config.record)
     kept = there.content if there and is_edited(config, there, record) and settings.config_conflict == "keep" else None
@@ -175,6 +176,14 @@ def gateway_files(settings: GatewaySettings) -> tuple[Snapshot, GatewayFiles]:
         keys={entry.label: key for entry, key in noted_offers() if key.get_secret_value()},
         seen=sha256_hex(known.content if known else b""),
     )
+
+
+def names_of(gateway: Host) -> tuple[str, ...]:
+    """By which the controller reaches the gateway: its name, and the addresses of the name."""
+    name = name_of(gateway)
+    with suppress(BoardllamaError):  # only a jump host knows it
+        return (name, *addresses_of(gateway))
+    return (name,)
 
 
 def say_unknown(kept: bytes, table: BoardTable) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.controller.certificates import authority_file, server_certificate
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
@@ -38,8 +39,10 @@ def haproxy_files(
     places: GatewayPlaces,
     user: str = "haproxy",
     monitors: Collection[str] | None = None,
+    names: tuple[str, ...] = ("localhost", "127.0.0.1"),
 ) -> dict[str, bytes]:
-    """The files by name, but for the keys; `user`: the account that haproxy's workers have.
+    """The files by name, but for the keys of boards; `user`: the account that haproxy's workers have; `names`: by which
+    the controller reaches the gateway.
 
     `monitors`: the addresses of other machines that read haproxy's figures; None: nobody does.
 
@@ -47,17 +50,17 @@ def haproxy_files(
     """
     require_labels(table)
     pools = table.pools
-    names = json.dumps(", ".join(pool.model for pool in pools) or "there is none")[1:-1]
+    models = json.dumps(", ".join(pool.model for pool in pools) or "there is none")[1:-1]
     texts = {
         CONFIG: render_config(settings, table, places, user, monitors),
         "boards.json": table.to_json(),
         "models.json": model_list_json(pools),
         "clients.map": map_text(settings.client_names),
         "models.map": map_text(pools_by_name(pools)),
-        "texts.map": map_text({"models": names}),
+        "texts.map": map_text({"models": models}),
         WAIT_MAP: map_text({pool.label: FIRST_GUESS for pool in pools}),
     }
-    return {name: text.encode() for name, text in texts.items()} | certificate_files(settings)
+    return {name: text.encode() for name, text in texts.items()} | certificate_files(settings, names)
 
 
 def render_config(
@@ -100,13 +103,18 @@ def figures_values(settings: GatewaySettings, port: int, monitors: Collection[st
     return {"bind": bind, "readers": " ".join([LOOPBACK, *monitors])}
 
 
-def certificate_files(settings: GatewaySettings) -> dict[str, bytes]:
+def certificate_files(settings: GatewaySettings, names: tuple[str, ...]) -> dict[str, bytes]:
     """The certificate with its key. Raises BoardllamaError."""
+    if settings.gateway_tls == "off":
+        return {}
+    path = Path(settings.gateway_certificate).expanduser()
     try:
-        path = Path(settings.gateway_certificate).expanduser()
-        return {CERTIFICATE: path.read_bytes()} if settings.gateway_tls == "files" else {}
-    except OSError as error:
-        raise BoardllamaError(f"gateway_certificate is {path}: it cannot be read ({error.strerror})") from None
+        if settings.gateway_certificate:
+            return {CERTIFICATE: path.read_bytes()}
+        path = authority_file()
+        return {CERTIFICATE: server_certificate(names[0], {*names, *settings.gateway_names.split()})}
+    except (OSError, ValueError) as error:
+        raise BoardllamaError(f"{path}: the gateway's certificate cannot be read or made ({error})") from None
 
 
 def bind_line(settings: GatewaySettings) -> str:

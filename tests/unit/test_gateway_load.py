@@ -35,8 +35,11 @@ from pathlib import Path
 from tests.unit.test_gateway_load import HALL
 from deploy.onboard.gateway import rotate
 run = rotate.RotationRun(rotate.GatewayPlaces(Path({config!r}), Path("/"), Path({runtime!r}), 1), print)
-while not run.learn(HALL, "a-newer-key"):
+done = run.learn(HALL, "a-newer-key")
+Path("tried").touch()
+while not done:
     time.sleep(0.05)
+    done = run.learn(HALL, "a-newer-key")
 """
 
 
@@ -146,11 +149,11 @@ def test_a_key_that_is_learnt_while_another_run_loads_is_not_lost(gateway_host: 
     real, places = shutil.which("haproxy"), gateway_host.places
     learner = LEARNER.format(repo=str(REPO), config=str(places.config), runtime=str(places.runtime))
     (gateway_host.folder / "learner.py").write_text(learner)
+    begins = f"cd {gateway_host.folder}; {sys.executable} learner.py 9>&- &"
+    waits = f"{begins} until test -e {gateway_host.folder}/tried; do sleep 0.1; done;"
     program(
         gateway_host.programs / "haproxy",
-        f'test "$1" != -c || {{ {sys.executable} learner.py 9>&- & sleep 1.5; }}; exec {real} "$@"'.replace(
-            "learner.py", f"{gateway_host.folder}/learner.py"
-        ),
+        f'test "$1" != -c || {{ {waits} }}; exec {real} "$@"',
     )
     gateway_host.load(gateway_host.files(BoardTable((HALL, LAB))))
     await_true(lambda: read_board_keys(places) == {"hall": "a-newer-key"})

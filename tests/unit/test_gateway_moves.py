@@ -2,8 +2,6 @@
 
 import fcntl
 import json
-import os
-import signal
 import socket
 import subprocess
 import threading
@@ -47,28 +45,33 @@ def test_a_board_with_another_port_and_key_comes_back(monkeypatch: pytest.Monkey
             assert gateway.answered_by("smol") == "hall"
             boards[1].start()
         assert table_from_json(gateway.places.table.read_text()).by_label["hall"] == entry(boards[0])
-        before = pid_of_worker(gateway)
-        os.kill(gateway.processes[0].pid, signal.SIGUSR2)
-        await_true(lambda: pid_of_worker(gateway) != before)
+        reload(gateway)
         await_true(lambda: gateway.is_up(["hall", "kitchen"]))
         assert read_board_keys(gateway.places)["hall"] == "another-key"
         assert {gateway.answered_by("smol") for _ in range(8)} == {"hall", "kitchen"}
 
 
-def pid_of_worker(gateway: RunningGateway) -> str:
-    """The process that takes new connections; "" while there is none."""
+def reload(gateway: RunningGateway) -> None:
+    """Has haproxy read its files anew. Its master listens a while after its worker."""
+    before = said_by(gateway.places.worker_socket, "show info")
+    await_true(lambda: said_by(gateway.places.master_socket, "reload") != ["-"])
+    await_true(lambda: said_by(gateway.places.worker_socket, "show info") not in (["-"], before))
+
+
+def said_by(socket_path: Path, command: str) -> list[str]:
+    """What tells one process of haproxy from another; ["-"] while none listens."""
     try:
-        said = ask_haproxy(gateway.places.worker_socket, "show info")
+        lines = ask_haproxy(socket_path, command).splitlines()
     except OSError:
-        return ""
-    return next((line for line in said.splitlines() if line.startswith("Pid:")), "")
+        return ["-"]
+    return [line for line in lines if line.startswith("Pid:")]
 
 
 def test_a_board_gets_a_key_that_had_none(monkeypatch: pytest.MonkeyPatch) -> None:
     boards = [Board("hall")]
     with running(boards) as gateway, rotation_of(gateway, monkeypatch, boards) as rotation:
         gateway.places.keys.write_text("")
-        os.kill(gateway.processes[0].pid, signal.SIGUSR2)
+        reload(gateway)
         with out(rotation, "hall"):
             boards[0].key = "its-first-key"
         assert gateway.answered_by("smol") == "hall"
@@ -106,7 +109,7 @@ def test_a_board_that_leaves_the_gateways_stops_nobody(monkeypatch: pytest.Monke
         with out(rotation, "kitchen"):
             pass
         boards[0].start()
-        assert Leases(gateway.places.leases).phases() == {}
+        await_true(lambda: not Leases(gateway.places.leases).phases())
 
 
 def test_a_run_tells_what_a_board_is_after_its_switch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,14 +170,14 @@ def test_what_a_board_is_now_is_learnt_when_another_run_has_loaded(monkeypatch: 
     with running(boards) as gateway, rotation_of(gateway, monkeypatch, boards) as rotation:
         with gateway.places.lock.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            threading.Timer(0.5, lock_and_swap, (gateway.places.config, lock)).start()
             with out(rotation, "hall"):
                 move(boards[0], "another-key")
+                threading.Timer(0.5, swap_and_unlock, (gateway.places.config, lock)).start()
             assert lock.closed, "it waited"
         assert read_board_keys(gateway.places) == {"hall": "another-key", "kitchen": "key-of-kitchen"}
 
 
-def lock_and_swap(config: Path, lock: Any) -> None:
+def swap_and_unlock(config: Path, lock: Any) -> None:
     """What a load does last: the folder is another one, and was away for a moment."""
     config.rename(config.with_suffix(".old"))
     time.sleep(0.3)
@@ -203,7 +206,8 @@ def test_a_name_is_followed_and_keeps_its_last_address(monkeypatch: pytest.Monke
             keeper.look()
             return what()
 
-        await_true(lambda: is_so(lambda: gateway.is_up(["lab"])))
+        await_true(lambda: is_so(lambda: place_of(gateway) == f"127.0.0.1:{lab.port}"))
+        assert is_so(lambda: gateway.is_up(["lab"]))
         for now in (["127.0.0.2"], []):
             known[:] = now
             await_true(lambda: is_so(lambda: place_of(gateway) == f"127.0.0.2:{lab.port}"))

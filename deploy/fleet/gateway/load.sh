@@ -4,6 +4,7 @@
 set -eu
 config=$1 programs=$2 record=$3 digest=$4 lock=$5 seen=$6
 new=$config.new old=$config.old
+mkdir -p "$(dirname "$lock")" # haproxy's workers must reach the sockets in it
 umask 077
 
 # A deploy that was cut between two renames, or whose files haproxy could not start with, is taken back.
@@ -28,7 +29,6 @@ restart() {
         systemctl restart boardllama-keeper.service
 }
 
-mkdir -p "$(dirname "$lock")"
 exec 9>>"$lock"
 if ! flock -w 300 9; then
     echo "another deploy has been changing the gateway's files for 300 s: run again" >&2

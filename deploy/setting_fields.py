@@ -119,6 +119,7 @@ class GatewayFields(RoleFields):
     gateway_tls: Literal["on", "off"]
     gateway_certificate: str
     gateway_names: str
+    gateway_address: str
     gateway_clients: str
     gateway_allow_unauthenticated: bool
     gateway_session_header: str

@@ -129,6 +129,7 @@ RULES: dict[str, Rule] = {
     "server_address": HOST,
     "gateway_host": Rule("an address", is_ip),
     "gateway_certificate": PATH,
+    "gateway_address": Rule("an address", is_ip),
     "gateway_names": Rule(
         "host names and addresses, with spaces between them", lambda text: all(map(HOST.holds, text.split()))
     ),

@@ -280,6 +280,8 @@ gateway_certificate = ""
 # Names and addresses by which clients reach the gateway, beside those by which the controller does, with spaces between
 # them. The certificate by the controller's own authority is for all of them.
 gateway_names = ""
+# An address that the inventory's gateways share, by keepalived: one that serves has it. "": each has its own alone.
+gateway_address = ""
 # A file of the controller with a line for each client: its name, and its key, or sha256: and the hash of its key. The
 # gateway gets the hashes alone; its log has the names.
 gateway_clients = ""

@@ -34,6 +34,11 @@ class GatewaySettings(GatewayFields):
         return self
 
     @property
+    def all_names(self) -> list[str]:
+        """Names and addresses for clients, beside those by which the controller reaches the gateway."""
+        return [*self.gateway_names.split(), *filter(None, [self.gateway_address])]
+
+    @property
     def client_names(self) -> dict[str, str]:
         """The clients' names by the sha256 of their keys. Raises BoardllamaError."""
         return read_client_keys(Path(self.gateway_clients).expanduser()) if self.gateway_clients else {}

@@ -15,6 +15,7 @@ from deploy.fleet.gateway.gateway_files import BACKEND, GatewayFiles, TableChang
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
 from deploy.fleet.gateway.offers import config_paths, entry_of, offer_of
+from deploy.fleet.gateway.shared_address import configure_shared_address
 from deploy.hosts.addresses import addresses_elsewhere, addresses_of, name_of
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.lock import TargetStep
@@ -104,6 +105,7 @@ def serve_boards() -> None:
     debian_packages(name="Install haproxy", names=PACKAGES, units=("haproxy.service",))
     text_files(name="Write the units", files=unit_files(), conflict=settings.config_conflict)
     load_gateway(name="Have haproxy serve the boards", settings=settings)
+    configure_shared_address(settings)
 
 
 def unit_files() -> tuple[TextFile, ...]:

@@ -112,7 +112,7 @@ def certificate_files(settings: GatewaySettings, names: tuple[str, ...]) -> dict
         if settings.gateway_certificate:
             return {CERTIFICATE: path.read_bytes()}
         path = authority_file()
-        return {CERTIFICATE: server_certificate(names[0], {*names, *settings.gateway_names.split()})}
+        return {CERTIFICATE: server_certificate(names[0], {*names, *settings.all_names})}
     except (OSError, ValueError) as error:
         raise BoardllamaError(f"{path}: the gateway's certificate cannot be read or made ({error})") from None
 

@@ -1,0 +1,154 @@
+"""An address that the gateways of an inventory share, by keepalived (VRRP): one that serves has it.
+
+A gateway serves while systemd has haproxy running. haproxy listens on all addresses, so it needs no word of a move.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
+from pyinfra.api.host import Host
+
+from deploy.controller.templates import render_template
+from deploy.errors import BoardllamaError
+from deploy.fleet.gateway.gateway_settings import GatewaySettings
+from deploy.hosts.addresses import addresses_of
+from deploy.hosts.facts.target import shell_words
+from deploy.hosts.lock import TargetStep
+from deploy.hosts.packages import debian_packages
+from deploy.hosts.remote import Commands, Remote, refuse
+from deploy.hosts.text_files import TextFile, text_files
+
+UNIT = "keepalived.service"
+CONF = "/etc/keepalived/keepalived.conf"
+# The hash of the file that keepalived has loaded. It is written last, so a deploy that was cut is repeated.
+LOADED = "/etc/keepalived/boardllama-loaded"
+JUDGE = "keepalived --config-test --use-file"
+CHECK = "/usr/bin/systemctl --quiet is-active haproxy.service"
+
+
+@dataclass(frozen=True)
+class Way:
+    """By which interface a gateway reaches the others, and with which address of its own."""
+
+    interface: str
+    own: str
+
+
+class WayTo(FactBase[Way | None]):
+    """The way to an address, as the kernel would take it; None without one: Way("eth0", "192.0.2.7")."""
+
+    @staticmethod
+    def default() -> None:
+        return None
+
+    def command(self, address: str) -> str:
+        return f"ip -json route get {shell_words([address])} 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> Way | None:
+        routes = json.loads("".join(output) or "[]")
+        return Way(str(routes[0]["dev"]), str(routes[0]["prefsrc"])) if routes else None
+
+
+class KeepalivedState(FactBase[list[str]]):
+    """Whether keepalived runs, the hash of its file, and of the one that it has loaded: ["active", "1f…", "-"]."""
+
+    @staticmethod
+    def default() -> list[str]:
+        return ["inactive", "-", "-"]
+
+    def command(self) -> str:
+        return (
+            f"systemctl is-active {UNIT}; cat {CONF} 2>/dev/null | sha256sum | cut -c -64;"
+            f" cat {LOADED} 2>/dev/null || echo -"
+        )
+
+    def process(self, output: list[str]) -> list[str]:
+        return output
+
+
+def peers_of(gateway: Host, address: str) -> list[str]:
+    """The addresses of the inventory's other gateways, of the shared address' family.
+
+    Raises BoardllamaError where there is none.
+    """
+    others = [one for one in gateway.state.inventory.groups.get("gateways", []) if one is not gateway]
+    version = ip_address(address).version
+    found = [one for other in others for one in addresses_of(other) if ip_address(one).version == version]
+    if not found:
+        raise BoardllamaError(
+            f"gateway_address is {address}: it is for gateways that reach each other by IPv{version}, and this one "
+            "has no other; name another one in the group gateways, or leave gateway_address empty"
+        )
+    return found
+
+
+def keepalived_text(address: str, way: Way, peers: list[str], check: str = CHECK) -> str:
+    """keepalived.conf. `check`: a command that succeeds while the gateway serves."""
+    ranked = sorted([way.own, *peers], key=ip_address_key)
+    return render_template(
+        "keepalived.conf",
+        address=address,
+        interface=way.interface,
+        own=way.own,
+        peers=sorted(peers, key=ip_address_key),
+        # Any number from 1 to 255 that all gateways of the address find.
+        number=zlib.crc32(str(ip_address(address)).encode()) % 255 + 1,
+        priority=200 - ranked.index(way.own),
+        check=check,
+    )
+
+
+def ip_address_key(address: str) -> int:
+    """Addresses of one family in their order."""
+    return int(ip_address(address))
+
+
+def configure_shared_address(settings: GatewaySettings) -> None:
+    """Has the gateway share gateway_address with the inventory's others, or share none."""
+    if settings.gateway_address:
+        debian_packages(name="Install keepalived", names=("keepalived",), units=(UNIT,))
+        write_conf(name="Write how the address is shared", settings=settings)
+    share_address(name="Have keepalived share the address", wanted=bool(settings.gateway_address))
+
+
+@operation()
+def write_conf(settings: GatewaySettings) -> Commands:
+    """keepalived.conf of this gateway; keepalived judges it before it replaces another."""
+    try:
+        peers = peers_of(host, settings.gateway_address)
+    except BoardllamaError as error:
+        yield refuse(error)
+        return
+    way = host.get_fact(WayTo, address=peers[0])
+    if way is None:
+        yield refuse(f"this gateway has no route to {peers[0]}, with which it is to share gateway_address")
+        return
+    text = keepalived_text(settings.gateway_address, way, peers)
+    # The name that pyinfra gives to an operation inside of another one.
+    yield from text_files._inner((TextFile(CONF, text, before=JUDGE),), conflict=settings.config_conflict)
+
+
+@operation()
+def share_address(wanted: bool) -> Commands:
+    """Has keepalived run with its file, or no more. No change when it does."""
+    active, there, loaded = host.get_fact(KeepalivedState)
+    if wanted and (active != "active" or there != loaded):
+        yield TargetStep(run_keepalived)
+    elif not wanted and loaded != "-":
+        yield TargetStep(end_keepalived)
+
+
+def run_keepalived(remote: Remote) -> None:
+    """Starts keepalived, or has it read its file. Raises RemoteCommandFailed."""
+    remote.run(
+        f"systemctl enable -q {UNIT} && systemctl reload-or-restart {UNIT} && sha256sum <{CONF} | cut -c -64 >{LOADED}"
+    )
+
+
+def end_keepalived(remote: Remote) -> None:
+    """Gives the address up. Raises RemoteCommandFailed."""
+    remote.run(f"systemctl disable -q --now {UNIT} && rm -f {LOADED}")

@@ -14,6 +14,7 @@ from tests.vm.test_bad_input import serves, until
 SYSTEM = {"role": "system", "content": " ".join(["the board has a boat and bread"] * 20)}
 CHAT = {"messages": [SYSTEM, {"role": "user", "content": "hello"}]}
 WARM = until(f"journalctl -b -u {OLLAMA.unit} -o cat | grep -q kitchen.json.is.warm")
+CONFIG = OLLAMA.config
 ASLEEP = until("curl -sf http://127.0.0.1:11434/props | grep -q is_sleeping.:true")
 
 
@@ -30,7 +31,7 @@ def vm(deployed_vm: VirtualBoard, prompts: Path) -> Iterator[VirtualBoard]:
     """With a release that says everything; afterwards as any deploy leaves it."""
     told = {
         **{"parallel": 2, "kv_cache": "q8_0", "prompt_cache": 16, "alias": "kitchen", "reasoning": "off"},
-        **{"sleep_after": 20, "extra_arguments": json.dumps(["--seed", "7"]), "warm_prompts": prompts},
+        **{"extra_arguments": json.dumps(["--seed", "7"]), "warm_prompts": prompts},
     }
     done = deployed_vm.deploy(*(word for name, value in told.items() for word in ("--data", f"{name}={value}")))
     assert done.returncode == 0, done.said
@@ -63,12 +64,21 @@ def test_the_server_was_told_everything(vm: VirtualBoard) -> None:
     assert "extra arguments: --seed 7" in " ".join(vm.run("boardllama doctor || true").split())
 
 
-def test_a_server_that_sleeps_is_left_alone_and_wakes(vm: VirtualBoard) -> None:
+@pytest.fixture
+def sleepy(vm: VirtualBoard) -> Iterator[VirtualBoard]:
+    """Sleeps after seconds, as an operator says it. A server that slept knows no prompt, so no other test has this."""
+    vm.run(f'cp -p {CONFIG} /root/kept; sed -i \'s/"sleep_after": 0/"sleep_after": 5/\' {CONFIG}')
+    vm.run(f"systemctl restart {OLLAMA.unit}")
+    yield vm
+    vm.run(f"mv /root/kept {CONFIG}; systemctl restart {OLLAMA.unit}")
+
+
+def test_a_server_that_sleeps_is_left_alone_and_wakes(sleepy: VirtualBoard) -> None:
     """The watcher ends a server without a good answer for 30 s."""
-    process = vm.board.process
-    vm.run(f"{ASLEEP}; sleep 40")
-    assert vm.board.process == process and serves(vm)
-    assert vm.board.process == process
+    process = sleepy.board.process
+    sleepy.run(f"{ASLEEP}; sleep 40")
+    assert sleepy.board.process == process and serves(sleepy)
+    assert sleepy.board.process == process
 
 
 @pytest.mark.parametrize(

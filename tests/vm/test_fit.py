@@ -14,18 +14,18 @@ from tests.build.builds import pyinfra, wanted
 from tests.clients import CHATS
 from tests.shapes import Shape, write
 from tests.vm.machine import VirtualBoard
-from tests.vm.resident import GEMMA3, QWEN35, TURNS, Case, InVm, built, peak
+from tests.vm.resident import GEMMA3, QWEN35, Case, InVm, built, peak
 
 # Few layers, so that emulation reads the prompt in seconds; what memory depends on is big in one of them each:
 # a mixture repacked beside its file, a tied vocabulary, a cache, windows and states of which copies are kept. The
 # estimate is for a full context: 16 of the cache's 280 MB are an attention mask that these prompts do not fill. Windows
 # grew with every turn; a state is copied in the first ones, and a cache without windows is all there from the start.
 MIXTURE = Shape("mixture", Kind.Q4_K, Kind.Q6_K, 1024, 2816, 3, 16, 4, 48000, 4096)
-VOCABULARY = Shape("vocabulary", Kind.Q8_0, Kind.Q8_0, 512, 1408, 3, 8, 2, 120000, 2048, tied=True)
+VOCABULARY = Shape("vocabulary", Kind.Q8_0, Kind.Q8_0, 512, 1408, 3, 8, 2, 60000, 2048, tied=True)
 CACHE = Shape("cache", Kind.Q8_0, Kind.Q8_0, 512, 512, 6, 8, 8, 8000, 16384)
 # With how many turns, all conversations together.
 CASES = [
-    (Case(GEMMA3, 4096), TURNS),
+    (Case(GEMMA3, 4096), 4 * CHATS),
     (Case(QWEN35, 4096), 2 * CHATS),
     (Case(MIXTURE, 4096), CHATS),
     (Case(VOCABULARY, 1024, repack=False), CHATS),

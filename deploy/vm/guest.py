@@ -11,6 +11,8 @@ from deploy.vm.machine import Machine
 # Seconds. A command's connection notices by itself when the guest is gone (ssh_config).
 COMMAND_DEADLINE = 600.0
 LOGIN_DEADLINE = 60.0
+# What ssh says of a host key that is not the known one.
+ANOTHER_KEY = "Host key verification failed"
 
 
 def run_in_guest(machine: Machine, command: str, deadline: float = COMMAND_DEADLINE, shared: bool = True) -> str:
@@ -42,10 +44,19 @@ def has_ssh_greeting(port: int, waited: float = 0.0) -> bool:
 
 
 def can_log_in(machine: Machine) -> bool:
-    """Whether root's key is accepted. Right after its start a guest may still refuse it: ask again."""
+    """Whether root's key is accepted. Right after its start a guest may still refuse it: ask again.
+
+    Raises BoardllamaError for a guest whose host key is not the known one, which no waiting changes.
+    """
     try:
         run_in_guest(machine, "true", deadline=LOGIN_DEADLINE)
-    except BoardllamaError:
+    except BoardllamaError as refusal:
+        if ANOTHER_KEY in str(refusal):
+            name = machine.name
+            raise BoardllamaError(
+                f"vm {name}: its SSH host key is another one than before: the disk was changed from outside. "
+                f"`BOARDLLAMA_VM={name} python -m deploy.vm down --wipe` forgets it with its disk; then start it again"
+            ) from None
         return False
     return True
 

@@ -136,7 +136,6 @@ class Machine:
             *("-kernel", str(self.kernel), "-append", kernel_arguments(public_key)),
             *(("-dtb", self.hardware.device_tree) if self.hardware.device_tree else ()),
             *self.disk_arguments(),
-            *("-device", "nvme,drive=root,serial=root"),
             *(
                 "-netdev",
                 f"user,id=net,restrict=on,{self.forward_rule(self.ssh_port, GUEST_SSH_PORT)}"
@@ -148,10 +147,17 @@ class Machine:
         ]
 
     def disk_arguments(self) -> list[str]:
-        """The node `root`: the disk itself, or QEMU's write log (format of Linux's dm-log-writes) in front of it."""
+        """The disk: its image alone, or QEMU's write log (format of Linux's dm-log-writes) in front of it.
+
+        QEMU's NVMe drops FUA, with which ext4 makes a commit durable, and keeps in memory where a new cluster of the
+        image lies: a killed QEMU loses commits that the guest had waited for. So the disk has no cache of its own, and
+        each write is with the controller's kernel before it ends. A write log needs the guest's flushes, thus a cache.
+        """
         if not self.hardware.write_log:
-            return ["-drive", "if=none,id=root,file=disk.qcow2,format=qcow2,discard=unmap"]
+            image = "if=none,id=root,file=disk.qcow2,format=qcow2,discard=unmap,cache.no-flush=on"
+            return ["-drive", image, "-device", "nvme,drive=root,serial=root,write-cache=off"]
         return [
+            *("-device", "nvme,drive=root,serial=root"),
             *("-blockdev", "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk.qcow2,discard=unmap"),
             *("-blockdev", "driver=file,node-name=log,filename=writes.log"),
             *("-blockdev", "driver=blklogwrites,node-name=root,file=disk,log=log"),

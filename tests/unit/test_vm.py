@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +24,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return prepare_machine(tmp_path, monkeypatch)
 
 
-def pretend_qemu(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """Puts a shell script first on the PATH under QEMU's name."""
+def pretend_qemu(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str, name: str = "qemu-system-aarch64") -> None:
+    """Puts a shell script first on the PATH under QEMU's name, or that of another program."""
     folder.mkdir()
-    script = folder / "qemu-system-aarch64"
+    script = folder / name
     script.write_text(f"#!/bin/sh\n{body}\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -94,6 +95,17 @@ def test_a_guest_that_never_answers_is_given_up_at_the_deadline(running: Machine
         pytest.raises(BoardllamaError, match="no SSH after 1 s"),
     ):
         readiness.wait_until_ready(running, deadline=1)
+
+
+def test_a_guest_with_another_host_key_is_not_waited_for(
+    running: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs, and so gives signs of life for ever."""
+    pretend_qemu(tmp_path / "ssh", monkeypatch, "echo 'Host key verification failed.' >&2; exit 255", "ssh")
+    with socket.create_server(("127.0.0.1", running.ssh_port)) as guest:
+        threading.Thread(target=lambda: guest.accept()[0].sendall(b"SSH-2.0-x\r\n"), daemon=True).start()
+        with pytest.raises(BoardllamaError, match=r"host key is another one .*`BOARDLLAMA_VM=dev .*down --wipe`"):
+            readiness.wait_until_ready(running)
 
 
 def test_down_ends_a_machine_whose_guest_does_not_answer(running: Machine, capfd: pytest.CaptureFixture[str]) -> None:

@@ -108,6 +108,20 @@ def test_after_a_power_cut_the_same_disk_boots_again(running: Machine) -> None:
     assert running.known_hosts.read_text() == known
 
 
+def test_a_power_cut_loses_nothing_that_a_program_has_waited_for(running: Machine) -> None:
+    """Neither what was written past the cache of the guest, into a block that the disk's image did not hold so far,
+    nor the host key that a controller has seen.
+    """
+    lifecycle.stop_machine(NAME)
+    running.disk.unlink()
+    fresh = lifecycle.start_machine(NAME)
+    file = "/usr/share/common-licenses/GPL-3"
+    run_in_guest(fresh, f"echo written | dd of={file} bs=4096 conv=sync,notrunc oflag=direct 2>&1")
+    power.cut_power(fresh)
+    again = lifecycle.start_machine(NAME)
+    assert run_in_guest(again, f"head -n 1 {file}") == "written\n"
+
+
 def test_a_failed_unit_is_named_when_the_boot_is_not_clean(running: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     """Degraded is not ready."""
     run_in_guest(running, "systemd-run -q --unit=broken false; sleep 1")

@@ -89,12 +89,25 @@ class TestContenders:
     ],
 )
 def test_upstreams_variants_are_told_to_our_compiler_in_its_words(tmp_path: Path, given: str, told: str) -> None:
-    compiler = tmp_path / "c++"
+    assert told_to_zig(tmp_path, "cc", given, "-c", "a b.c") == f"cc -target aarch64-linux-gnu.2.36 -g0 {told} -c a b.c"
+
+
+def test_upstreams_libraries_share_a_library_of_cpp(tmp_path: Path) -> None:
+    """With one in each of them, what one hands to the other is freed as what it is not."""
+    shared, headers = "-nostdlib++ /usr/aarch64-linux-gnu/lib/libstdc++.so.6", "-nostdinc++"
+    linked = told_to_zig(tmp_path, "c++", "-shared", "a.o")
+    assert shared in linked and headers in linked
+    compiled = told_to_zig(tmp_path, "c++", "-c", "a.cpp")
+    assert shared not in compiled and headers in compiled
+
+
+def told_to_zig(folder: Path, tool: str, *words: str) -> str:
+    """What the compiler is told, where there is nothing but a shell."""
+    compiler = folder / tool
     compiler.write_text((HERE / "zig.sh").read_text().replace("@ZIG@", str(shutil.which("echo"))))
-    command = ["sh", str(compiler), given, "-c", "a b.cpp"]
-    nothing = {"PATH": str(tmp_path)}
-    said = subprocess.run(command, capture_output=True, text=True, check=True, env=nothing, executable="/bin/sh").stdout
-    assert said == f"c++ -target aarch64-linux-gnu.2.28 -g0 {told} -c a b.cpp\n"
+    command, nothing = ["sh", str(compiler), *words], {"PATH": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=nothing, executable="/bin/sh")
+    return done.stdout.removesuffix("\n")
 
 
 class TestCounts:

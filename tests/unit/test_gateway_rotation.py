@@ -7,20 +7,20 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pyinfra.context import ctx_state
 
 from deploy.fleet.gateway.drain import NotBack
-from deploy.hosts.remote import Refused, remote_of
+from deploy.hosts.remote import Refused, Remote, remote_of
 from deploy.hosts.snapshot import Snapshot
 from deploy.onboard.gateway.board_table import BoardTable, table_from_json
 from deploy.onboard.gateway.keeper import Seen, is_due, wait_seconds
 from deploy.onboard.gateway.leases import OUT, Leases
 from deploy.onboard.gateway.rotate import read_board_keys
 from deploy.paths import REPO
-from tests.unit.gateway_run import command, out, rotation_of
+from tests.unit.gateway_run import KnownBoard, command, out, rotation_of
 from tests.unit.known_host import KnownHost
 from tests.unit.running_gateway import CLIENT_KEY, Board, RunningGateway, await_true, chat, entry, running
 
@@ -76,6 +76,26 @@ def test_a_board_that_does_not_come_back_stops_the_boards_after_it(monkeypatch: 
             boards[0].stop()
         with pytest.raises(Refused, match="hall did not come back into rotation"), out(rotation, "kitchen"):
             pass
+        boards[0].start()
+
+
+def test_a_board_that_does_not_come_back_stops_a_board_that_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    boards, waiting = [Board("hall"), Board("kitchen")], KnownBoard("kitchen")
+    table = BoardTable(tuple(map(entry, boards)), out_share=0.5, drain_seconds=60)
+
+    def switch() -> None:
+        with rotation.take_out(cast(Remote, waiting)):
+            pass
+
+    with running(boards, table) as gateway, rotation_of(gateway, monkeypatch, boards, patience=0.5) as rotation:
+        with ThreadPoolExecutor(1) as run:
+            with pytest.raises(NotBack), out(rotation, "hall"):
+                turn = run.submit(switch)
+                await_true(lambda: waiting.said == ["gateway: waits until fewer boards are out"])
+                boards[0].stop()
+            with pytest.raises(Refused, match="hall did not come back into rotation"):
+                turn.result()
+        await_true(lambda: gateway.is_up(["kitchen"]))
         boards[0].start()
 
 

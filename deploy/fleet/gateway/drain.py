@@ -96,8 +96,7 @@ class GatewayRotation:
     @contextmanager
     def take_out(self, remote: Remote) -> Iterator[None]:
         """As Rotation.take_out, from one gateway after the other: in one order, two runs cannot wait for each other."""
-        if self.missing:
-            raise Refused(f"{self.missing[0]} did not come back into rotation: this board keeps its release")
+        self.require_all_back()
         label = safe_name(remote.host.name)
         with ExitStack() as stack:
             for gateway in self.gateways:
@@ -105,12 +104,18 @@ class GatewayRotation:
                     stack.enter_context(self.out_of(gateway, talk, label, remote))
             yield
 
+    def require_all_back(self) -> None:
+        """Raises Refused when a board did not come back into rotation."""
+        if self.missing:
+            raise Refused(f"{self.missing[0]} did not come back into rotation: this board keeps its release")
+
     @contextmanager
     def out_of(self, gateway: Host, talk: Conversation, label: str, remote: Remote) -> Iterator[None]:
         """During the block the gateway gives the board no requests."""
         talk.say(f"out {label}")
         is_out = await_out(gateway, talk, label, remote)
         try:
+            self.require_all_back()  # it waited, maybe, until a board was given up
             yield
         except Exception:
             # It may have another key or port although its release is the old one.

@@ -117,7 +117,8 @@ SPREAD = -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 first = $(1) $(filter-out $(1),$(wildcard $(2)))
 VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,fit several releases deploy answers service),tests/vm/test_*.py) \
     tests/board/test_board.py $(wildcard tests/build/test_*.py tests/monitor/test_*.py)
-IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reproducible base base_killed),tests/image/test_*.py tests/flash tests/channel)
+IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reproducible base base_killed),tests/image/test_*.py tests/fleet \
+    tests/flash tests/channel)
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit
@@ -190,9 +191,9 @@ export BOARDLLAMA_API_KEY = $(API_KEY)
 endif
 AS_ROOT = $(if $(or $(TO_FILE),$(filter 0,$(shell id -u))),,sudo --preserve-env=$(KEPT))
 KEPT = BOARDLLAMA_WIFI_PASSWORD,BOARDLLAMA_API_KEY,HOME,BOARDLLAMA_KEYS,BOARDLLAMA_CACHE,BOARDLLAMA_MIRROR,PYTHONDONTWRITEBYTECODE
-# What root made in the user's cache becomes the user's; the trees of tests/image hold root's own files.
-GIVE_BACK = $(if $(AS_ROOT),sudo find "$${BOARDLLAMA_CACHE:-$$HOME/.cache/boardllama}" .pytest_cache -name test-trees \
-    -prune -o -user root -exec chown -h "$$(id -u):$$(id -g)" {} +,true)
+# What root made in the user's cache becomes the user's; the trees of tests/image and of the fleet hold root's own files.
+GIVE_BACK = $(if $(AS_ROOT),sudo find "$${BOARDLLAMA_CACHE:-$$HOME/.cache/boardllama}" .pytest_cache \( -name test-trees \
+    -o -path '*/fleet/trees' \) -prune -o -user root -exec chown -h "$$(id -u):$$(id -g)" {} +,true)
 
 # What is said of every board, to `make flash` and to `make labels`.
 identity = $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) $(call given,WIFI_SSID,wifi-ssid) \

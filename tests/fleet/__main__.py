@@ -29,6 +29,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rivals", default="", help=f"of {', '.join(RIVALS)}, or {NONE}; all without it")
     parser.add_argument("--scenarios", default="", help=f"of {', '.join(SCENARIOS)}; all without it")
     parser.add_argument("--report", action="store_true", help="measure nothing, write the pages from the history")
+    parser.add_argument("--unrecorded", action="store_true", help="keep no record, and write no pages")
     return parser
 
 
@@ -63,23 +64,26 @@ def measure_outside(run: Run, words: list[str]) -> int:
             remove_machines(run.machines)
 
 
-def measure_inside(run: Run) -> int:
-    """Measures, keeps each record and writes the pages. Returns 1 when a board was judged otherwise than
-    expected.
+def measure_inside(run: Run, recorded: bool) -> int:
+    """Measures, and keeps each record and writes the pages if the run is `recorded`. Returns 1 when something was
+    otherwise than expected.
     """
     status = 0
     for record in run.measure():
-        say_line(f"fleet: {keep_record(record)}")
-        write_pages(read_history())
+        if recorded:
+            say_line(f"fleet: {keep_record(record)}")
+            write_pages(read_history())
         status = max(status, judge_record(record))
     return status
 
 
 def judge_record(record: Record) -> int:
-    """Prints the odd boards. Exit status: 1 when one of them, or a plain board, was not judged as expected."""
-    for one in record.odd:
-        print(f"{one.board}: {one.verdict} {one.reason}{'' if one.as_expected else ' (NOT as expected)'}")
-    return 0 if all(one.as_expected for one in record.odd) else 1
+    """Prints the odd boards, and what became of requests. Exit status: 1 when anything was not as expected."""
+    told = {f"{one.board}: {one.verdict} {one.reason}": one.as_expected for one in record.odd}
+    told |= {one.summary: one.as_expected for one in record.under_load}
+    for words, as_expected in told.items():
+        print(f"{words}{'' if as_expected else ' (NOT as expected)'}")
+    return 0 if all(told.values()) else 1
 
 
 def main(words: list[str]) -> int:
@@ -89,7 +93,7 @@ def main(words: list[str]) -> int:
     if options.report:
         write_pages(read_history())
         return 0
-    return measure_inside(run) if is_inside() else measure_outside(run, words)
+    return measure_inside(run, not options.unrecorded) if is_inside() else measure_outside(run, words)
 
 
 if __name__ == "__main__":

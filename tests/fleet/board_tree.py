@@ -16,7 +16,7 @@ from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent
 FILES, PACKAGES, MASKED = HERE / "root", HERE / "packages.txt", HERE / "masked.txt"
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 # Programs in whose place our files stand: they say what an arm64 system says.
 REPLACED = ("uname", "dpkg")
 
@@ -54,6 +54,7 @@ def make_board_tree(new: Path) -> None:
         f"--customize-hook={moved}",
         f"--customize-hook=tar-in {ours} /",
         f'--customize-hook=for unit in {masked}; do ln -sf /dev/null "$1$unit"; done',
+        '--customize-hook=chroot "$1" systemctl disable --quiet haproxy.service',
         '--customize-hook=: >"$1/etc/machine-id"',
     )
     command = ["tar", "--extract", "--same-owner", "--preserve-permissions", "--exclude=./dev/*"]

@@ -57,6 +57,12 @@ class Board:
     def sshd_log(self) -> Path:
         return self.folder / "log" / "sshd.log"
 
+    @property
+    def root(self) -> Path:
+        """Its files, as its own processes see them. While it is up."""
+        first = (self.cgroup / "init.scope" / "cgroup.procs").read_text().split()[0]
+        return Path(f"/proc/{first}/root")
+
     def host_data(self) -> dict[str, Any]:
         """What an inventory says of it."""
         own = {"ssh_hostname": self.address, "ssh_user": "root", "ssh_key": str(controller_key())}
@@ -102,6 +108,14 @@ class Board:
     def cut_off(self) -> None:
         """Pulls its cable."""
         run_ip(f"link set v{self.number} down")
+
+    def lose_sight_of(self, other: "Board") -> None:
+        """Sends nothing to another board any more; the controller is answered as before."""
+        run_ip(f"route add blackhole {other.address}", within=self.title)
+
+    def see_again(self, other: "Board") -> None:
+        """Ends that."""
+        run_ip(f"route del blackhole {other.address}", within=self.title)
 
     def stop(self) -> None:
         """Ends it at once; nothing of its disk stays."""

@@ -54,6 +54,34 @@ class OddBoard(BaseModel):
     as_expected: bool
 
 
+class UnderLoad(BaseModel):
+    """Clients of a gateway at work while something happened to its boards. `answered`: requests; `failed`: what went
+    wrong; `out`: the most boards that had no requests at once; `verdicts`: how many boards, by what the run said of
+    them; `wall`: seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    happened: str
+    boards: int
+    clients: int
+    answered: int
+    failed: list[str]
+    out: int
+    verdicts: dict[str, int]
+    wall: float
+    as_expected: bool
+
+    @property
+    def summary(self) -> str:
+        """All of it in a line."""
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.items()) or "no deploy"
+        return (
+            f"{self.happened}, {self.boards} boards, {self.clients} clients: {self.answered} answered, "
+            f"{len(self.failed)} failed, at most {self.out} out at once, {verdicts}, {self.wall:.0f} s"
+        )
+
+
 class Record(BaseModel):
     """One run. `date`: of its end; `machine`: in words."""
 
@@ -65,6 +93,7 @@ class Record(BaseModel):
     machine: str
     measured: list[Measured]
     odd: list[OddBoard] = []
+    under_load: list[UnderLoad] = []
 
 
 def read_history(folder: Path = FOLDER) -> list[Record]:

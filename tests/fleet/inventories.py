@@ -18,14 +18,16 @@ def machine_data(machine: Machine) -> dict[str, Any]:
     return {**own, "ssh_key": str(machine.ssh_key), "ssh_known_hosts_file": str(machine.known_hosts)}
 
 
-def pyinfra_inventory(hosts: Hosts) -> Path:
-    """An inventory file with these hosts as targets, beside the repository's group data."""
+def pyinfra_inventory(hosts: Hosts, gateways: Hosts | None = None) -> Path:
+    """An inventory file with these hosts as targets, and gateways, beside the repository's group data."""
     folder = run_folder() / "inventory"
     folder.mkdir(exist_ok=True)
     if not (folder / "group_data").exists():
         (folder / "group_data").symlink_to(REPO / "inventory" / "group_data")
-    targets = [(name, dict(data)) for name, data in hosts.items()]
-    (folder / "fleet.py").write_text(f"builders = ['@local']\ntargets = {targets!r}\n")
+    groups = {"targets": hosts, "gateways": gateways or {}}
+    told = {name: [(host, dict(data)) for host, data in members.items()] for name, members in groups.items()}
+    lines = [f"{name} = {members!r}\n" for name, members in told.items() if members]
+    (folder / "fleet.py").write_text("".join(["builders = ['@local']\n", *lines]))
     return folder / "fleet.py"
 
 

@@ -1,6 +1,5 @@
 """The boards that are not as they should be, in one run with those that are: what the run says of each."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +12,7 @@ from tests.fleet.apart import run_folder
 from tests.fleet.boards import MOST_BOARDS, Board, Fleet
 from tests.fleet.far_link import FarLink
 from tests.fleet.history import OddBoard
-from tests.fleet.measure import measure_command
-from tests.fleet.tools import Work, invoke_pyinfra
+from tests.fleet.tools import Work, deploy_reported, invoke_pyinfra
 
 Hosts = dict[str, dict[str, Any]]
 OFF = [Board(MOST_BOARDS + number, f"off-{number}") for number in (1, 2, 3)]
@@ -63,11 +61,9 @@ def deploy_and_cut(
     hosts: Hosts, boards: list[Board], work: Work, strike: Callable[[], None]
 ) -> tuple[list[dict[str, Any]], float]:
     """A deploy, in which `strike` comes when models begin to be brought. Returns its report's rows, and seconds."""
-    log, report = run_folder() / "odd.log", run_folder() / "odd.json"
-    called = invoke_pyinfra(hosts, work)
+    log = run_folder() / "odd.log"
     threading.Thread(target=strike_in_time, args=(log, strike), daemon=True).start()
-    costs = measure_command([*called.command, "--data", f"report_json={report}"], boards, log, called.cwd, called.env)
-    rows: list[dict[str, Any]] = json.loads(report.read_text())["boards"]
+    rows, costs = deploy_reported(invoke_pyinfra(hosts, work), boards, log)
     return rows, costs.wall
 
 

@@ -1,6 +1,6 @@
 """The part of docs/benchmarks.md, and the plot, that are made from the history of `make fleet`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from deploy.onboard.files import write_file
 from tests.bench.pages import PAGE, PLOTS, with_part
 from tests.bench.plots import SAME_BYTES, svg_bytes
-from tests.fleet.history import MEGABYTE, Measured, OddBoard, Record
+from tests.fleet.history import MEGABYTE, Measured, OddBoard, Record, UnderLoad
 from tests.fleet.run import SCENARIOS
 from tests.fleet.tools import OURS, TOOLS
 
@@ -33,7 +33,10 @@ def write_pages(records: list[Record], page: Path = PAGE, plots: Path = PLOTS) -
         plots.mkdir(parents=True, exist_ok=True)
         write_file(plots / PLOT, fleet_svg(found), mode=0o644)
     odd = next((record.odd for record in reversed(records) if record.odd), [])
-    write_file(page, with_part(page.read_text(), fleet_part(found, odd), MARKS).encode(), mode=0o644)
+    under_load = {(one.happened, one.boards): one for record in records for one in record.under_load}
+    ordered = sorted(under_load.values(), key=lambda one: (list(SCENARIOS).index(one.happened), one.boards))
+    part = fleet_part(found, odd, ordered)
+    write_file(page, with_part(page.read_text(), part, MARKS).encode(), mode=0o644)
 
 
 def newest_of_each(records: list[Record]) -> dict[Key, Measured]:
@@ -44,14 +47,16 @@ def newest_of_each(records: list[Record]) -> dict[Key, Measured]:
     return {key: newest[key] for key in ordered}
 
 
-def fleet_part(found: dict[Key, Measured], odd: list[OddBoard]) -> str:
-    """The picture, a table with a row for each measurement, what a board more costs, and the odd boards."""
+def fleet_part(found: dict[Key, Measured], odd: list[OddBoard], under_load: Sequence[UnderLoad] = ()) -> str:
+    """The picture, a table with a row for each measurement, what a board more costs, the odd boards, and what became
+    of requests.
+    """
     if not found:
         return "\nNothing is measured yet.\n\n"
     rows = [table_row(one, found.get((scenario, boards, OURS))) for (scenario, boards, _), one in found.items()]
     table = [HEAD, "|---" * (HEAD.count("|") - 1) + "|", *rows, ""]
     picture = [f"![The controller's processor time](benchmarks/{PLOT})", ""]
-    lines = [*picture, *table, *growth_lines(found), *odd_lines(odd)]
+    lines = [*picture, *table, *growth_lines(found), *odd_lines(odd), *under_load_lines(under_load)]
     return "\n" + "\n".join(lines) + "\n"
 
 
@@ -86,6 +91,28 @@ def odd_lines(odd: list[OddBoard]) -> Iterator[str]:
         for one in odd:
             mark = "" if one.as_expected else " (not as expected)"
             yield f"| {one.board} | {one.verdict}{mark} | {one.reason.replace('|', '/')} |"
+        yield ""
+
+
+def under_load_lines(under_load: Sequence[UnderLoad]) -> Iterator[str]:
+    """The table of what happened to boards behind a gateway."""
+    if under_load:
+        head = (
+            "| behind a gateway | boards | clients | answered | failed | boards out at once | the run said | wall, s |"
+        )
+        yield from (head, "|---" * (head.count("|") - 1) + "|")
+        for one in under_load:
+            mark = "" if one.as_expected else " (not as expected)"
+            verdicts = ", ".join(f"{count} {verdict}" for verdict, count in one.verdicts.items())
+            cells = [
+                f"{SCENARIOS[one.happened]}{mark}",
+                one.boards,
+                one.clients,
+                one.answered,
+                len(one.failed),
+                one.out,
+            ]
+            yield f"| {' | '.join(map(str, [*cells, verdicts, round(one.wall)]))} |"
         yield ""
 
 

@@ -25,12 +25,13 @@ from tests.build.builds import wanted
 from tests.fleet.apart import run_folder
 from tests.fleet.board_tree import deploys_cache, ensure_board_tree, fleet_folder
 from tests.fleet.boards import Board, Fleet
-from tests.fleet.history import Measured, OddBoard, Record
+from tests.fleet.history import Measured, OddBoard, Record, UnderLoad
 from tests.fleet.inventories import machine_data
 from tests.fleet.measure import Costs, measure_command
 from tests.fleet.odd import judge_odd_boards
 from tests.fleet.stand_ins import ensure_stand_ins
 from tests.fleet.tools import MITOGEN, OURS, TOOLS, Work, ensure_ansible
+from tests.fleet.under_load import DEATH, HAPPENINGS, NOT_BACK, UPGRADE, judge_under_load
 from tests.shapes import Shape
 
 # The boards' processor, whose programs are stand-ins, and that of the virtual machines, whose programs are real.
@@ -40,6 +41,8 @@ ROLLED_OUT = Shape("rolled-out", Kind.Q4_K, Kind.Q6_K, 2048, 5632, 8, 32, 4, 400
 SHARED = replace(ROLLED_OUT, name="shared")
 SMALLER = (1, 10)
 ODD = "odd"
+# As few as show that the others go on.
+FEWEST_BEHIND_GATEWAY = 3
 SCENARIOS = {
     "first": "first deploy",
     "nochange": "no change",
@@ -47,6 +50,9 @@ SCENARIOS = {
     "model": "model of 222 MB",
     "peers": "model of 222 MB, from board to board",
     ODD: "odd boards",
+    UPGRADE: "upgrade of all boards",
+    NOT_BACK: "upgrade from which a board does not come back",
+    DEATH: "death of a board",
 }
 
 
@@ -58,6 +64,16 @@ class Run:
     machines: int
     rivals: tuple[str, ...]
     scenarios: tuple[str, ...]
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is anything that each tool does."""
+        return bool(set(self.scenarios) - {ODD, *HAPPENINGS})
+
+    @property
+    def in_fleets(self) -> bool:
+        """Whether anything is done with the fleets, which virtual machines are in."""
+        return self.compared or ODD in self.scenarios
 
     @cached_property
     def work(self) -> Work:
@@ -73,9 +89,9 @@ class Run:
             ensure_model(ROLLED_OUT)
         if "peers" in self.scenarios:
             ensure_model(SHARED)
-        if self.rivals:
+        if self.rivals and self.compared:
             ensure_ansible()
-        if self.machines:
+        if self.machines and self.in_fleets:
             ensure_vm_root()
             self.take_real_build()
 
@@ -92,12 +108,19 @@ class Run:
 
     def measure(self) -> Iterator[Record]:
         """Measures each fleet, inside of the namespaces: a record of each tool there. Raises BoardllamaError."""
-        for size in self.sizes:
+        for size in self.sizes if self.in_fleets else ():
             with self.fleet(size) as (fleet, hosts):
-                for tool in (OURS, *self.rivals):
+                for tool in (OURS, *self.rivals) if self.compared else ():
                     yield new_record(list(self.each_scenario(tool, fleet, hosts)))
                 if ODD in self.scenarios and size == self.sizes[-1]:
                     yield new_record([], judge_odd_boards(fleet, hosts, replace(self.rolled_out, top_k=42)))
+        if happenings := [name for name in HAPPENINGS if name in self.scenarios]:
+            size = max(self.sizes[-1], FEWEST_BEHIND_GATEWAY)
+            with replace(self, machines=0).fleet(size) as (fleet, _):
+                yield new_record([], under_load=list(judge_under_load(fleet, self.work_with, happenings)))
+
+    def work_with(self, top_k: int) -> Work:
+        return replace(self.work, top_k=top_k)
 
     @property
     def rolled_out(self) -> Work:
@@ -141,7 +164,9 @@ class Run:
             yield one
 
 
-def new_record(measured: list[Measured], odd: list[OddBoard] | None = None) -> Record:
+def new_record(
+    measured: list[Measured], odd: list[OddBoard] | None = None, under_load: list[UnderLoad] | None = None
+) -> Record:
     """What was measured now, of this commit on this machine."""
     return Record(
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -149,6 +174,7 @@ def new_record(measured: list[Measured], odd: list[OddBoard] | None = None) -> R
         machine=f"{processor_name()}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}",
         measured=measured,
         odd=odd or [],
+        under_load=under_load or [],
     )
 
 

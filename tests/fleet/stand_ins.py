@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.build.artifact import MANIFEST, Build, FileEntry, Manifest, Proof
 from deploy.controller.files import sha256_of
-from deploy.debian.staging import ensure_folder
+from deploy.debian.staging import ensure_folder, remove_tree
 from deploy.onboard.files import write_file
 from deploy.onboard.places import PROGRAMS
 from tests.fleet.board_tree import HERE
@@ -17,8 +17,11 @@ PROOF = Proof(glibc="2.28", instructions={}, version="a stand-in", ran_on="nothi
 
 
 def ensure_stand_ins(build: Build, cache: Path) -> Path:
-    """The build's folder in that cache, made first where it is not there."""
-    return ensure_folder(cache / "builds" / build.name, "fleet", lambda new: write_stand_ins(build, new / "tree"))
+    """The build's folder in that cache, made first where it is not there, or of an earlier stand_in_server.py."""
+    folder, name = cache / "builds" / build.name, "llama-cli"
+    if folder.exists() and (folder / name).read_bytes() != program_bytes(SIZES[name]):
+        remove_tree(folder)
+    return ensure_folder(folder, "fleet", lambda new: write_stand_ins(build, new / "tree"))
 
 
 def write_stand_ins(build: Build, folder: Path) -> None:

@@ -1,12 +1,15 @@
 """The tools that are compared: how each is told to do the same work on the same hosts."""
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.controller.progress import Progress
 from deploy.debian.staging import ensure_folder
@@ -14,7 +17,9 @@ from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from tests.fleet.apart import run_folder
 from tests.fleet.board_tree import HERE, deploys_cache, fleet_folder
+from tests.fleet.boards import Board
 from tests.fleet.inventories import Hosts, ansible_inventory, pyinfra_inventory
+from tests.fleet.measure import Costs, measure_command
 
 PLAYBOOK = HERE / "ansible"
 OURS, MITOGEN = "boardllama", "mitogen"
@@ -45,14 +50,26 @@ class Invocation:
     env: Mapping[str, str]
 
 
-def invoke_pyinfra(hosts: Hosts, work: Work) -> Invocation:
+def invoke_pyinfra(hosts: Hosts, work: Work, gateways: Hosts | None = None) -> Invocation:
     """A deploy of ours."""
     told = {"model_path": work.model, "model": "path", "top_k": work.top_k, "distribution": work.distribution}
     options = [word for name, value in told.items() for word in ("--data", f"{name}={value}")]
     program = str(Path(sys.executable).with_name("pyinfra"))
     ours = {"BOARDLLAMA_CACHE": str(deploys_cache())}
-    command = [program, "-y", *options, str(pyinfra_inventory(hosts)), "deploy.py"]
+    command = [program, "-y", *options, str(pyinfra_inventory(hosts, gateways)), "deploy.py"]
     return Invocation(command, REPO, {**os.environ, **ours})
+
+
+def deploy_reported(called: Invocation, boards: list[Board], log: Path) -> tuple[list[dict[str, Any]], Costs]:
+    """Runs a deploy of ours. Returns the rows of its report, and what it cost. Raises BoardllamaError without rows."""
+    report = run_folder() / "report.json"
+    report.unlink(missing_ok=True)
+    costs = measure_command([*called.command, "--data", f"report_json={report}"], boards, log, called.cwd, called.env)
+    if not report.exists():
+        kept = shutil.copy(log, fleet_folder() / log.name)
+        raise BoardllamaError(f"the deploy left no report, and status {costs.status}: look into {kept}")
+    rows: list[dict[str, Any]] = json.loads(report.read_text())["boards"]
+    return rows, costs
 
 
 def invoke_ansible(hosts: Hosts, work: Work, strategy: str = "") -> Invocation:

@@ -1,7 +1,8 @@
 """OpenAI's own clients at work, in a process of their own: `python -m tests.unit.gateway_load URL KEY MODEL CLIENTS`.
 
 Streams and whole answers, one after the other and without a second try, until standard input ends. Then it prints how
-many were answered, and what went wrong: {"answered": 9, "failed": []}.
+many were answered, and what went wrong: {"answered": 9, "failed": []}. Boards answer with their names: of a stream that
+was cut it says which board it came from.
 """
 
 import json
@@ -13,6 +14,10 @@ from typing import Any
 import openai
 
 WORDS = 12
+
+
+class Cut(Exception):
+    """A stream that is not whole."""
 
 
 class Load:
@@ -37,12 +42,22 @@ class Load:
         """One question; raises when its answer is not whole."""
         asked: Any = {"model": self.model, "messages": [{"role": "user", "content": "x"}], "max_tokens": WORDS}
         if stream:
-            choices = [
-                piece.choices[0] for piece in client.chat.completions.create(stream=True, **asked) if piece.choices
-            ]
-            assert choices[-1].finish_reason, f"a stream ended after {len(choices)} pieces"
+            read_stream(client.chat.completions.create(stream=True, **asked))
         else:
             assert client.chat.completions.create(**asked).choices[0].message.content
+
+
+def read_stream(stream: Any) -> None:
+    """Reads a stream to its end. Raises Cut when that comes too early."""
+    choices, why = list[Any](), "no more came"
+    try:
+        # What came before an error stays in the list.
+        choices.extend(piece.choices[0] for piece in stream if piece.choices)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    if not choices or not choices[-1].finish_reason:
+        board = str(choices[0].delta.content).strip() if choices else "nobody"
+        raise Cut(f"a stream of {board} ended after {len(choices)} pieces: {why}")
 
 
 def main(url: str, key: str, model: str, clients: str) -> None:

@@ -1,24 +1,33 @@
 """The simulated fleet, as far as no board is needed: words, figures, pages, and the link to a board far away."""
 
+import json
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.errors import BoardllamaError
+from deploy.onboard.server.health import ask_server
+from deploy.vm.ports import free_ports
 from tests.bench.pages import PAGE
 from tests.fleet.__main__ import arguments, run_of_words
+from tests.fleet.board_tree import HERE
 from tests.fleet.far_link import FarLink
-from tests.fleet.history import Measured, Record, keep_record, read_history
+from tests.fleet.history import Measured, Record, UnderLoad, keep_record, read_history
 from tests.fleet.inventories import ansible_data
 from tests.fleet.measure import Costs, carried_bytes
 from tests.fleet.odd import judged_row
 from tests.fleet.pages import MARKS, fleet_part, newest_of_each, write_pages
 from tests.fleet.stand_ins import SIZES, program_bytes
 from tests.fleet.tools import OURS
+from tests.unit.running_gateway import await_true
+
+STAND_IN = HERE / "stand_in_server.py"
 
 COSTS = Costs(status=0, cpu=2.0, memory=50_000_000, sent=1_000_000, received=0, commands=20, boards_cpu=5.0, wall=9.0)
 
@@ -38,6 +47,11 @@ class TestWords:
         assert run_of_words(arguments().parse_args(["--n", "50"])).sizes == (1, 10, 50)
         assert run_of_words(arguments().parse_args(["--n", "1"])).sizes == (1,)
         assert run_of_words(arguments().parse_args(["--sizes", "5 2,5"])).sizes == (2, 5)
+
+    def test_what_happens_behind_a_gateway_needs_neither_rivals_nor_machines(self) -> None:
+        run = run_of_words(arguments().parse_args(["--scenarios", "upgrade,death"]))
+        assert not run.compared and not run.in_fleets
+        assert run_of_words(arguments().parse_args(["--scenarios", "odd,upgrade"])).in_fleets
 
     def test_rivals_can_be_left_out(self) -> None:
         assert run_of_words(arguments().parse_args(["--rivals", "none"])).rivals == ()
@@ -90,6 +104,15 @@ class TestPages:
         found = newest_of_each([record(measured(OURS, 1.0, 1), measured(OURS, 1.9, 10), measured(OURS, 3.45, 50))])
         assert "A board more costs the controller, CPU seconds: no change boardllama 0.050." in fleet_part(found, [])
 
+    def test_what_happened_behind_a_gateway_is_a_row(self, tmp_path: Path) -> None:
+        happened = {"boards": 4, "clients": 12, "out": 1, "wall": 30.4}
+        one = UnderLoad(
+            happened="upgrade", answered=99, failed=["Cut"], verdicts={"switched": 4}, as_expected=False, **happened
+        )
+        part = fleet_part({("nochange", 10, OURS): measured(OURS, 2.0)}, [], [one])
+        assert "| upgrade of all boards (not as expected) | 4 | 12 | 99 | 1 | 1 | 4 switched | 30 |" in part
+        assert one.summary.endswith("99 answered, 1 failed, at most 1 out at once, 4 switched, 30 s")
+
     def test_the_newest_record_counts(self, tmp_path: Path) -> None:
         keep_record(record(measured(OURS, 9.0), date="2026-11-30T07:00:00Z"), tmp_path)
         keep_record(record(measured(OURS, 2.0)), tmp_path)
@@ -123,6 +146,28 @@ def test_a_stand_in_has_the_size_of_the_program_and_says_what_it_is(tmp_path: Pa
     assert program.stat().st_size == SIZES["llama-server"]
     said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True).stdout
     assert said == "version: 0 (a stand-in of the simulated fleet: no model runs here)\n"
+
+
+def test_a_stand_in_answers_who_has_its_key_in_words_that_name_its_board(tmp_path: Path) -> None:
+    (port,), key = free_ports(1), tmp_path / "key"
+    key.write_text("its-key\n")
+    words = [sys.executable, str(STAND_IN), "--port", str(port), "--api-key-file", str(key)]
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(words) as server:
+        try:
+            await_true(lambda: ask_server(url, "/health")[0] == 200)
+            question: dict[str, Any] = {"max_tokens": 2}
+            assert ask_server(url, "/v1/chat/completions", question)[0] == 401
+            _, whole = ask_server(url, "/v1/chat/completions", question, key="its-key")
+            assert whole["choices"][0]["message"]["content"] == f"{socket.gethostname()} {socket.gethostname()}"
+            assert whole["system_fingerprint"] == "a stand-in of the simulated fleet: no model runs here"
+            _, stream = ask_server(url, "/v1/chat/completions", question | {"stream": True}, key="its-key")
+            pieces = [line.removeprefix("data: ") for line in stream.split("\n\n") if line]
+            assert pieces[-1] == "[DONE]"
+            ends = [json.loads(piece)["choices"][0]["finish_reason"] for piece in pieces[:-1]]
+            assert ends == [None, "length"]
+        finally:
+            server.kill()
 
 
 def send_all(connection: socket.socket, sent: bytes) -> None:

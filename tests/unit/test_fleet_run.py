@@ -105,7 +105,7 @@ class TestPages:
         assert "A board more costs the controller, CPU seconds: no change boardllama 0.050." in fleet_part(found, [])
 
     def test_what_happened_behind_a_gateway_is_a_row(self, tmp_path: Path) -> None:
-        happened = {"boards": 4, "clients": 12, "out": 1, "wall": 30.4}
+        happened: Any = {"boards": 4, "clients": 12, "out": 1, "wall": 30.4}
         one = UnderLoad(
             happened="upgrade", answered=99, failed=["Cut"], verdicts={"switched": 4}, as_expected=False, **happened
         )

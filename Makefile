@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
 .DEFAULT_GOAL := help
 .PHONY: help up vm inventory deploy models models-of-boards pin releases rollback fleet-report verify answers browser doctor tune tunes image flash labels \
-    down ssh log status test builds bases boots faults soak bench fleet mutants docs check lint types unit setup clean
+    down ssh log status test networks builds bases boots faults soak bench fleet mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -117,13 +117,15 @@ SPREAD = -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 first = $(1) $(filter-out $(1),$(wildcard $(2)))
 VM_TESTS = $(call first,tests/faults $(patsubst %,tests/vm/test_%.py,fit several releases deploy answers service),tests/vm/test_*.py) \
     tests/board/test_board.py $(wildcard tests/build/test_*.py tests/monitor/test_*.py)
-IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reproducible base base_killed),tests/image/test_*.py tests/fleet \
-    tests/flash tests/channel)
+IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reproducible base base_killed),tests/image/test_*.py tests/flash)
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit
 	$(PYTHON) -m pytest $(SPREAD) -m "not further_build" $(VM_TESTS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
+
+networks: setup ## Channels, sites, boards that share and gateways, by the programs that serve them: some minutes
+	$(AS_ROOT) $(PYTHON) -m pytest --durations=0 tests/channel tests/gateway tests/fleet; status=$$?; $(GIVE_BACK); exit $$status
 
 builds: setup ## Compile for every CPU, and ask each build what the generic one is asked
 	$(PYTHON) -m pytest tests/build/test_answers.py

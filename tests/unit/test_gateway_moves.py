@@ -15,10 +15,10 @@ import pytest
 from deploy.fleet.gateway import drain
 from deploy.fleet.gateway.offers import Unoffered
 from deploy.hosts.snapshot import Snapshot
-from deploy.onboard.gateway import board_names
+from deploy.onboard.gateway import board_names, rotate
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, board_told, table_from_json
 from deploy.onboard.gateway.keeper import Keeper
-from deploy.onboard.gateway.leases import Leases
+from deploy.onboard.gateway.leases import RETURNING, Leases
 from deploy.onboard.gateway.rotate import read_board_keys
 from deploy.onboard.gateway.runtime_api import ask_haproxy, board_counters, board_place, server_rows
 from deploy.vm.ports import free_ports
@@ -87,6 +87,31 @@ def test_a_board_that_did_not_take_its_new_key_is_asked_with_the_old_one(monkeyp
             raise RuntimeError
         await_true(lambda: {gateway.answered_by("smol") for _ in range(8)} == {"hall", "kitchen"})
         assert read_board_keys(gateway.places)["hall"] == was
+
+
+def test_a_board_is_back_when_no_earlier_answer_of_the_keeper_takes_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """haproxy may hear that the board is out, which was true when it asked, after it was told to give it requests."""
+    said = list[str]()
+
+    def tick_until(holds: Callable[[], bool]) -> None:
+        def ticked() -> bool:
+            rotation.tick()
+            return holds()
+
+        await_true(ticked)
+
+    with running([Board("hall"), Board("kitchen")]) as gateway:
+        rotation = rotate.RotationRun(gateway.places, said.append)
+        rotation.hear("out hall")
+        tick_until(lambda: "hall out 0" in said)
+        monkeypatch.setattr(rotate, "SETTLING", 600.0)
+        rotation.hear("back hall")
+        tick_until(lambda: gateway.is_up(["hall"]))
+        rotation.tick()
+        assert Leases(gateway.places.leases).phases() == {"hall": RETURNING}
+        assert "hall back" not in said
+        monkeypatch.setattr(rotate, "SETTLING", 0.0)
+        tick_until(lambda: "hall back" in said)
 
 
 def told_once(board: Board, key: str) -> Any:

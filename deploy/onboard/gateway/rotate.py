@@ -167,17 +167,20 @@ class RotationRun:
     def give_back(self, turn: DrainTurn, board: BoardEntry, key: str) -> None:
         """Lets haproxy give the board requests, as soon as haproxy knows what the board is now."""
         if self.learn(board, key):
+            self.leases.write_lease(turn.label, RETURNING)
             set_rotation(self.places, turn.label, "ready")
             turn.enter(RETURNING)
 
     def watch_return(self, turn: DrainTurn) -> None:
-        """Says that the board is back when haproxy gives it requests again."""
+        """Says that the board is back when haproxy gives it requests again, and no answer of the keeper's from before
+        its return can take it out once more: the board after it goes then.
+        """
         self.leases.write_lease(turn.label, RETURNING)
         row = board_counters(server_rows(self.places), turn.label)
-        if row["status"].startswith("UP"):
-            self.end_turn(turn, "back")
-        else:
+        if not row["status"].startswith("UP"):
             self.give_up(turn, f"{row['status']} {row['last_chk']}".strip())
+        elif time.monotonic() - turn.since >= SETTLING:
+            self.end_turn(turn, "back")
 
     def give_up(self, turn: DrainTurn, why: str) -> None:
         """Says that the board does not come back, after a while."""

@@ -197,6 +197,11 @@ class RunningGateway:
             return board_counters(server_rows(self.places), name)["status"]
         return ""
 
+    @property
+    def queued(self) -> int:
+        """How many requests wait for a slot."""
+        return sum(int(row["qcur"] or 0) for row in server_rows(self.places))
+
     def is_up(self, names: list[str]) -> bool:
         """Whether haproxy gives requests to these boards."""
         return all(self.state_of(name).startswith("UP") for name in names)

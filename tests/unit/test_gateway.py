@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -118,10 +117,9 @@ def test_no_board_has_more_requests_than_slots_and_the_rest_wait() -> None:
 def test_who_finds_the_queue_full_is_told_when_to_come_again() -> None:
     board = Board("hall", slots=1)
     with running([board], gateway_queue=1) as gateway, ThreadPoolExecutor(3) as clients:
-        board.pause = 0.3
+        board.pause = 3.0
         waiting = [clients.submit(gateway.answered_by, "smol") for _ in range(2)]
-        await_true(lambda: board.busy == 1)
-        threading.Event().wait(0.1)
+        await_true(lambda: gateway.queued == 1)
         answer = gateway.ask("/v1/completions", {"model": "smol"})
         status, said = error_of(answer)
         assert status == 503 and int(answer.headers["Retry-After"]) >= 1
@@ -132,9 +130,9 @@ def test_who_finds_the_queue_full_is_told_when_to_come_again() -> None:
 def test_a_board_that_dies_costs_no_request_that_had_no_answer_yet() -> None:
     boards = [Board("hall"), Board("kitchen")]
     with running(boards) as gateway, ThreadPoolExecutor(8) as clients:
-        boards[0].pause = boards[1].pause = 0.2
+        boards[0].pause = boards[1].pause = 1.0
         waiting = [clients.submit(gateway.answered_by, "smol") for _ in range(8)]
-        await_true(lambda: boards[0].busy == 2)
+        await_true(lambda: boards[0].busy >= 2)
         boards[0].stop()
         assert {one.result() for one in waiting} <= {"hall", "kitchen"}
         assert {gateway.answered_by("smol") for _ in range(4)} == {"kitchen"}

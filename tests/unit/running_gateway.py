@@ -246,6 +246,7 @@ def running(boards: list[Board], table: BoardTable | None = None, **told: Any) -
             gateway.end()
             for board in boards:
                 board.stop()
+            print(gateway.log.read_text())  # pytest shows it when the test fails
 
 
 def await_true(what: Callable[[], Any], seconds: float = SECONDS) -> None:

@@ -95,19 +95,19 @@ def test_a_board_is_back_when_no_earlier_answer_of_the_keeper_takes_it_out(monke
 
     def tick_until(holds: Callable[[], bool]) -> None:
         def ticked() -> bool:
-            rotation.tick()
+            rotation.go_on([])
             return holds()
 
         await_true(ticked)
 
     with running([Board("hall"), Board("kitchen")]) as gateway:
         rotation = rotate.RotationRun(gateway.places, said.append)
-        rotation.hear("out hall")
+        rotation.go_on(["out hall"])
         tick_until(lambda: "hall out 0" in said)
         monkeypatch.setattr(rotate, "SETTLING", 600.0)
-        rotation.hear("back hall")
+        rotation.go_on(["back hall"])
         tick_until(lambda: gateway.is_up(["hall"]))
-        rotation.tick()
+        rotation.go_on([])
         assert Leases(gateway.places.leases).phases() == {"hall": RETURNING}
         assert "hall back" not in said
         monkeypatch.setattr(rotate, "SETTLING", 0.0)

@@ -186,10 +186,10 @@ def test_a_gateway_tells_its_figures_to_monitors_alone(live: LiveMonitor) -> Non
     config = yaml.safe_load(live.monitor.led(f"{monitor_places.FOLDER}/prometheus.yml").read_text())
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     port = int(jobs["gateway gate <1>"]["static_configs"][0]["targets"][0].rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.2", 0)) as stranger:
+    # haproxy may reset the connection before it is there, before the question, or after it.
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.2", 0)) as stranger:
         stranger.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-        with suppress(ConnectionError):
-            assert stranger.recv(100) == b""
+        assert stranger.recv(100) == b""
 
 
 def test_a_board_whose_key_nobody_knows_and_one_that_is_off_are_told_apart_from_one_that_works(

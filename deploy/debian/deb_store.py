@@ -4,13 +4,13 @@ apt decides which packages belong together, as for a machine that has none yet, 
 On the machine itself apt takes of them what it lacks.
 """
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from deploy.controller.programs import program_output
 from deploy.controller.progress import Progress
+from deploy.debian.archive import ARCHIVE, archive_address
 from deploy.debian.controller import KEYRING
 from deploy.debian.staging import ensure_folder
 from deploy.debian.tools import HERE
@@ -24,7 +24,7 @@ INDEX = "Packages"
 EVERYWHERE = "required"
 # Seconds, for some 90 MB.
 DEADLINE = 3600.0
-MIRROR, SECURITY = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
+SECURITY = f"{ARCHIVE}-security"
 CONFIG = """
 APT::Architecture "{architecture}";
 APT::Architectures {{ "{architecture}"; }};
@@ -95,10 +95,9 @@ def fetch_debs(new: Path, store: DebStore, packages: Path = PACKAGES) -> None:
 
 def source_lines(store: DebStore) -> list[str]:
     """The sources: $BOARDLLAMA_MIRROR alone, or Debian's own with its security updates."""
-    mirror, told = os.environ.get("BOARDLLAMA_MIRROR"), f"deb [signed-by={KEYRING}]"
-    if mirror:
-        return [f"{told} {mirror} {store.release} main"]
-    return [f"{told} {MIRROR} {store.release} main", f"{told} {SECURITY} {store.release}-security main"]
+    archive, told = archive_address(), f"deb [signed-by={KEYRING}]"
+    lines = [f"{told} {archive} {store.release} main"]
+    return lines if archive != ARCHIVE else [*lines, f"{told} {SECURITY} {store.release}-security main"]
 
 
 def index_debs(folder: Path) -> None:

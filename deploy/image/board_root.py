@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.controller.files import sha256_of
 from deploy.debian import tools
+from deploy.debian.archive import archive_address
 from deploy.debian.minbase import install_minbase
 from deploy.debian.tar_files import files_below
 from deploy.debian.tree_cache import TreeRecipe, ensure_tree
@@ -26,7 +27,6 @@ RECIPE_VERSION = 2
 # What every board's tree has when its initrd is made, and where the names of its device trees lie then.
 EVERY, TREES = "every", "etc/initramfs-tools/device-trees"
 COMPONENTS = ("main", "non-free-firmware")
-ARCHIVE = "http://deb.debian.org/debian"
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,6 @@ def make_board_root(workspace: Workspace, board: DebianBoard) -> dict[str, objec
 def suite_lines(board: DebianBoard) -> list[str]:
     """The lines of sources.list for the board's further suites, from the same archive as the stable one."""
     return [f"deb {archive_address()} {suite} {' '.join(COMPONENTS)}" for suite in board.suites]
-
-
-def archive_address() -> str:
-    """The archive of BOARDLLAMA_MIRROR, an address or a line of sources.list; without it Debian's own."""
-    words = os.environ.get("BOARDLLAMA_MIRROR", "").split()
-    return next((word for word in words if "://" in word), ARCHIVE)
 
 
 def ensure_board_root(board: DebianBoard) -> BoardRoot:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from deploy.errors import BoardllamaError
+from deploy.onboard.files import write_file
 from deploy.paths import REPO
 from deploy.vm.ports import free_ports, is_free
 
@@ -67,7 +68,7 @@ class Machine:
         """Writes state.json, whole or not at all."""
         state = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
         del state["folder"]
-        replace_private_file(self.folder / "state.json", json.dumps(state, indent=1) + "\n")
+        write_file(self.folder / "state.json", f"{json.dumps(state, indent=1)}\n".encode(), 0o600)
 
     @property
     def name(self) -> str:
@@ -204,7 +205,7 @@ class Machine:
             "    ServerAliveCountMax 12",
             *self.connection_sharing(),
         ]
-        replace_private_file(self.ssh_config, "\n".join(lines) + "\n")
+        write_file(self.ssh_config, "".join(f"{line}\n" for line in lines).encode(), 0o600)
 
     def connection_sharing(self) -> Iterator[str]:
         """Lines by which commands share a connection, as a new one costs a second; none where the path is too long."""
@@ -243,11 +244,3 @@ def with_free_ports(machine: Machine) -> Machine:
         return machine
     ssh_port, api_port = free_ports(2)
     return replace(machine, ssh_port=ssh_port, api_port=api_port)
-
-
-def replace_private_file(path: Path, text: str) -> None:
-    """Replaces a file in one step, readable by its owner only."""
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text)
-    aside.chmod(0o600)
-    aside.replace(path)

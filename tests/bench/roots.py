@@ -9,11 +9,11 @@ from pathlib import Path
 from deploy.build.fetch import FetchError, download
 from deploy.controller.programs import program_output
 from deploy.controller.progress import Progress
+from deploy.debian.archive import archive_address
 from deploy.debian.controller import Controller
 from deploy.debian.staging import ensure_folder
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
-from deploy.image.board_root import archive_address
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent

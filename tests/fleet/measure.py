@@ -3,17 +3,17 @@
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from tests.fleet.apart import own_cgroup, remove_cgroup
 from tests.fleet.boards import BRIDGE, Board, boards_cgroup, within_cgroup
+from tests.fleet.watch import Watch
 
 # Between two looks at the memory of all processes, which take about a millisecond for each process.
 LOOK_SECONDS = 0.5
@@ -102,26 +102,16 @@ def cpu_seconds(cgroup: Path) -> float:
 
 
 @dataclass
-class MemoryWatch:
-    """Context manager: looks at the memory of all processes of a cgroup now and then. `peak`: the most bytes."""
+class MemoryWatch(Watch):
+    """The memory of all processes of a cgroup. `peak`: the most bytes."""
 
     cgroup: Path
     peak: int = 0
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> "MemoryWatch":
-        self.thread = threading.Thread(target=self.look, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.thread.join()
+    look_seconds = LOOK_SECONDS
 
     def look(self) -> None:
-        """Looks until the block has ended."""
-        while not self.ended.wait(LOOK_SECONDS):
-            self.peak = max(self.peak, sum(map(own_memory, (self.cgroup / "cgroup.procs").read_text().split())))
+        processes = (self.cgroup / "cgroup.procs").read_text().split()
+        self.peak = max(self.peak, sum(map(own_memory, processes)))
 
 
 def own_memory(process: str) -> int:

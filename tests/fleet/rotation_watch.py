@@ -1,6 +1,5 @@
 """Which boards a gateway gives requests to, by haproxy's own counters."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from deploy.onboard.gateway.runtime_api import BOARD_SERVER, Counters, board_backend, server_rows
+from tests.fleet.watch import Watch
 
 LOOK_SECONDS = 0.1
 
@@ -31,8 +31,8 @@ def requests_now(places: GatewayPlaces) -> Counter[str]:
 
 
 @dataclass
-class RotationWatch:
-    """Context manager: looks now and then. `out`: boards that get no requests now; `most`: the most of them at once.
+class RotationWatch(Watch):
+    """`out`: boards that get no requests now; `most`: the most of them at once.
 
     `strike` is called once, with the first board that is out and has finished its requests.
     """
@@ -41,26 +41,15 @@ class RotationWatch:
     strike: Callable[[str], object] | None = None
     out: set[str] = field(default_factory=set)
     most: int = 0
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> "RotationWatch":
-        self.thread = threading.Thread(target=self.look, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.thread.join()
+    look_seconds = LOOK_SECONDS
 
     def look(self) -> None:
-        """Looks until the block has ended."""
-        while not self.ended.wait(LOOK_SECONDS):
-            held = {name: int(row["scur"]) for name, row in board_rows(self.places) if not is_in_rotation(row)}
-            self.out = set(held)
-            self.most = max(self.most, len(held))
-            if self.strike and (free := [name for name, count in held.items() if not count]):
-                self.strike(free[0])
-                self.strike = None
+        held = {name: int(row["scur"]) for name, row in board_rows(self.places) if not is_in_rotation(row)}
+        self.out = set(held)
+        self.most = max(self.most, len(held))
+        if self.strike and (free := [name for name, count in held.items() if not count]):
+            self.strike(free[0])
+            self.strike = None
 
 
 def is_in_rotation(row: Counters) -> bool:

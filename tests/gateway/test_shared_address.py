@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.fleet.gateway.shared_address import Way, keepalived_text
+from deploy.fleet.gateway.shared_address import Route, keepalived_text
 
 ADDRESS, OWN = "10.98.0.10", {"gw-one": "10.98.0.1", "gw-two": "10.98.0.2"}
 SECONDS = 30
@@ -32,7 +32,7 @@ class Gateway:
             run("ip", "-n", name, "link", "set", device, "up")
         peers = [address for other, address in OWN.items() if other != name]
         conf = folder / f"{name}.conf"
-        conf.write_text(keepalived_text(ADDRESS, Way("eth0", OWN[name]), peers, f"/usr/bin/test -e {self.serves}"))
+        conf.write_text(keepalived_text(ADDRESS, Route("eth0", OWN[name]), peers, f"/usr/bin/test -e {self.serves}"))
         places = [f"--{word}={folder}/{name}-{word}" for word in ("pid", "vrrp_pid", "checkers_pid")]
         words = ["keepalived", "--vrrp", "--dont-fork", "--log-console", f"--use-file={conf}", *places]
         with (folder / f"{name}.log").open("wb") as log:

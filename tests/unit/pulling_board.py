@@ -12,9 +12,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deploy.fleet.channel.subscribe import subscription_files
 from deploy.hosts.offer import Offer
 from deploy.onboard.places import PLACES
+from tests.unit.channel_site import Site, serving
 from tests.unit.made_offer import KIND, NOON, offer, publish
 from tests.unit.test_settings import told
 
@@ -167,3 +170,24 @@ def survive_cuts(board: PullingBoard, folder: Path, moments: Iterable[float]) ->
         done = board.look()
         assert done.returncode == 0, done
         assert board.current == wanted.release.id
+
+
+@pytest.fixture
+def site(tmp_path: Path, keys: Path) -> Iterator[Site]:
+    """The server of the folder `channel`."""
+    with serving(tmp_path / "channel") as site:
+        yield site
+
+
+@pytest.fixture
+def board(tmp_path: Path, site: Site) -> PullingBoard:
+    """It has a release that a deploy brought, and follows the channel."""
+    board = PullingBoard(tmp_path / "board", site.url, channel_report=f"{site.url}/reports")
+    board.deploy(offer(tmp_path / "made", config='{"a": 1}'))
+    return board
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Path:
+    """Its folder."""
+    return tmp_path / "channel"

@@ -25,11 +25,12 @@ from deploy.onboard.gateway.runtime_api import board_counters, server_rows
 from deploy.paths import REPO
 from deploy.setting_fields import role_settings
 from deploy.vm.ports import free_ports
+from tests.unit.hurried_gateway import hurried
 from tests.unit.test_settings import ALL
 
 CLIENT_KEY = "ann-has-this-key-of-hers"
 SECONDS = 20
-KEEP = "from tests.unit.running_gateway import keep; keep({!r}, {!r}, {})"
+KEEP = "from tests.unit.hurried_gateway import keep; keep({!r}, {!r}, {})"
 
 
 class Board:
@@ -125,13 +126,6 @@ class Board:
                 self.answer(handler, 200, {"id": "1", "object": "chat.completion", "choices": words})
 
 
-def hurried(config: bytes) -> bytes:
-    """haproxy.cfg with other times."""
-    return config.replace(b" inter 2s fall 3", b" inter 2s downinter 200ms fall 5").replace(
-        b"agent-inter 2s", b"agent-inter 300ms"
-    )
-
-
 def gateway_settings(folder: Path, **told: Any) -> GatewaySettings:
     """The settings of a gateway with one client, but for what is told."""
     clients = folder / "clients"
@@ -225,14 +219,6 @@ class RunningGateway:
         for process in reversed(self.processes):
             process.terminate()
             process.wait()
-
-
-def keep(config: str, runtime: str, port: int) -> None:
-    """The keeper of these places, in a hurry."""
-    from deploy.onboard.gateway import keeper
-
-    keeper.LOOK_SECONDS, keeper.AGAIN_SECONDS, keeper.IDLE_SECONDS = 0.1, 0.3, 1.0
-    keeper.run_keeper(GatewayPlaces(Path(config), Path("/nonexistent"), Path(runtime), port))
 
 
 @contextmanager

@@ -139,14 +139,14 @@ def test_a_board_that_leaves_the_gateways_stops_nobody(monkeypatch: pytest.Monke
 def test_a_run_tells_what_a_board_is_after_its_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     board, now = KnownHost(Snapshot()), BoardEntry("hall", "10.0.0.1", 8080, "", (chat("smol"),))
     monkeypatch.setattr(drain, "read_board_key", lambda remote: "its-key")
-    monkeypatch.setattr(drain, "offer_of", lambda host: now)
+    monkeypatch.setattr(drain, "offered_entry", lambda host: now)
     word, label, told = drain.words_after(board.remote, "hall").split(" ", 2)
     assert (word, label, board_told(told)) == ("back", "hall", (now, "its-key"))
 
     def refuse(host: object) -> BoardEntry:
         raise Unoffered("it listens on 127.0.0.1")
 
-    monkeypatch.setattr(drain, "offer_of", refuse)
+    monkeypatch.setattr(drain, "offered_entry", refuse)
     assert drain.words_after(board.remote, "hall") == "gone hall"
 
 
@@ -230,14 +230,14 @@ def test_a_name_is_followed_and_keeps_its_last_address(monkeypatch: pytest.Monke
             keeper.look()
             return what()
 
-        await_true(lambda: is_so(lambda: place_of(gateway) == f"127.0.0.1:{lab.port}"))
+        await_true(lambda: is_so(lambda: place_in_haproxy(gateway) == f"127.0.0.1:{lab.port}"))
         assert is_so(lambda: gateway.is_up(["lab"]))
         for now in (["127.0.0.2"], []):
             known[:] = now
-            await_true(lambda: is_so(lambda: place_of(gateway) == f"127.0.0.2:{lab.port}"))
+            await_true(lambda: is_so(lambda: place_in_haproxy(gateway) == f"127.0.0.2:{lab.port}"))
         lab.stop()
 
 
-def place_of(gateway: RunningGateway) -> str:
+def place_in_haproxy(gateway: RunningGateway) -> str:
     """Where haproxy asks lab."""
     return board_place(board_counters(server_rows(gateway.places), "lab"))

@@ -9,8 +9,8 @@ from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.shared_address import (
     CONF,
     KeepalivedState,
-    Way,
-    WayTo,
+    Route,
+    RouteTo,
     keepalived_text,
     peers_of,
     share_address,
@@ -35,8 +35,8 @@ def line_of(text: str, word: str) -> str:
 
 
 def test_all_gateways_find_one_number_and_each_a_priority_of_its_own() -> None:
-    one = keepalived_text("192.0.2.10", Way("eth0", "192.0.2.1"), ["192.0.2.2"])
-    two = keepalived_text("192.0.2.10", Way("end0", "192.0.2.2"), ["192.0.2.1"])
+    one = keepalived_text("192.0.2.10", Route("eth0", "192.0.2.1"), ["192.0.2.2"])
+    two = keepalived_text("192.0.2.10", Route("end0", "192.0.2.2"), ["192.0.2.1"])
     assert line_of(one, "virtual_router_id") == line_of(two, "virtual_router_id")
     assert (line_of(one, "priority"), line_of(two, "priority")) == ("priority 200", "priority 199")
     assert (line_of(one, "interface"), line_of(two, "interface")) == ("interface eth0", "interface end0")
@@ -55,8 +55,8 @@ def test_a_gateway_alone_shares_nothing(names: tuple[str, ...]) -> None:
 
 def test_the_kernel_names_the_way() -> None:
     told = ['[{"dst":"192.0.2.2","dev":"eth0","prefsrc":"192.0.2.1","flags":[],"uid":0,"cache":[]}]']
-    assert WayTo().process(told) == Way("eth0", "192.0.2.1")
-    assert WayTo().process([]) is None
+    assert RouteTo().process(told) == Route("eth0", "192.0.2.1")
+    assert RouteTo().process([]) is None
 
 
 @pytest.mark.parametrize(

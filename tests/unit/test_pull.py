@@ -1,44 +1,19 @@
 """A board gets its releases from a channel: the one whose turn it is, proven, by the gate, and nothing else."""
 
 import hashlib
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.controller import openpgp
-from deploy.fleet.channel.repository import BY_HASH, IN_RELEASE, release_text
 from deploy.hosts.receipt import TargetReceipt, receipt_path
 from deploy.onboard.channel.models import pull_model
 from deploy.onboard.channel.offered import ModelOffered
 from deploy.onboard.files import is_proven
-from tests.unit.channel_site import Site, serving
+from tests.unit.channel_site import Site
 from tests.unit.made_offer import NOON, keys, offer, publish
-from tests.unit.pulling_board import FATAL, PullingBoard, survive_cuts
+from tests.unit.pulling_board import FATAL, PullingBoard, board, channel, site, survive_cuts
 
-__all__ = ["keys"]
-
-
-@pytest.fixture
-def site(tmp_path: Path, keys: Path) -> Iterator[Site]:
-    """The server of the folder `channel`."""
-    with serving(tmp_path / "channel") as site:
-        yield site
-
-
-@pytest.fixture
-def board(tmp_path: Path, site: Site) -> PullingBoard:
-    """It has a release that a deploy brought, and follows the channel."""
-    board = PullingBoard(tmp_path / "board", site.url, channel_report=f"{site.url}/reports")
-    board.deploy(offer(tmp_path / "made", config='{"a": 1}'))
-    return board
-
-
-@pytest.fixture
-def channel(tmp_path: Path) -> Path:
-    """Its folder."""
-    return tmp_path / "channel"
+__all__ = ["board", "channel", "keys", "site"]
 
 
 def test_a_board_takes_what_the_channel_offers(board: PullingBoard, channel: Path, tmp_path: Path, site: Site) -> None:
@@ -86,100 +61,6 @@ def test_a_report_that_nobody_took_is_sent_at_the_next_look(
     board.look()
     board.look()
     assert [one["good"] for one in site.reports] == [True]
-
-
-def expire(channel: Path) -> None:
-    """The channel was signed a month ago, for a day."""
-    body = release_text(channel, 30).decode()
-    past = re.sub("Valid-Until: .*", "Valid-Until: Sat, 31 Oct 2026 12:00:00 +0000", body)
-    (channel / IN_RELEASE).write_bytes(openpgp.sign_clearly(past.encode()))
-
-
-def forge(channel: Path) -> None:
-    """Somebody else signs the channel."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BOARDLLAMA_KEYS", str(channel.with_name("another's keys")))
-        (channel / IN_RELEASE).write_bytes(openpgp.sign_clearly(release_text(channel, 30)))
-
-
-def halve_index(channel: Path) -> None:
-    """InRelease came, and the index that it names did not."""
-    for path in [*(channel / BY_HASH).iterdir(), *(channel / BY_HASH).parent.parent.glob("Packages*")]:
-        path.write_bytes(path.read_bytes()[:-200])
-
-
-def lose_index(channel: Path) -> None:
-    """As above, and nothing is in its place."""
-    for path in [*(channel / BY_HASH).iterdir(), *(channel / BY_HASH).parent.parent.glob("Packages*")]:
-        path.unlink()
-
-
-def take_signature(channel: Path) -> None:
-    """The signed text without its signature."""
-    (channel / IN_RELEASE).write_bytes(release_text(channel, 30))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (expire, "is expired"),
-        (forge, "signature"),
-        (halve_index, "unexpected size"),
-        (lose_index, "404"),
-        (take_signature, "not signed|signed file"),
-    ],
-)
-def test_a_channel_that_is_not_what_was_signed_changes_nothing(
-    board: PullingBoard, channel: Path, tmp_path: Path, spoil: object, said: str
-) -> None:
-    before = board.current
-    publish(channel, offer(tmp_path / "made", config='{"a": 2}'))
-    assert callable(spoil)
-    spoil(channel)
-    done = board.look()
-    assert done.returncode, done
-    assert re.search(said, done.stderr), done.stderr
-    assert board.current == before
-    publish(channel, offer(tmp_path / "made", config='{"a": 3}'))
-    assert board.look().returncode == 0, "and it goes on when the channel is well again"
-    assert board.current != before
-
-
-@pytest.mark.parametrize("what", ["pool", "models"])
-def test_what_does_not_have_its_hash_is_not_used(board: PullingBoard, channel: Path, tmp_path: Path, what: str) -> None:
-    before = board.current
-    publish(channel, offer(tmp_path / "made", config='{"a": 2}', build="two", model=b"GGUF" * 3000))
-    for path in (channel / what).iterdir():
-        path.write_bytes(bytes([*path.read_bytes()[:-1], 0]))
-    done = board.look()
-    assert done.returncode == 75, done
-    assert "is not tried" in done.stderr
-    assert board.current == before
-
-
-def test_a_channel_that_was_rolled_back_offers_nothing_old(board: PullingBoard, channel: Path, tmp_path: Path) -> None:
-    publish(channel, offer(tmp_path / "made", config='{"a": 2}'))
-    kept = {path: path.read_bytes() for path in channel.rglob("*") if path.is_file()}
-    wanted = offer(tmp_path / "made", config='{"a": 3}')
-    publish(channel, wanted, hours=1)
-    board.look()
-    assert board.current == wanted.release.id
-    for path, content in kept.items():
-        path.write_bytes(content)
-    board.look()
-    assert board.current == wanted.release.id
-
-
-@pytest.mark.parametrize("older", [False, True])
-def test_a_release_from_before_what_runs_is_taken_only_when_told(
-    board: PullingBoard, channel: Path, tmp_path: Path, site: Site, older: bool
-) -> None:
-    runs = board.current
-    wanted = offer(tmp_path / "made", config='{"a": 2}')
-    publish(channel, wanted, hours=-24 * 60)
-    board.follow(site.url, channel_older=older)
-    assert board.look().returncode == 0
-    assert board.current == (wanted.release.id if older else runs)
 
 
 def test_a_model_is_gone_on_with_after_a_cut(board: PullingBoard, channel: Path, tmp_path: Path, site: Site) -> None:

@@ -113,7 +113,7 @@ def unpack_bundle(path: Path, cache: Path, signers: Path | None = None) -> list[
     """
     with opened_bundle(path) as archive:
         listed = signed_list(archive, path, signers).files
-        places = {name: place_of(name, cache) for name in listed}
+        places = {name: path_here(name, cache) for name in listed}
         lacking = {name for name, one in listed.items() if not is_verified(places[name], one.sha256, one.size)}
         there = {member.name: member for member in archive}
         for name in sorted(lacking, key=lambda one: there[one].offset if one in there else 0):
@@ -124,7 +124,7 @@ def unpack_bundle(path: Path, cache: Path, signers: Path | None = None) -> list[
     return sorted(lacking)
 
 
-def place_of(name: str, cache: Path) -> Path:
+def path_here(name: str, cache: Path) -> Path:
     """Where a file of a bundle belongs on this controller."""
     folder, _, rest = name.partition("/")
     return dist_dir() / rest if folder == IMAGES else cache / name

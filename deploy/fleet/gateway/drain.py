@@ -22,7 +22,7 @@ from pyinfra.api.state import State
 
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.gateway_stage import GROUP
-from deploy.fleet.gateway.offers import Unoffered, offer_of
+from deploy.fleet.gateway.offers import Unoffered, offered_entry
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.remote import Refused, Remote, Talk, remote_of
 from deploy.hosts.rotation import join_run
@@ -183,7 +183,7 @@ def words_after(remote: Remote, label: str) -> str:
     """What the gateway is told of a board after its switch: its address, port, key and models, which may be others."""
     try:
         forget_snapshot(remote.host)
-        entry, key = offer_of(remote.host), read_board_key(remote)
+        entry, key = offered_entry(remote.host), read_board_key(remote)
     except Unoffered:
         return f"{GONE} {label}"
     except (PyinfraError, BoardllamaError, OSError, SSHException):  # it went away: the gateway sees whether it is back

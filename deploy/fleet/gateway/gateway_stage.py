@@ -14,7 +14,7 @@ from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.gateway_files import BACKEND, GatewayFiles, TableChanged, load_files
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
-from deploy.fleet.gateway.offers import config_paths, entry_of, offer_of
+from deploy.fleet.gateway.offers import config_paths, entry_of, offered_entry
 from deploy.fleet.gateway.shared_address import configure_shared_address
 from deploy.hosts.addresses import addresses_elsewhere, addresses_of, name_of
 from deploy.hosts.board_key import read_board_key
@@ -224,7 +224,7 @@ def offered_now() -> list[BoardEntry]:
 def offer_seen(board: Host) -> BoardEntry | None:
     """What a board offers before the run changes it; None for a board that cannot be asked, or reached."""
     try:
-        return offer_of(board)
+        return offered_entry(board)
     except (BoardllamaError, DeployError):
         return None
 

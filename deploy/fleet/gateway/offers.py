@@ -25,7 +25,7 @@ class Unoffered(BoardllamaError):
     """The board serves nothing that a gateway could reach. The message says what to do."""
 
 
-def offer_of(host: Host) -> BoardEntry:
+def offered_entry(host: Host) -> BoardEntry:
     """What the board offers now. Raises Unoffered, and DeployError for settings that are wrong."""
     settings = settings_of(host)
     entry = entry_of(host, settings, snapshot_of(host, *config_paths(settings)))

@@ -31,15 +31,15 @@ CHECK = "/usr/bin/systemctl --quiet is-active haproxy.service"
 
 
 @dataclass(frozen=True)
-class Way:
+class Route:
     """By which interface a gateway reaches the others, and with which address of its own."""
 
     interface: str
     own: str
 
 
-class WayTo(FactBase[Way | None]):
-    """The way to an address, as the kernel would take it; None without one: Way("eth0", "192.0.2.7")."""
+class RouteTo(FactBase[Route | None]):
+    """The route to an address, as the kernel would take it; None without one: Route("eth0", "192.0.2.7")."""
 
     @staticmethod
     def default() -> None:
@@ -48,9 +48,9 @@ class WayTo(FactBase[Way | None]):
     def command(self, address: str) -> str:
         return f"ip -json route get {shell_words([address])} 2>/dev/null; true"
 
-    def process(self, output: list[str]) -> Way | None:
+    def process(self, output: list[str]) -> Route | None:
         routes = json.loads("".join(output) or "[]")
-        return Way(str(routes[0]["dev"]), str(routes[0]["prefsrc"])) if routes else None
+        return Route(str(routes[0]["dev"]), str(routes[0]["prefsrc"])) if routes else None
 
 
 class KeepalivedState(FactBase[list[str]]):
@@ -86,18 +86,18 @@ def peers_of(gateway: Host, address: str) -> list[str]:
     return found
 
 
-def keepalived_text(address: str, way: Way, peers: list[str], check: str = CHECK) -> str:
+def keepalived_text(address: str, route: Route, peers: list[str], check: str = CHECK) -> str:
     """keepalived.conf. `check`: a command that succeeds while the gateway serves."""
-    ranked = sorted([way.own, *peers], key=ip_address_key)
+    ranked = sorted([route.own, *peers], key=ip_address_key)
     return render_template(
         "keepalived.conf",
         address=address,
-        interface=way.interface,
-        own=way.own,
+        interface=route.interface,
+        own=route.own,
         peers=sorted(peers, key=ip_address_key),
         # Any number from 1 to 255 that all gateways of the address find.
         number=zlib.crc32(str(ip_address(address)).encode()) % 255 + 1,
-        priority=200 - ranked.index(way.own),
+        priority=200 - ranked.index(route.own),
         check=check,
     )
 
@@ -123,11 +123,11 @@ def write_conf(settings: GatewaySettings) -> Commands:
     except BoardllamaError as error:
         yield refuse(error)
         return
-    way = host.get_fact(WayTo, address=peers[0])
-    if way is None:
+    route = host.get_fact(RouteTo, address=peers[0])
+    if route is None:
         yield refuse(f"this gateway has no route to {peers[0]}, with which it is to share gateway_address")
         return
-    text = keepalived_text(settings.gateway_address, way, peers)
+    text = keepalived_text(settings.gateway_address, route, peers)
     # The name that pyinfra gives to an operation inside of another one.
     yield from text_files._inner((TextFile(CONF, text, before=JUDGE),), conflict=settings.config_conflict)
 

@@ -23,8 +23,8 @@ class BoardNames:
 
     def address_of(self, name: str) -> str:
         """The address that was found last; "" as long as none was. An address is its own."""
-        if is_address(name):
-            return name
+        with suppress(ValueError):
+            return str(ipaddress.ip_address(name))
         now = time.monotonic()
         if self.due.get(name, 0.0) <= now:
             self.due[name] = now + AGAIN_SECONDS
@@ -41,10 +41,3 @@ def first_address(name: str) -> str:
     """An address of the name, of IPv4 if there is one: most boards listen on 0.0.0.0. Raises OSError, UnicodeError."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return str(next((one for one in found if one[0] == socket.AF_INET), found[0])[4][0])
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IP address."""
-    with suppress(ValueError):
-        return bool(ipaddress.ip_address(text))
-    return False

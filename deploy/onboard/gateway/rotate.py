@@ -20,7 +20,7 @@ from .board_names import first_address
 from .board_table import BoardEntry, BoardTable, board_told, table_from_json
 from .gateway_places import GATEWAY_PLACES, GatewayPlaces
 from .leases import LEASE_SECONDS, OUT, RETURNING, Leases
-from .runtime_api import board_counters, requests_by_board, server_rows, set_key, set_place, set_rotation
+from .runtime_api import board_counters, requests_by_board, server_rows, set_board_key, set_place, set_rotation
 from .token_question import why_closed
 
 # Seconds. A controller gives a sign of life more often than SILENCE. haproxy looks at a board every two seconds, so it
@@ -87,7 +87,8 @@ class RotationRun:
             self.turns[label].told = board_told(given) if given else None
             self.turns[label].enter(PROVING)
         elif word == "gone" and label in self.turns:
-            self.leases.drop_lease(self.turns.pop(label).label)
+            self.leases.drop_lease(label)
+            del self.turns[label]
         elif not word:
             self.say("alive")
 
@@ -97,7 +98,7 @@ class RotationRun:
             if alone:
                 table, held = self.table(), read_board_keys(self.places)
                 if key and held.get(board.label) != key:
-                    set_key(self.places, board.label, key)
+                    set_board_key(self.places, board.label, key)
                     write_keys(self.places, held | {board.label: key})
                 known = tuple(board if one.label == board.label else one for one in table.boards)
                 if known != table.boards:

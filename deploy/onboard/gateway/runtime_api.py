@@ -81,7 +81,7 @@ def set_place(places: GatewayPlaces, label: str, address: str, port: int) -> Non
     ask_haproxy(places.worker_socket, f"set server {server} addr {address} port {port}")
 
 
-def set_key(places: GatewayPlaces, label: str, key: str) -> None:
+def set_board_key(places: GatewayPlaces, label: str, key: str) -> None:
     """Has haproxy give the board this key, whether it had one or none. Raises OSError."""
     for command in (f"del map {KEYS_MAP} {label}", f"add map {KEYS_MAP} {label} {key}"):
         ask_haproxy(places.worker_socket, command)

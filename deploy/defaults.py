@@ -1,5 +1,4 @@
-"""Every pin with its sha256 and every default. A board's own file beside this one holds only what differs;
-`--data key=value` on the command line wins over both.
+"""Every pin with its sha256 and the default of every setting. What an inventory and its group data say wins over it.
 
 The comment above a setting says what the setting does: docs/settings.md is made from these comments (`make docs`).
 A comment with a blank line below it heads a group, and its second sentence says when the group's settings take effect.
@@ -50,14 +49,14 @@ model_path = ""
 # hears with) and a draft (a small model that makes it faster). {"kind": "projector", "file": "x.gguf", "sha256": "…",
 # "size": 1} is a file of the hub, in the model's own repository unless "repo" and "revision" name another; without a
 # sha256 it is a file of the controller. `make pin` prints these.
-further_files = []
+further_files: list[object] = []
 # What the model is there for: chat, embed (texts become vectors: POST /v1/embeddings) or rerank (documents get scores:
 # POST /v1/rerank). A model for another role is refused. None: what a model of the catalogue is made for, else chat.
 role = None
 # Several models at one address: names as for model, paths of .gguf files, or tables of model, role, alias, context_size
 # and start ("boot", or "on_demand": the memory is given back after five minutes without a request). A request's model
 # says which answers. [] serves the model above, alone.
-models = []
+models: list[object] = []
 # Speak Ollama's API too, at /api/ of the same address, for Home Assistant, Open WebUI and whatever else knows Ollama.
 # Without it /api/generate is answered with 404, as llama-server does.
 ollama_api = False
@@ -139,7 +138,7 @@ sleep_after = 0
 warm_prompts = ""
 # Arguments of llama-server for which there is no setting, such as ["--seed", "7"]. Those that would undo what a board
 # promises are refused, with the reason.
-extra_arguments = []
+extra_arguments: list[str] = []
 # How much the server writes into the journal.
 log_level = "info"
 # What a line of the journal is: text, or a JSON object.

@@ -1,4 +1,4 @@
-"""The settings by name and type. Every default and every pin is in inventory/group_data/all.py, none here."""
+"""The settings by name and type. Every default and every pin is in deploy/defaults.py, none here."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from deploy import setting_rules
+from deploy import defaults, setting_rules
 from deploy.errors import BoardllamaError
 from deploy.models.further_files import FurtherFile
 from deploy.models.model_list import ListedModel
@@ -176,15 +176,22 @@ EVERY_FIELD: dict[str, FieldInfo] = {
 Role = TypeVar("Role", bound=RoleFields)
 
 
+def defaults_of(role: type[RoleFields]) -> dict[str, Any]:
+    """The defaults of a role, by setting."""
+    return {name: getattr(defaults, name) for name in role.model_fields}
+
+
 def role_settings(role: type[Role], data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Role:
-    """Validates host data for a role. `foreign` names keys that belong to pyinfra or its connector, not to us.
+    """Validates host data for a role; what they do not say is as deploy/defaults.py has it.
+
+    `foreign` names keys that belong to pyinfra or its connector, not to us.
 
     Raises SettingsError: one line with every problem.
     """
     foreign |= EVERY_FIELD.keys() - role.model_fields.keys()
     ours = {key: value for key, value in data.items() if key not in foreign and not key.startswith("_")}
     try:
-        return role(**ours)
+        return role(**defaults_of(role) | ours)
     except ValidationError as error:
         fields = EVERY_FIELD | ListedModel.model_fields
         said = (setting_rules.problem_sentence(problem, fields) for problem in error.errors())

@@ -231,8 +231,7 @@ def problem_sentence(problem: Any, known: Collection[str]) -> str:
         advice = f"did you mean {near}?" if near else "docs/settings.md lists them all"
         return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
     if problem["type"] == "missing":
-        where = "inventory/group_data/all.py has its default" if name in known else "an entry of a list needs one"
-        return f"setting {name} is missing: {where}"
+        return f"setting {name} is missing: an entry of a list needs it"
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{name}: {message}" if name else message

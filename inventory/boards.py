@@ -1,6 +1,6 @@
 """Two kinds of boards over SSH: copy this file and name your own. `pyinfra inventory/boards.py deploy.py`
 
-Group data: inventory/group_data/all.py holds every default, <group>.py beside it what a kind of board needs.
+Group data: inventory/group_data/all.py holds for all boards, <group>.py beside it for a kind of board.
 The group of a kind of board is its BOARD of `make image`: what is written there holds for the image too.
 """
 

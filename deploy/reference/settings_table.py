@@ -1,4 +1,4 @@
-"""docs/settings.md: a row for each setting, from its comment in all.py and the rule that its value is checked by."""
+"""docs/settings.md: a row for each setting, from its comment in deploy/defaults.py and the rule of its values."""
 
 from enum import Enum
 from itertools import groupby
@@ -20,7 +20,7 @@ from deploy.setting_rules import ADDRESS, RULES, SPEED_TEXT, as_setting_rule, co
 
 
 def settings_tables() -> str:
-    """A table for each group of inventory/group_data/all.py. Raises BoardllamaError for a setting without a comment."""
+    """A table for each group of deploy/defaults.py. Raises BoardllamaError for a setting without a comment."""
     head = ("setting", "must be", "default", "what it does", "takes effect")
     return "\n".join(
         f"### {group}\n\n{markdown_table(head, map(setting_row, settings))}"

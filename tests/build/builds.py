@@ -9,9 +9,9 @@ from pathlib import Path
 
 from deploy.build.artifact import Build
 from deploy.build.compile import job_files
-from deploy.build.source import source_of
 from deploy.cpu import find_cpu
 from deploy.paths import REPO, cache_dir
+from deploy.settings import settings_from
 
 Make = Callable[[str], Build]
 CPU = "cortex-a76"
@@ -26,9 +26,7 @@ llama_builds([wanted(name) for name in os.environ["CPUS"].split()])
 
 def wanted(cpu: str) -> Build:
     """The build of the default source for that cpu."""
-    pins: dict[str, object] = {}
-    exec((REPO / "inventory" / "group_data" / "all.py").read_text(), pins)
-    return Build(source_of(pins), find_cpu(cpu))
+    return Build(settings_from({}).source, find_cpu(cpu))
 
 
 def workspace(build: Build) -> Path:

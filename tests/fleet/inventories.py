@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.paths import REPO
 from deploy.vm.machine import Machine
 from tests.fleet.apart import run_folder
 
@@ -19,11 +18,9 @@ def machine_data(machine: Machine) -> dict[str, Any]:
 
 
 def pyinfra_inventory(hosts: Hosts, gateways: Hosts | None = None) -> Path:
-    """An inventory file with these hosts as targets, and gateways, beside the repository's group data."""
+    """An inventory file with these hosts as targets, and gateways."""
     folder = run_folder() / "inventory"
     folder.mkdir(exist_ok=True)
-    if not (folder / "group_data").exists():
-        (folder / "group_data").symlink_to(REPO / "inventory" / "group_data")
     groups = {"targets": hosts, "gateways": gateways or {}}
     told = {name: [(host, dict(data)) for host, data in members.items()] for name, members in groups.items()}
     lines = [f"{name} = {members!r}\n" for name, members in told.items() if members]

@@ -1,7 +1,6 @@
 """A monitor in a folder: the files that a deploy would bring, with their paths led there."""
 
 import json
-import runpy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,14 @@ from deploy.fleet.monitor.monitor_settings import MonitorSettings
 from deploy.fleet.monitor.story import page_files, texts_of
 from deploy.fleet.monitor.watched_boards import WatchedBoard
 from deploy.hosts.text_files import TextFile
-from deploy.paths import REPO
 from deploy.setting_fields import role_settings
 
-DEFAULTS = {
-    name: value
-    for name, value in runpy.run_path(str(REPO / "inventory/group_data/all.py")).items()
-    if not name.startswith("_")
-}
 PASSWORD = "correct horse battery"
 
 
 def told(**data: Any) -> MonitorSettings:
     """The settings of a monitor that is told this."""
-    return role_settings(MonitorSettings, DEFAULTS | data)
+    return role_settings(MonitorSettings, data)
 
 
 def a_board(

@@ -19,7 +19,7 @@ from deploy.hosts.release import sha256_hex
 from deploy.onboard.places import PROGRAMS
 from deploy.paths import REPO
 from tests.unit.made_offer import KIND, NOON, channel_fields, keys, offer, publish
-from tests.unit.test_plan import GROUP_DATA, PI_5, PYINFRA, a_board, deploy
+from tests.unit.test_plan import PI_5, PYINFRA, a_board, deploy
 from tests.unit.test_settings import told as given
 
 __all__ = ["keys"]
@@ -73,7 +73,7 @@ def run_kinds(folder: Path, before: Sequence[str] = (), **settings: object) -> s
     (folder / "fleet.py").write_text(INVENTORY)
     told = [word for name, value in settings.items() for word in ("--data", f"{name}={value}")]
     words = ["--limit", "builders", "--limit", "channels", *told]
-    options = ["-y", *words, "--json", "--group-data", str(GROUP_DATA)]
+    options = ["-y", *words, "--json"]
     command = [*before, str(PYINFRA), *options, str(folder / "fleet.py"), "deploy.py"]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False, env=os.environ)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy import cpu
+from deploy import cpu, defaults
 from deploy.hosts.facts.combined import MARK
 from deploy.image.boards import BOARDS, BoardProfile
 from deploy.paths import REPO
@@ -102,10 +102,11 @@ def test_group_data_of_a_kind_of_board_reach_its_image(
 ) -> None:
     """Those that come with the repository, and those that a fleet's owner writes; MODEL of `make image` wins."""
     ours, fleets, with_model = image_data[board.name]
-    assert ours["model"] == ("smoke" if board.name == "qemu" else "auto")
+    assert ours.get("model", defaults.model) == ("smoke" if board.name == "qemu" else "auto")
     hardware = cpu.find_cpu(ours["board_cpu"])
     best = cpu.best_for(hardware.features, cpu.part_of(hardware)).name
-    assert (best if ours["cpu"] == "auto" else ours["cpu"]) == board.cpu
+    told = ours.get("cpu", defaults.cpu)
+    assert (best if told == "auto" else told) == board.cpu
     assert (fleets["top_k"], fleets["model"], fleets["cpu"]) == (number + 7, None, "generic")
     assert with_model["model"] == "hub"
 
@@ -132,8 +133,7 @@ def test_a_host_that_does_not_answer_is_one_line_and_the_others_go_on(tmp_path: 
     laptop = {"fake_delay": 0, "fake_responses": {"echo machine": [f"{MARK}board", "machine x86_64"]}}
     targets = [("dead", {"ssh_hostname": "127.0.0.1", "ssh_port": 1}), ("@fake/board", laptop)]
     inventory.write_text(f'builders = ["@fake/builder"]\ntargets = {targets!r}\n')
-    group_data = ["--group-data", str(REPO / "inventory" / "group_data"), "--config", hasty_config(tmp_path)]
-    done = pyinfra(str(inventory), "deploy.py", "-y", *group_data, PYINFRA_FAKE_DELAY="0")
+    done = pyinfra(str(inventory), "deploy.py", "-y", "--config", hasty_config(tmp_path), PYINFRA_FAKE_DELAY="0")
     assert done.returncode == 1
     assert "Could not connect: it refuses the connection" in done.stderr
     assert "this machine is x86_64" in done.stderr

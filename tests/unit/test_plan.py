@@ -16,7 +16,6 @@ from deploy.hosts.facts.combined import MARK
 from deploy.paths import REPO
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
-GROUP_DATA = REPO / "inventory" / "group_data"
 
 PI_5 = (
     "machine aarch64\nfeatures fp asimd crc32 atomics fphp asimdhp asimdrdm lrcpc asimddp\npart 0x41/0xd0b\nsystemd yes"
@@ -67,7 +66,7 @@ def deploy(
     path = folder / "fake_boards.py"
     path.write_text(inventory.format(targets=targets, builder=builder))
     environment = os.environ | {"BOARDLLAMA_CACHE": str(folder / "cache"), "PYINFRA_FAKE_DELAY": "0"}
-    command = [str(PYINFRA), str(path), story, "--json", "--group-data", str(GROUP_DATA), *options]
+    command = [str(PYINFRA), str(path), story, "--json", *options]
     return subprocess.run(
         command, cwd=REPO, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )

@@ -140,9 +140,8 @@ def deploy(folder: Path, targets: str, *options: str) -> subprocess.CompletedPro
     """The real deploy.py against boards on the loopback."""
     inventory = folder / "boards.py"
     inventory.write_text(f'builders = ["@local"]\ntargets = [{targets}]\n')
-    group_data = ["--group-data", str(REPO / "inventory" / "group_data"), "--config", hasty_config(folder)]
     return subprocess.run(
-        [PYINFRA, str(inventory), "deploy.py", *group_data, *options],
+        [PYINFRA, str(inventory), "deploy.py", "--config", hasty_config(folder), *options],
         cwd=REPO, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

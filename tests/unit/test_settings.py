@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deploy import defaults
 from deploy.onboard.server import config as rules
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import OLLAMA
@@ -22,11 +23,7 @@ from deploy.setting_fields import (
 )
 from deploy.settings import Settings, settings_from
 
-ALL: dict[str, Any] = {
-    key: value
-    for key, value in runpy.run_path(str(REPO / "inventory" / "group_data" / "all.py")).items()
-    if not key.startswith("_")
-}
+ALL: dict[str, Any] = {name: value for name, value in vars(defaults).items() if not name.startswith("_")}
 
 
 def told(**changes: object) -> Settings:
@@ -103,9 +100,9 @@ def test_every_problem_is_named_at_once() -> None:
     assert "thread" in message
 
 
-def test_a_missing_setting_says_where_its_default_is() -> None:
-    with pytest.raises(SettingsError, match=r"setting cpu is missing: inventory/group_data/all.py has its default"):
-        settings_from({key: value for key, value in ALL.items() if key != "cpu"})
+@pytest.mark.parametrize("role", [Settings, GatewayFields, MonitorFields, ChannelFields])
+def test_a_host_that_is_told_nothing_has_the_defaults(role: type[RoleFields]) -> None:
+    assert role_settings(role, {}) == role_settings(role, ALL)
 
 
 def test_what_belongs_to_pyinfra_is_not_ours_to_refuse() -> None:

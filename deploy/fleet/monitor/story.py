@@ -24,6 +24,7 @@ from deploy.hosts.text_files import TextFile, text_files
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
 from deploy.onboard.server.config import host_port, reaching_address
 from deploy.paths import REPO
+from deploy.setting_fields import GatewayFields
 
 RULES = REPO / "deploy/fleet/monitor/boardllama.rules.yml"
 ONBOARD = REPO / "deploy/onboard"
@@ -136,8 +137,8 @@ def gateway_targets(monitor: Host) -> dict[str, str]:
 
 def certificate_addresses() -> list[str]:
     """Where the inventory's gateways show their certificates, as host:port."""
-    shown = [one for one in gateways_of_inventory() if one.data.get("gateway_tls", "off") != "off"]
-    return [f"{name_of(one)}:{one.data.get('gateway_port')}" for one in shown]
+    told = ((name_of(one), role_settings_of(one, GatewayFields)) for one in gateways_of_inventory())
+    return [f"{name}:{fields.gateway_port}" for name, fields in told if fields.gateway_tls != "off"]
 
 
 def page_files(settings: MonitorSettings) -> tuple[TextFile, ...]:

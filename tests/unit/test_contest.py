@@ -73,6 +73,14 @@ def test_what_may_be_chance_changes_nothing(runs: tuple[float, ...], wins: bool)
     assert (choose_threads(entrants, 0.5) == other.setup) == wins
 
 
+def test_what_is_better_in_each_run_wins_however_much_its_runs_differ() -> None:
+    """Beside a busy neighbour: the slowest run on the fast core is still far beyond the fastest of what is in place."""
+    other = Entrant(SERVED.with_threads((0,), 1), "x", [Figure(speed, speed, 0) for speed in (20.0, 30.0, 90.0)])
+    entrants = [Entrant(SERVED, "now", [Figure(speed, speed, 0) for speed in (10.0, 12.0, 19.0)]), other]
+    assert choose_entrant(entrants, 0.5) is other
+    assert choose_threads(entrants, 0.5) == other.setup
+
+
 def test_a_contest_of_all_rounds_drops_nobody() -> None:
     speeds = {"now": 5.0, "tuned": 10.0}
     entrants = hold_contest(

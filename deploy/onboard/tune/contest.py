@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .setup import Figure, Setup
@@ -10,7 +10,8 @@ from .setup import Figure, Setup
 ROUNDS = 3
 # Below this share of the best in prompts and in tokens a setup is clearly worse, and gets no further round.
 CLEARLY_WORSE = 0.9
-# What is in place stays unless another one is better by that share, and by more than their runs differ.
+# What is in place stays unless another one is better by that share, and no chance explains it: by more than their runs
+# differ, or in each of its runs.
 WORTH_IT = 0.03
 
 
@@ -121,8 +122,7 @@ def choose_entrant(entrants: Sequence[Entrant], prompt_weight: float) -> Entrant
         return weighted_speed(entrant.prompt, entrant.generation, prompt_weight)
 
     first, best = entrants[0], max(entrants, key=speed)
-    needed = worthy_speed(speed(first), (first, best), prompt_weight)
-    return best if first.good and speed(best) > needed else first
+    return best if is_worth_it(first, best, best, prompt_weight) else first
 
 
 def choose_threads(entrants: Sequence[Entrant], prompt_weight: float) -> Setup:
@@ -138,15 +138,23 @@ def choose_threads(entrants: Sequence[Entrant], prompt_weight: float) -> Setup:
     first = entrants[0]
     cores = max(dict.fromkeys(entrant.setup.cores for entrant in entrants), key=speed_on)
     prompt, generation = best_on(entrants, cores)
-    now = weighted_speed(first.prompt, first.generation, prompt_weight)
-    if not first.good or speed_on(cores) <= worthy_speed(now, (first, prompt, generation), prompt_weight):
+    if not is_worth_it(first, prompt, generation, prompt_weight):
         return first.setup
     return first.setup._replace(cores=cores, threads=generation.setup.threads, batch_threads=prompt.setup.batch_threads)
 
 
-def worthy_speed(now: float, compared: Sequence[Entrant], prompt_weight: float) -> float:
-    """The speed that is worth a change: beyond `now` by more than the runs of those that are compared differ."""
-    return now * (1 + max(WORTH_IT, *(entrant.noise(prompt_weight) for entrant in compared)))
+def is_worth_it(first: Entrant, prompt: Entrant, generation: Entrant, prompt_weight: float) -> bool:
+    """Whether prompts as by `prompt` and tokens as by `generation` are worth leaving `first`, which is in place."""
+    if not (first.good and prompt.good and generation.good):
+        return False
+
+    def speed(of: Callable[[Iterable[float]], float], prompt: Entrant, generation: Entrant) -> float:
+        values = of(one.prompt for one in prompt.good), of(one.generation for one in generation.good)
+        return weighted_speed(*values, prompt_weight)
+
+    gain = speed(statistics.median, prompt, generation) / speed(statistics.median, first, first) - 1
+    noise = max(entrant.noise(prompt_weight) for entrant in (first, prompt, generation))
+    return gain > WORTH_IT and (gain > noise or speed(min, prompt, generation) > speed(max, first, first))
 
 
 def best_on(entrants: Sequence[Entrant], cores: tuple[int, ...]) -> tuple[Entrant, Entrant]:

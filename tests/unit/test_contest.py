@@ -81,6 +81,17 @@ def test_what_is_better_in_each_run_wins_however_much_its_runs_differ() -> None:
     assert choose_threads(entrants, 0.5) == other.setup
 
 
+def test_of_cores_that_cannot_be_told_apart_the_fewest_win() -> None:
+    """One thread on two cores, of which the kernel took the fast one most of the time; and on the fast one alone."""
+    lucky = Entrant(SERVED.with_threads((0, 1), 1), "x", [Figure(speed, speed, 0) for speed in (130.0, 225.0, 226.0)])
+    steady = Entrant(SERVED.with_threads((1,), 1), "y", [Figure(speed, speed, 0) for speed in (223.0, 223.6, 224.0)])
+    slow = entrant(SERVED.with_threads((0,), 1), 38, 38)
+    served = entrant(SERVED, 66, 66)
+    assert choose_threads([served, lucky, steady, slow], 0.5) == steady.setup
+    spoiled = entrant(SERVED.with_threads((2,), 1), 300, 300, spoiled="it was hot")
+    assert choose_threads([served, lucky, spoiled], 0.5) == lucky.setup
+
+
 def test_a_contest_of_all_rounds_drops_nobody() -> None:
     speeds = {"now": 5.0, "tuned": 10.0}
     entrants = hold_contest(

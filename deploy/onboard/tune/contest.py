@@ -122,42 +122,51 @@ def choose_entrant(entrants: Sequence[Entrant], prompt_weight: float) -> Entrant
         return weighted_speed(entrant.prompt, entrant.generation, prompt_weight)
 
     first, best = entrants[0], max(entrants, key=speed)
-    return best if is_worth_it(first, best, best, prompt_weight) else first
+    return best if is_worth_it((first, first), (best, best), prompt_weight) else first
 
 
 def choose_threads(entrants: Sequence[Entrant], prompt_weight: float) -> Setup:
     """The cores with the best speeds, each with as many threads as suit it: prompts and tokens may have other numbers.
 
-    The first entrant, which is in place, stays unless the best is worth the change.
+    Of cores that cannot be told from the best it takes the fewest: where the kernel may choose, it was lucky perhaps.
+    The first entrant, which is in place, stays unless what was found is worth the change.
     """
 
     def speed_on(cores: tuple[int, ...]) -> float:
         prompt, generation = best_on(entrants, cores)
         return weighted_speed(prompt.prompt, generation.generation, prompt_weight)
 
-    first = entrants[0]
-    cores = max(dict.fromkeys(entrant.setup.cores for entrant in entrants), key=speed_on)
-    prompt, generation = best_on(entrants, cores)
-    if not is_worth_it(first, prompt, generation, prompt_weight):
+    first, kinds = entrants[0], list(dict.fromkeys(entrant.setup.cores for entrant in entrants))
+    best = best_on(entrants, max(kinds, key=speed_on))
+    alike = [one for one in kinds if speed_on(one) and not is_worth_it(best_on(entrants, one), best, prompt_weight)]
+    prompt, generation = found = best_on(entrants, min(alike, key=len, default=first.setup.cores))
+    if not is_worth_it((first, first), found, prompt_weight):
         return first.setup
-    return first.setup._replace(cores=cores, threads=generation.setup.threads, batch_threads=prompt.setup.batch_threads)
+    return first.setup._replace(
+        cores=prompt.setup.cores, threads=generation.setup.threads, batch_threads=prompt.setup.batch_threads
+    )
 
 
-def is_worth_it(first: Entrant, prompt: Entrant, generation: Entrant, prompt_weight: float) -> bool:
-    """Whether prompts as by `prompt` and tokens as by `generation` are worth leaving `first`, which is in place."""
-    if not (first.good and prompt.good and generation.good):
+# The entrant whose speed in prompts counts, and the one whose speed in tokens does: they may be the same.
+Pair = tuple[Entrant, Entrant]
+
+
+def is_worth_it(now: Pair, then: Pair, prompt_weight: float) -> bool:
+    """Whether `then` is worth leaving `now` for: faster, and no chance explains it."""
+    if not all(entrant.good for entrant in (*now, *then)):
         return False
 
-    def speed(of: Callable[[Iterable[float]], float], prompt: Entrant, generation: Entrant) -> float:
-        values = of(one.prompt for one in prompt.good), of(one.generation for one in generation.good)
+    def speed(of: Callable[[Iterable[float]], float], pair: Pair) -> float:
+        values = of(one.prompt for one in pair[0].good), of(one.generation for one in pair[1].good)
         return weighted_speed(*values, prompt_weight)
 
-    gain = speed(statistics.median, prompt, generation) / speed(statistics.median, first, first) - 1
-    noise = max(entrant.noise(prompt_weight) for entrant in (first, prompt, generation))
-    return gain > WORTH_IT and (gain > noise or speed(min, prompt, generation) > speed(max, first, first))
+    before, after = speed(statistics.median, now), speed(statistics.median, then)
+    noise = max(entrant.noise(prompt_weight) for entrant in (*now, *then))
+    no_chance = after > before * (1 + noise) or speed(min, then) > speed(max, now)
+    return no_chance and after > before * (1 + WORTH_IT)
 
 
-def best_on(entrants: Sequence[Entrant], cores: tuple[int, ...]) -> tuple[Entrant, Entrant]:
+def best_on(entrants: Sequence[Entrant], cores: tuple[int, ...]) -> Pair:
     """Of the entrants on these cores the best in prompts, and the best in tokens."""
     there = [entrant for entrant in entrants if entrant.setup.cores == cores]
     return max(there, key=SPEEDS[0]), max(there, key=SPEEDS[1])

@@ -3,64 +3,48 @@
 INVENTORY ?= inventory/qemu.py
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PYINFRA := $(VENV)/bin/pyinfra
-VM := $(PYTHON) -m deploy.vm
+BOARDLLAMA := $(PYTHON) -m deploy.command
 
 export PYTHONDONTWRITEBYTECODE := 1
-# pyinfra looks for hosts' data beside the inventory and for `deploy` in the current folder: always run from here.
+# Modules of deploy/ are found in the current folder: always run from here.
 .DEFAULT_GOAL := help
-.PHONY: help up vm inventory deploy models models-of-boards pin releases rollback fleet-report verify answers browser doctor tune tunes image flash labels \
+.PHONY: help up vm deploy models pin releases rollback fleet-report verify answers browser doctor tune tunes image flash labels \
     down ssh log status test networks builds bases boots faults soak bench fleet mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@boards=$$(python3 -m deploy.image.board_names 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/images.md lists them"
 
-# The VM's root tree and its boot, and the parts of a build that keep one core busy, take half of the time.
-up: setup ## Main job: VM, build, deploy, verify, first answer
-	$(PYTHON) -m deploy.controller.beside '$(VM) up' '$(PYTHON) -m deploy.stages.vm_build'
-	$(PYINFRA) -y inventory/qemu.py deploy.py
-	$(PYTHON) -m deploy.vm.answer
+up: $(VENV)/ready ## Main job: VM, build, deploy, verify, first answer
+	$(BOARDLLAMA) up
 
-vm: setup ## Start the QEMU arm64 VM, or say that it runs
-	$(VM) up
+vm: $(VENV)/ready ## Start the QEMU arm64 VM, or say that it runs
+	$(BOARDLLAMA) vm up
 
-# What pyinfra says of its work is shown when it fails.
-quietly = said=$$(mktemp); $(1) 2>$$said || { cat $$said >&2; rm $$said; exit 1; }; rm $$said
-
-inventory: $(VENV)/ready
-	@test -f $(INVENTORY) || { echo "$(INVENTORY) is no inventory file: see inventory/" >&2; exit 1; }
-
-deploy: setup inventory unpacked ## Converge INVENTORY (default: the VM); with BUNDLE=file on a controller without a network
-	$(PYINFRA) -y $(INVENTORY) deploy.py
+deploy: $(VENV)/ready ## Converge INVENTORY (default: the VM); with BUNDLE=file on a controller without a network
+	$(BOARDLLAMA) deploy $(INVENTORY) $(call given,BUNDLE,bundle)
 
 models: $(VENV)/ready ## List the models by name, and what fits; HOST= or INVENTORY= asks these boards
-	@$(if $(or $(HOST),$(filter command,$(origin INVENTORY))),$(MAKE) --no-print-directory models-of-boards,$(PYTHON) -m deploy.models)
+	@$(BOARDLLAMA) models $(if $(or $(HOST),$(filter command,$(origin INVENTORY))),$(INVENTORY)) $(call given,HOST,limit)
 
 pin: $(VENV)/ready ## Ask the hub for the pin of REPO=owner/name FILE=x.gguf (REVISION=, PROJECTOR=, DRAFT=), to paste
-	@$(PYTHON) -m deploy.models.hub.pin --repo $(call quoted,$(or $(REPO),$(error say REPO=owner/name FILE=x.gguf))) \
+	@$(BOARDLLAMA) pin --repo $(call quoted,$(or $(REPO),$(error say REPO=owner/name FILE=x.gguf))) \
 	    --file $(call quoted,$(or $(FILE),$(error say REPO=owner/name FILE=x.gguf))) $(call given,REVISION,revision) \
 	    $(call given,PROJECTOR,projector) $(call given,DRAFT,draft)
 
-models-of-boards: inventory
-	@{ $(call quietly,$(PYINFRA) -y $(INVENTORY) $(if $(HOST),--limit $(call quoted,$(HOST))) deploy.stages.catalogue.show_models); } | \
-	    awk '{ print } END { exit !NR }' || { echo "$(INVENTORY) has no target $(HOST) that answers" >&2; exit 1; }
+releases: $(VENV)/ready ## Show the releases of every target of INVENTORY
+	@$(BOARDLLAMA) releases $(INVENTORY)
 
-releases: inventory ## Show the releases of every target of INVENTORY
-	@$(call quietly,$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.releases)
+rollback: $(VENV)/ready ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
+	$(BOARDLLAMA) rollback $(INVENTORY) $(call given,TO,to)
 
-rollback: inventory ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
-	$(PYINFRA) -y $(INVENTORY) deploy.stages.activate.rollback $(if $(TO),to=$(TO))
-
-fleet-report: inventory ## Show every board of INVENTORY: tokens/s, requests, heat, release, last deploy
-	@said=$$(mktemp); $(PYINFRA) -y $(INVENTORY) deploy.fleet.fleet_report.show_fleet 2>$$said | awk '{ print } END { exit !NR }' || \
-	    { cat $$said >&2; rm $$said; exit 1; }; rm $$said
+fleet-report: $(VENV)/ready ## Show every board of INVENTORY: tokens/s, requests, heat, release, last deploy
+	@$(BOARDLLAMA) fleet-report $(INVENTORY)
 
 verify: $(VENV)/ready ## Judge every target of INVENTORY, or HOST= of it, by the board suite (CLIENTS=1: by official clients, too)
-	$(PYTHON) -m pytest tests/board/test_board.py $(if $(call says_yes,CLIENTS),tests/board/clients) \
-	    --inventory=$(INVENTORY) $(if $(HOST),--host $(call quoted,$(HOST)))
+	$(BOARDLLAMA) verify $(INVENTORY) $(call given,HOST,host) $(call agreed,CLIENTS,clients)
 
-answers: inventory ## Ask every target of INVENTORY the same questions, and say which answers an upgrade changed
+answers: $(VENV)/ready ## Ask every target of INVENTORY the same questions, and say which answers an upgrade changed
 	$(PYTHON) -m tests.board.answers $(INVENTORY)
 
 browser: $(VENV)/ready ## Look at the fleet's page and chat with the VM's web UI in Chromium (PICTURE=docs/web-ui.png: its picture)
@@ -68,48 +52,37 @@ browser: $(VENV)/ready ## Look at the fleet's page and chat with the VM's web UI
 	$(PYTHON) -m pytest tests/board/browser --inventory=$(INVENTORY) $(if $(PICTURE),--picture=$(PICTURE))
 
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
-	@$(PYTHON) -m deploy.doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
+	@$(BOARDLLAMA) doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
 
-tune: inventory ## Have each target of INVENTORY find what is fastest on it (LIMIT=, WEIGHT=, MINUTES=, STOP_SERVING=1): docs/tune.md
-	@$(PYINFRA) -y $(call given,LIMIT,limit) $(call told,WEIGHT,tune_prompt_weight) $(call told,MINUTES,tune_minutes) $(INVENTORY) \
-	    deploy.tune.story.tune_boards inventory=$(INVENTORY) $(if $(call says_yes,STOP_SERVING),stop_serving=True)
+tune: $(VENV)/ready ## Have each target of INVENTORY find what is fastest on it (LIMIT=, WEIGHT=, MINUTES=, STOP_SERVING=1): docs/tune.md
+	@$(BOARDLLAMA) tune $(INVENTORY) $(call given,LIMIT,limit) $(call given,WEIGHT,weight) $(call given,MINUTES,minutes) \
+	    $(call agreed,STOP_SERVING,stop-serving)
 
-told = $(if $(filter command,$(firstword $(origin $(1)))),--data $(call quoted,$(2)=$($(1))))
+.PHONY: channel bundle reports
+channel: $(VENV)/ready ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
+	$(BOARDLLAMA) channel $(INVENTORY) $(call given,DEST,dest) $(call agreed,RESUME,resume) $(call given,BUNDLE,bundle)
 
-# No board is reached, and none is changed where the builder is a target, too.
-KINDS = --limit builders --limit channels --exclude targets
-.PHONY: channel bundle kinds unpacked reports
-channel: setup kinds unpacked ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
-	$(PYINFRA) -y $(KINDS) $(call told,DEST,channel_dest) \
-	    $(if $(call says_yes,RESUME),--data channel_resume=True) $(INVENTORY) deploy.py
-
-bundle: setup kinds ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/fleet.md
-	$(PYINFRA) -y $(KINDS) --data channel_bundle=$(call quoted,$(abspath $(or $(OUT),$(error say OUT=file)))) $(INVENTORY) deploy.py
-
-kinds: inventory
-	@grep -q channels $(INVENTORY) || { echo "$(INVENTORY) has no group channels, such as channels = [\"@kind/rpi5\"]: docs/fleet.md" >&2; exit 1; }
-
-unpacked: $(VENV)/ready
-	@$(if $(BUNDLE),$(PYTHON) -m deploy.fleet.bundle $(call quoted,$(BUNDLE)))
+bundle: $(VENV)/ready ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/fleet.md
+	$(BOARDLLAMA) bundle $(INVENTORY) --out $(call quoted,$(or $(OUT),$(error say OUT=file)))
 
 reports: $(VENV)/ready ## Take what boards that pull report, into FOLDER=folder (PORT=8418)
-	@$(PYTHON) -m deploy.fleet.channel.receiver $(call quoted,$(or $(FOLDER),$(error say FOLDER=folder))) $(call given,PORT,port)
+	@$(BOARDLLAMA) reports $(call quoted,$(or $(FOLDER),$(error say FOLDER=folder))) $(call given,PORT,port)
 
-image: setup ## Make BOARD's disk image (MODEL=, SIZE=; BASE= edits a vendor's), prove it, sign it: dist/
-	$(PYTHON) -m deploy.image $(if $(BOARD),$(call quoted,$(BOARD))) $(call given,BASE,base) $(call given,SHA256,sha256) \
+image: $(VENV)/ready ## Make BOARD's disk image (MODEL=, SIZE=; BASE= edits a vendor's), prove it, sign it: dist/
+	$(BOARDLLAMA) image $(if $(BOARD),$(call quoted,$(BOARD))) $(call given,BASE,base) $(call given,SHA256,sha256) \
 	    $(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(SIZE),--size $(call quoted,$(SIZE)))
 
 down: ## Stop the VM; nothing is left running
-	@if test -e $(VENV)/ready; then $(VM) down; fi
+	@if test -e $(VENV)/ready; then $(BOARDLLAMA) vm down; fi
 
 ssh: $(VENV)/ready ## Open a shell on the VM
-	@$(VM) ssh
+	@$(BOARDLLAMA) vm ssh
 
 log: $(VENV)/ready ## Show the VM's console log
-	@$(VM) log
+	@$(BOARDLLAMA) vm log
 
 status: $(VENV)/ready ## Say whether the VM runs, and where it answers
-	@$(VM) status
+	@$(BOARDLLAMA) vm status
 
 # Two workers for two cores: with a third, guests wait for each other so long that tests of restarts and of warm prompts fail now and
 # then. To each a file belongs as a whole: the longest come first, so that none is left for the end.
@@ -191,8 +164,8 @@ endif
 ifneq ($(filter command,$(origin API_KEY)),)
 export BOARDLLAMA_API_KEY = $(API_KEY)
 endif
-AS_ROOT = $(if $(or $(TO_FILE),$(filter 0,$(shell id -u))),,sudo --preserve-env=$(KEPT))
-KEPT = BOARDLLAMA_WIFI_PASSWORD,BOARDLLAMA_API_KEY,HOME,BOARDLLAMA_KEYS,BOARDLLAMA_CACHE,BOARDLLAMA_MIRROR,PYTHONDONTWRITEBYTECODE
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=$(KEPT))
+KEPT = HOME,BOARDLLAMA_KEYS,BOARDLLAMA_CACHE,BOARDLLAMA_MIRROR,PYTHONDONTWRITEBYTECODE
 # What root made in the user's cache becomes the user's; the trees of tests/image and of the fleet hold root's own files.
 GIVE_BACK = $(if $(AS_ROOT),sudo find "$${BOARDLLAMA_CACHE:-$$HOME/.cache/boardllama}" .pytest_cache \( -name test-trees \
     -o -path '*/fleet/trees' \) -prune -o -user root -exec chown -h "$$(id -u):$$(id -g)" {} +,true)
@@ -203,14 +176,14 @@ identity = $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) $(call 
     $(call given,GATEWAY,gateway) $(call given,DNS,dns) $(call hidden,API_KEY,api_key) $(call given,TIMEZONE,timezone)
 
 flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVICE=, HOSTNAME=, SSH_KEY=): docs/technician.md
-	@$(AS_ROOT) $(PYTHON) -m deploy.flash $(if $(IMAGE),$(call quoted,$(IMAGE))) $(call given,DEVICE,device) \
+	@$(BOARDLLAMA) flash $(if $(IMAGE),$(call quoted,$(IMAGE))) $(call given,DEVICE,device) \
 	    $(call given,DEVICES,devices) $(call given,TO_FILE,to-file) $(call agreed,YES,yes) $(call agreed,EVERYTHING,everything) \
 	    $(foreach serial,$(SERIAL),--serial $(call quoted,$(serial))) \
 	    $(if $(word 2,$(SERIAL)),--serial $(call quoted,$(SERIAL))) $(call given,CSV,csv) $(call given,RESULTS,results) \
 	    $(call given,ALLOWED_SIGNERS,signers) $(identity)
 
 labels: $(VENV)/ready ## Print stickers for the boards of CSV=boards.csv (STOCK=, START=, PORT=, TO_FILE=): name, address, QR code
-	@$(PYTHON) -m deploy.flash.labels $(call given,CSV,csv) $(call given,TO_FILE,to-file) $(call given,STOCK,stock) \
+	@$(BOARDLLAMA) labels $(call given,CSV,csv) $(call given,TO_FILE,to-file) $(call given,STOCK,stock) \
 	    $(call given,START,start) $(call given,PORT,port) $(identity)
 
 $(VENV)/ready: pyproject.toml

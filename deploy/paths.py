@@ -6,7 +6,10 @@ from pathlib import Path
 from deploy.errors import BoardllamaError, shown
 from deploy.onboard.server.value_rules import NAME_MAX, PATH_MAX, is_path
 
-REPO = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+# What a clone has beside deploy/, an installed boardllama has in a folder of deploy/: pyproject.toml says what.
+INSTALLED = (PACKAGE / "product").is_dir()
+REPO = PACKAGE / "product" if INSTALLED else PACKAGE.parent
 
 
 def cache_dir() -> Path:
@@ -16,9 +19,22 @@ def cache_dir() -> Path:
 
 
 def dist_dir() -> Path:
-    """Folder of finished images: $BOARDLLAMA_DIST, or dist/ of the repository. Not created here."""
+    """Folder of finished images: $BOARDLLAMA_DIST, or dist/ of the clone, or of the current folder where there is none.
+
+    Not created here.
+    """
     configured = os.environ.get("BOARDLLAMA_DIST")
-    return user_path("BOARDLLAMA_DIST", configured) if configured else REPO / "dist"
+    return user_path("BOARDLLAMA_DIST", configured) if configured else work_dir() / "dist"
+
+
+def work_dir() -> Path:
+    """Where what a user makes is left: the clone, or the current folder where boardllama is installed."""
+    return Path.cwd() if INSTALLED else REPO
+
+
+def machines_dir() -> Path:
+    """Folder of the virtual machines. Not created here."""
+    return cache_dir() / "vm" if INSTALLED else REPO / ".vm"
 
 
 def user_path(setting: str, text: str) -> Path:

@@ -10,6 +10,8 @@ from pathlib import Path
 from deploy.debian.workspace import SOURCE_DATE_EPOCH
 from deploy.errors import BoardllamaError
 
+# Links of a tree stand as text: a wheel, in which this code is installed, holds no links.
+LINK = ".symlink"
 # The beginning of an ELF file whose e_machine is that of i386 or x86-64; in an initrd it stands anywhere.
 X86_PROGRAM = re.compile(rb"\x7fELF[\x01\x02]\x01\x01.{9}[\x01-\x03]\x00[\x03\x3e]\x00", re.DOTALL)
 
@@ -30,13 +32,31 @@ def write_tar(result: Path, members: Iterable[tuple[Path, str]]) -> None:
 
     with tarfile.open(result, "w") as tar:
         for path, name in members:
-            tar.add(path, name, recursive=False, filter=normal)
+            if target := link_target(path):
+                tar.addfile(normal(tar_link(name, target)))
+            else:
+                tar.add(path, name, recursive=False, filter=normal)
+
+
+def tar_link(name: str, target: str) -> tarfile.TarInfo:
+    """A link as a member of a tar file."""
+    link = tarfile.TarInfo(name)
+    link.type, link.linkname, link.mode, link.mtime = tarfile.SYMTYPE, target, 0o777, SOURCE_DATE_EPOCH
+    return link
+
+
+def link_target(path: Path) -> str | None:
+    """Where NAME leads, of a file NAME.symlink among the files of a tree; None for any other file."""
+    return path.read_text().strip() if path.suffix == LINK else None
 
 
 def files_below(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
-    """Every path below a folder, in order, with its name in a tar file: `prefix` and the path inside the folder."""
+    """Every path below a folder, in order, with its name in a tar file: `prefix` and the path inside the folder.
+
+    A file NAME.symlink has the name of the link that it stands for.
+    """
     for path in sorted(folder.rglob("*")):
-        yield path, prefix + str(path.relative_to(folder))
+        yield path, prefix + str(path.relative_to(folder)).removesuffix(LINK)
 
 
 def refuse_foreign_programs(tree: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from pyinfra import host, state
@@ -88,11 +88,22 @@ class FleetPrinter(BaseStateCallback):
             print("\n".join(fleet_lines(fleet_rows(state))), flush=True)
 
 
-def show_fleet() -> None:
-    """`pyinfra INVENTORY deploy.fleet.fleet_report.show_fleet`: the table, on stdout."""
+class JsonPrinter(BaseStateCallback):
+    """Prints the rows of that table as JSON."""
+
+    @staticmethod
+    def host_disconnect(state: State, host: Host) -> None:
+        if all(record_of(one).ended for one in state.activated_hosts):
+            told = [asdict(row) | {"state": row.state} for row in fleet_rows(state)]
+            print(json.dumps(told, indent=1), flush=True)
+
+
+def show_fleet(as_json: bool = False) -> None:
+    """`pyinfra INVENTORY deploy.fleet.fleet_report.show_fleet`: the table, on stdout; or its rows as JSON."""
     report.listen_to_run(state)
-    if not any(isinstance(one, FleetPrinter) for one in state.callback_handlers):
-        state.add_callback_handler(FleetPrinter())
+    printer = JsonPrinter if as_json else FleetPrinter
+    if not any(isinstance(one, printer) for one in state.callback_handlers):
+        state.add_callback_handler(printer())
     if MONITORS in host.groups:
         host.connector_data[SEEN] = host.get_fact(PageRows)
     elif TARGETS in host.groups and not state.inventory.groups.get(MONITORS):

@@ -15,7 +15,7 @@ from types import ModuleType
 
 from pyinfra.connectors.base import BaseConnector
 
-from deploy.paths import REPO
+from deploy.paths import PACKAGE
 
 NAME = "boardllama-connectors"
 ANY = DistributionFinder.Context()
@@ -43,7 +43,7 @@ class Connectors(Distribution):
 
     def locate_file(self, path: object) -> Path:
         """Where a file of the distribution would lie: it has none."""
-        return REPO / str(path)
+        return PACKAGE / str(path)
 
 
 class Finder(DistributionFinder):

@@ -18,9 +18,9 @@ from deploy.hosts.store import BigFile
 from deploy.hosts.stored_model import StoredModel
 from deploy.onboard.places import PLACES, PRISTINE, PROGRAMS, WARM, Places
 from deploy.onboard.service import Service
-from deploy.paths import REPO
+from deploy.paths import PACKAGE
 
-ONBOARD = REPO / "deploy" / "onboard"
+ONBOARD = PACKAGE / "onboard"
 # Rooms of onboard/ whose programs run on other hosts: a change there is no new release of a board.
 ELSEWHERE = ("gateway", "monitor")
 

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from deploy.image import content
 from deploy.image.board_machine import BoardMachine, with_firmware
 from deploy.image.boards import DebianBoard
 from deploy.image.disk import DiskLayout
+from deploy.image.unpacked_tree import FLEETS_DATA
 from deploy.models.smoke import smoke_model
 from deploy.onboard.identity import boardllama_txt
 from deploy.onboard.server.health import Health, Unhealthy, wait_for_ready
@@ -223,5 +224,14 @@ def write_inventory(machine: BoardMachine, board: DebianBoard) -> Path:
     }
     inventory = machine.folder / "inventory.py"
     inventory.write_text(f"targets = [({machine.name!r}, {data!r})]\n{board.name} = targets\n")
-    (machine.folder / "group_data").symlink_to(REPO / "inventory" / "group_data")
+    join_group_data((REPO / "inventory" / "group_data", FLEETS_DATA), machine.folder / "group_data")
     return inventory
+
+
+def join_group_data(folders: Iterable[Path], joined: Path) -> None:
+    """Writes a folder of group data in which what the later of the folders say wins."""
+    joined.mkdir()
+    for folder in folders:
+        for path in folder.glob("*.py"):
+            with (joined / path.name).open("a") as file:
+                file.write(f"{path.read_text()}\n")

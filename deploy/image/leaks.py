@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.service import SERVICES
-from deploy.paths import REPO, cache_dir
+from deploy.paths import PACKAGE, REPO, cache_dir
 
 # A larger file is searched in pieces that overlap by so much, so that nothing hides at a border.
 PIECE, OVERLAP = 1 << 24, 4096
@@ -31,7 +31,7 @@ DEBIANS_OWN = (
     *("var/lib/dpkg/*", "var/cache/debconf/*", "usr/lib/modules/*", "*/__pycache__/*", "usr/share/info/dir"),
     *("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"),  # a controller may be called backup, or mail
 )
-OURS = (REPO / "deploy/image", REPO / "deploy/onboard", REPO / "templates")
+OURS = (PACKAGE / "image", PACKAGE / "onboard", REPO / "templates")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Traces:
         """Its folders, host name and mirror. A name that our own files hold tells nothing: every image has it."""
         said = b"".join(path.read_bytes() for folder in OURS for path in sorted(folder.rglob("*")) if path.is_file())
         home = Path.home()
-        paths = [str(path) for path in (REPO, cache_dir(), work) if len(path.parts) > 2]
+        paths = [str(path) for path in (PACKAGE.parent, cache_dir(), work) if len(path.parts) > 2]
         paths += [f"{home}/"] if home != Path("/root") else []
         mirrors = {urlsplit(word).hostname or "" for word in os.environ.get("BOARDLLAMA_MIRROR", "").split()}
         names = {socket.gethostname(), socket.getfqdn(), *mirrors} - {"localhost"}

@@ -20,6 +20,8 @@ LAYERS = (HERE / "common", IDENTITY_LAYER, HERE / "files")
 SWEPT = HERE / "swept.txt"
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 BOOT = "./boot/firmware"
+# What the inventory of the current folder says of the board's kind holds for its image, too.
+FLEETS_DATA = Path.cwd() / "group_data"
 # Seconds. A deploy may build llama.cpp and fetch gigabytes over a slow line, each with deadlines of its own.
 DEPLOY_DEADLINE = 6 * 3600.0
 
@@ -51,7 +53,9 @@ def put_layers(workspace: Workspace, tools: Tools, tree: Path, layers: Iterable[
 def converge_tree(workspace: Workspace, board: BoardProfile, tree: Path, model: str) -> None:
     """Runs deploy.py on the tree: everything is installed and enabled, and nothing is started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
-    workspace.run_step("deploy", [str(PYINFRA), "-y", "inventory/image.py", "deploy.py"], REPO, told, DEPLOY_DEADLINE)
+    fleets = ["--group-data", str(FLEETS_DATA)] if FLEETS_DATA.is_dir() else []
+    deploy = [str(PYINFRA), "-y", *fleets, "inventory/image.py", "deploy.py"]
+    workspace.run_step("deploy", deploy, REPO, told, DEPLOY_DEADLINE)
 
 
 def pack_boot(workspace: Workspace, tools: Tools, tree: Path) -> tuple[list[str], Path]:

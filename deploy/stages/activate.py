@@ -203,13 +203,12 @@ class ReleaseTable(FactBase[list[dict[str, str]]]):
         return list(json.loads("".join(output) or "[]"))
 
 
-def releases() -> None:
-    """`pyinfra INVENTORY deploy.stages.activate.releases`: a line for each release of each target, on stdout."""
+def releases(as_json: bool = False) -> None:
+    """`pyinfra INVENTORY deploy.stages.activate.releases`: a line for each release of each target, on stdout.
+
+    `as_json`: a line for each target, {"host": "kitchen", "releases": […]} with rows as `ReleaseTable` has them.
+    """
     if "targets" in host.groups:
         rows = host.get_fact(ReleaseTable)
-        lines = (
-            aligned_lines([{"host": host.name, **row} for row in rows])
-            if rows
-            else [f"{host.name}  has no release yet"]
-        )
-        print("\n".join(lines), flush=True)
+        lines = aligned_lines([{"host": host.name, **row} for row in rows]) or [f"{host.name}  has no release yet"]
+        print(json.dumps({"host": host.name, "releases": rows}) if as_json else "\n".join(lines), flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.files import write_file
-from deploy.paths import REPO
+from deploy.paths import machines_dir
 from deploy.vm.ports import free_ports, is_free
 
 GUEST_SSH_PORT = 22
@@ -231,11 +231,11 @@ def kernel_arguments(public_key: str) -> str:
 
 
 def machine_folder(name: str | None = None) -> Path:
-    """<repo>/.vm/<name>; None: of $BOARDLLAMA_VM, else dev. Raises BoardllamaError on a name that could leave .vm."""
+    """The folder of a VM; None: of $BOARDLLAMA_VM, else dev. Raises BoardllamaError on a name that leads elsewhere."""
     chosen = name or os.environ.get("BOARDLLAMA_VM") or "dev"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", chosen):
         raise BoardllamaError(f"BOARDLLAMA_VM is {chosen!r}: use up to 31 small letters, digits and hyphens")
-    return REPO / ".vm" / chosen
+    return machines_dir() / chosen
 
 
 def with_free_ports(machine: Machine) -> Machine:

@@ -258,8 +258,8 @@ def test_make_tune_hands_on_what_the_command_line_says(words: list[str]) -> None
     line = ["make", "-n", "tune", "INVENTORY=inventory/boards.py", "LIMIT=kitchen.example", "STOP_SERVING=1", *words]
     said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     assert "--limit 'kitchen.example'" in said
-    assert "stop_serving=True" in said
-    assert ("--data 'tune_prompt_weight=0.3'" in said) == ("--data 'tune_minutes=5'" in said) == bool(words)
+    assert "--stop-serving" in said
+    assert ("--weight '0.3'" in said) == ("--minutes '5'" in said) == bool(words)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +269,6 @@ def test_a_yes_of_make_is_one_word_and_no_other_is_taken_for_a_no(word: str, sta
     line = ["make", "-n", "tune", f"STOP_SERVING={word}"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == status
-    assert ("stop_serving=True" in done.stdout) == (word in ("1", "yes"))
+    assert ("--stop-serving" in done.stdout) == (word in ("1", "yes"))
     if status:
         assert f"STOP_SERVING={word} says neither yes nor no: write STOP_SERVING=1, or leave it out" in done.stderr

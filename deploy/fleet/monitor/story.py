@@ -23,11 +23,11 @@ from deploy.hosts.target import role_settings_of
 from deploy.hosts.text_files import TextFile, text_files
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
 from deploy.onboard.server.config import host_port, reaching_address
-from deploy.paths import REPO
+from deploy.paths import PACKAGE
 from deploy.setting_fields import GatewayFields
 
-RULES = REPO / "deploy/fleet/monitor/boardllama.rules.yml"
-ONBOARD = REPO / "deploy/onboard"
+RULES = PACKAGE / "fleet/monitor/boardllama.rules.yml"
+ONBOARD = PACKAGE / "onboard"
 # What is added to the units of the packages, and the units of the page.
 UNIT_FILES = (
     "prometheus.service.d/prometheus-boardllama.conf",

@@ -25,7 +25,7 @@ from deploy.hosts.packages import NotInstalled, install_debian_packages
 from deploy.hosts.remote import Remote
 from deploy.hosts.ssh.connection import BoardConnector
 from deploy.hosts.store import BigFile
-from deploy.paths import REPO
+from deploy.paths import PACKAGE
 from deploy.settings import Settings
 
 # What leaves this controller at most, in copies of the file: three with the headers of TCP. Whoever has not all of the
@@ -86,7 +86,7 @@ def own_address(host: Host) -> str:
 def tracker_port() -> int:
     """The port of the tracker, which is started first. It ends with this process."""
     command = [*WITH_US, sys.executable, "-m", "deploy.fleet.sharing.tracker"]
-    process = subprocess.Popen(command, cwd=REPO, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=PACKAGE.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert process.stdout
     line = process.stdout.readline().strip()
     if not line.isdigit():

@@ -6,7 +6,7 @@ root it is there from the beginning, because `make flash` only writes over its b
 
 from pathlib import Path
 
-from deploy.debian.tar_files import files_below
+from deploy.debian.tar_files import files_below, link_target
 from deploy.formats.identity_slot import find_slot, slot_content
 from deploy.formats.image_manifest import Extent
 from deploy.formats.spans import IO_BLOCK, Span
@@ -34,8 +34,8 @@ def put_member(path: Path, place: Path) -> None:
 
     Not by tar, which would follow an absolute link of the vendor's tree to a folder of the controller.
     """
-    if path.is_symlink():
-        place.symlink_to(path.readlink())
+    if target := link_target(path):
+        place.symlink_to(target)
     elif path.is_file():
         place.write_bytes(path.read_bytes())
         place.chmod(0o644)

@@ -1,0 +1,58 @@
+"""What the verbs take alike: an inventory, hosts of it, words that another program understands."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from deploy.command.programs import USUAL
+from deploy.image.board_names import profile_names
+
+Verb = TypeVar("Verb", bound=click.Command)
+# What stands after a verb goes to the verb's own program, which explains its words itself.
+HANDED_ON: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+class Inventory(click.Path):
+    """An inventory file. Without one: boards.py of the current folder."""
+
+    name = "inventory"
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Fails with one line for a file that is not there."""
+        path = Path(value)
+        if not path.is_file():
+            usual = "`boardllama init` writes one" if path == USUAL else "name an inventory file"
+            self.fail(f"{path} is no inventory file: {usual}", param, ctx)
+        return path
+
+
+inventory_argument = click.argument("inventory", type=Inventory(), default=str(USUAL))
+more_words = click.argument("words", nargs=-1, type=click.UNPROCESSED)
+limit_option = click.option("--limit", multiple=True, metavar="HOST|GROUP", help="These of the inventory alone.")
+json_option = click.option("--json", "as_json", is_flag=True, help="For a program that reads it.")
+
+
+def limits(names: tuple[str, ...]) -> list[str]:
+    """pyinfra's words for `limit_option`."""
+    return [word for name in names for word in ("--limit", name)]
+
+
+def complete_board(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The kinds of boards whose names begin so."""
+    return [CompletionItem(name) for name in profile_names() if name.startswith(begun)]
+
+
+def with_examples(*lines: str) -> Callable[[Verb], Verb]:
+    """Shows these command lines below the help of a verb."""
+
+    def add(command: Verb) -> Verb:
+        command.epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+        return command
+
+    return add

@@ -12,7 +12,7 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIexample boardllama-vm-dev"
 
 def prepare_machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """The machine "dev" of a repository in that folder, with two free ports."""
-    monkeypatch.setattr("deploy.vm.machine.REPO", folder)
+    monkeypatch.setattr("deploy.vm.machine.machines_dir", lambda: folder / ".vm")
     home = machine_folder("dev")
     home.mkdir(parents=True)
     (home / "id_ed25519").touch(mode=0o600)

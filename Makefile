@@ -186,9 +186,32 @@ labels: $(VENV)/ready ## Print stickers for the boards of CSV=boards.csv (STOCK=
 	@$(BOARDLLAMA) labels $(call given,CSV,csv) $(call given,TO_FILE,to-file) $(call given,STOCK,stock) \
 	    $(call given,START,start) $(call given,PORT,port) $(identity)
 
-$(VENV)/ready: pyproject.toml
+$(VENV)/ready: requirements.lock
 	@sh deploy/controller/setup.sh venv $(VENV)
 	@touch $@
 
+# What whoever publishes needs, in a venv of its own: Python 3.11 or newer.
+TOOLS := .venv-tools
+$(TOOLS)/ready: requirements-tools.lock
+	@sh deploy/controller/setup.sh venv $(TOOLS) $<
+	@touch $@
+
+.PHONY: lock audit sbom licences
+LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate
+lock: $(TOOLS)/ready ## Pin all Python packages that pyproject.toml needs, with hashes; UPGRADE=1 takes the newest
+	$(LOCK) --python-version 3.10 $(if $(call says_yes,UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	$(LOCK) --python-version 3.11 $(if $(call says_yes,UPGRADE),--upgrade) --group release --group docs -o requirements-tools.lock
+
+audit: $(VENV)/ready $(TOOLS)/ready ## Ask PyPI for known vulnerabilities of the pinned Python packages
+	@$(PYTHON) -m deploy.controller.audit $(TOOLS)/bin/pip-audit requirements.lock requirements-tools.lock
+
+sbom: $(VENV)/ready $(TOOLS)/ready ## Write what Python packages the controller runs with, as CycloneDX: dist/release
+	@mkdir -p dist/release
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --short-PURLs \
+	    -o dist/release/boardllama-$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml).cdx.json $(VENV)
+
+licences: $(VENV)/ready ## Write deploy/build/licences.txt again, from the default build that this builder has compiled
+	$(PYTHON) -m deploy.reference.licences
+
 clean: down ## Remove the VM and the venv; the caches in ~/.cache/boardllama stay
-	rm -rf .vm $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .vm $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a fresh Debian or Ubuntu controller ready. Nothing is installed when all is there.
-#   setup.sh packages      the Debian packages that build and run the VM
-#   setup.sh venv FOLDER   the Python environment, with the versions pinned in pyproject.toml
+#   setup.sh packages             the Debian packages that build and run the VM
+#   setup.sh venv FOLDER [LOCK]   a Python environment: the versions and hashes of requirements.lock, or of that file
 set -eu
 
 # command or file that must be there : package that brings it : what it is for
@@ -71,17 +71,12 @@ make_venv() {
         { echo "setup: $(python3 --version) is too old: Python 3.10 or newer is needed" >&2; exit 1; }
     python3 -c 'import ensurepip' 2>/dev/null || install_missing
     [ -x "$1/bin/pip" ] || python3 -m venv --clear "$1"
-    echo "setup: installing the Python packages that pyproject.toml pins, about half a minute" >&2
-    "$1/bin/python" - pyproject.toml <<'EOF' >"$1/requirements.txt"
-import re, sys
-text = open(sys.argv[1], encoding="utf-8").read()
-print("\n".join(re.findall(r'^    "([^"]+==[^"]+)",$', text, re.M)))
-EOF
-    "$1/bin/pip" install -q --disable-pip-version-check -r "$1/requirements.txt"
+    echo "setup: installing the Python packages of $2, about half a minute" >&2
+    "$1/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$2"
 }
 
 case "${1:-}" in
     packages) install_missing ;;
-    venv) make_venv "$2" ;;
+    venv) make_venv "$2" "${3:-requirements.lock}" ;;
     *) sed -n '2,4p' "$0" >&2; exit 2 ;;
 esac

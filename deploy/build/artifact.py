@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 GLIBC = "2.28"
 HERE = Path(__file__).resolve().parent
 PATCHES = tuple(sorted(f"patches/{path.name}" for path in (HERE / "patches").glob("*.patch")))
+# The licences of what a build links, made by deploy/reference/licences.py.
+LICENCES = HERE / "licences.txt"
 # What the builder runs. Their content is part of every key: a changed option is another build.
 RECIPE = ("recipe.sh", "steps.sh", "fetch.py", "unpack.py", "toolchain.txt", *PATCHES)
 

@@ -33,8 +33,8 @@ def install_minbase(
         "--variant=minbase",
         "--architectures=arm64",
         f"--include={','.join(packages)}",
-        *options,
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in read_words(HERE / "excluded.txt")),
+        *options,
         *with_stand_ins(workspace.folder, tools, ours),
     )
     refuse_foreign_programs(tree)

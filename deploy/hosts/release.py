@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deploy.build.artifact import MANIFEST, Build, Manifest
+from deploy.build.artifact import LICENCES, MANIFEST, Build, Manifest
 from deploy.hosts.release_manifest import BuildEntry, Contents, Policy, ReleaseManifest, ServiceEntry
 from deploy.hosts.store import BigFile
 from deploy.hosts.stored_model import StoredModel
@@ -132,7 +132,7 @@ class WantedRelease:
             if served.model
             for name, place in served.model.links.items()
         }
-        return {name: f"{folder}/{name}" for name in self.artifact.files} | models
+        return {name: f"{folder}/{name}" for name in (*self.artifact.files, LICENCES.name)} | models
 
     def stored_contents(self, created: str) -> dict[str, str]:
         """What the fact ReleaseFiles finds on a target that has the whole release."""
@@ -209,10 +209,14 @@ def build_folder(build: Build, artifact: Manifest) -> str:
 
 
 def build_files(build: Build, artifact: Manifest) -> tuple[BigFile, ...]:
-    """The binaries and their manifest, and their places on the target."""
-    folder, about = build_folder(build, artifact), (build.artifact_folder / MANIFEST).read_bytes()
+    """The binaries, their manifest and their licences, and their places on the target."""
+    folder = build_folder(build, artifact)
     files = [
         BigFile(build.artifact_folder / name, f"{folder}/{name}", file.sha256, file.size, "755")
         for name, file in artifact.files.items()
     ]
-    return (*files, BigFile(build.artifact_folder / MANIFEST, f"{folder}/{MANIFEST}", sha256_hex(about), len(about)))
+    texts = {path: path.read_bytes() for path in (build.artifact_folder / MANIFEST, LICENCES)}
+    return (
+        *files,
+        *(BigFile(path, f"{folder}/{path.name}", sha256_hex(text), len(text)) for path, text in texts.items()),
+    )

@@ -23,10 +23,12 @@ from deploy.image.boards import DebianBoard
 from deploy.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent / "root"
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 # What every board's tree has when its initrd is made, and where the names of its device trees lie then.
 EVERY, TREES = "every", "etc/initramfs-tools/device-trees"
 COMPONENTS = ("main", "non-free-firmware")
+# Who gives an image away gives Debian's licences along; of all other documents a tree has none.
+LICENCES = "/usr/share/doc/*/copyright"
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def make_board_root(workspace: Workspace, board: DebianBoard) -> dict[str, objec
     ]
     if board.suites:
         hooks.append(f"--customize-hook=SUITES={shlex.quote(' '.join(board.suites))}\n{script_text('keep-kernel.sh')}")
-    components = f"--components={','.join(COMPONENTS)}"
-    install_minbase(workspace, tools.ensure_tools(), board_packages(board), files, hooks, components)
+    options = [f"--components={','.join(COMPONENTS)}", f"--dpkgopt=path-include={LICENCES}"]
+    install_minbase(workspace, tools.ensure_tools(), board_packages(board), files, hooks, *options)
     return board_root_inputs(board)
 
 

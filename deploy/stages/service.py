@@ -142,12 +142,15 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
 
 
 def release_pins(settings: Settings) -> dict[str, Any]:
-    """Where llama.cpp and the models come from, for the manifest; and how a model was chosen that no setting names."""
-    pins = [model.pin for model in models_of(settings).values()]
+    """Where llama.cpp and the models come from, with licences; and how a model was chosen that no setting names."""
+    models = list(models_of(settings).values())
+    pins = [model.pin for model in models]
+    licences = {model.name: f"{model.licence}, {model.page}".rstrip(", ") for model in models if model.licence}
     choice = {"model_choice": record_of(host).model_choice} if record_of(host).model_choice else {}
     return {
         "llama.cpp": settings.source.content_inputs(),
         "model": pins if settings.models else next(iter(pins), None),
+        **({"licences": licences} if licences else {}),
         **choice,
     }
 

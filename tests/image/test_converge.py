@@ -50,6 +50,7 @@ def test_a_tree_converges_once_and_has_nothing_of_the_controller(tree: Path, tmp
         found: list[bytes] = []
         assert (channel.carry(f"systemctl is-enabled {unit}", sink=found.append)[0], found) == (0, [b"enabled\n"])
     assert channel.carry("boardllama check-config && llama-server --version")[0] == 0
+    assert channel.carry("grep -q 'llama.cpp, Copyright' /usr/lib/boardllama/current/licences.txt")[0] == 0
     assert not (tree / "etc/ollama-cpp/api-key").exists()
     assert not any((tree / "tmp").iterdir())
     assert {path.name for path in (tree / "run").iterdir()} <= {"lock"}

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from deploy.build.artifact import LICENCES
 from deploy.controller import signing
 from deploy.image.assembly import make_image
 from deploy.image.boards import debian_board
@@ -63,6 +65,30 @@ def test_nothing_of_the_work_is_left(made: list[Outputs]) -> None:
 @pytest.fixture(scope="module")
 def tried(made: list[Outputs], tmp_path_factory: pytest.TempPathFactory) -> TriedImage:
     return unpack_image(made[0], debian_board("efi"), tmp_path_factory.mktemp("tried"))
+
+
+def test_the_licences_of_all_that_is_in_it_are_in_it(made: list[Outputs], tried: TriedImage) -> None:
+    """Of each source package at least one copyright file: Debian's packages of one source share a folder by a link."""
+    status = read_root(tried, "cat /var/lib/dpkg/status")
+    sources: dict[str, list[str]] = {}
+    for package in re.findall(r"^Package: .*?(?=^$)", status, re.M | re.S):
+        name, source = re.search(r"^Package: (\S+)", package, re.M), re.search(r"^Source: (\S+)", package, re.M)
+        assert name
+        sources.setdefault((source or name)[1], []).append(name[1])
+    folders = read_root(tried, "ls -p /usr/share/doc").split("/")
+    assert [source for source, names in sources.items() if not set(names) & set(folders)] == []
+    assert "GNU GENERAL PUBLIC LICENSE" in read_root(tried, "cat /usr/share/common-licenses/GPL-2")
+    release = json.loads(made[0].manifest.read_text())["release"]
+    link = read_root(tried, f"stat /usr/lib/boardllama/releases/{release}/licences.txt")
+    _, _, target = link.partition('Fast link dest: "')
+    target = target.partition('"')[0] or read_root(tried, f"cat /usr/lib/boardllama/releases/{release}/licences.txt")
+    assert read_root(tried, f"cat {target}") == LICENCES.read_text()
+
+
+def read_root(tried: TriedImage, request: str) -> str:
+    """What debugfs answers about the image's root file system."""
+    disk = f"{tried.disk}?offset={tried.layout.root_offset}"
+    return subprocess.run(["debugfs", "-R", request, disk], capture_output=True, text=True, check=True).stdout
 
 
 def test_the_image_starts_from_a_usb_disk_too(tried: TriedImage) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.build.artifact import Build, FileEntry, Manifest, Proof
+from deploy.build.artifact import LICENCES, Build, FileEntry, Manifest, Proof
 from deploy.build.source import ArchiveSource
 from deploy.cpu import find_cpu
 from deploy.hosts.release import Served, WantedRelease, build_folder, onboard_programs
@@ -116,5 +116,5 @@ def test_the_archive_is_the_release_that_the_target_reads(release: WantedRelease
     assert (read.id, read.services, read.model(OLLAMA), releases_kept(read)) == (release.id, (OLLAMA,), "m.gguf", 3)
     assert (read.manifest["created"], read.pin) == (NOON, "0c1e570")
     assert (folder / "boardllama").stat().st_mode & 0o111
-    assert {path.name for path in folder.iterdir() if path.is_symlink()} == {*PROGRAMS, "m.gguf"}
+    assert {path.name for path in folder.iterdir() if path.is_symlink()} == {*PROGRAMS, "m.gguf", LICENCES.name}
     assert set(read.manifest["programs"]) == set(onboard_programs())

@@ -6,6 +6,7 @@ from pathlib import Path
 from pyinfra import host, inventory
 from pyinfra.api import operation
 
+from deploy.build.artifact import LICENCES
 from deploy.controller.files import sha256_of
 from deploy.debian.deb_store import RELEASES, DebStore
 from deploy.errors import BoardllamaError
@@ -60,11 +61,15 @@ def bundled_files() -> dict[str, BigFile]:
 
 
 def offered_files() -> dict[str, BigFile]:
-    """The files of the run's offers by their paths in the cache. Raises BoardllamaError for one that lies elsewhere."""
+    """The files of the run's offers by their paths in the cache. Raises BoardllamaError for one that lies elsewhere.
+
+    The licences are not among them: every controller has them.
+    """
     found = {}
     for one in inventory.get_active_hosts():
         offer = noted_offer(one)
-        for file in (*offer.programs, *offer.models) if offer else ():
+        files = (*offer.programs, *offer.models) if offer else ()
+        for file in (file for file in files if file.source != LICENCES):
             if not file.source.is_relative_to(cache_dir()):
                 raise BoardllamaError(f"{file.source} is a file of your own: a bundle holds what the cache holds")
             found[str(file.source.relative_to(cache_dir()))] = file

@@ -199,7 +199,7 @@ $(TOOLS)/ready: requirements-tools.lock
 .PHONY: lock audit sbom licences
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate
 lock: $(TOOLS)/ready ## Pin all Python packages that pyproject.toml needs, with hashes; UPGRADE=1 takes the newest
-	$(LOCK) --python-version 3.10 $(if $(call says_yes,UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	$(LOCK) --python-version 3.10 $(if $(call says_yes,UPGRADE),--upgrade) --group dev pyproject.toml -o requirements.lock
 	$(LOCK) --python-version 3.11 $(if $(call says_yes,UPGRADE),--upgrade) --group release --group docs -o requirements-tools.lock
 
 audit: $(VENV)/ready $(TOOLS)/ready ## Ask PyPI for known vulnerabilities of the pinned Python packages

@@ -17,7 +17,8 @@ from deploy.command.boards import (
     verify_verb,
 )
 from deploy.command.cards import doctor_verb, flash_verb, image_verb, labels_verb
-from deploy.command.machine import up_verb, vm_verb
+from deploy.command.init import init_verb
+from deploy.command.machine import rehearse_verb, up_verb, vm_verb
 from deploy.command.sites import bundle_verb, channel_verb, pin_verb, reports_verb
 from deploy.errors import BoardllamaError
 
@@ -38,7 +39,7 @@ def completion_verb(shell: str) -> None:
 
 # What the help shows, in this order.
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Begin": (up_verb, vm_verb),
+    "Begin": (up_verb, init_verb, rehearse_verb, vm_verb),
     "Boards": (deploy_verb, verify_verb, releases_verb, rollback_verb, report_verb, models_verb, tune_verb, pin_verb),
     "Cards": (image_verb, flash_verb, labels_verb, doctor_verb),
     "Sites without a controller": (channel_verb, reports_verb, bundle_verb),

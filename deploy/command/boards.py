@@ -16,16 +16,8 @@ from deploy.command.arguments import (
     limits,
     with_examples,
 )
-from deploy.command.programs import (
-    become,
-    board_suite,
-    data_options,
-    ensure_packages,
-    module_words,
-    pyinfra_words,
-    run_quietly,
-    run_step,
-)
+from deploy.command.programs import become, board_suite, data_options, ensure_packages, run_quietly, run_step
+from deploy.controller.product import module_words, pyinfra_words
 
 
 @with_examples(

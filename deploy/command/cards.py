@@ -6,7 +6,8 @@ import shutil
 import click
 
 from deploy.command.arguments import HANDED_ON, more_words, with_examples
-from deploy.command.programs import become, ensure_packages, environment, module_words, refuse
+from deploy.command.programs import become, ensure_packages, refuse
+from deploy.controller.product import environment, module_words
 
 # What root's process is told of the user's: where things are, and secrets, which no command line may hold.
 KEPT = (

@@ -1,11 +1,21 @@
-"""Verbs of the QEMU arm64 machine: up, vm."""
+"""Verbs of the QEMU arm64 machine: up, rehearse, vm."""
 
 import shlex
+from pathlib import Path
 
 import click
 
-from deploy.command.arguments import HANDED_ON, more_words, with_examples
-from deploy.command.programs import become, ensure_packages, module_words, pyinfra_words, run_step
+from deploy.command.arguments import (
+    HANDED_ON,
+    inventory_argument,
+    json_option,
+    limit_option,
+    limits,
+    more_words,
+    with_examples,
+)
+from deploy.command.programs import become, ensure_packages, run_step
+from deploy.controller.product import module_words, pyinfra_words
 from deploy.paths import REPO
 
 
@@ -19,6 +29,23 @@ def up_verb() -> None:
     run_step(module_words("deploy.controller.beside", *beside))
     run_step(pyinfra_words(REPO / "inventory" / "qemu.py"))
     become(module_words("deploy.vm.answer"))
+
+
+@with_examples(
+    "boardllama rehearse                     boards.py of this folder, a virtual board for each kind",
+    "boardllama rehearse fleet.py --limit raspberry_pi_5 --model smoke --junit rehearsal.xml",
+)
+@click.command("rehearse")
+@inventory_argument
+@limit_option
+@click.option("--model", help="In place of the inventory's: smoke takes a minute.")
+@click.option("--junit", type=click.Path(dir_okay=False), help="Leave the result there, as CI systems read it.")
+@json_option
+def rehearse_verb(inventory: Path, limit: tuple[str, ...], model: str | None, junit: str | None, as_json: bool) -> None:
+    """Try INVENTORY on virtual boards: each kind's processor and memory, your settings, gate and board suite."""
+    ensure_packages()
+    words = [*limits(limit), *(["--model", model] if model else []), *(["--junit", junit] if junit else [])]
+    become(module_words("deploy.rehearsal", str(inventory), *words, *(["--json"] if as_json else [])))
 
 
 @with_examples("boardllama vm up --cpu cortex-a53 --cores 4 --memory 1024", "boardllama vm ssh", "boardllama vm log")

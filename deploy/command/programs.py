@@ -1,4 +1,4 @@
-"""How a verb becomes a program: pyinfra with this product's deploy, a module of ours, the board suite."""
+"""How a verb becomes a program."""
 
 import os
 import subprocess
@@ -10,28 +10,11 @@ from typing import NoReturn
 
 import click
 
+from deploy.controller.product import environment, module_words
 from deploy.paths import INSTALLED, PACKAGE, REPO
 
-PYINFRA = Path(sys.executable).with_name("pyinfra")
 # The inventory of a folder that `boardllama init` has made.
 USUAL = Path("boards.py")
-
-
-def environment() -> dict[str, str]:
-    """What programs of ours are told: `deploy` is this product, whatever stands in the current folder."""
-    own = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(own)}
-
-
-def module_words(module: str, *words: str) -> list[str]:
-    """The command line of a module of ours."""
-    return [sys.executable, "-m", module, *words]
-
-
-def pyinfra_words(inventory: Path, *words: str, options: Sequence[str] = ()) -> list[str]:
-    """The command line of pyinfra for an inventory: with deploy.py, or with the story that `words` name."""
-    story = words or (str(REPO / "deploy.py"),)
-    return [str(PYINFRA), "-y", "--config", str(REPO / "config.py"), *options, str(inventory), *story]
 
 
 def become(words: Sequence[str]) -> NoReturn:

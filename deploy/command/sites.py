@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from deploy.command.arguments import HANDED_ON, inventory_argument, more_words, with_examples
-from deploy.command.programs import become, data_options, ensure_packages, module_words, pyinfra_words, refuse, run_step
+from deploy.command.programs import become, data_options, ensure_packages, refuse, run_step
+from deploy.controller.product import module_words, pyinfra_words
 
 # No board is reached, and none is changed where the builder is a target, too.
 KINDS = ("--limit", "builders", "--limit", "channels", "--exclude", "targets")

@@ -59,15 +59,16 @@ class Blob(ProfilePart):
 class BoardProfile(ProfilePart):
     """A kind of board. `name`: its group in inventories, whose group data hold for its image; `alias`: a shorter name.
 
-    `cpu`: a name of deploy/cpu.py. `memory_mib`: what Linux finds on the smallest board of this kind, where a model
-    must fit. `device_trees`: the files that describe this board, in whichever kernel has them. `starts_from`: what the
-    board starts from, each with what that takes, or "". `expect`: what its owner should know, each with where it is
-    known from. `sources`: where a value comes from, by the name of its field.
+    `cpu`: a name of deploy/cpu.py. `cores`: how many it has. `memory_mib`: what Linux finds on the smallest board of
+    this kind, where a model must fit. `device_trees`: the files that describe it, in whichever kernel has them.
+    `starts_from`: what the board starts from, each with what that takes, or "". `expect`: what its owner should know,
+    each with where it is known from. `sources`: where a value comes from, by the name of its field.
     """
 
     name: str
     title: str
     cpu: str
+    cores: PositiveInt
     memory_mib: PositiveInt
     sources: dict[str, str]
     alias: str = ""

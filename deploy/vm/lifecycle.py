@@ -62,10 +62,11 @@ def prepare_files(folder: Path, before: Machine | None, hardware: Hardware | Non
     root = root_tree.ensure_vm_root()
     ssh_port, api_port = free_ports(2)
     machine = before or Machine(folder, ssh_port, api_port, root.kernel, root.identity)
+    machine = replace(machine, hardware=hardware or machine.hardware)
     make_key_pair(machine)
     if before is None or before.root != root.identity or not machine.disk.exists():
         make_disk(machine, root, before)
-    machine = replace(machine, kernel=root.kernel, root=root.identity, hardware=hardware or machine.hardware)
+    machine = replace(machine, kernel=root.kernel, root=root.identity)
     chosen = with_free_ports(machine)
     if chosen != machine:
         told = f"a port of it is taken; SSH moves from {machine.ssh_port} to {chosen.ssh_port}"
@@ -96,7 +97,8 @@ def make_disk(machine: Machine, root: root_tree.VmRoot, before: Machine | None) 
         Progress(f"vm {machine.name}").tell("its root has changed (new recipe or newer packages): it gets a new disk")
     machine.known_hosts.unlink(missing_ok=True)
     aside = machine.folder / ".disk.new"
-    program_output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside))
+    layer = ("create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(root.disk), str(aside), f"{machine.hardware.disk}G")
+    program_output("qemu-img", *layer)
     # The key that the old disk accepts may be another one; state.json says which root the new disk stands on.
     (machine.folder / "state.json").unlink(missing_ok=True)
     aside.rename(machine.disk)

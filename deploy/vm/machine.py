@@ -22,7 +22,7 @@ CONTROL_PATH_BYTES = 107 - 17
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the guest finds. `cpu`: QEMU's name of the CPU. `memory`: MiB.
+    """What the guest finds. `cpu`: QEMU's name of the CPU. `memory`: MiB. `disk`: GiB, of which its root fills four.
 
     `write_log`: the disk notes each write and flush, in order, so that a power cut can be replayed to the last flush.
     `device_tree`: the path of a device tree to be used in place of QEMU's own.
@@ -31,6 +31,7 @@ class Hardware:
     cpu: str = "cortex-a76"
     cores: int = 2
     memory: int = 2048
+    disk: int = 4
     write_log: bool = False
     device_tree: str = ""
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deploy.command.__main__ import SECTIONS, boardllama
-from deploy.command.programs import module_words, pyinfra_words
+from deploy.controller.product import module_words, pyinfra_words
 from deploy.paths import REPO
 
 FLEET = Path("fleet.py")

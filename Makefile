@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Modules of deploy/ are found in the current folder: always run from here.
 .DEFAULT_GOAL := help
 .PHONY: help up vm deploy models pin releases rollback fleet-report verify answers browser doctor tune tunes image flash labels \
-    down ssh log status test networks builds bases boots faults soak bench fleet mutants docs check lint types unit setup clean
+    down ssh log status test networks rehearsals builds bases boots faults soak bench fleet mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -100,6 +100,9 @@ test: setup ## Every test: lint, types, unit, build, VM, cards, images
 networks: setup ## Channels, sites, boards that share and gateways, by the programs that serve them: some minutes
 	$(AS_ROOT) $(PYTHON) -m pytest --durations=0 tests/channel tests/gateway tests/fleet; status=$$?; $(GIVE_BACK); exit $$status
 
+rehearsals: setup ## Install a wheel, write an inventory, rehearse it on virtual boards: some minutes
+	$(PYTHON) -m pytest -s --durations=0 tests/rehearsal
+
 builds: setup ## Compile for every CPU, and ask each build what the generic one is asked
 	$(PYTHON) -m pytest tests/build/test_answers.py
 
@@ -116,7 +119,7 @@ soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): 
 	$(PYTHON) -m tests.vm.soak $(or $(MINUTES),60) $(or $(SHAPE),gemma3)
 
 bench: setup ## Measure llama.cpp of five origins in turn (CPUS=, CONTENDERS=, ROUNDS=5, SHAPE=small, AGAINST=newest, REPORT=1)
-	@$(PYTHON) -m tests.bench $(call given,CPUS,cpus) $(call given,CONTENDERS,contenders) $(call given,ROUNDS,rounds) \
+	@$(BOARDLLAMA) bench $(call given,CPUS,cpus) $(call given,CONTENDERS,contenders) $(call given,ROUNDS,rounds) \
 	    $(call given,SHAPE,shape) $(call given,AGAINST,against) $(call agreed,REPORT,report)
 
 fleet: setup ## Deploy to N=50 simulated boards, beside Ansible (SIZES=, VMS=2, RIVALS=none, SCENARIOS=, REPORT=1)

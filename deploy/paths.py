@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).resolve().parent
 # What a clone has beside deploy/, an installed boardllama has in a folder of deploy/: pyproject.toml says what.
 INSTALLED = (PACKAGE / "product").is_dir()
 REPO = PACKAGE / "product" if INSTALLED else PACKAGE.parent
+# Not beside tests/ of an installed boardllama: what runs in that folder would take the file for the package `deploy`.
+STORY = REPO / "story" / "deploy.py" if INSTALLED else REPO / "deploy.py"
 
 
 def cache_dir() -> Path:

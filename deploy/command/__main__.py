@@ -18,7 +18,7 @@ from deploy.command.boards import (
 )
 from deploy.command.cards import doctor_verb, flash_verb, image_verb, labels_verb
 from deploy.command.init import init_verb
-from deploy.command.machine import rehearse_verb, up_verb, vm_verb
+from deploy.command.machine import bench_verb, rehearse_verb, up_verb, vm_verb
 from deploy.command.sites import bundle_verb, channel_verb, pin_verb, reports_verb
 from deploy.errors import BoardllamaError
 
@@ -43,7 +43,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Boards": (deploy_verb, verify_verb, releases_verb, rollback_verb, report_verb, models_verb, tune_verb, pin_verb),
     "Cards": (image_verb, flash_verb, labels_verb, doctor_verb),
     "Sites without a controller": (channel_verb, reports_verb, bundle_verb),
-    "This computer": (completion_verb,),
+    "This computer": (bench_verb, completion_verb),
 }
 
 

@@ -1,5 +1,6 @@
-"""Verbs of the QEMU arm64 machine: up, rehearse, vm."""
+"""Verbs of virtual boards and of this computer: up, rehearse, vm, bench."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from deploy.command.arguments import (
     more_words,
     with_examples,
 )
-from deploy.command.programs import become, ensure_packages, run_step
+from deploy.command.programs import become, ensure_packages, refuse, run_step
 from deploy.controller.product import module_words, pyinfra_words
-from deploy.paths import REPO
+from deploy.paths import INSTALLED, REPO
 
 
 @with_examples("boardllama up", "boardllama vm ssh", "boardllama vm down")
@@ -46,6 +47,17 @@ def rehearse_verb(inventory: Path, limit: tuple[str, ...], model: str | None, ju
     ensure_packages()
     words = [*limits(limit), *(["--model", model] if model else []), *(["--junit", junit] if junit else [])]
     become(module_words("deploy.rehearsal", str(inventory), *words, *(["--json"] if as_json else [])))
+
+
+@with_examples("boardllama bench --shape small --cpus cortex-a76 --rounds 5")
+@click.command("bench", context_settings=HANDED_ON)
+@more_words
+def bench_verb(words: tuple[str, ...]) -> None:
+    """Measure llama.cpp of five origins in turn: the reference, Debian's, upstream's, ours, ours tuned. In a clone."""
+    if INSTALLED:
+        refuse("bench compiles and compares in a clone of the repository: `make bench` there")
+    os.chdir(REPO)
+    become(module_words("tests.bench", *words))
 
 
 @with_examples("boardllama vm up --cpu cortex-a53 --cores 4 --memory 1024", "boardllama vm ssh", "boardllama vm log")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.paths import PACKAGE, REPO
+from deploy.paths import PACKAGE, REPO, STORY
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 
@@ -23,5 +23,5 @@ def module_words(module: str, *words: str) -> list[str]:
 
 def pyinfra_words(inventory: Path, *words: str, options: Sequence[str] = ()) -> list[str]:
     """The command line of pyinfra for an inventory: with deploy.py, or with the story that `words` name."""
-    story = words or (str(REPO / "deploy.py"),)
+    story = words or (str(STORY),)
     return [str(PYINFRA), "-y", "--config", str(REPO / "config.py"), *options, str(inventory), *story]

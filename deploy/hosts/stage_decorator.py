@@ -11,16 +11,16 @@ from pyinfra.api.arguments_typed import PyinfraOperation
 from pyinfra.api.deploy import deploy
 
 from deploy.errors import BoardllamaError
-from deploy.paths import REPO
+from deploy.paths import STORY
 
 P = ParamSpec("P")
 
 # For each operation of each host pyinfra asks inspect.stack() for the lines that led to it. Of a file that is no
 # module's, inspect looks through all modules each time: a quarter of the controller's work at 50 boards. So deploy.py,
 # which pyinfra runs but does not import, is the file of a module, too.
-STORY = spec_from_file_location("deploy.story", REPO / "deploy.py")
-assert STORY
-sys.modules[STORY.name] = module_from_spec(STORY)
+MODULE = spec_from_file_location("deploy.story", STORY)
+assert MODULE
+sys.modules[MODULE.name] = module_from_spec(MODULE)
 
 
 def one_line_errors(function: Callable[P, None]) -> Callable[P, None]:

@@ -12,7 +12,7 @@ from deploy.debian.tools import Tools
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 from deploy.image.boards import BoardProfile
-from deploy.paths import REPO
+from deploy.paths import REPO, STORY
 
 HERE = Path(__file__).resolve().parent
 IDENTITY_LAYER = HERE / "identity_files"
@@ -54,7 +54,7 @@ def converge_tree(workspace: Workspace, board: BoardProfile, tree: Path, model: 
     """Runs deploy.py on the tree: everything is installed and enabled, and nothing is started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
     fleets = ["--group-data", str(FLEETS_DATA)] if FLEETS_DATA.is_dir() else []
-    deploy = [str(PYINFRA), "-y", *fleets, "inventory/image.py", "deploy.py"]
+    deploy = [str(PYINFRA), "-y", *fleets, "inventory/image.py", str(STORY)]
     workspace.run_step("deploy", deploy, REPO, told, DEPLOY_DEADLINE)
 
 

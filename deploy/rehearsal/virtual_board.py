@@ -1,10 +1,11 @@
 """A virtual board: started, deployed to twice, judged by the board suite, and gone again."""
 
 import json
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from deploy.vm.machine import Machine
 
 NAME = "rehearsal"
 NO_CHANGE = "no change"
+# As pyinfra ends a run that no host can begin: "--> pyinfra error in FILE line 52: kitchen: threads is -1: must be …".
+PYINFRA_ERROR = re.compile(r"pyinfra error in .+? line \d+: (?P<reason>.+)")
 # The mounted file system fills its disk: EXT4_IOC_RESIZE_FS (the kernel's Documentation/admin-guide/ext4.rst), in
 # blocks of 4 KiB.
 GROW = """import fcntl, os, struct
@@ -94,12 +97,25 @@ def deploy_row(rehearsal: Rehearsal, inventory: Path, folder: Path) -> Row:
     report = folder / "report.json"
     report.unlink(missing_ok=True)
     words = pyinfra_words(inventory, options=["--data", f"report_json={report}"])
-    subprocess.run(words, env=environment(), stdout=sys.stderr, check=False)
+    last = run_shown(words)
     if not report.exists():
-        return Row(
-            rehearsal.name, RunRecord(), "failed", "the deploy ended without a report: look above for why", False
-        )
+        return Row(rehearsal.name, RunRecord(), "refused", last, False)
     (told,) = json.loads(report.read_text())["boards"]
     record = RunRecord(told["cpu"], told["build"], told["model"], told["tokens_per_second"])
     record.before, record.after = told["release_before"], told["release_after"]
     return Row(rehearsal.name, record, told["verdict"], told["reason"], told["good"])
+
+
+def run_shown(words: Sequence[str]) -> str:
+    """Runs a program whose lines are shown. Returns the last error of pyinfra's in them, else the last line."""
+    last = error = ""
+    with subprocess.Popen(
+        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout
+        for line in running.stdout:
+            print(line, end="", file=sys.stderr, flush=True)
+            last = line.strip() or last
+            if found := PYINFRA_ERROR.search(line):
+                error = found["reason"]
+    return error or last

@@ -18,11 +18,11 @@ SPARED = ("capstone", "elftools", "gguf", "httpx2", "huggingface_hub", "numpy")
 
 def test_the_file_of_the_deploy_is_found_at_once_by_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
     """pyinfra runs it with its name as it was given, in the folder that it was called in."""
-    assert stage_decorator.STORY
+    assert stage_decorator.MODULE
     monkeypatch.chdir(REPO)
     frames: list[FrameType] = []
     exec(compile("import sys; keep(sys._getframe())", "deploy.py", "exec"), {"keep": frames.append})
-    assert inspect.getmodule(frames[-1]) is sys.modules[stage_decorator.STORY.name]
+    assert inspect.getmodule(frames[-1]) is sys.modules[stage_decorator.MODULE.name]
 
 
 def test_a_stage_that_cannot_go_on_says_so_in_pyinfras_own_words() -> None:

@@ -42,7 +42,7 @@ def test_the_wheel_has_every_file_of_the_product(installed: Path) -> None:
     there = {name.removesuffix(".symlink") for name in tracked("deploy")}
     assert there <= names
     assert {f"{PRODUCT}/{name}" for name in tracked("templates", "inventory", "tests/board")} <= names
-    assert "deploy/product/deploy.py" in names
+    assert "deploy/product/story/deploy.py" in names
 
 
 def test_the_suite_that_judges_boards_has_all_that_it_imports(installed: Path) -> None:

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deploy.controller.files import folder_lock
 from deploy.controller.product import environment, module_words, pyinfra_words
 from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.fleet.report_row import Row
 from deploy.hosts.run_record import RunRecord
-from deploy.paths import REPO
+from deploy.paths import REPO, machines_dir
 from deploy.rehearsal.kinds import Rehearsal
 from deploy.vm.guest import run_in_guest
 from deploy.vm.lifecycle import start_machine, stop_machine
@@ -53,14 +54,19 @@ def hold_rehearsal(rehearsal: Rehearsal) -> Row:
 
 @contextmanager
 def virtual_machine(rehearsal: Rehearsal) -> Iterator[Machine]:
-    """A machine with the rehearsal's hardware and an empty disk, gone at the end. Raises BoardllamaError."""
-    stop_machine(NAME, wipe=True)
-    try:
-        machine = start_machine(NAME, rehearsal.hardware)
-        run_in_guest(machine, f'python3 -c "{GROW}"')
-        yield machine
-    finally:
-        stop_machine(NAME, wipe=True)
+    """A machine with the rehearsal's hardware and an empty disk, gone at the end; another run waits for its turn.
+
+    Raises BoardllamaError.
+    """
+    (turn := machines_dir() / f"{NAME}.turn").mkdir(parents=True, exist_ok=True)
+    with folder_lock(turn, "rehearse"):
+        stop_machine(NAME, wipe=True)  # what a killed run has left
+        try:
+            machine = start_machine(NAME, rehearsal.hardware)
+            run_in_guest(machine, f'python3 -c "{GROW}"')
+            yield machine
+        finally:
+            stop_machine(NAME, wipe=True)
 
 
 def write_inventory(rehearsal: Rehearsal, machine: Machine, folder: Path) -> Path:

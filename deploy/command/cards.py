@@ -5,7 +5,7 @@ import shutil
 
 import click
 
-from deploy.command.arguments import HANDED_ON, more_words, with_examples
+from deploy.command.arguments import HANDED_ON, more_words
 from deploy.command.programs import become, ensure_packages, refuse
 from deploy.controller.product import environment, module_words
 
@@ -16,11 +16,6 @@ KEPT = (
 )
 
 
-@with_examples(
-    "boardllama image raspberry_pi_5                     of Debian's packages, into dist/",
-    "boardllama image raspberry_pi_4 --model qwen3.5-2b --size 8G",
-    "boardllama image rock_5b --base vendor.img.xz       the same of its vendor's image",
-)
 @click.command("image", context_settings=HANDED_ON)
 @more_words
 def image_verb(words: tuple[str, ...]) -> None:
@@ -29,11 +24,6 @@ def image_verb(words: tuple[str, ...]) -> None:
     become(module_words("deploy.image", *words))
 
 
-@with_examples(
-    "boardllama flash                                    lists the cards, asks, writes, reads everything back",
-    "boardllama flash dist/rpi5.img.zst --device /dev/sda --hostname kitchen --ssh-key ~/.ssh/id_ed25519.pub",
-    "boardllama flash --csv boards.csv                   one card for each row",
-)
 @click.command("flash", context_settings=HANDED_ON)
 @more_words
 def flash_verb(words: tuple[str, ...]) -> None:
@@ -46,7 +36,6 @@ def flash_verb(words: tuple[str, ...]) -> None:
     os.execve(sudo, [sudo, f"--preserve-env={','.join(KEPT.split())}", *program], environment())
 
 
-@with_examples("boardllama labels --csv boards.csv --to-file labels.pdf")
 @click.command("labels", context_settings=HANDED_ON)
 @more_words
 def labels_verb(words: tuple[str, ...]) -> None:
@@ -54,7 +43,6 @@ def labels_verb(words: tuple[str, ...]) -> None:
     become(module_words("deploy.flash.labels", *words))
 
 
-@with_examples("boardllama doctor kitchen.local", "boardllama doctor pi@192.168.1.20:22 --json")
 @click.command("doctor", context_settings=HANDED_ON)
 @more_words
 def doctor_verb(words: tuple[str, ...]) -> None:

@@ -49,7 +49,6 @@ def rehearse_verb(inventory: Path, limit: tuple[str, ...], model: str | None, ju
     become(module_words("deploy.rehearsal", str(inventory), *words, *(["--json"] if as_json else [])))
 
 
-@with_examples("boardllama bench --shape small --cpus cortex-a76 --rounds 5")
 @click.command("bench", context_settings=HANDED_ON)
 @more_words
 def bench_verb(words: tuple[str, ...]) -> None:
@@ -60,7 +59,6 @@ def bench_verb(words: tuple[str, ...]) -> None:
     become(module_words("tests.bench", *words))
 
 
-@with_examples("boardllama vm up --cpu cortex-a53 --cores 4 --memory 1024", "boardllama vm ssh", "boardllama vm log")
 @click.command("vm", context_settings=HANDED_ON)
 @more_words
 def vm_verb(words: tuple[str, ...]) -> None:

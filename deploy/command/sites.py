@@ -49,7 +49,6 @@ def require_channels(inventory: Path) -> None:
         refuse(f'{inventory} has no group channels, such as channels = ["@kind/raspberry_pi_5"]: docs/fleet.md')
 
 
-@with_examples("boardllama reports reports --port 8418")
 @click.command("reports", context_settings=HANDED_ON)
 @more_words
 def reports_verb(words: tuple[str, ...]) -> None:
@@ -57,7 +56,6 @@ def reports_verb(words: tuple[str, ...]) -> None:
     become(module_words("deploy.fleet.channel.receiver", *words))
 
 
-@with_examples("boardllama pin --repo ggml-org/SmolVLM-256M-Instruct-GGUF --file SmolVLM-256M-Instruct-Q8_0.gguf")
 @click.command("pin", context_settings=HANDED_ON)
 @more_words
 def pin_verb(words: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable
 
+from deploy.controller.verb_parser import verb_parser
 from deploy.doctor.network_checks import (
     SshDestination,
     check_login,
@@ -38,7 +39,7 @@ The board cannot be reached. Look at these, in this order:
 
 def doctor_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.doctor", description="Why does this board not serve?")
+    parser = verb_parser("doctor", "Why does this board not serve?", "kitchen.local", "pi@192.168.1.20:22 --json")
     parser.add_argument("host", metavar="HOST", help="[user@]name-or-address[:port], or qemu")
     parser.add_argument("--json", action="store_true")
     return parser

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.controller.progress import DISPLAY, say_line
+from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.flash.archive import SUFFIX, Archive, open_archive
 from deploy.flash.batch import Batch, Job, job_for_disk, job_for_file, result_summary
@@ -36,7 +37,13 @@ Identities = Sequence[Identity | None]
 
 
 def flash_arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m deploy.flash", description="Write a signed image to cards.")
+    parser = verb_parser(
+        "flash",
+        "Writes a signed image to cards, and proves each: PASS or FAIL.",
+        "",
+        "dist/rpi5.img.zst --device /dev/sda --hostname kitchen --ssh-key ~/.ssh/id_ed25519.pub",
+        "--csv boards.csv",
+    )
     parser.add_argument("image", nargs="?", type=Path, help="….img.zst, with its other files beside it")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--device", help="the disk; without it you are asked")

@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.flash.identities import add_identity_options, identities_from_csv, told_values
 from deploy.flash.label_sheet import STOCKS, BoardLabel, sheet_pdf, stock_named
@@ -18,7 +19,9 @@ CSV_MISSING = "say CSV=boards.csv: the table that `make flash` takes for many ca
 
 
 def label_arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m deploy.flash.labels", description="Print stickers for boards.")
+    parser = verb_parser(
+        "labels", "Prints stickers for boards: name, address, QR code.", "--csv boards.csv --to-file labels.pdf"
+    )
     parser.add_argument("--csv", type=Path, help="the table of `make flash`")
     parser.add_argument("--to-file", type=Path, help="the PDF (beside the table, under its name)")
     parser.add_argument("--stock", default="L7160", help=f"the sheet: {', '.join(STOCKS)}")

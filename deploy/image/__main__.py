@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.controller.progress import DISPLAY
 from deploy.controller.step_times import StepTimes
+from deploy.controller.verb_parser import verb_parser
 from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.errors import BoardllamaError
 from deploy.image.assembly import make_image
@@ -32,7 +33,13 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 def image_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.image", description="Makes a board's disk image.")
+    parser = verb_parser(
+        "image",
+        "Makes a board's disk image, proves and signs it.",
+        "raspberry_pi_5",
+        "raspberry_pi_4 --model qwen3.5-2b --size 8G",
+        "rock_5b --base vendor.img.xz",
+    )
     parser.add_argument(
         "board", nargs="?", default="", help=", ".join(board.short_name for board in DEBIAN_BOARDS.values())
     )

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.fleet import report_files, report_table
 from deploy.fleet.report_row import Row
@@ -14,7 +15,12 @@ from deploy.rehearsal.virtual_board import hold_rehearsal
 
 def rehearsal_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="boardllama rehearse", description="Tries an inventory on virtual boards.")
+    parser = verb_parser(
+        "rehearse",
+        "Tries an inventory on virtual boards.",
+        "boards.py",
+        "fleet.py --limit raspberry_pi_5 --model smoke --junit rehearsal.xml",
+    )
     parser.add_argument("inventory", type=Path)
     parser.add_argument("--limit", action="append", default=[], metavar="HOST", help="these hosts or groups alone")
     parser.add_argument("--model", help="in place of the inventory's: smoke takes a minute")

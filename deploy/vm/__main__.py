@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.vm.lifecycle import print_log, print_status, reboot_machine, start_machine, stop_machine
 from deploy.vm.machine import Hardware, Machine
@@ -15,7 +16,9 @@ from deploy.vm.machine import Hardware, Machine
 
 def vm_arguments() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.vm", description="The QEMU arm64 machine.")
+    parser = verb_parser(
+        "vm", "The QEMU arm64 machine.", "up --cpu cortex-a53 --cores 4 --memory 1024", "ssh uname -a", "log"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     starting = verbs.add_parser("up", help="start it and wait until it runs")
     starting.add_argument("--cpu", help="QEMU's name of the CPU (cortex-a76)")

@@ -9,6 +9,7 @@ import sys
 
 from deploy.controller.files import folder_lock
 from deploy.controller.progress import say_line
+from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.paths import cache_dir
 from tests.bench.contenders import CONTENDERS, CPUS
@@ -21,7 +22,7 @@ from tests.bench.shapes import SHAPES
 
 def arguments() -> argparse.ArgumentParser:
     """The command line of this module, whose words are those of `make bench`."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Speed, side by side.")
+    parser = verb_parser("bench", "Speed, side by side.", "--shape small --cpus cortex-a76 --rounds 5", "--report")
     parser.add_argument("--cpus", default="", help=f"QEMU's -cpu, of {', '.join(CPUS)}; all without it")
     parser.add_argument("--contenders", default="", help=f"of {', '.join(CONTENDERS)}; all without it")
     parser.add_argument("--rounds", default="5", help="how often each is measured (5)")

@@ -120,9 +120,10 @@ def test_an_inventory_without_channels_is_refused(fleet: Path) -> None:
 
 @pytest.mark.parametrize("verb", [verb.name for verbs in SECTIONS.values() for verb in verbs])
 def test_each_verb_has_an_example(verb: str) -> None:
-    shown = boardllama.commands[verb]
-    assert shown.epilog and f"boardllama {verb}" in shown.epilog
-    assert shown.help and shown.help.split(". ")[0][0].isupper()
+    line = [sys.executable, "-m", "deploy.command", verb, "--help"]
+    said = subprocess.run(line, cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert f"\n  boardllama {verb}" in said.partition("Examples:")[2].replace("\n    ", "\n  "), said
+    assert f"usage: boardllama {verb}" in said.lower()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -3,13 +3,13 @@
 Who listens to MQTT has the same files from `mosquitto_sub -h HOST -t TOPIC >>FOLDER/reports.jsonl`.
 """
 
-import argparse
 import http.server
 import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.fleet.channel.phases import BoardReport
 from deploy.paths import user_path
@@ -61,7 +61,7 @@ class ReportServer(http.server.ThreadingHTTPServer):
 
 def take_reports(words: list[str] | None = None) -> None:
     """Serves until it is interrupted. Raises BoardllamaError, OSError."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.fleet.channel.receiver")
+    parser = verb_parser("reports", "Takes what boards that pull report, into a folder.", "reports --port 8418")
     parser.add_argument("folder")
     parser.add_argument("--port", type=int, default=8418)
     options = parser.parse_args(words)

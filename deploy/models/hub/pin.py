@@ -4,7 +4,6 @@ Only heads are asked for, so that a file of gigabytes is pinned in a second. The
 later must have that sha256.
 """
 
-import argparse
 import re
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from deploy.controller.progress import say_line
+from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError, shown
 from deploy.models.hub.client import hub_address, hub_name
 from deploy.models.hub.fetch import ANSWER_WITHIN, HUB_ERRORS, ask_hub
@@ -105,7 +105,11 @@ def entry_text(files: list[PinnedFile], licence: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="make pin")
+    parser = verb_parser(
+        "pin",
+        "Asks the hub for the pin of a file, as settings to paste.",
+        "--repo ggml-org/SmolVLM-256M-Instruct-GGUF --file SmolVLM-256M-Instruct-Q8_0.gguf",
+    )
     parser.add_argument("--repo", required=True, help="OWNER/NAME on the hub")
     parser.add_argument("--file", required=True, help="the .gguf file there, or the first part of a split model")
     parser.add_argument("--revision", default="main", help="a branch, tag or commit")

@@ -88,7 +88,7 @@ def test_the_files_of_a_board_are_there(board: DebianBoard) -> None:
     ],
 )
 def test_a_data_file_that_breaks_a_rule_is_named_with_the_rule(more: dict[str, object], words: str) -> None:
-    told = {"name": "lama", "title": "Lama", "cpu": "generic", "memory_mib": 1000, "sources": {}}
+    told = {"name": "lama", "title": "Lama", "cpu": "generic", "cores": 4, "memory_mib": 1000, "sources": {}}
     assert board_profile(told).memory == 1000 * MIB
     with pytest.raises(BoardllamaError, match=rf"^profiles/lama\.json: {words}"):
         board_profile(told | more)

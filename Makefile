@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Modules of deploy/ are found in the current folder: always run from here.
 .DEFAULT_GOAL := help
 .PHONY: help up vm deploy models pin releases rollback fleet-report verify answers browser doctor tune tunes image flash labels \
-    down ssh log status test networks rehearsals builds bases boots faults soak bench fleet mutants docs check lint types unit setup clean
+    down ssh log status test networks rehearsals builds fits bases boots faults soak bench fleet mutants docs check lint types unit setup clean
 
 help: ## List every target
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -94,7 +94,7 @@ IMAGE_TESTS = $(call first,$(patsubst %,tests/image/test_%.py,interrupted reprod
 
 test: setup ## Every test: lint, types, unit, build, VM, cards, images
 	@$(MAKE) --no-print-directory lint types unit
-	$(PYTHON) -m pytest $(SPREAD) -m "not further_build" $(VM_TESTS)
+	$(PYTHON) -m pytest $(SPREAD) -m "not further_build and not further_fit" $(VM_TESTS)
 	$(AS_ROOT) $(PYTHON) -m pytest $(SPREAD) $(IMAGE_TESTS); status=$$?; $(GIVE_BACK); exit $$status
 
 networks: setup ## Channels, sites, boards that share and gateways, by the programs that serve them: some minutes
@@ -105,6 +105,9 @@ rehearsals: setup ## Install a wheel, write an inventory, rehearse it on virtual
 
 builds: setup ## Compile for every CPU, and ask each build what the generic one is asked
 	$(PYTHON) -m pytest tests/build/test_answers.py
+
+fits: setup ## Compare the estimate of memory with what llama-server takes in a VM, for every family of models
+	$(PYTHON) -m pytest tests/vm/test_fit.py
 
 boots: setup ## Start the image of efi from every kind of disk; make the images that QEMU cannot start
 	$(AS_ROOT) $(PYTHON) -m pytest -s --durations=0 tests/boots; status=$$?; $(GIVE_BACK); exit $$status

@@ -12,7 +12,7 @@ MOSQUITTO = ("mosquitto", "mosquitto-clients", "libmosquitto1", "libwrap0", "lib
 # By what is asked for: the packages with the program, and with libraries that this machine may lack.
 PACKAGES = {
     **dict.fromkeys(("prometheus", "promtool"), ("prometheus",)),
-    "amtool": ("prometheus-alertmanager",),
+    **dict.fromkeys(("amtool", "prometheus-alertmanager"), ("prometheus-alertmanager",)),
     "prometheus-node-exporter": ("prometheus-node-exporter",),
     "nginx": ("nginx",),
     **dict.fromkeys(("mosquitto", "mosquitto_pub", "mosquitto_sub"), MOSQUITTO),

@@ -51,7 +51,7 @@ DASHBOARDS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel("Network, received", 'sum by (board) (rate(node_network_receive_bytes_total{device!="lo"}[5m]))', "Bps"),
         Panel("Network, sent", 'sum by (board) (rate(node_network_transmit_bytes_total{device!="lo"}[5m]))', "Bps"),
-        Panel("Too little voltage", 'max by (board) (node_hwmon_in_lcrit_alarm_volts{chip="rpi_volt"}) > bool 0'),
+        Panel("Too little voltage", "board:undervoltage:max"),
         Panel("Clock, against the monitor's", "node_time_seconds - timestamp(node_time_seconds)", "s"),
         Panel("Tokens per second at the gate", "boardllama_tokens_per_second_gate"),
         Panel("Since the last switch", "time() - boardllama_release_committed_timestamp_seconds", "s"),

@@ -19,6 +19,8 @@ llamacpp:prompt_tokens_total {tokens}
 llamacpp:requests_processing 2
 llamacpp:requests_deferred 3
 """
+# Where a Raspberry Pi's kernel has its sensor: the exporter's label "chip" is made of the last two folders.
+VOLTAGE = "devices/platform/soc/soc:firmware/raspberrypi-hwmon"
 RELEASE = """\
 boardllama_release_info{release="r0123456789a",model="qwen3.5-2b.gguf"} 1
 boardllama_release_committed_timestamp_seconds 1795000000
@@ -59,7 +61,8 @@ def node_exporter(folder: Path) -> Iterator[int]:
     (port,) = free_ports(1)
     sysfs, texts = folder / "sys", folder / "texts"
     told = {
-        sysfs / "class/hwmon/hwmon0": {"name": "rpi_volt", "in0_lcrit_alarm": "1"},
+        sysfs / VOLTAGE / "hwmon/hwmon0": {"name": "rpi_volt", "in0_lcrit_alarm": "1"},
+        sysfs / "class/hwmon/hwmon1": {"name": "nvme", "temp1_input": "41000"},
         sysfs / "class/thermal/thermal_zone0": {"type": "cpu-thermal", "temp": "61234", "policy": "step_wise"},
         texts: {"release.prom": RELEASE},
     }
@@ -67,6 +70,8 @@ def node_exporter(folder: Path) -> Iterator[int]:
         place.mkdir(parents=True)
         for name, text in files.items():
             (place / name).write_text(text if text.endswith("\n") else f"{text}\n")
+    (sysfs / VOLTAGE / "hwmon/hwmon0/device").symlink_to("../../../raspberrypi-hwmon")
+    (sysfs / "class/hwmon/hwmon0").symlink_to(f"../../{VOLTAGE}/hwmon/hwmon0")
     places = [
         f"--path.sysfs={sysfs}",
         f"--collector.textfile.directory={texts}",

@@ -9,6 +9,7 @@ import pytest
 from deploy.onboard.cli import main
 from deploy.onboard.places import PLACES, Places
 from deploy.onboard.release.figures import FILE
+from tests.monitor.selectors import named_figures
 
 MANIFEST = {
     "version": 2,
@@ -16,6 +17,9 @@ MANIFEST = {
     "pins": {"llama.cpp": {"commit": "0c1e570"}},
     "policy": {"min_tokens_per_second": 2.5, "releases_kept": 2},
 }
+
+# What a monitor finds out itself.
+OF_MONITORS = "boardllama_page_timestamp_seconds", "boardllama_certificate_end_timestamp_seconds"
 
 
 @pytest.fixture
@@ -49,6 +53,7 @@ def test_the_release_its_floor_and_its_speed_are_told(places: Places) -> None:
     assert told["boardllama_tokens_per_second_floor"] == "2.5"
     assert told["boardllama_tokens_per_second_gate"] == "7.25"
     assert told["boardllama_release_committed_timestamp_seconds"] == f"{places.current.lstat().st_mtime:.0f}"
+    assert told.keys() == {name for name in named_figures("boardllama_") if name not in OF_MONITORS}, "all is looked at"
 
 
 def test_a_speed_of_another_release_is_not_told(places: Places) -> None:

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from deploy.fleet.sharing.site import SiteCache, fill_cache
-from deploy.hosts.carriage import Carriage, Pace, Turns
+from deploy.hosts.carriage import Carriage, NotThisWay, Pace, Turns, pace_of
 from deploy.hosts.store import BigFile, deliver_files
 from deploy.paths import REPO
 from tests.channel.nginx import Nginx, running_nginx
@@ -71,3 +72,14 @@ def test_nobody_but_the_controller_puts_a_model_there(root: Path, tmp_path: Path
         _, said = bring(tmp_path, "one", nginx)
         assert "takes none from this controller (HTTP Error 403: Forbidden)" in said[0], said
     assert list((root / "models").iterdir()) == []
+
+
+def test_a_server_that_refuses_a_model_is_not_sent_all_of_it(root: Path, tmp_path: Path) -> None:
+    """nginx as it is without client_max_body_size, which takes 1 MB."""
+    (tmp_path / "model.gguf").write_bytes(MODEL)
+    pace = pace_of(len(MODEL) // 4)
+    with running_nginx(root, f"location /models/ {{ root {root}; dav_methods PUT; }}") as nginx:
+        began = time.monotonic()
+        with pytest.raises(NotThisWay, match="413: Request Entity Too Large"):
+            fill_cache(f"http://127.0.0.1:{nginx.port}/models/x", tmp_path / "model.gguf", len(MODEL), pace.rate)
+    assert pace.due - began < 2, "of the four seconds that all of it takes"

@@ -160,6 +160,20 @@ def test_what_many_ask_for_at_once_is_done_once() -> None:
     assert work(8) == 2
 
 
+def test_what_failed_once_is_not_tried_again() -> None:
+    tried: list[int] = []
+
+    @Once
+    def work() -> int:
+        tried.append(1)
+        raise OSError("no room for the torrent")
+
+    for _ in range(3):
+        with pytest.raises(OSError, match="no room for the torrent"):
+            work()
+    assert len(tried) == 1
+
+
 def test_a_peer_that_lied_is_named_by_what_aria2_says_of_it() -> None:
     """Recorded of aria2 1.36 with two peers, the second of which had other bytes."""
     said = (

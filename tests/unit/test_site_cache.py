@@ -1,9 +1,10 @@
 """Models from a web server of the site, which the controller fills once."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -95,6 +96,32 @@ class TestSite:
                 deliver_files(board, [own], by(SiteCache(address, 0)))
                 assert Path(own.dest).read_bytes() == CONTENT, "over SSH"
             assert store.puts == 1
+
+
+def test_what_is_no_web_server_is_asked_once_and_boards_get_the_model_over_ssh(
+    board: LocalTarget, file: BigFile
+) -> None:
+    asked = []
+    fill_cache.forget()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    asked.append(connection.recv(4096))
+                    connection.sendall(b"220 mail.example ESMTP\r\n")
+                    connection.close()
+
+        threading.Thread(target=greet, daemon=True).start()
+        way = SiteCache(f"http://127.0.0.1:{server.getsockname()[1]}/models", 0)
+        for name in ("one", "two"):
+            own = BigFile(file.source, f"{file.dest}-{name}", file.sha256, file.size, owner=OWNER)
+            deliver_files(board, [own], by(way))
+            assert Path(own.dest).read_bytes() == CONTENT
+        server.shutdown(socket.SHUT_RDWR)
+    assert len(asked) == 1
+    assert "takes none from this controller (220 mail.example ESMTP" in board.said[0]
 
 
 def test_a_site_needs_its_server() -> None:

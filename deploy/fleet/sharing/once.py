@@ -5,8 +5,6 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Generic, ParamSpec, TypeVar
 
-from deploy.errors import BoardllamaError
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -28,7 +26,7 @@ class Once(Generic[P, T]):
                 done = self.results[key] = Future[T]()
                 try:
                     done.set_result(self.function(*args, **kwargs))
-                except BoardllamaError as error:
+                except Exception as error:
                     done.set_exception(error)
             return self.results[key].result(0)
 

@@ -1,10 +1,14 @@
 """Models from a web server that stands where the boards are: this controller brings it what it has not, once."""
 
+import select
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 from deploy.controller.progress import Progress, say_line
 from deploy.fleet.sharing.board_script import run_fetching
@@ -54,9 +58,28 @@ def fill_cache(address: str, file: Path, size: int, limit: int) -> None:
         if not is_held(address, size):
             body = paced_chunks(file, size, pace_of(limit))
             put = urllib.request.Request(address, body, {"Content-Length": str(size)}, method="PUT")
-            urllib.request.urlopen(put, timeout=PATIENCE_SECONDS).close()
-    except (OSError, ValueError) as error:
+            urllib.request.build_opener(HearingHandler).open(put, timeout=PATIENCE_SECONDS).close()
+    except (OSError, ValueError, HTTPException) as error:
         raise NotThisWay(f"it does not have the model, and takes none from this controller ({error})") from None
+
+
+class HearingConnection(HTTPConnection):
+    """Stops sending when the server has answered: one that refuses a model would be sent all of it."""
+
+    def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
+        super().endheaders()
+        with suppress(ConnectionError):  # why the server has ended it, its answer says
+            for chunk in message_body or ():
+                if select.select([self.sock], [], [], 0)[0]:
+                    return
+                self.send(chunk)
+
+
+class HearingHandler(urllib.request.HTTPHandler):
+    """Of a connection with TLS it cannot be seen whether what came is an answer: there all is sent."""
+
+    def http_open(self, request: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(HearingConnection, request)
 
 
 def paced_chunks(file: Path, size: int, pace: Pace) -> Iterator[bytes]:

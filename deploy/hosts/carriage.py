@@ -44,17 +44,28 @@ class Way(Protocol):
 
 @dataclass
 class Pace:
-    """At most so many bytes a second, 0 for any, for all who share it. `due`: when what was let through is through."""
+    """At most so many bytes a second, 0 for any, for all who share it. `due`: when what was let through is through.
+
+    `waiting`: how many wait for that.
+    """
 
     rate: int
     due: float = 0.0
+    waiting: int = 0
+
+    def count(self, count: int) -> None:
+        """Takes bytes into account, whoever sent them."""
+        self.due = max(self.due, time.monotonic()) + count / self.rate
 
     def wait_for(self, count: int) -> None:
         """Waits until that many bytes more may have gone."""
         if self.rate:
-            now = time.monotonic()
-            self.due = max(self.due, now) + count / self.rate
-            time.sleep(self.due - now)
+            self.count(count)
+            self.waiting += 1
+            try:
+                time.sleep(max(0.0, self.due - time.monotonic()))
+            finally:
+                self.waiting -= 1
 
 
 @dataclass

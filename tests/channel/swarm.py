@@ -1,8 +1,10 @@
 """Boards that give a model to one another by the real aria2, each in a network of its own on this machine.
 
-`python -m tests.channel.swarm BOARDS [LOST]` as the first process of namespaces of its own. Once it has
+`python -m tests.channel.swarm BOARDS LOST` as the first process of namespaces of its own. Once it has
 a third of the model, the board of the number LOST loses its network for good. Prints {"seconds": …, "came": […]} when
 all others have the model. A board's script is the product's; what stands for systemd starts and ends programs.
+
+`python -m tests.channel.swarm beside`: two boards get a model each, and nginx a third, of the same controller.
 """
 
 import json
@@ -10,12 +12,16 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deploy.fleet.sharing.board_script import HERE
 from deploy.fleet.sharing.peers import SCRIPT, UNIT, give_away, tracker_port
+from deploy.fleet.sharing.site import fill_cache
 from deploy.onboard.files import sha256_of
+from tests.channel.nginx import running_nginx
+from tests.engines import engine
 from tests.unit.known_host import program
 
 SIZE, LIMIT = 24_000_000, 4_000_000
@@ -35,10 +41,9 @@ case $1 in stop) kill -- -"$(cat /run/leader)" ;; is-active) kill -0 "$(cat /run
 BOARD = 'mount -t tmpfs run /run && mkdir -p /run/systemd/system && exec sh "$@"'
 
 
-def swarm_command(boards: int, lost: int | None = None) -> list[str]:
+def swarm_command(*words: str) -> list[str]:
     """The command line of a swarm."""
     spaces = [*(["--user", "--map-root-user"] if os.geteuid() else []), "--mount", "--net", "--pid"]
-    words = [str(boards), *([str(lost)] if lost is not None else [])]
     return ["unshare", *spaces, "--fork", "--kill-child", "--mount-proc", sys.executable, "-m", __name__, *words]
 
 
@@ -77,27 +82,56 @@ def ip(*lines: str, within: str = "") -> None:
     subprocess.run(["ip", *place, "-batch", "-"], input=text, text=True, check=True)
 
 
-def run_swarm(folder: Path, count: int, lost: int | None) -> dict[str, object]:
-    """Has the boards fetch. Raises AssertionError where one of those that are left has not got the model."""
+def prepare(folder: Path) -> Path:
+    """Makes the network of a controller. Returns the folder of what stands for systemd."""
     os.environ["BOARDLLAMA_CACHE"] = str(folder / "cache")
     subprocess.run(["mount", "-t", "tmpfs", "run", "/run"], check=True)
     Path("/run/netns").mkdir()
     ip("link set lo up", "link add sw0 type bridge", f"addr add {CONTROLLER}/24 dev sw0", "link set sw0 up")
-    programs, model = folder / "programs", folder / "model"
+    programs = folder / "programs"
     programs.mkdir()
     program(programs / "systemd-run", SYSTEMD_RUN)
     program(programs / "systemctl", SYSTEMCTL)
-    model.write_bytes(os.urandom(SIZE))
-    sha256 = sha256_of(model)
+    return programs
+
+
+def random_model(folder: Path, name: str) -> tuple[Path, str]:
+    """A file, and its hash."""
+    (folder / name).write_bytes(os.urandom(SIZE))
+    return folder / name, sha256_of(folder / name)
+
+
+def run_beside(folder: Path) -> dict[str, object]:
+    """Has the controller send three models at the same time, two of them by aria2."""
+    engine("nginx")  # in the user's cache
+    programs = prepare(folder)
+    models, boards = [random_model(folder, f"m{number}") for number in range(3)], list[SwarmBoard]()
+    (folder / "srv").mkdir()
+    began = time.monotonic()
+    for number, (model, sha256) in enumerate(models[:2]):
+        boards.append(SwarmBoard(number, folder))
+        boards[-1].fetch(give_away(model, sha256, LIMIT), programs)
+    put, sha256 = models[2]
+    with running_nginx(
+        folder / "srv", f"location / {{ root {folder}/srv; dav_methods PUT; client_max_body_size 0; }}"
+    ) as nginx:
+        fill_cache(f"http://127.0.0.1:{nginx.port}/{sha256}", put, SIZE, LIMIT)
+    for board in boards:
+        assert "fetched" in board.process.communicate(timeout=DEADLINE)[0].split("\n")
+    return {"rate": 3 * SIZE / (time.monotonic() - began)}
+
+
+def run_swarm(folder: Path, count: int, lost: int) -> dict[str, object]:
+    """Has the boards fetch. Raises AssertionError where one of those that are left has not got the model."""
+    programs, (model, sha256) = prepare(folder), random_model(folder, "model")
     torrent, boards = give_away(model, sha256, LIMIT), [SwarmBoard(number, folder) for number in range(count)]
     began = time.monotonic()
     for board in boards:
         board.fetch(torrent, programs)
-    if lost is not None:
-        gone = boards.pop(lost)
-        while gone.came < SIZE // 3:
-            time.sleep(0.1)
-        ip(f"link set {gone.link} down")
+    gone = boards.pop(lost)
+    while gone.came < SIZE // 3:
+        time.sleep(0.1)
+    ip(f"link set {gone.link} down")
     said = {board.name: board.process.communicate(timeout=DEADLINE)[0].split("\n") for board in boards}
     seconds = time.monotonic() - began
     assert all("fetched" in lines for lines in said.values()), said
@@ -107,6 +141,8 @@ def run_swarm(folder: Path, count: int, lost: int | None) -> dict[str, object]:
 
 if __name__ == "__main__":
     with TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
-        print(json.dumps(run_swarm(Path(name), int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else None)))
+        words = sys.argv[1:]
+        swarm = partial(run_swarm, count=int(words[0]), lost=int(words[1])) if words != ["beside"] else run_beside
+        print(json.dumps(swarm(Path(name))))
         sys.stdout.flush()
         os._exit(0)

@@ -11,6 +11,8 @@ state=/run/$unit
 
 give_up() {
     systemctl stop "$unit.service" 2>/dev/null || :
+    # The unit has done so at its end, if it began.
+    test ! -e "$state/installed" || xargs apt-get purge -qq -y <"$state/installed" >/dev/null 2>&1 || :
     rm -rf -- "$part" "$part.aria2" "$state"
     printf '%s\n' "$1"
     exit 1
@@ -21,9 +23,10 @@ packages() { dpkg-query -W -f '${binary:Package}\n' | sort; }
 # What is installed for this alone is removed afterwards, and nothing else: apt thinks that old kernels can go, too.
 install_aria2() {
     packages >"$state/before"
-    apt-get install -qq -y --no-install-recommends aria2 >/dev/null 2>&1 || {
-        apt-get update -qq >/dev/null 2>&1 || :
-        apt-get install -qq -y --no-install-recommends aria2 >/dev/null 2>&1 || give_up "aria2 cannot be installed there"
+    get="apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -qq"
+    $get install -y --no-install-recommends aria2 >/dev/null 2>&1 || {
+        $get update >/dev/null 2>&1 || :
+        $get install -y --no-install-recommends aria2 >/dev/null 2>&1 || give_up "aria2 cannot be installed there"
     }
     packages | comm -13 "$state/before" - >"$state/installed"
 }

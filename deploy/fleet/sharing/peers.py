@@ -5,7 +5,6 @@ another. A board that cannot take part gets the model over SSH.
 """
 
 import ipaddress
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,24 +14,23 @@ from pathlib import Path
 
 from pyinfra.api.host import Host
 
-from deploy.debian.deb_store import RELEASES, DebStore
 from deploy.debian.workspace import WITH_US
 from deploy.fleet.sharing.board_script import run_fetching
+from deploy.fleet.sharing.giver import Giver
 from deploy.fleet.sharing.once import Once
 from deploy.fleet.sharing.torrent import torrent_of
-from deploy.hosts.carriage import NotThisWay, rate_limit
-from deploy.hosts.packages import NotInstalled, install_debian_packages
+from deploy.hosts.carriage import NotThisWay, pace_of, rate_limit
+from deploy.hosts.packages import NotInstalled, install_from_store, store_for
 from deploy.hosts.remote import Remote
 from deploy.hosts.ssh.connection import BoardConnector
 from deploy.hosts.store import BigFile
 from deploy.paths import PACKAGE
 from deploy.settings import Settings
 
-# What leaves this controller at most, in copies of the file: three with the headers of TCP. Whoever has not all of the
-# file then gets the rest from others.
-COPIES = 2.9
 UNIT = "boardllama-sharing-"
 SCRIPT = "fetch_from_peers.sh"
+# As the script says it.
+NOT_INSTALLED = "aria2 cannot be installed there"
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,14 @@ class Peers:
         """Has the board take part in the exchange until it has the file. Raises NotThisWay, OSError."""
         tracker = f"http://{own_address(remote.host)}:{tracker_port()}/announce"
         given = give_away(file.source, file.sha256, self.limit).read_bytes()
-        bring_program(remote)
         words = [file.part_path, str(len(given)), tracker, f"{UNIT}{file.sha256[:16]}", str(self.limit)]
-        run_fetching(remote, SCRIPT, words, given)
+        try:
+            run_fetching(remote, SCRIPT, words, given)
+        except NotThisWay as reason:
+            if str(reason) != NOT_INSTALLED:
+                raise
+            bring_program(remote)
+            run_fetching(remote, SCRIPT, words, given)
 
     def end_fetching(self, remote: Remote) -> None:
         """Stops aria2 there, which removes it where it was not installed before."""
@@ -60,11 +63,12 @@ class Peers:
 
 
 def bring_program(remote: Remote) -> None:
-    """Brings aria2 to a board that lacks it, where a bundle has brought it here. Raises NotThisWay."""
-    if not any(DebStore(release).is_here for release in RELEASES) or remote.run("command -v aria2c || true"):
-        return
+    """Brings aria2 to a board whose apt has none, where a bundle has brought it here. Raises NotThisWay."""
+    store = store_for(remote)
+    if store is None:
+        raise NotThisWay(NOT_INSTALLED)
     try:
-        install_debian_packages(remote, ["aria2"], ())
+        install_from_store(remote, ["aria2"], (), store)
     except NotInstalled as error:
         raise NotThisWay(str(error)) from None
 
@@ -95,34 +99,16 @@ def tracker_port() -> int:
 
 
 @Once
-def give_away(source: Path, sha256: str, limit: int) -> Path:
-    """Starts to give a file to boards, until this process ends, or after COPIES. Returns its torrent.
+def giver_of(limit: int) -> Giver:
+    """The aria2 of this controller for hosts with that limit, started first. Raises NotThisWay."""
+    giver = Giver(pace_of(limit))
+    giver.start()
+    return giver
 
-    Raises NotThisWay.
-    """
-    if not shutil.which("aria2c"):
-        raise NotThisWay("aria2 is missing on this controller: apt-get install aria2")
+
+@Once
+def give_away(source: Path, sha256: str, limit: int) -> Path:
+    """Starts to give a file to boards. Returns its torrent. Raises NotThisWay, OSError."""
     torrent = torrent_of(source, sha256)
-    subprocess.Popen(
-        [
-            *WITH_US,
-            "aria2c",
-            "--no-conf",
-            "--quiet",
-            f"--dir={source.parent}",
-            f"--index-out=1={source.name}",
-            f"--bt-tracker=http://127.0.0.1:{tracker_port()}/announce",
-            "--bt-tracker-interval=5",
-            "--enable-dht=false",
-            "--bt-enable-lpd=false",
-            "--enable-peer-exchange=false",
-            "--listen-port=6881-6999",
-            # The file was proven when it came here.
-            "--bt-seed-unverified=true",
-            f"--seed-ratio={COPIES}",
-            f"--max-overall-upload-limit={limit}",
-            str(torrent),
-        ],
-        stdin=subprocess.DEVNULL,
-    )
+    giver_of(limit).give(source, torrent.read_bytes(), f"http://127.0.0.1:{tracker_port()}/announce")
     return torrent

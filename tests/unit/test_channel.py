@@ -68,9 +68,11 @@ def stand_in_build(cache: Path) -> None:
     (folder / MANIFEST).write_text(made.model_dump_json())
 
 
-def run_kinds(folder: Path, before: Sequence[str] = (), **settings: object) -> subprocess.CompletedProcess[str]:
+def run_kinds(
+    folder: Path, before: Sequence[str] = (), inventory: str = INVENTORY, **settings: object
+) -> subprocess.CompletedProcess[str]:
     """Runs the deploy as `make channel` and `make bundle` do. `before`: what stands before the command."""
-    (folder / "fleet.py").write_text(INVENTORY)
+    (folder / "fleet.py").write_text(inventory)
     told = [word for name, value in settings.items() for word in ("--data", f"{name}={value}")]
     words = ["--limit", "builders", "--limit", "channels", *told]
     options = ["-y", *words, "--json"]
@@ -89,6 +91,31 @@ def test_the_deploys_own_code_makes_the_release_and_a_second_run_changes_nothing
     assert second.returncode == 0, second.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "channel").rglob("*") if path.is_file()} == there
     assert json.loads(second.stdout)["results"]["totals"]["success"] == 0, second.stdout
+
+
+def test_boards_of_a_kind_may_have_a_group_of_their_own_and_their_key_is_in_no_channel(
+    tmp_path: Path, keys: Path
+) -> None:
+    stand_in_build(tmp_path / "cache")
+    key, (folder, dest) = "swordfish-of-the-boards", (tmp_path / "group_data", tmp_path / "channel")
+    folder.mkdir()
+    (folder / "hall.py").write_text(f'server_host = "0.0.0.0"\napi_key = "{key}"\ncontext_size = 512\n')
+    kinds = INVENTORY.replace("@kind/rpi5", "@kind/rpi5/hall")
+    done = run_kinds(tmp_path, inventory=kinds, channel_dest=dest)
+    assert done.returncode == 0, done.stderr
+    (release,) = (dest / "pool").glob("boardllama-release-hall-*.deb")
+    subprocess.run(["dpkg-deb", "-x", release, tmp_path / "unpacked"], check=True)
+    texts = [path.read_bytes() for path in (tmp_path / "unpacked").rglob("*") if path.is_file()]
+    assert any(b'"default_context_size": 512' in text for text in texts), "by the data of their group"
+    assert not any(key.encode() in text for text in texts)
+
+
+def test_a_model_for_which_the_smallest_board_of_a_kind_has_no_room_is_not_offered(tmp_path: Path, keys: Path) -> None:
+    stand_in_build(tmp_path / "cache")
+    done = run_kinds(tmp_path, inventory=INVENTORY.replace("smoke", "gpt-oss-20b"), channel_dest=tmp_path / "channel")
+    assert done.returncode != 0
+    assert "this board has 1746 MB for it (of 2055 MB)" in done.stderr, done.stderr
+    assert not (tmp_path / "channel").exists()
 
 
 def channel_plan(folder: Path, **data: Any) -> list[str]:

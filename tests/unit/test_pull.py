@@ -1,6 +1,7 @@
 """A board gets its releases from a channel: the one whose turn it is, proven, by the gate, and nothing else."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def test_a_report_that_nobody_took_is_sent_at_the_next_look(
     board.look()
     board.look()
     assert [one["good"] for one in site.reports] == [True]
+    assert len(json.dumps(site.reports[0])) < 350, "bytes"
 
 
 def test_a_model_is_gone_on_with_after_a_cut(board: PullingBoard, channel: Path, tmp_path: Path, site: Site) -> None:

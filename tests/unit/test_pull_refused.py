@@ -7,6 +7,7 @@ import pytest
 
 from deploy.controller import openpgp
 from deploy.fleet.channel.repository import BY_HASH, IN_RELEASE, release_text
+from deploy.vm.ports import free_ports
 from tests.unit.channel_site import Site
 from tests.unit.made_offer import keys, offer, publish
 from tests.unit.pulling_board import PullingBoard, board, channel, site
@@ -46,18 +47,19 @@ def take_signature(channel: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "said", "is_reported"),
     [
-        (expire, "is expired"),
-        (forge, "signature"),
-        (halve_index, "unexpected size"),
-        (lose_index, "404"),
-        (take_signature, "not signed|signed file"),
+        (expire, "is expired", True),
+        (forge, "signature", True),
+        (halve_index, "unexpected size", True),
+        (lose_index, "404", False),
+        (take_signature, "not signed|signed file", True),
     ],
 )
 def test_a_channel_that_is_not_what_was_signed_changes_nothing(
-    board: PullingBoard, channel: Path, tmp_path: Path, spoil: object, said: str
+    board: PullingBoard, channel: Path, tmp_path: Path, site: Site, spoil: object, said: str, is_reported: bool
 ) -> None:
+    """What was not signed so is reported, once; what is not there may be on its way."""
     before = board.current
     publish(channel, offer(tmp_path / "made", config='{"a": 2}'))
     assert callable(spoil)
@@ -65,10 +67,23 @@ def test_a_channel_that_is_not_what_was_signed_changes_nothing(
     done = board.look()
     assert done.returncode, done
     assert re.search(said, done.stderr), done.stderr
+    board.look()
     assert board.current == before
+    reported = [(one["good"], bool(re.search(said, one["reason"]))) for one in site.reports]
+    assert reported == ([(None, True)] if is_reported else [])
     publish(channel, offer(tmp_path / "made", config='{"a": 3}'))
     assert board.look().returncode == 0, "and it goes on when the channel is well again"
     assert board.current != before
+
+
+def test_a_channel_that_does_not_answer_changes_nothing(board: PullingBoard, channel: Path, tmp_path: Path) -> None:
+    before = board.current
+    publish(channel, offer(tmp_path / "made", config='{"a": 2}'))
+    (port,) = free_ports(1)
+    board.follow(f"http://127.0.0.1:{port}")
+    done = board.look()
+    assert (done.returncode, board.current) == (75, before), "which its unit takes for no fault"
+    assert "the channel does not answer, what runs stays: " in done.stderr
 
 
 @pytest.mark.parametrize("what", ["pool", "models"])

@@ -20,6 +20,8 @@ DISBELIEF = re.compile(
     r"signature|NO_PUBKEY|not signed|is expired|not valid|Hash Sum|unexpected size|malformed|splitting up|clearsigned",
     re.IGNORECASE,
 )
+# Of each look another text, which would be another report.
+AGE = re.compile(r" \(invalid since [^)]*\)")
 DATABASE = ("info", "updates", "triggers", "parts")
 
 
@@ -43,7 +45,7 @@ def refresh_index(places: Places) -> None:
     if done.returncode:
         lines = complaints(done.stderr)
         doubts = [line for line in lines if DISBELIEF.search(line)]
-        raise Unbelievable(doubts[0]) if doubts else Unreached((lines or ["no reason"])[0])
+        raise Unbelievable(AGE.sub("", doubts[0])) if doubts else Unreached((lines or ["no reason"])[0])
 
 
 def index_files(places: Places) -> list[Path]:

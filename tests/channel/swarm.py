@@ -4,7 +4,7 @@
 a third of the model, the board of the number LOST loses its network for good. Prints {"seconds": …, "came": […]} when
 all others have the model. A board's script is the product's; what stands for systemd starts and ends programs.
 
-`python -m tests.channel.swarm beside`: two boards get a model each, and nginx a third, of the same controller.
+`beside`: two boards get a model each, and nginx a third, of the same controller. `liar`: a board gives other bytes.
 """
 
 import json
@@ -82,6 +82,12 @@ def ip(*lines: str, within: str = "") -> None:
     subprocess.run(["ip", *place, "-batch", "-"], input=text, text=True, check=True)
 
 
+def sent_bytes() -> int:
+    """What the controller has sent; what boards give one another is not in it."""
+    (words,) = [line.split() for line in Path("/proc/net/dev").read_text().splitlines() if "sw0:" in line]
+    return int(words[9])
+
+
 def prepare(folder: Path) -> Path:
     """Makes the network of a controller. Returns the folder of what stands for systemd."""
     os.environ["BOARDLLAMA_CACHE"] = str(folder / "cache")
@@ -110,22 +116,22 @@ def run_beside(folder: Path) -> dict[str, object]:
     began = time.monotonic()
     for number, (model, sha256) in enumerate(models[:2]):
         boards.append(SwarmBoard(number, folder))
-        boards[-1].fetch(give_away(model, sha256, LIMIT), programs)
+        boards[-1].fetch(give_away(model, sha256, 2 * LIMIT), programs)
     put, sha256 = models[2]
     with running_nginx(
         folder / "srv", f"location / {{ root {folder}/srv; dav_methods PUT; client_max_body_size 0; }}"
     ) as nginx:
-        fill_cache(f"http://127.0.0.1:{nginx.port}/{sha256}", put, SIZE, LIMIT)
+        fill_cache(f"http://127.0.0.1:{nginx.port}/{sha256}", put, SIZE, 2 * LIMIT)
     for board in boards:
         assert "fetched" in board.process.communicate(timeout=DEADLINE)[0].split("\n")
-    return {"rate": 3 * SIZE / (time.monotonic() - began)}
+    return {"share": 3 * SIZE / (time.monotonic() - began) / (2 * LIMIT)}
 
 
 def run_swarm(folder: Path, count: int, lost: int) -> dict[str, object]:
     """Has the boards fetch. Raises AssertionError where one of those that are left has not got the model."""
     programs, (model, sha256) = prepare(folder), random_model(folder, "model")
     torrent, boards = give_away(model, sha256, LIMIT), [SwarmBoard(number, folder) for number in range(count)]
-    began = time.monotonic()
+    began, before = time.monotonic(), sent_bytes()
     for board in boards:
         board.fetch(torrent, programs)
     gone = boards.pop(lost)
@@ -136,13 +142,32 @@ def run_swarm(folder: Path, count: int, lost: int) -> dict[str, object]:
     seconds = time.monotonic() - began
     assert all("fetched" in lines for lines in said.values()), said
     assert all(sha256_of(board.part) == sha256 for board in boards)
-    return {"seconds": seconds, "came": sorted(said)}
+    return {"seconds": seconds, "came": sorted(said), "copies": (sent_bytes() - before) / SIZE}
+
+
+def run_with_liar(folder: Path) -> dict[str, object]:
+    """Has a board fetch from the controller, and from another board that gives other bytes."""
+    programs, (model, sha256) = prepare(folder), random_model(folder, "model")
+    torrent, liar, board = give_away(model, sha256, LIMIT // 2), SwarmBoard(0, folder), SwarmBoard(1, folder)
+    liar.part.write_bytes(bytes(SIZE))
+    lie = [f"--dir={liar.part.parent}", f"--index-out=1={liar.part.name}", str(torrent)]
+    tracker = f"--bt-tracker=http://{CONTROLLER}:{tracker_port()}/announce"
+    alone = "--no-conf --quiet --enable-dht=false --seed-ratio=0 --bt-seed-unverified=true --listen-port=6881".split()
+    with subprocess.Popen(["ip", "netns", "exec", liar.name, "aria2c", *alone, tracker, *lie]) as lying:
+        board.fetch(torrent, programs)
+        said = board.process.communicate(timeout=DEADLINE)[0].split("\n")
+        lying.kill()
+    assert sha256_of(board.part) == sha256
+    return {"said": said}
+
+
+SCENES = {"beside": run_beside, "liar": run_with_liar}
 
 
 if __name__ == "__main__":
     with TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
         words = sys.argv[1:]
-        swarm = partial(run_swarm, count=int(words[0]), lost=int(words[1])) if words != ["beside"] else run_beside
-        print(json.dumps(swarm(Path(name))))
+        scene = SCENES.get(words[0]) or partial(run_swarm, count=int(words[0]), lost=int(words[1]))
+        print(json.dumps(scene(Path(name))))
         sys.stdout.flush()
         os._exit(0)

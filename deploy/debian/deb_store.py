@@ -12,7 +12,7 @@ from deploy.controller.programs import program_output
 from deploy.controller.progress import Progress
 from deploy.debian.archive import ARCHIVE, archive_address
 from deploy.debian.controller import KEYRING
-from deploy.debian.staging import ensure_folder
+from deploy.debian.staging import ensure_folder, remove_tree
 from deploy.debian.tools import HERE
 from deploy.debian.word_lists import read_words
 from deploy.paths import cache_dir
@@ -69,12 +69,25 @@ class DebStore:
         """The index and the packages."""
         return sorted(path for path in self.folder.iterdir() if path.name == INDEX or path.suffix == ".deb")
 
-    def fetch(self) -> None:
-        """Fetches the packages, unless they are here: delete the folder to get newer ones. Raises BoardllamaError."""
-        ensure_folder(self.folder, f"packages of {self.release}", partial(fetch_debs, store=self))
+    def lacks(self, packages: Path = PACKAGES) -> list[str]:
+        """The names of a list that are not here, in order: of a list that has become longer since, for instance."""
+        index = (self.folder / INDEX).read_text() if self.is_here else ""
+        held = {line.removeprefix("Package: ") for line in index.splitlines() if line.startswith("Package: ")}
+        return [name for name in read_words(packages) if name not in held]
+
+    def fetch(self, packages: Path = PACKAGES) -> None:
+        """Fetches the packages of a list, unless all are here: delete the folder to get newer ones.
+
+        Raises BoardllamaError. What was there stays until all has come.
+        """
+        if self.lacks(packages):
+            make = partial(fetch_debs, store=self, packages=packages)
+            new = ensure_folder(self.folder.with_name(f"{self.folder.name}.new"), f"packages of {self.release}", make)
+            remove_tree(self.folder)
+            new.rename(self.folder)
 
 
-def fetch_debs(new: Path, store: DebStore, packages: Path = PACKAGES) -> None:
+def fetch_debs(new: Path, store: DebStore, packages: Path) -> None:
     """Fetches into new/tree what the packages of the list need. Raises BoardllamaError."""
     for name in ("lists/partial", "tree/partial"):
         (new / name).mkdir(parents=True)

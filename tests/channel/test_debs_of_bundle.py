@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.debian.deb_store import DebStore, fetch_debs
+from deploy.debian.deb_store import DebStore
 from deploy.debian.staging import ensure_folder
 from deploy.debian.workspace import Workspace
 from deploy.hosts.packages import NotInstalled, install_debian_packages
@@ -69,10 +69,7 @@ def fetch(folder: Path, names: str) -> None:
     """Has the controller fetch these packages with all that they need."""
     (folder / "names.txt").write_text(names)
 
-    def fill(new: Path) -> None:
-        fetch_debs(new, STORE, folder / "names.txt")
-
-    ensure_folder(STORE.folder, "packages", fill)
+    STORE.fetch(folder / "names.txt")
 
 
 def test_what_is_lacking_comes_from_the_controller(tmp_path: Path, target: ApartTarget, empty_cache: None) -> None:
@@ -97,3 +94,13 @@ def test_a_bundle_that_lacks_a_package_is_named(tmp_path: Path, target: ApartTar
     fetch(tmp_path, "adduser")
     with pytest.raises(NotInstalled, match=r"mosquitto-clients cannot be installed from .*/debs/bookworm-amd64"):
         install_debian_packages(target, ["mosquitto-clients"], ())
+
+
+def test_packages_that_a_deploy_needs_since_are_fetched_where_others_are_here(
+    tmp_path: Path, empty_cache: None
+) -> None:
+    fetch(tmp_path, "adduser")
+    before = STORE.files
+    fetch(tmp_path, "adduser libdlt2")
+    assert any(path.name.startswith("libdlt2_") for path in STORE.files) and {*before} <= {*STORE.files}
+    assert STORE.lacks(tmp_path / "names.txt") == []

@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from deploy.errors import BoardllamaError
+from tests.board.test_board import FIGURES
 from tests.engines import engine
 from tests.monitor.monitored import PASSWORD, MonitorFolder, a_board, told
+from tests.monitor.selectors import named_figures
 
 BOARDS = [a_board("kitchen", keyed=True), a_board("@ssh/hall 2", exporter=True), a_board("lab", port=0, keyed=True)]
 EMAIL = {
@@ -96,3 +98,7 @@ def test_every_alert_has_its_test() -> None:
     tests = yaml.safe_load(Path(__file__).with_name("boardllama.rules.test.yml").read_text())["tests"]
     fired = [one["alertname"] for test in tests for one in test.get("alert_rule_test", ()) if one["exp_alerts"]]
     assert sorted(fired) == sorted(alerts)
+
+
+def test_the_board_suite_asks_a_server_for_every_figure_that_is_looked_at() -> None:
+    assert named_figures("llamacpp:") == FIGURES

@@ -35,7 +35,8 @@ def stand_in_stores(cache: Path) -> None:
         folder = cache / "debs" / f"{release}-arm64"
         folder.mkdir(parents=True)
         (folder / "aria2_1%3a1.36+b~1_arm64.deb").write_text(release)
-        (folder / "Packages").write_text(f"Package: aria2\nDescription: of {release}\n")
+        names = "".join(f"Package: {name}\n" for name in read_words(PACKAGES))
+        (folder / "Packages").write_text(f"{names}Description: of {release}\n")
 
 
 @pytest.fixture

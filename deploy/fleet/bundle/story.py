@@ -79,6 +79,7 @@ def offered_files() -> dict[str, BigFile]:
 def holds_offers(path: Path) -> bool:
     """Whether the bundle there holds exactly what this run would write."""
     try:
-        return bool(offered_files()) and read_bundle_list(path) == list_of(bundled_files())
+        is_whole = bool(offered_files()) and not any(store.lacks() for store in STORES)
+        return is_whole and read_bundle_list(path) == list_of(bundled_files())
     except (BoardllamaError, OSError):
         return False

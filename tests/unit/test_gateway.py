@@ -117,13 +117,14 @@ def test_no_board_has_more_requests_than_slots_and_the_rest_wait() -> None:
 def test_who_finds_the_queue_full_is_told_when_to_come_again() -> None:
     board = Board("hall", slots=1)
     with running([board], gateway_queue=1) as gateway, ThreadPoolExecutor(3) as clients:
-        board.pause = 3.0
+        board.mute = True  # so the slot stays taken, however late the others come
         waiting = [clients.submit(gateway.answered_by, "smol") for _ in range(2)]
         await_true(lambda: gateway.queued == 1)
         answer = gateway.ask("/v1/completions", {"model": "smol"})
         status, said = error_of(answer)
         assert status == 503 and int(answer.headers["Retry-After"]) >= 1
         assert said.endswith(f"try again in {answer.headers['Retry-After']} s")
+        board.mute = False
         assert [one.result() for one in waiting] == ["hall", "hall"]
 
 

@@ -13,6 +13,7 @@ from deploy.hosts.facts.combined import Questions, combined_command, split_answe
 from deploy.hosts.facts.target import record_path
 from deploy.hosts.run_record import record_of
 from deploy.onboard.channel.subscription import APT, KEY, LIST, TOLD
+from deploy.onboard.gateway.gateway_places import SHARED_LOADED, SHARED_UNIT
 from deploy.onboard.places import EXPORTER_UNIT, PLACES, PRISTINE, PROGRAMS
 from deploy.onboard.service import SERVICES, Service
 
@@ -34,7 +35,11 @@ DECLARED = (
     *(service.public_key_unit(PLACES) for service in SERVICES),
 )
 # Units that a deploy keeps running, and the files of ours without which it has none there.
-UNITS = {str(PLACES.channel_timer): PLACES.channel_timer.name, str(PLACES.exporter): EXPORTER_UNIT}
+UNITS = {
+    str(PLACES.channel_timer): PLACES.channel_timer.name,
+    str(PLACES.exporter): EXPORTER_UNIT,
+    SHARED_LOADED: SHARED_UNIT,
+}
 STORES = tuple(map(str, dict.fromkeys((PLACES.builds, *(service.model_store for service in SERVICES)))))
 
 

@@ -170,8 +170,8 @@ def waiting_at_gateway(port: int) -> Iterator[None]:
 
 def files_with_figures(*words: Any, port: int) -> dict[str, bytes]:
     """haproxy's files, for a monitor on the same machine."""
-    settings, table, places, user = words
-    return haproxy_files(settings, table, replace(places, metrics_port=port), user, monitors=())
+    settings, table, places, names, user = words
+    return haproxy_files(settings, table, replace(places, metrics_port=port), names, user, monitors=())
 
 
 def unit_arguments(monitor: MonitorFolder, port: int) -> list[str]:

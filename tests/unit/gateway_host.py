@@ -22,7 +22,7 @@ from deploy.onboard.gateway.board_table import BoardTable
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from deploy.vm.ports import free_ports
 from tests.unit.known_host import KnownHost, program
-from tests.unit.running_gateway import gateway_settings
+from tests.unit.running_gateway import NAMES, gateway_settings
 
 __all__ = ["GatewayHost", "gateway_host"]
 
@@ -101,7 +101,7 @@ class GatewayHost:
         settings = gateway_settings(self.folder, **{"gateway_port": self.port} | told)
         user = pwd.getpwuid(os.getuid()).pw_name
         there = self.places.table.read_bytes() if self.places.table.exists() else b""
-        texts = haproxy_files(settings, table, self.places, user)
+        texts = haproxy_files(settings, table, self.places, NAMES, user)
         return GatewayFiles(texts, kept, {"boardllama-gateway": b"# ours"}, "", {}, sha256_hex(there))
 
     def load(self, files: GatewayFiles) -> None:

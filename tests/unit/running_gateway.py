@@ -29,6 +29,7 @@ from tests.unit.hurried_gateway import hurried
 from tests.unit.test_settings import ALL
 
 CLIENT_KEY = "ann-has-this-key-of-hers"
+NAMES = ("localhost", "127.0.0.1")
 SECONDS = 20
 KEEP = "from tests.unit.hurried_gateway import keep; keep({!r}, {!r}, {})"
 
@@ -173,7 +174,7 @@ class RunningGateway:
     def load(self, table: BoardTable) -> None:
         """Writes haproxy's files. Checks come more often than they do, and a busy machine may fail some of them."""
         user = pwd.getpwuid(os.getuid()).pw_name
-        for name, text in haproxy_files(self.settings, table, self.places, user).items():
+        for name, text in haproxy_files(self.settings, table, self.places, NAMES, user).items():
             (self.places.config / name).write_bytes(hurried(text))
 
     def keep(self) -> None:

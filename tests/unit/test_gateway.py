@@ -20,6 +20,7 @@ from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, ServedMod
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from tests.unit.running_gateway import (
     CLIENT_KEY,
+    NAMES,
     Board,
     RunningGateway,
     await_true,
@@ -165,7 +166,7 @@ def test_haproxy_takes_odd_names_and_boards_without_an_address_yet(tmp_path: Pat
         BoardEntry("b.local", "b.nowhere", 2, "", (odd[0],)),
     ]
     settings = gateway_settings(tmp_path, gateway_session_header="X-Session-Id", gateway_host="::")
-    for name, text in haproxy_files(settings, BoardTable(tuple(boards)), GatewayPlaces(), "root").items():
+    for name, text in haproxy_files(settings, BoardTable(tuple(boards)), GatewayPlaces(), NAMES, "root").items():
         (tmp_path / name).write_bytes(text)
     (tmp_path / "boards.map").touch()
     done = subprocess.run(["haproxy", "-c", "-C", tmp_path, "-f", "haproxy.cfg"], capture_output=True, text=True)
@@ -175,7 +176,7 @@ def test_haproxy_takes_odd_names_and_boards_without_an_address_yet(tmp_path: Pat
 def test_two_boards_that_haproxy_would_take_for_one_are_refused(tmp_path: Path) -> None:
     boards = tuple(BoardEntry(name, "127.0.0.1", 1, "", (chat("smol"),)) for name in ("a@b", "a/b"))
     with pytest.raises(BoardllamaError, match="a@b and a/b are both a-b to haproxy: give one another name"):
-        haproxy_files(gateway_settings(tmp_path), BoardTable(boards), GatewayPlaces())
+        haproxy_files(gateway_settings(tmp_path), BoardTable(boards), GatewayPlaces(), NAMES)
 
 
 def test_a_table_is_read_as_it_was_written() -> None:

@@ -6,16 +6,12 @@ from typing import Any
 import pytest
 
 from deploy.errors import BoardllamaError
-from deploy.fleet.gateway.shared_address import (
-    CONF,
-    KeepalivedState,
-    Route,
-    RouteTo,
-    keepalived_text,
-    peers_of,
-    share_address,
-)
-from deploy.hosts.snapshot import Snapshot
+from deploy.fleet.gateway.gateway_stage import gateway_texts
+from deploy.fleet.gateway.shared_address import CONF, Route, RouteTo, keepalived_text, peers_of, share_address
+from deploy.hosts.facts import Text, UnitState
+from deploy.hosts.release import sha256_hex
+from deploy.hosts.snapshot import Snapshot, memory_of
+from deploy.onboard.gateway.gateway_places import SHARED_LOADED, SHARED_UNIT
 from tests.unit.known_host import KnownHost
 
 
@@ -59,23 +55,25 @@ def test_the_kernel_names_the_way() -> None:
     assert RouteTo().process([]) is None
 
 
+CONTENT = b"vrrp_instance gateways {}"
+LOADED = sha256_hex(CONTENT)
+
+
 @pytest.mark.parametrize(
-    ("wanted", "state", "changes"),
+    ("wanted", "active", "loaded", "changes"),
     [
-        (True, ["active", "1f", "1f"], False),
-        (True, ["inactive", "1f", "1f"], True),
-        (True, ["active", "2a", "1f"], True),
-        (False, ["inactive", "1f", "-"], False),
-        (False, ["active", "1f", "1f"], True),
+        (True, True, LOADED, False),
+        (True, False, LOADED, True),
+        (True, True, "1f", True),
+        (True, True, "", True),
+        (False, False, "", False),
+        (False, True, LOADED, True),
     ],
 )
-def test_keepalived_runs_with_its_file_or_not_at_all(
-    monkeypatch: pytest.MonkeyPatch, wanted: bool, state: list[str], changes: bool
-) -> None:
-    gateway = KnownHost(Snapshot())
-    monkeypatch.setattr(gateway.host, "get_fact", lambda fact: state)
+def test_keepalived_runs_with_its_file_or_not_at_all(wanted: bool, active: bool, loaded: str, changes: bool) -> None:
+    """Known from the first command of a run, which is the only one."""
+    texts = {CONF: CONTENT} | ({SHARED_LOADED: f"{loaded}\n".encode()} if loaded else {})
+    known = {path: Text(content, 0o644, "root:root") for path, content in texts.items()}
+    gateway = KnownHost(Snapshot(texts=known, units={SHARED_UNIT: UnitState(installed=True, active=active)}))
+    memory_of(gateway.host).asked.update(gateway_texts())
     assert bool(gateway.plans(share_address, wanted)) is changes
-
-
-def test_keepalived_is_asked_of_its_unit_and_its_file() -> None:
-    assert CONF in KeepalivedState().command()

@@ -10,6 +10,7 @@ from deploy.fleet.channel import subscribe
 from deploy.fleet.channel.subscribe import begin_looking
 from deploy.hosts.facts import UnitState
 from deploy.hosts.snapshot import UNITS
+from deploy.onboard.gateway.gateway_places import SHARED_UNIT
 from deploy.onboard.places import EXPORTER_UNIT, PLACES
 from deploy.stages import exporter
 from deploy.stages.exporter import configure_exporter, run_exporter
@@ -56,7 +57,7 @@ def test_an_exporter_that_runs_costs_no_command(state: UnitState, steps: int) ->
 
 
 def test_all_of_them_are_asked_about_in_the_first_command() -> None:
-    assert set(UNITS.values()) == {subscribe.TIMER.name, exporter.UNIT}
+    assert set(UNITS.values()) == {subscribe.TIMER.name, exporter.UNIT, SHARED_UNIT}
 
 
 class Stage:

@@ -15,7 +15,7 @@ from deploy.fleet.gateway.gateway_files import BACKEND, GatewayFiles, TableChang
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
 from deploy.fleet.gateway.offers import config_paths, entry_of, offered_entry
-from deploy.fleet.gateway.shared_address import configure_shared_address
+from deploy.fleet.gateway.shared_address import CONF, configure_shared_address
 from deploy.hosts.addresses import addresses_elsewhere, addresses_of, name_of
 from deploy.hosts.board_key import read_board_key
 from deploy.hosts.lock import TargetStep
@@ -27,7 +27,7 @@ from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import role_settings_of
 from deploy.hosts.text_files import TextFile, is_edited, report_edit, show_diff, text_files
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, table_from_json
-from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES
+from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES, SHARED_LOADED
 from deploy.settings import Settings
 
 GROUP, MONITORS = "gateways", "monitors"
@@ -89,8 +89,8 @@ def parsed_table(content: bytes) -> BoardTable:
 
 def gateway_texts() -> tuple[str, ...]:
     """The small files of a gateway that a deploy compares: none of them is secret."""
-    config = haproxy_file("")
-    return str(GATEWAY_PLACES.table), str(GATEWAY_PLACES.loaded), config.dest, config.record
+    config, own = haproxy_file(""), (GATEWAY_PLACES.table, GATEWAY_PLACES.loaded)
+    return *map(str, own), config.dest, config.record, CONF, SHARED_LOADED
 
 
 def haproxy_file(text: str) -> TextFile:
@@ -160,7 +160,7 @@ def gateway_files(settings: GatewaySettings) -> tuple[Snapshot, GatewayFiles]:
     if not table.boards:
         raise BoardllamaError("no board of the inventory offers anything to gateways yet: deploy the boards with it")
     monitors = addresses_elsewhere(host, MONITORS) if inventory.get_group(MONITORS, []) else None
-    texts = haproxy_files(settings, table, GATEWAY_PLACES, monitors=monitors, names=names_of(host))
+    texts = haproxy_files(settings, table, GATEWAY_PLACES, names_of(host), monitors=monitors)
     config = haproxy_file(texts[CONFIG].decode())
     there, record = snapshot.texts.get(config.dest), snapshot.texts.get(config.record)
     kept = there.content if there and is_edited(config, there, record) and settings.config_conflict == "keep" else None

@@ -37,12 +37,12 @@ def haproxy_files(
     settings: GatewaySettings,
     table: BoardTable,
     places: GatewayPlaces,
+    names: tuple[str, ...],
     user: str = "haproxy",
     monitors: Collection[str] | None = None,
-    names: tuple[str, ...] = ("localhost", "127.0.0.1"),
 ) -> dict[str, bytes]:
-    """The files by name, but for the keys of boards; `user`: the account that haproxy's workers have; `names`: by which
-    the controller reaches the gateway.
+    """The files by name, but for the keys of boards; `names`: by which the controller reaches the gateway; `user`: the
+    account that haproxy's workers have.
 
     `monitors`: the addresses of other machines that read haproxy's figures; None: nobody does.
 

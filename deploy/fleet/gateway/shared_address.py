@@ -19,13 +19,13 @@ from deploy.hosts.addresses import addresses_of
 from deploy.hosts.facts.target import shell_words
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import debian_packages
+from deploy.hosts.release import sha256_hex
 from deploy.hosts.remote import Commands, Remote, refuse
+from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.text_files import TextFile, text_files
+from deploy.onboard.gateway.gateway_places import SHARED_LOADED, SHARED_UNIT
 
-UNIT = "keepalived.service"
 CONF = "/etc/keepalived/keepalived.conf"
-# The hash of the file that keepalived has loaded. It is written last, so a deploy that was cut is repeated.
-LOADED = "/etc/keepalived/boardllama-loaded"
 JUDGE = "keepalived --config-test --use-file"
 CHECK = "/usr/bin/systemctl --quiet is-active haproxy.service"
 
@@ -51,23 +51,6 @@ class RouteTo(FactBase[Route | None]):
     def process(self, output: list[str]) -> Route | None:
         routes = json.loads("".join(output) or "[]")
         return Route(str(routes[0]["dev"]), str(routes[0]["prefsrc"])) if routes else None
-
-
-class KeepalivedState(FactBase[list[str]]):
-    """Whether keepalived runs, the hash of its file, and of the one that it has loaded: ["active", "1f…", "-"]."""
-
-    @staticmethod
-    def default() -> list[str]:
-        return ["inactive", "-", "-"]
-
-    def command(self) -> str:
-        return (
-            f"systemctl is-active {UNIT}; cat {CONF} 2>/dev/null | sha256sum | cut -c -64;"
-            f" cat {LOADED} 2>/dev/null || echo -"
-        )
-
-    def process(self, output: list[str]) -> list[str]:
-        return output
 
 
 def peers_of(gateway: Host, address: str) -> list[str]:
@@ -110,7 +93,7 @@ def ip_address_key(address: str) -> int:
 def configure_shared_address(settings: GatewaySettings) -> None:
     """Has the gateway share gateway_address with the inventory's others, or share none."""
     if settings.gateway_address:
-        debian_packages(name="Install keepalived", names=("keepalived",), units=(UNIT,))
+        debian_packages(name="Install keepalived", names=("keepalived",), units=(SHARED_UNIT,))
         write_conf(name="Write how the address is shared", settings=settings)
     share_address(name="Have keepalived share the address", wanted=bool(settings.gateway_address))
 
@@ -135,20 +118,22 @@ def write_conf(settings: GatewaySettings) -> Commands:
 @operation()
 def share_address(wanted: bool) -> Commands:
     """Has keepalived run with its file, or no more. No change when it does."""
-    active, there, loaded = host.get_fact(KeepalivedState)
-    if wanted and (active != "active" or there != loaded):
+    snapshot = snapshot_of(host, CONF, SHARED_LOADED)
+    there, loaded = snapshot.texts.get(CONF), snapshot.texts.get(SHARED_LOADED)
+    unit = snapshot.units.get(SHARED_UNIT)
+    runs = unit and unit.active and there and loaded and loaded.content.decode().strip() == sha256_hex(there.content)
+    if wanted and not runs:
         yield TargetStep(run_keepalived)
-    elif not wanted and loaded != "-":
+    elif not wanted and loaded:
         yield TargetStep(end_keepalived)
 
 
 def run_keepalived(remote: Remote) -> None:
     """Starts keepalived, or has it read its file. Raises RemoteCommandFailed."""
-    remote.run(
-        f"systemctl enable -q {UNIT} && systemctl reload-or-restart {UNIT} && sha256sum <{CONF} | cut -c -64 >{LOADED}"
-    )
+    start = f"systemctl enable -q {SHARED_UNIT} && systemctl reload-or-restart {SHARED_UNIT}"
+    remote.run(f"{start} && sha256sum <{CONF} | cut -c -64 >{SHARED_LOADED}")
 
 
 def end_keepalived(remote: Remote) -> None:
     """Gives the address up. Raises RemoteCommandFailed."""
-    remote.run(f"systemctl disable -q --now {UNIT} && rm -f {LOADED}")
+    remote.run(f"systemctl disable -q --now {SHARED_UNIT} && rm -f {SHARED_LOADED}")

@@ -58,4 +58,6 @@ class GatewayPlaces:
 
 
 KEYS_MAP, WAIT_MAP = "boards.map", "wait.map"
+# keepalived, and the hash of the file that it has loaded. It is written last, so a deploy that was cut is repeated.
+SHARED_UNIT, SHARED_LOADED = "keepalived.service", "/etc/keepalived/boardllama-loaded"
 GATEWAY_PLACES = GatewayPlaces()

@@ -271,14 +271,25 @@ monitor_mail_password = None
 gateway_host = "::"
 # The port to listen on.
 gateway_port = 443
-# Encrypt what clients send: on, with the certificate below; off, where something else encrypts.
+# Encrypt what clients send: on, with the certificate below; acme, with one that an authority gives to whoever has the
+# names, and with the one below until then; off, where something else encrypts.
 gateway_tls = "on"
 # A file of the controller with the certificate, those between it and its authority, and its private key (PEM). "": one
 # by an authority of the controller's own, ~/.config/boardllama/gateway-ca.pem, which clients are given.
 gateway_certificate = ""
 # Names and addresses by which clients reach the gateway, beside those by which the controller does, with spaces between
-# them. The certificate by the controller's own authority is for all of them.
+# them. The certificate by the controller's own authority is for all of them. One by ACME is for the names among them,
+# or where there is none for the name by which the controller reaches the gateway.
 gateway_names = ""
+# With gateway_tls = "acme": the directory of the authority, which must reach port 80 of the gateway by each name.
+gateway_acme_url = "https://acme-v02.api.letsencrypt.org/directory"
+# A file of the controller with the certificate (PEM) by which the gateway knows the authority's server. "": those that
+# Debian trusts.
+gateway_acme_ca = ""
+# Whom the authority may write to. "": nobody.
+gateway_acme_email = ""
+# Whether you have read the authority's terms and agree to them.
+gateway_acme_agree = False
 # An address that the inventory's gateways share, by keepalived: one that serves has it. "": each has its own alone.
 gateway_address = ""
 # A file of the controller with a line for each client: its name, and its key, or sha256: and the hash of its key. The

@@ -116,9 +116,13 @@ class GatewayFields(RoleFields):
 
     gateway_host: str
     gateway_port: int = Field(ge=1, le=65535)
-    gateway_tls: Literal["on", "off"]
+    gateway_tls: Literal["on", "acme", "off"]
     gateway_certificate: str
     gateway_names: str
+    gateway_acme_url: str
+    gateway_acme_ca: str
+    gateway_acme_email: str
+    gateway_acme_agree: bool
     gateway_address: str
     gateway_clients: str
     gateway_allow_unauthenticated: bool

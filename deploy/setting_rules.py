@@ -98,6 +98,7 @@ def is_ip(text: str) -> bool:
 
 
 PATH = Rule("a path of printable characters", is_path)
+EMAIL = Rule("an email address, as someone@example.org", matches_whole(r"[!-+.-?A-~]+@[A-Za-z0-9.-]+"))
 HOST = Rule("a host name or an address", lambda text: is_ip(text) or matches_whole(HOST_NAME)(text))
 REPORT = Rule("a file in a folder of this computer that is there and can be written to", can_be_written)
 
@@ -129,6 +130,9 @@ RULES: dict[str, Rule] = {
     "server_address": HOST,
     "gateway_host": Rule("an address", is_ip),
     "gateway_certificate": PATH,
+    "gateway_acme_url": WEB_ADDRESS,
+    "gateway_acme_ca": PATH,
+    "gateway_acme_email": EMAIL,
     "gateway_address": Rule("an address", is_ip),
     "gateway_names": Rule(
         "host names and addresses, with spaces between them", lambda text: all(map(HOST.holds, text.split()))

@@ -71,9 +71,9 @@ class GatewayHost:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.programs = folder, folder / "programs"
-        self.places = GatewayPlaces(folder / "etc", folder / "lib", folder / "run", 1)
+        self.port, challenge = free_ports(2)
+        self.places = GatewayPlaces(folder / "etc", folder / "lib", folder / "run", 1, challenge_port=challenge)
         self.places.runtime.mkdir()
-        (self.port,) = free_ports(1)
         self.record = folder / "records" / "haproxy.cfg"
         self.write_unit(f"-S {self.places.master_socket} -C {self.places.config} -f haproxy.cfg")
         (folder / "loaded").write_text((folder / "unit").read_text())

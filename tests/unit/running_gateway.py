@@ -156,8 +156,9 @@ class RunningGateway:
     """haproxy and its keeper. `log`: what haproxy has written."""
 
     def __init__(self, folder: Path, boards: list[Board], table: BoardTable, **told: Any) -> None:
-        (self.port, keeper_port) = free_ports(2)
-        self.places = GatewayPlaces(folder / "etc", folder / "lib", folder / "run", keeper_port)
+        self.port, keeper, metrics, challenge, certbot = free_ports(5)
+        etc, lib, run, acme, lineage = (folder / name for name in ("etc", "lib", "run", "acme", "lineage"))
+        self.places = GatewayPlaces(etc, lib, run, keeper, metrics, challenge, certbot, acme, lineage)
         self.settings = gateway_settings(folder, gateway_port=self.port, **told)
         self.log = folder / "log"
         for made in (self.places.config, self.places.runtime):

@@ -16,6 +16,7 @@ from deploy.errors import BoardllamaError
 from deploy.fleet.bundle.bundle_file import read_bundle_list, unpack_bundle, write_bundle
 from deploy.fleet.channel.record import read_record
 from deploy.fleet.gateway import gateway_stage
+from deploy.fleet.gateway.acme import ACME_PACKAGES
 from deploy.fleet.monitor import story
 from deploy.hosts.facts.board import NEEDED_COMMANDS
 from deploy.hosts.store import BigFile
@@ -111,7 +112,7 @@ def test_somebody_elses_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_a_bundle_has_every_package_that_a_deploy_installs() -> None:
-    installed = {*gateway_stage.PACKAGES, *story.PACKAGES, exporter.PACKAGE, *NEEDED_COMMANDS, "aria2"}
+    installed = {*gateway_stage.PACKAGES, *ACME_PACKAGES, *story.PACKAGES, exporter.PACKAGE, *NEEDED_COMMANDS, "aria2"}
     assert installed <= {*read_words(PACKAGES)}
 
 

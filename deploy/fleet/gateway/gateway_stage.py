@@ -11,6 +11,7 @@ from pyinfra.api.host import Host
 from deploy.build.artifact import Build
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError
+from deploy.fleet.gateway.acme import ACME_PACKAGES, ACME_TEXTS, hold_certificate, trust_files
 from deploy.fleet.gateway.gateway_files import BACKEND, GatewayFiles, TableChanged, load_files
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
@@ -90,7 +91,7 @@ def parsed_table(content: bytes) -> BoardTable:
 def gateway_texts() -> tuple[str, ...]:
     """The small files of a gateway that a deploy compares: none of them is secret."""
     config, own = haproxy_file(""), (GATEWAY_PLACES.table, GATEWAY_PLACES.loaded)
-    return *map(str, own), config.dest, config.record, CONF, SHARED_LOADED
+    return *map(str, own), config.dest, config.record, CONF, SHARED_LOADED, *ACME_TEXTS
 
 
 def haproxy_file(text: str) -> TextFile:
@@ -102,10 +103,16 @@ def haproxy_file(text: str) -> TextFile:
 def serve_boards() -> None:
     """Makes the host a gateway: haproxy, what it runs beside it, and the table of boards."""
     settings = role_settings_of(host, GatewaySettings)
-    debian_packages(name="Install haproxy", names=PACKAGES, units=("haproxy.service",))
-    text_files(name="Write the units", files=unit_files(), conflict=settings.config_conflict)
+    names = settings.acme_names(name_of(host))
+    debian_packages(
+        name="Install haproxy", names=(*PACKAGES, *(ACME_PACKAGES if names else ())), units=("haproxy.service",)
+    )
+    files = (*unit_files(), *trust_files(settings))
+    text_files(name="Write the units", files=files, conflict=settings.config_conflict)
     load_gateway(name="Have haproxy serve the boards", settings=settings)
     configure_shared_address(settings)
+    # The last: an authority that refuses ends the work on this gateway.
+    hold_certificate(name="Have a certificate by ACME", settings=settings, names=names)
 
 
 def unit_files() -> tuple[TextFile, ...]:
@@ -160,7 +167,8 @@ def gateway_files(settings: GatewaySettings) -> tuple[Snapshot, GatewayFiles]:
     if not table.boards:
         raise BoardllamaError("no board of the inventory offers anything to gateways yet: deploy the boards with it")
     monitors = addresses_elsewhere(host, MONITORS) if inventory.get_group(MONITORS, []) else None
-    texts = haproxy_files(settings, table, GATEWAY_PLACES, names_of(host), monitors=monitors)
+    others = addresses_elsewhere(host, GROUP) if settings.gateway_tls == "acme" else []
+    texts = haproxy_files(settings, table, GATEWAY_PLACES, names_of(host), monitors=monitors, others=others)
     config = haproxy_file(texts[CONFIG].decode())
     there, record = snapshot.texts.get(config.dest), snapshot.texts.get(config.record)
     kept = there.content if there and is_edited(config, there, record) and settings.config_conflict == "keep" else None

@@ -19,7 +19,7 @@ from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.hosts.addresses import LOOPBACK
 from deploy.hosts.release import sha256_hex
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, Pool
-from deploy.onboard.gateway.gateway_places import WAIT_MAP, GatewayPlaces
+from deploy.onboard.gateway.gateway_places import ACME, WAIT_MAP, GatewayPlaces
 from deploy.onboard.gateway.keeper import FIRST_GUESS
 from deploy.onboard.server.config import host_port
 from deploy.setting_rules import is_ip
@@ -40,11 +40,13 @@ def haproxy_files(
     names: tuple[str, ...],
     user: str = "haproxy",
     monitors: Collection[str] | None = None,
+    others: Collection[str] = (),
 ) -> dict[str, bytes]:
     """The files by name, but for the keys of boards; `names`: by which the controller reaches the gateway; `user`: the
     account that haproxy's workers have.
 
-    `monitors`: the addresses of other machines that read haproxy's figures; None: nobody does.
+    `monitors`: the addresses of other machines that read haproxy's figures; None: nobody does. `others`: the
+    addresses of other gateways, which may have asked an authority for a certificate.
 
     Raises BoardllamaError when two boards would have one name, or a file of the settings cannot be used.
     """
@@ -52,7 +54,7 @@ def haproxy_files(
     pools = table.pools
     models = json.dumps(", ".join(pool.model for pool in pools) or "there is none")[1:-1]
     texts = {
-        CONFIG: render_config(settings, table, places, user, monitors),
+        CONFIG: render_config(settings, table, places, user, monitors, others),
         "boards.json": table.to_json(),
         "models.json": model_list_json(pools),
         "clients.map": map_text(settings.client_names),
@@ -69,6 +71,7 @@ def render_config(
     places: GatewayPlaces,
     user: str,
     monitors: Collection[str] | None,
+    others: Collection[str],
 ) -> str:
     """haproxy.cfg."""
     pools = table.pools
@@ -92,6 +95,7 @@ def render_config(
         only_pool=[pool.label for pool in pools] if len(pools) == 1 else [],
         pools=[pool_values(pool) for pool in pools],
         boards=[{"label": board.label, "place": place_of(board)} for board in table.boards],
+        challenges=challenge_values(settings, places, others),
         figures=[] if monitors is None else [figures_values(settings, places.metrics_port, monitors)],
     )
 
@@ -103,6 +107,23 @@ def figures_values(settings: GatewaySettings, port: int, monitors: Collection[st
     return {"bind": bind, "readers": " ".join([LOOPBACK, *monitors])}
 
 
+def challenge_values(
+    settings: GatewaySettings, places: GatewayPlaces, others: Collection[str]
+) -> list[dict[str, object]]:
+    """Where an authority asks for proof, and where certbot gives it, as the template names them."""
+    if settings.gateway_tls != "acme":
+        return []
+    bind = bind_place(settings.gateway_host, places.challenge_port)
+    asked = [host_port(address, places.challenge_port) for address in others]
+    # Requests at the same time take turns among the gateways: each one may find the same gateway twice.
+    return [{"bind": bind, "port": places.certbot_port, "others": asked, "retries": 2 * len(others)}]
+
+
+def certificate_name(settings: GatewaySettings) -> str:
+    """The file of the certificate that haproxy serves. One by ACME is not what a deploy has brought."""
+    return ACME if settings.gateway_tls == "acme" else CERTIFICATE
+
+
 def certificate_files(settings: GatewaySettings, names: tuple[str, ...]) -> dict[str, bytes]:
     """The certificate with its key. Raises BoardllamaError."""
     if settings.gateway_tls == "off":
@@ -110,16 +131,17 @@ def certificate_files(settings: GatewaySettings, names: tuple[str, ...]) -> dict
     path = Path(settings.gateway_certificate).expanduser()
     try:
         if settings.gateway_certificate:
-            return {CERTIFICATE: path.read_bytes()}
+            return {certificate_name(settings): path.read_bytes()}
         path = authority_file()
-        return {CERTIFICATE: server_certificate(names[0], {*names, *settings.all_names})}
+        return {certificate_name(settings): server_certificate(names[0], {*names, *settings.all_names})}
     except (OSError, ValueError) as error:
         raise BoardllamaError(f"{path}: the gateway's certificate cannot be read or made ({error})") from None
 
 
 def bind_line(settings: GatewaySettings) -> str:
     """Where haproxy listens for clients, and how."""
-    tls = f" ssl crt {CERTIFICATE} alpn h2,http/1.1 ssl-min-ver TLSv1.2" if settings.gateway_tls != "off" else ""
+    tls = f" ssl crt {certificate_name(settings)} alpn h2,http/1.1 ssl-min-ver TLSv1.2"
+    tls = "" if settings.gateway_tls == "off" else tls
     return bind_place(settings.gateway_host, settings.gateway_port) + tls
 
 

@@ -41,10 +41,14 @@ if test "$(cat "$config/boards.json" 2>/dev/null | sha256sum | cut -c -64)" != "
 fi
 rm -rf "$new" "$programs.new"
 mkdir -p "$new" "$config" "$programs"
-tar -x -C "$new" --no-same-owner
+tar -x -C "$new" --no-same-owner --no-same-permissions # so umask holds: a certificate comes with its key
 cd "$new"
 # Keys of boards that this run did not ask stay as the gateway has them.
 touch "$config/boards.map"
+# What an authority gave stays; until it has given anything, what was served before.
+for served in "$config/certificate.pem" "$config/acme.pem"; do
+    if test -e configs/acme.pem && test -e "$served"; then cp "$served" configs/acme.pem; fi
+done
 cat keys "$config/boards.map" | awk 'NR == FNR { wanted[$1]; next } $1 in wanted && !($1 in seen) { seen[$1]; print }' \
     labels - >configs/boards.map
 if ! haproxy -c -C "$new/configs" -f haproxy.cfg; then

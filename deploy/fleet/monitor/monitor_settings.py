@@ -13,10 +13,9 @@ from pydantic import SecretStr, model_validator
 from deploy.errors import shown
 from deploy.onboard.server.config import is_local
 from deploy.setting_fields import MonitorFields
-from deploy.setting_rules import ADDRESS
+from deploy.setting_rules import ADDRESS, EMAIL
 
 USER = "fleet"
-MAIL = re.compile(r"[!-+.-?A-~]+@[A-Za-z0-9.-]+")
 MAIL_SERVER = re.compile(r"[A-Za-z0-9.-]+:[1-9]\d{0,4}")
 SHORTEST, LONGEST = 12, 72  # characters of a password: bcrypt reads 72 bytes
 # Prometheus computes the hash of a password once, and remembers it: 0.05 s.
@@ -56,8 +55,8 @@ class MonitorSettings(MonitorFields):
         if not self.monitor_email:
             return
         for name, value in (("monitor_email", self.monitor_email), ("monitor_email_from", self.monitor_email_from)):
-            if wrong := [one for one in value.split(",") if not MAIL.fullmatch(one.strip())]:
-                yield f"{name} holds {shown(wrong[0])}: must be an email address, as someone@example.org"
+            if wrong := [one for one in value.split(",") if not EMAIL.holds(one.strip())]:
+                yield f"{name} holds {shown(wrong[0])}: must be {EMAIL.text}"
         if not MAIL_SERVER.fullmatch(self.monitor_mail_server):
             yield f"monitor_mail_server is {shown(self.monitor_mail_server)}: must be host:port, for monitor_email"
         if bool(self.monitor_mail_user) != bool(self.monitor_mail_password):

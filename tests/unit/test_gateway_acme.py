@@ -1,0 +1,157 @@
+"""A gateway's certificate by ACME, as far as it needs no authority: real haproxy, and what certbot leaves."""
+
+import ssl
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from deploy.controller.certificates import server_certificate
+from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
+from deploy.hosts.release import sha256_hex
+from deploy.onboard.gateway.acme_certificate import NotServed, run_certificate, serve_certificate
+from deploy.onboard.gateway.board_table import BoardEntry, BoardTable
+from deploy.onboard.gateway.gateway_places import GatewayPlaces
+from deploy.onboard.gateway.runtime_api import ask_haproxy
+from tests.unit import running_gateway
+from tests.unit.gateway_host import GatewayHost, gateway_host
+from tests.unit.running_gateway import NAMES, Board, RunningGateway, chat, running
+
+__all__ = ["gateway_host"]
+
+ACME: dict[str, Any] = {"gateway_tls": "acme", "gateway_acme_agree": True, "gateway_names": "gate.example.org"}
+HALL = BoardEntry("hall", "127.0.0.1", 1, "", (chat("smol"),))
+
+
+@pytest.fixture(autouse=True)
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controller's keys."""
+    monkeypatch.setenv("BOARDLLAMA_KEYS", str(tmp_path / "keys"))
+
+
+def certified(places: GatewayPlaces, pem: bytes) -> str:
+    """Leaves a certificate and its key as certbot does. Returns the certificate."""
+    chain, mark, key = pem.decode().partition("-----BEGIN PRIVATE KEY-----")
+    for folder in (places.lineage, places.acme):
+        folder.mkdir(exist_ok=True)
+    (places.lineage / "fullchain.pem").write_text(chain)
+    (places.lineage / "privkey.pem").write_text(mark + key)
+    return chain
+
+
+def shown(gateway: RunningGateway) -> str:
+    """The certificate that a new connection gets."""
+    return ssl.get_server_certificate(("127.0.0.1", gateway.port))
+
+
+@contextmanager
+def certbot_at(port: int) -> Iterator[None]:
+    """What certbot listens with while it asks."""
+
+    class Proof(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"proof of {self.path}".encode())
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", port), Proof) as server:
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def test_an_authority_hears_certbot_and_nobody_else_hears_anything() -> None:
+    with running([Board("hall")], **ACME) as gateway:
+        url = f"http://127.0.0.1:{gateway.places.challenge_port}"
+        asked = "/.well-known/acme-challenge/token"
+        assert requests.get(url + asked, timeout=5).status_code == 503, "nothing was asked for"
+        with certbot_at(gateway.places.certbot_port):
+            assert requests.get(url + asked, timeout=5).text == f"proof of {asked}"
+            assert requests.get(f"{url}/v1/models", timeout=5).status_code == 404
+
+
+def files_beside(*words: Any, port: int) -> dict[str, bytes]:
+    """haproxy's files of a gateway beside another one on the same machine, whose port is this one."""
+    settings, table, places, names, user = words
+    files = haproxy_files(settings, table, places, names, user, others=["127.0.0.1"])
+    own, other = (f"server other-1 127.0.0.1:{one}".encode() for one in (places.challenge_port, port))
+    return files | {CONFIG: files[CONFIG].replace(own, other)}
+
+
+def test_gateways_that_have_a_name_in_common_answer_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authority reaches one of them, and another one has asked."""
+    asked = "/.well-known/acme-challenge/token"
+    with running([Board("hall")], **ACME) as second:
+        port = second.places.challenge_port
+        monkeypatch.setattr(running_gateway, "haproxy_files", partial(files_beside, port=port))
+        with running([Board("kitchen")], **ACME) as first:
+            url = f"http://127.0.0.1:{first.places.challenge_port}{asked}"
+            assert requests.get(url, timeout=5).status_code == 503
+            for one in (first, second):
+                with certbot_at(one.places.certbot_port), ThreadPoolExecutor(5) as asking:
+                    answers = list(asking.map(lambda _: requests.get(url, timeout=10).text, range(10)))
+                    assert set(answers) == {f"proof of {asked}"}
+
+
+def test_a_new_certificate_is_served_at_once_and_ends_no_stream() -> None:
+    board = Board("hall")
+    with running([board], **ACME) as gateway:
+        first, places = shown(gateway), gateway.places
+        board.pause = 0.1
+        body = {"model": "smol", "messages": [], "max_tokens": 20, "stream": True}
+        with gateway.ask("/v1/chat/completions", body, stream=True, verify=False) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            worker = ask_haproxy(places.master_socket, "show proc").splitlines()[:5]
+            chain = certified(places, server_certificate("other", NAMES))
+            serve_certificate(places)
+            assert shown(gateway).strip() == chain.strip() != first.strip()
+            assert b"data: [DONE]" in list(lines)
+        assert ask_haproxy(places.master_socket, "show proc").splitlines()[:5][1].split()[0] == worker[1].split()[0]
+        assert places.acme_certificate.stat().st_mode & 0o777 == 0o600
+        assert places.acme_served.read_text().strip() == sha256_hex(chain.encode())
+
+
+def test_what_haproxy_does_not_take_replaces_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with running([Board("hall")], **ACME) as gateway:
+        before, there = shown(gateway), gateway.places.acme_certificate.read_bytes()
+        certified(gateway.places, b"nonsense")
+        with pytest.raises(NotServed, match="haproxy does not take it"):
+            serve_certificate(gateway.places)
+        assert run_certificate(gateway.places) == 1 and "is not served" in capsys.readouterr().err
+        assert (shown(gateway), gateway.places.acme_certificate.read_bytes()) == (before, there)
+        assert not gateway.places.acme_served.exists(), "the next deploy tries again"
+
+
+def test_a_haproxy_that_is_away_finds_the_certificate_at_its_start(tmp_path: Path) -> None:
+    etc, lib, run, lineage = (tmp_path / name for name in ("etc", "lib", "run", "lineage"))
+    places = GatewayPlaces(etc, lib, run, acme=tmp_path, lineage=lineage)
+    places.config.mkdir()
+    places.acme_certificate.write_text("own")
+    chain = certified(places, server_certificate("other", NAMES))
+    serve_certificate(places)
+    assert places.acme_certificate.read_text().startswith(chain)
+
+
+def test_a_gateway_serves_what_it_served_until_there_is_a_certificate_by_acme(gateway_host: GatewayHost) -> None:
+    """And no deploy takes that one away."""
+    table, config = BoardTable((HALL,)), gateway_host.places.config
+    own: dict[str, Any] = {"gateway_certificate": str(gateway_host.folder / "own.pem")}
+    (gateway_host.folder / "own.pem").write_bytes(server_certificate("bought", NAMES))
+    gateway_host.load(gateway_host.files(table, gateway_tls="on", **own))
+    gateway_host.load(gateway_host.files(table, **ACME))
+    assert (config / "acme.pem").read_bytes() == (gateway_host.folder / "own.pem").read_bytes()
+    (config / "acme.pem").write_bytes(server_certificate("by-acme", NAMES))
+    gateway_host.load(gateway_host.files(table, gateway_queue=3, **ACME))
+    assert (config / "acme.pem").read_bytes() == server_certificate("by-acme", NAMES)
+    assert (config / "acme.pem").stat().st_mode & 0o777 == 0o600

@@ -16,6 +16,7 @@ PACKAGES = {
     "prometheus-node-exporter": ("prometheus-node-exporter",),
     "nginx": ("nginx",),
     **dict.fromkeys(("mosquitto", "mosquitto_pub", "mosquitto_sub"), MOSQUITTO),
+    **dict.fromkeys(("pebble", "pebble-challtestsrv"), ("pebble",)),
     "sshd": ("openssh-server", "libwrap0"),
 }
 

@@ -58,10 +58,19 @@ class Board:
         return self.folder / "log" / "sshd.log"
 
     @property
+    def first_process(self) -> str:
+        """Its systemd, as the controller numbers it. While it is up."""
+        return (self.cgroup / "init.scope" / "cgroup.procs").read_text().split()[0]
+
+    @property
     def root(self) -> Path:
         """Its files, as its own processes see them. While it is up."""
-        first = (self.cgroup / "init.scope" / "cgroup.procs").read_text().split()[0]
-        return Path(f"/proc/{first}/root")
+        return Path(f"/proc/{self.first_process}/root")
+
+    def run(self, *words: str) -> str:
+        """What a program prints there. Raises BoardllamaError when the program fails."""
+        spaces = "--mount --uts --ipc --net --pid --cgroup".split()
+        return program_output("nsenter", f"--target={self.first_process}", *spaces, "--", *words).decode()
 
     def host_data(self) -> dict[str, Any]:
         """What an inventory says of it."""

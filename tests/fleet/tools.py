@@ -53,11 +53,15 @@ class Invocation:
 def invoke_pyinfra(hosts: Hosts, work: Work, gateways: Hosts | None = None) -> Invocation:
     """A deploy of ours."""
     told = {"model_path": work.model, "model": "path", "top_k": work.top_k, "distribution": work.distribution}
+    return invoke_deploy(pyinfra_inventory(hosts, gateways), told, deploys_cache())
+
+
+def invoke_deploy(inventory: Path, told: Mapping[str, object], cache: Path) -> Invocation:
+    """A deploy of ours to that inventory, with these settings for all hosts, by that cache of the controller."""
     options = [word for name, value in told.items() for word in ("--data", f"{name}={value}")]
     program = str(Path(sys.executable).with_name("pyinfra"))
-    ours = {"BOARDLLAMA_CACHE": str(deploys_cache())}
-    command = [program, "-y", *options, str(pyinfra_inventory(hosts, gateways)), "deploy.py"]
-    return Invocation(command, REPO, {**os.environ, **ours})
+    command = [program, "-y", *options, str(inventory), "deploy.py"]
+    return Invocation(command, REPO, {**os.environ, "BOARDLLAMA_CACHE": str(cache)})
 
 
 def deploy_reported(called: Invocation, boards: list[Board], log: Path) -> tuple[list[dict[str, Any]], Costs]:

@@ -56,7 +56,7 @@ class Site:
     @property
     def places(self) -> GatewayPlaces:
         """Where the gateway's sockets are."""
-        return GatewayPlaces(runtime=GATEWAY.root / "run" / "boardllama-gateway")
+        return gateway_places()
 
     @property
     def most_out(self) -> int:
@@ -111,6 +111,11 @@ class Site:
             return all(now[board.title] > before[board.title] for board in boards)
 
         await_true(have_answered, "every board answers requests of the gateway")
+
+
+def gateway_places() -> GatewayPlaces:
+    """Where the gateway's sockets are, as the controller sees them. While the gateway is up."""
+    return GatewayPlaces(runtime=GATEWAY.root / "run" / "boardllama-gateway")
 
 
 def await_true(holds: Callable[[], bool], what: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from deploy.paths import REPO
 
@@ -42,13 +43,17 @@ def run_verb(program: Path, folder: Path, *words: str) -> "subprocess.CompletedP
     return subprocess.run(line, cwd=folder, env=told, stdout=subprocess.PIPE, text=True, timeout=DEADLINE, check=False)
 
 
-def test_a_fleet_is_rehearsed_and_its_boards_that_are_alike_once(boardllama: Path, fleet: Path) -> None:
-    done = run_verb(boardllama, fleet, "rehearse", "--json", "--junit", "rehearsal.xml")
-    assert done.returncode == 0, done.stdout
-    (row,) = json.loads(done.stdout)
-    assert (row["board"], row["verdict"], row["cpu"]) == ("kitchen.local", "switched", "Cortex-A76")
+def test_the_lines_that_init_has_ci_run_rehearse_the_fleet(boardllama: Path, fleet: Path) -> None:
+    """Boards that are alike are rehearsed once. What the CI system does itself, such as keeping a cache, is not run."""
+    told = yaml.safe_load((fleet / ".github/workflows/boards.yml").read_text())
+    (wheel,) = boardllama.parents[2].glob("*.whl")
+    environment = os.environ | {"PATH": f"{boardllama.parent}:{os.environ['PATH']}", "BOARDLLAMA": str(wheel)}
+    for line in [step["run"] for step in told["jobs"]["rehearse"]["steps"] if "run" in step]:
+        subprocess.run(["bash", "-ec", line], cwd=fleet, env=environment, timeout=DEADLINE, check=True)
     suite = ElementTree.parse(fleet / "rehearsal.xml").getroot()
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("1", "0")
+    (case,) = suite.iter("testcase")
+    assert case.attrib["name"] == "kitchen.local"
 
 
 def test_a_change_that_boards_would_refuse_is_red_before_they_see_it(boardllama: Path, fleet: Path) -> None:

@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 help: ## List every target
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
-	@boards=$$(python3 -m deploy.image.board_names 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/images.md lists them"
+	@boards=$$(python3 -m deploy.image.board_names 2>/dev/null) && echo "  $$boards" || echo "  BOARD: docs/how-to/images.md lists them"
 
 up: $(VENV)/ready ## Main job: VM, build, deploy, verify, first answer
 	$(BOARDLLAMA) up
@@ -54,15 +54,15 @@ browser: $(VENV)/ready ## Look at the fleet's page and chat with the VM's web UI
 doctor: $(VENV)/ready ## Say what is wrong with a board: HOST=name-or-address, or HOST=qemu
 	@$(BOARDLLAMA) doctor '$(or $(HOST),$(error HOST= says which board: make doctor HOST=boardllama-a1b2c3.local))'
 
-tune: $(VENV)/ready ## Have each target of INVENTORY find what is fastest on it (LIMIT=, WEIGHT=, MINUTES=, STOP_SERVING=1): docs/tune.md
+tune: $(VENV)/ready ## Have each target of INVENTORY find what is fastest on it (LIMIT=, WEIGHT=, MINUTES=, STOP_SERVING=1): docs/how-to/tune.md
 	@$(BOARDLLAMA) tune $(INVENTORY) $(call given,LIMIT,limit) $(call given,WEIGHT,weight) $(call given,MINUTES,minutes) \
 	    $(call agreed,STOP_SERVING,stop-serving)
 
 .PHONY: channel bundle reports
-channel: $(VENV)/ready ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/fleet.md
+channel: $(VENV)/ready ## Publish the releases of INVENTORY's channels at DEST=folder|user@host:path (RESUME=1): docs/how-to/fleet.md
 	$(BOARDLLAMA) channel $(INVENTORY) $(call given,DEST,dest) $(call agreed,RESUME,resume) $(call given,BUNDLE,bundle)
 
-bundle: $(VENV)/ready ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/fleet.md
+bundle: $(VENV)/ready ## Write what INVENTORY's channels offer, for a site without a network, into OUT=file: docs/how-to/fleet.md
 	$(BOARDLLAMA) bundle $(INVENTORY) --out $(call quoted,$(or $(OUT),$(error say OUT=file)))
 
 reports: $(VENV)/ready ## Take what boards that pull report, into FOLDER=folder (PORT=8418)
@@ -115,7 +115,7 @@ boots: setup ## Start the image of efi from every kind of disk; make the images 
 bases: setup ## Make appliances of likenesses of vendors' images, and boot each
 	$(AS_ROOT) $(PYTHON) -m pytest -s tests/bases; status=$$?; $(GIVE_BACK); exit $$status
 
-faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/faults.md
+faults: setup ## Try every fault on a VM (ONLY=, SEED=, COUNT=); writes docs/explanation/faults.md
 	$(PYTHON) -m tests.faults $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 soak: setup ## Every kind of client at once on a VM (MINUTES=60, SHAPE=gemma3): memory stays within its estimate
@@ -181,7 +181,7 @@ identity = $(call given,HOSTNAME,hostname) $(call given,SSH_KEY,ssh-key) $(call 
     $(call hidden,WIFI_PASSWORD,wifi_password) $(call given,WIFI_COUNTRY,wifi-country) $(call given,ADDRESS,address) \
     $(call given,GATEWAY,gateway) $(call given,DNS,dns) $(call hidden,API_KEY,api_key) $(call given,TIMEZONE,timezone)
 
-flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVICE=, HOSTNAME=, SSH_KEY=): docs/technician.md
+flash: $(VENV)/ready ## Write a signed image to cards and prove it (IMAGE=, DEVICE=, HOSTNAME=, SSH_KEY=): docs/how-to/cards.md
 	@$(BOARDLLAMA) flash $(if $(IMAGE),$(call quoted,$(IMAGE))) $(call given,DEVICE,device) \
 	    $(call given,DEVICES,devices) $(call given,TO_FILE,to-file) $(call agreed,YES,yes) $(call agreed,EVERYTHING,everything) \
 	    $(foreach serial,$(SERIAL),--serial $(call quoted,$(serial))) \
@@ -202,7 +202,7 @@ $(TOOLS)/ready: requirements-tools.lock
 	@sh deploy/controller/setup.sh venv $(TOOLS) $<
 	@touch $@
 
-.PHONY: lock audit sbom licences
+.PHONY: lock audit sbom site recordings licences
 LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate
 lock: $(TOOLS)/ready ## Pin all Python packages that pyproject.toml needs, with hashes; UPGRADE=1 takes the newest
 	$(LOCK) --python-version 3.10 $(if $(call says_yes,UPGRADE),--upgrade) --group dev pyproject.toml -o requirements.lock
@@ -215,6 +215,14 @@ sbom: $(VENV)/ready $(TOOLS)/ready ## Write what Python packages the controller 
 	@mkdir -p dist/release
 	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --short-PURLs \
 	    -o dist/release/boardllama-$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml).cdx.json $(VENV)
+
+# Pages link each other by their places in the repository: the site has them at the same places.
+site: $(TOOLS)/ready ## Make a site of all pages: dist/site. No network is asked; a dead link fails
+	@rm -rf dist/site-source && mkdir -p dist/site-source && cp -R *.md docs dist/site-source/
+	NO_MKDOCS_2_WARNING=1 $(TOOLS)/bin/mkdocs build --strict --clean --config-file docs/site.yml --site-dir ../dist/site
+
+recordings: $(VENV)/ready ## Record what commands print as moving pictures: docs/recordings (ONLY=up); flash needs an image in dist/
+	$(PYTHON) -m tests.recordings $(ONLY)
 
 licences: $(VENV)/ready ## Write deploy/build/licences.txt again, from the default build that this builder has compiled
 	$(PYTHON) -m deploy.reference.licences

@@ -1,6 +1,6 @@
 """Every pin with its sha256 and the default of every setting. What an inventory and its group data say wins over it.
 
-The comment above a setting says what the setting does: docs/settings.md is made from these comments (`make docs`).
+The comment above a setting says what the setting does: `make docs` makes docs/reference/settings.md from them.
 A comment with a blank line below it heads a group, and its second sentence says when the group's settings take effect.
 """
 
@@ -31,7 +31,7 @@ cpu = "auto"
 
 # The model: a name that `make models` lists, or auto, the best of them for the board's memory; hub, the file of a hub
 # that the settings below pin; path, a file of yours; smoke, a tiny model made here for tests. None: the operator brings
-# one. docs/models.md says how to choose, which models are served, and what hubs, proxies and certificates need.
+# one. docs/how-to/models.md says how to choose, which models are served, and what hubs, proxies and certificates need.
 model = "auto"
 # The repository, for hub. `make pin` prints this setting and the four below it for any file of a hub.
 model_repo = "TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF"
@@ -243,7 +243,7 @@ channel_valid_days = 30
 # The file that holds all that a site without a network needs: `make bundle` names it by OUT=. "": none is written.
 channel_bundle = ""
 
-# A monitor. At the next deploy, of hosts of the group `monitors` (docs/fleet.md).
+# A monitor. At the next deploy, of hosts of the group `monitors` (docs/how-to/fleet.md).
 
 # The address at which a monitor shows its page and Prometheus. Beyond loopback it needs a password.
 monitor_host = "127.0.0.1"

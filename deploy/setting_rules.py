@@ -232,7 +232,7 @@ def problem_sentence(problem: Any, known: Collection[str]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         near = nearest_name(str(problem["loc"][-1]), known)
-        advice = f"did you mean {near}?" if near else "docs/settings.md lists them all"
+        advice = f"did you mean {near}?" if near else "docs/reference/settings.md lists them all"
         return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
     if problem["type"] == "missing":
         return f"setting {name} is missing: an entry of a list needs it"

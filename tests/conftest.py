@@ -42,7 +42,7 @@ def booted_vm(request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
     """A VM with an empty disk, booted for this run of the tests, and gone after it.
 
     It has one CPU: two of them wait for each other in every cache flush and every barrier of llama.cpp, and the
-    controller's cores are shared with another worker's VM. Figures: docs/benchmarks.md.
+    controller's cores are shared with another worker's VM. Figures: docs/explanation/benchmarks.md.
     """
     show = request.config.pluginmanager.getplugin("capturemanager")
     with show.global_and_fixture_disabled():  # minutes may pass: whoever waits sees what for

@@ -24,7 +24,7 @@ USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # What CI runs, by the system: the file that the system reads, and the template of it.
 CI_FILES = {"github": (".github/workflows/boards.yml", "github.yml"), "gitlab": (".gitlab-ci.yml", "gitlab-ci.yml")}
 QUESTIONS = {
-    "board": "What kind of board is it (all kinds: docs/boards.md)",
+    "board": "What kind of board is it (all kinds: docs/reference/boards.md)",
     "host": "Names or addresses of the boards, with spaces between them",
     "user": "The account by which you log in there (root, or one that may use sudo)",
     "model": "The model (auto: the best for the board's memory; `boardllama models` lists all)",
@@ -35,7 +35,7 @@ USUAL_ANSWERS = {"board": "raspberry_pi_5", "user": "pi", "model": AUTO}
 
 @dataclass(frozen=True)
 class Fleet:
-    """The answers. `board`: a name of docs/boards.md."""
+    """The answers. `board`: a name of docs/reference/boards.md."""
 
     board: str
     hosts: tuple[str, ...]

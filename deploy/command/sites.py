@@ -46,7 +46,7 @@ def bundle_verb(inventory: Path, out: Path) -> None:
 def require_channels(inventory: Path) -> None:
     """Refuses an inventory that offers nothing."""
     if "channels" not in inventory.read_text():
-        refuse(f'{inventory} has no group channels, such as channels = ["@kind/raspberry_pi_5"]: docs/fleet.md')
+        refuse(f'{inventory} has no group channels, such as channels = ["@kind/raspberry_pi_5"]: docs/how-to/fleet.md')
 
 
 @click.command("reports", context_settings=HANDED_ON)

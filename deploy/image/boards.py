@@ -90,7 +90,7 @@ class BoardProfile(ProfilePart):
 class DebianBoard(BoardProfile):
     """A board for which an image is made of Debian's packages alone. Others need BASE, an image of their vendor.
 
-    `starts_by`: the programs that start Linux, for docs/images.md. `suites`: of Debian, beside the stable one, for the
+    `starts_by`: the programs that start Linux, for people. `suites`: of Debian, beside the stable one, for the
     packages that are named as NAME/SUITE; the board then stays on the kernel series of its image. `files`: the folder
     of root/ whose files are in the tree when kernel and initrd are made. `initrd_trees`: patterns of device trees whose
     disks the initrd reaches. `needs`: patterns, each of which must match a file of the boot partition. `blobs` lie

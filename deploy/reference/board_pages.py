@@ -1,4 +1,4 @@
-"""docs/boards.md: for each board which way leads to an appliance, what was proven of it here, and what to expect."""
+"""docs/reference/boards.md: for each board which way leads to an appliance, what was proven here, what to expect."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""docs/grafana/: dashboards for whoever has Grafana, which Debian has not. Each is a table of panels below.
+"""docs/reference/grafana/: dashboards for whoever has Grafana, which Debian has not. Each is a table of panels below.
 
 tests/monitor asks a live Prometheus each of their queries, and the queries name what boards tell.
 """
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from deploy.paths import REPO
 
-FOLDER = REPO / "docs/grafana"
+FOLDER = REPO / "docs/reference/grafana"
 # The version of Grafana's format that these fields are of: Grafana 9 and newer read it, and bring it up to their own.
 SCHEMA_VERSION = 37
 WIDTH, HEIGHT = 12, 8  # of a panel, where a dashboard is 24 wide

@@ -1,4 +1,4 @@
-"""What deploy/defaults.py says of each setting, for docs/settings.md."""
+"""What deploy/defaults.py says of each setting, for docs/reference/settings.md."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The rooms of deploy/ and what each imports, read from the code itself: a picture and a table."""
+"""The rooms of deploy/ and what each imports, read from the code itself, and a table of them."""
 
 import ast
 from collections.abc import Mapping
@@ -47,16 +47,6 @@ def rooms_reached(uses: Uses, room: str) -> frozenset[str]:
 def plain_uses(uses: Uses) -> Uses:
     """The uses that do not follow from others: without a -> c where there are a -> b and b -> c."""
     return {room: used.difference(*(rooms_reached(uses, each) for each in used)) for room, used in uses.items()}
-
-
-def rooms_picture() -> str:
-    """A flow chart of Mermaid."""
-    uses = room_uses()
-    rooms, plain = rooms_in_order(uses), plain_uses(uses)
-    names = {room: room.rstrip("/").replace(".", "_") for room in rooms}
-    boxes = [f'    {names[room]}["{room}"]' for room in rooms]
-    arrows = [f"    {names[room]} --> {names[used]}" for room in rooms for used in sorted(plain[room])]
-    return "\n".join(["```mermaid", "flowchart TD", *boxes, *arrows, "```", ""])
 
 
 def rooms_in_order(uses: Uses) -> list[str]:

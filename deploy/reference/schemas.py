@@ -1,4 +1,4 @@
-"""docs/schemas/: the JSON Schemas of the files that others may read or write.
+"""docs/reference/schemas/: the JSON Schemas of the files that others may read or write.
 
 A format that is no JSON is described as the object that its reader makes of a file: the elements of a block map by
 their names, the line of a receipt by its words, boardllama.txt by its names.
@@ -19,7 +19,7 @@ from deploy.onboard.identity.rules import NAMES, NameRule
 from deploy.onboard.server.config_keys import KEYS, Key
 from deploy.paths import REPO
 
-FOLDER = REPO / "docs/schemas"
+FOLDER = REPO / "docs/reference/schemas"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

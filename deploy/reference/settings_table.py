@@ -1,4 +1,4 @@
-"""docs/settings.md: a row for each setting, from its comment in deploy/defaults.py and the rule of its values."""
+"""docs/reference/settings.md: a row for each setting, from its comment in deploy/defaults.py and its rule."""
 
 from enum import Enum
 from itertools import groupby

@@ -57,7 +57,7 @@ Next:
   curl {machine.api_url}/v1/completions -H 'Content-Type: application/json' -d '{{"prompt": "Hello", "max_tokens": 16}}'
   make verify                          every check of the board suite against this VM
   make ssh                             then: systemctl status {OLLAMA.name}
-  open {machine.api_url}/ in a browser for the web UI, docs/api.md for every call
+  open {machine.api_url}/ in a browser for the web UI, docs/reference/api.md for every call
   your own boards: edit inventory/boards.py, then .venv/bin/pyinfra inventory/boards.py deploy.py
   make down""")
     return 0

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: every contender on every CPU, measured in turn, for docs/benchmarks.md.
+"""`python -m tests.bench`: every contender on every CPU, measured in turn, for docs/explanation/benchmarks.md.
 
 A run that was ended goes on with what it has. `--report` measures nothing and writes the pages from the history.
 """

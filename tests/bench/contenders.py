@@ -25,7 +25,7 @@ BUILDS = {
 # QEMU's -cpu. Version 7.2 has no A55.
 CPUS = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1", "max")
 CROSS_LIBRARIES = "usr/aarch64-linux-gnu"
-TUNED = REPO / "docs" / "benchmarks" / "tuned.json"
+TUNED = REPO / "docs" / "explanation" / "benchmarks" / "tuned.json"
 # What a run says itself: CPU seconds of several threads have in them how threads wait.
 SHARED = {
     "-m",
@@ -133,7 +133,7 @@ def install_tuned(cpu: str) -> Installed:
 def tuned_arguments(cpu: str, file: Path = TUNED) -> tuple[str, ...]:
     """Raises NotThere for a CPU that is not tuned, BoardllamaError for arguments that every contender has."""
     if not file.exists():
-        raise NotThere(f"nothing is tuned: docs/benchmarks/{file.name} is not there")
+        raise NotThere(f"nothing is tuned: docs/explanation/benchmarks/{file.name} is not there")
     arguments = tuple(json.loads(file.read_text()).get(cpu, ()))
     if not arguments:
         raise NotThere(f"{file.name} has nothing for this CPU")

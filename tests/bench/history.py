@@ -1,4 +1,4 @@
-"""docs/benchmarks/history: a file of JSON for each whole run, which is never changed afterwards."""
+"""docs/explanation/benchmarks/history: a file of JSON for each whole run, which is never changed afterwards."""
 
 from pathlib import Path
 from statistics import median
@@ -12,7 +12,7 @@ from tests.bench.contenders import OURS
 from tests.bench.figures import FIGURES, REGRESSION, Figure
 from tests.records import read_record_file, write_record_file
 
-FOLDER = REPO / "docs" / "benchmarks" / "history"
+FOLDER = REPO / "docs" / "explanation" / "benchmarks" / "history"
 NEWEST = "newest"
 # Not what a busy machine changes by itself.
 JUDGED = [name for name, figure in FIGURES.items() if figure.judged]

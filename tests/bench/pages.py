@@ -1,4 +1,4 @@
-"""The part of docs/benchmarks.md, and the plots, that are made from the history."""
+"""The part of docs/explanation/benchmarks.md, and the plots, that are made from the history."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -13,8 +13,8 @@ from tests.bench.figures import FIGURES, spread_text
 from tests.bench.history import Cycles, Entry, Record
 from tests.bench.plots import write_plots
 
-PAGE = REPO / "docs" / "benchmarks.md"
-PLOTS = REPO / "docs" / "benchmarks"
+PAGE = REPO / "docs" / "explanation" / "benchmarks.md"
+PLOTS = REPO / "docs" / "explanation" / "benchmarks"
 BEGIN, END = "<!-- made by `make bench`: begin -->\n", "<!-- made by `make bench`: end -->\n"
 PICTURES = (
     "![CPU seconds a token](benchmarks/speed.svg)",

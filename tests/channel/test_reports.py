@@ -39,7 +39,7 @@ def broker(port: int, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def reports_kept(port: int, folder: Path) -> Iterator[Path]:
-    """The folder with the reports, as docs/fleet.md has them kept."""
+    """The folder with the reports, as docs/how-to/fleet.md has them kept."""
     folder.mkdir()
     words = ("-h", "127.0.0.1", "-p", str(port), "-t", TOPIC)
     with (folder / "reports.jsonl").open("wb") as kept, started("mosquitto_sub", *words, log=kept):

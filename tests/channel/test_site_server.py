@@ -1,4 +1,4 @@
-"""A site's web server: Debian's nginx with the lines of docs/fleet.md takes a model once, and gives it to boards."""
+"""A site's web server: Debian's nginx with the lines of docs/how-to/fleet.md takes a model once, and gives it."""
 
 import hashlib
 import re
@@ -20,8 +20,8 @@ PUT, GET = f"PUT /models/{SHA256}", f"GET /models/{SHA256}"
 
 
 def documented_location(root: Path, controller: str) -> str:
-    """The lines of docs/fleet.md, with another folder and another address of the controller."""
-    line = re.search(r"^    (location /models/ .*)$", (REPO / "docs/fleet.md").read_text(), re.M)
+    """The lines of docs/how-to/fleet.md, with another folder and another address of the controller."""
+    line = re.search(r"^    (location /models/ .*)$", (REPO / "docs/how-to/fleet.md").read_text(), re.M)
     assert line
     assert "root /srv;" in line[1] and "allow 192.0.2.10;" in line[1]
     return line[1].replace("/srv", str(root)).replace("192.0.2.10", controller)

@@ -19,7 +19,7 @@ from tests.faults.lab import Lab, say
 from tests.faults.report import page
 from tests.faults.rows import Row, table
 
-PAGE = REPO / "docs" / "faults.md"
+PAGE = REPO / "docs" / "explanation" / "faults.md"
 FIRST_SEED = 1
 # The lab itself may stumble, on a busy machine; when it does so often in a row, it is broken.
 PATIENCE = 3
@@ -34,7 +34,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--count", type=int, help="tries of each row (as in the table)")
     parser.add_argument("--list", action="store_true", help="print the rows and run none")
-    parser.add_argument("--report", action="store_true", help="write docs/faults.md from the results there are")
+    parser.add_argument(
+        "--report", action="store_true", help="write docs/explanation/faults.md from the results there are"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the VM and its snapshots for the next run")
     return parser
 

@@ -1,4 +1,4 @@
-"""docs/faults.md: what came of every fault at every point."""
+"""docs/explanation/faults.md: what came of every fault at every point."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -25,7 +25,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """As in --only and in docs/faults.md."""
+        """As in --only and in docs/explanation/faults.md."""
         return f"{self.fault.name}/{self.change.name}"
 
     @property

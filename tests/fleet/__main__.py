@@ -1,4 +1,4 @@
-"""`python -m tests.fleet`: simulated boards of several numbers, what each tool costs there, for docs/benchmarks.md."""
+"""`python -m tests.fleet`: simulated boards of several numbers, and what each tool costs there."""
 
 import argparse
 import signal

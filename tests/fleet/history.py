@@ -1,4 +1,4 @@
-"""docs/benchmarks/fleet: a file of JSON for each run of `make fleet`, which is never changed afterwards."""
+"""docs/explanation/benchmarks/fleet: a file of JSON for each run of `make fleet`, which is never changed afterwards."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from deploy.paths import REPO
 from tests.fleet.measure import Costs
 from tests.records import read_record_file, write_record_file
 
-FOLDER = REPO / "docs" / "benchmarks" / "fleet"
+FOLDER = REPO / "docs" / "explanation" / "benchmarks" / "fleet"
 MEGABYTE = 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""The part of docs/benchmarks.md, and the plot, that are made from the history of `make fleet`."""
+"""The part of docs/explanation/benchmarks.md, and the plot, that are made from the history of `make fleet`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby

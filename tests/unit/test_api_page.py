@@ -1,4 +1,4 @@
-"""docs/api.md: what it shows is what the programs say. That its commands work, tests/vm/test_guide.py types on a VM."""
+"""docs/reference/api.md: what it shows is what programs say. Its commands are typed by tests/vm/test_guide.py."""
 
 import json
 import re

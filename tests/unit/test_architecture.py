@@ -1,4 +1,4 @@
-"""What the target's programs may import, and what docs/architecture.md shows of the rooms.
+"""What the target's programs may import, and what docs/explanation/architecture.md shows of the rooms.
 
 Which room imports which, `make lint` checks: the contract is in pyproject.toml.
 """
@@ -64,6 +64,6 @@ def test_the_picture_shows_all_that_is_imported_and_nothing_twice() -> None:
 
 @pytest.mark.parametrize("page", ["architecture.md", "style.md"])
 def test_every_file_that_the_page_names_is_there(page: str) -> None:
-    text = (REPO / "docs" / page).read_text()
+    text = (REPO / "docs/explanation" / page).read_text()
     named = set(re.findall(r"\b(?:deploy|inventory|templates|tests|docs)/[\w./-]*\w", text))
     assert named and [name for name in sorted(named) if not (REPO / name).exists()] == []

@@ -1,4 +1,4 @@
-"""The part of docs/benchmarks.md and the plots that are made from the history."""
+"""The part of docs/explanation/benchmarks.md and the plots that are made from the history."""
 
 from pathlib import Path
 

@@ -69,7 +69,7 @@ class TestContenders:
 
     def test_tuned_has_the_arguments_of_its_cpu(self, tmp_path: Path) -> None:
         tuned = tmp_path / "tuned.json"
-        with pytest.raises(NotThere, match=r"nothing is tuned: docs/benchmarks/tuned.json is not there"):
+        with pytest.raises(NotThere, match=r"nothing is tuned: docs/explanation/benchmarks/tuned.json is not there"):
             tuned_arguments("max", tuned)
         tuned.write_text('{"about": "a test", "cortex-a76": ["-fa", "1"], "max": ["--threads", "4"]}')
         assert tuned_arguments("cortex-a76", tuned) == ("-fa", "1")

@@ -1,4 +1,4 @@
-"""docs/models.md: its settings are valid. That its commands work, tests/vm/test_models_page.py types on a VM."""
+"""docs/how-to/models.md: its settings are valid. That its commands work, tests/vm/test_models_page.py types on a VM."""
 
 import re
 from pathlib import Path

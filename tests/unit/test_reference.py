@@ -1,18 +1,28 @@
 """What docs/ and `make help` say of the tables of the code is what the tables say."""
 
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from deploy.build.source import source_kinds
+from deploy.command.__main__ import boardllama
 from deploy.cpu import CPUS
 from deploy.errors import BoardllamaError
 from deploy.image.boards import BOARDS
+from deploy.models.catalogue.entries import CATALOGUE
+from deploy.onboard.places import PLACES
+from deploy.onboard.server.config_keys import KEYS
 from deploy.paths import REPO
+from deploy.reference.catalogue_table import catalogue_table, pins_table
+from deploy.reference.command_tables import board_table, verbs_sections
+from deploy.reference.config_table import config_table
 from deploy.reference.dashboards import dashboard_files
 from deploy.reference.default_comments import comments_above, explained_settings
+from deploy.reference.messages import messages_page
 from deploy.reference.pages import generated_pages, with_parts
+from deploy.reference.place_tables import READ, places_table, served_table
 from deploy.reference.settings_table import rule_text, settings_tables
 from deploy.reference.tables import boards_table, cpus_table
 from deploy.setting_fields import EVERY_FIELD
@@ -30,6 +40,24 @@ def test_every_board_cpu_and_setting_has_its_row() -> None:
     assert [line.split("`")[1] for line in cpus_table().splitlines()[2:]] == list(CPUS)
     rows = [line.split("`")[1] for line in settings_tables().splitlines() if line.startswith("| `")]
     assert sorted(rows) == sorted(EVERY_FIELD)
+
+
+def test_every_key_model_verb_and_place_has_its_row() -> None:
+    keys = [f"| `{section}.{name}` |" for section, names in KEYS.items() for name in names]
+    assert [key for key in keys if key not in config_table()] == []
+    assert [name for name in CATALOGUE if f"| `{name}` |" not in catalogue_table()] == []
+    assert [name for name in CATALOGUE if f"| `{name}` |" not in pins_table()] == []
+    assert [name for name in boardllama.commands if f"boardllama {name}\n" not in verbs_sections()] == []
+    assert "`boardllama rollback [ID]`" in board_table()
+    places = served_table() + places_table()
+    named = [field.name for field in fields(PLACES) if field.name not in READ]
+    assert [name for name in named if f"`{getattr(PLACES, name)}`" not in places] == []
+
+
+def test_the_page_of_messages_has_what_a_user_met() -> None:
+    page = messages_page()
+    for said in ("does not keep what is written to it", "is not what was signed", "is what this machine runs from"):
+        assert said in page, said
 
 
 @pytest.mark.parametrize(
@@ -83,7 +111,7 @@ def test_help_lists_the_boards_and_is_there_before_python_is(tmp_path: Path) -> 
     for name in ("make", "sh", "sed", "awk"):
         (tmp_path / name).symlink_to(Path("/usr/bin") / name)
     said = {path: make_help(path) for path in (f"{tmp_path}", "/usr/bin:/bin")}
-    assert said[f"{tmp_path}"].endswith("  BOARD: docs/images.md lists them\n")
+    assert said[f"{tmp_path}"].endswith("  BOARD: docs/how-to/images.md lists them\n")
     assert all(name in "".join(said["/usr/bin:/bin"].splitlines()[-2:]) for name in BOARDS)
 
 

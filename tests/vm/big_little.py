@@ -1,8 +1,8 @@
 """Tokens per second on a VM with two fast and two slow cores: with all of them at work, and with the fast ones alone.
 
-`BOARDLLAMA_VM=NAME python -m tests.vm.big_little`, as root, prints the table of docs/benchmarks.md. It starts the VM
-with a device tree that says how fast its cores are, deploys a model to it, and makes it so: a cgroup (version 1) holds
-each virtual CPU to its share of the host. Needs fdtput, of Debian's device-tree-compiler.
+`BOARDLLAMA_VM=NAME python -m tests.vm.big_little`, as root, prints a table for docs/explanation/benchmarks.md. It
+starts the VM with a device tree that says how fast its cores are, deploys a model to it, and makes it so: a cgroup
+(version 1) holds each virtual CPU to its share of the host. Needs fdtput, of Debian's device-tree-compiler.
 """
 
 import json

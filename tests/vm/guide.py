@@ -1,4 +1,4 @@
-"""docs/api.md as data: its blocks by name, how typing each becomes a command that ends, and how a start fails."""
+"""docs/reference/api.md as data: its blocks by name, how each becomes a command that ends, and how a start fails."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from tests.pages import page_blocks, page_table
 
 API_KEY, CONFIG, UNIT = OLLAMA.api_key, OLLAMA.config, OLLAMA.unit
 
-PAGE = (REPO / "docs" / "api.md").read_text()
+PAGE = (REPO / "docs" / "reference" / "api.md").read_text()
 MODELS = "/var/lib/ollama/models"
 REPOSITORY = "TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF"
 HUB = "https://huggingface.co"

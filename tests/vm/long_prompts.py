@@ -1,7 +1,7 @@
 """How long a client waits for a prompt that the server knows, and what conversations that take turns read again.
 
 `.venv/bin/python -m tests.vm.long_prompts --server PROGRAM` measures a llama-server of this machine with SmolLM2-135M,
-and prints the tables of docs/benchmarks.md.
+and prints the tables of docs/explanation/benchmarks.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""docs/models.md as data: its blocks by name, which settings each needs, and what it must say.
+"""docs/how-to/models.md as data: its blocks by name, which settings each needs, and what it must say.
 
 `python` blocks are settings, as an inventory has them. `bash` blocks are typed on the controller, or on the board.
 """
@@ -12,7 +12,7 @@ from deploy.paths import REPO
 from tests.pages import page_blocks
 from tests.real_models import MINILM, SMOLLM2
 
-PAGE = (REPO / "docs" / "models.md").read_text()
+PAGE = (REPO / "docs" / "how-to" / "models.md").read_text()
 COMMANDS = page_blocks(PAGE, "bash")
 SETTINGS = page_blocks(PAGE, "python")
 PLAIN = ""  # the settings of the inventory as it is

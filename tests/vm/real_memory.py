@@ -1,7 +1,7 @@
 """What trained models take beside their estimate: guesses that are checked, a prompt cache that is full, two at once.
 
 `.venv/bin/python -m tests.vm.real_memory --server PROGRAM` measures a llama-server of this machine with SmolLM2 and
-MiniLM, and prints the table of docs/benchmarks.md.
+MiniLM, and prints the table of docs/explanation/benchmarks.md.
 """
 
 import argparse

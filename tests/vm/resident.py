@@ -1,6 +1,6 @@
 """How much memory llama-server really takes: a binary and a model copied somewhere, started as the launcher does.
 
-`BOARDLLAMA_VM=NAME python -m tests.vm.resident [SHAPE …]` prints the table of docs/benchmarks.md on a VM that is up.
+`BOARDLLAMA_VM=NAME python -m tests.vm.resident [SHAPE …]` prints a table of docs/explanation/benchmarks.md.
 With `--server PROGRAM` it measures a llama-server of this machine instead, which answers 40 turns in seconds; without
 repacking, since another CPU rearranges other weights.
 """

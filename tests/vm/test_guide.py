@@ -1,4 +1,4 @@
-"""docs/api.md, typed on a target: one that was deployed without a model, as the page begins.
+"""docs/reference/api.md, typed on a target: one that was deployed without a model, as the page begins.
 
 Blocks run in the page's order and as they stand, but for what is substituted. What each must do is in EXPECTED.
 """

@@ -1,4 +1,4 @@
-"""docs/models.md, typed: on the controller against the VM, or on the VM, in the page's order and as the page has it."""
+"""docs/how-to/models.md, typed: on the controller or on the VM, in the page's order and as the page has it."""
 
 import json
 import os

@@ -16,7 +16,7 @@ SIZES = (1, 2, 4, 8, 16, 32)  # GB of memory, as boards are sold
 FOUND = 88
 NOTES = """Under a size of memory: how many tokens of context fit, k being 1024. -: the model does not fit.
 *: it fits without the second copy of its weights, which makes it faster on many CPUs.
-tokens/s: measured by others. docs/models.md says how to choose."""
+tokens/s: measured by others. docs/how-to/models.md says how to choose."""
 
 
 def memory_of_size(gigabytes: int) -> BoardMemory:

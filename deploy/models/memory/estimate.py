@@ -1,7 +1,7 @@
 """How much memory llama-server takes at its peak (VmHWM) for one model, from the header alone.
 
 Formulas from the pinned source, llama.cpp 0c1e57098, started as our launcher does (deploy/onboard/server/bounds.py).
-docs/benchmarks.md has them beside measured values.
+docs/explanation/benchmarks.md has them beside measured values.
 
 A repacked model lives on less than its peak: when memory is short, the kernel drops the originals, which are never read
 again. What a model cannot do without, repacked or not, is its estimate with repack=False.

@@ -79,7 +79,7 @@ class Work(NamedTuple):
 def share_out(models: dict[str, Any], allowed: Set[int] | None = None, cpus: Path = CPUS) -> Work:
     """The division that `models` of config.json asks for; where it says 0, a thread for each fast core.
 
-    Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs/benchmarks.md). Whoever asks
+    Prompts get no more: slow cores add 4 to 8 % to them and cost answers up to 23 % (docs: benchmarks.md). Whoever asks
     for more threads than there are fast cores gets all cores for them. Cores that are named take the place of the fast
     ones. `allowed`: the cores that this process may use, as sched_getaffinity(2) says. Raises ConfigError.
     """

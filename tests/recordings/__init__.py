@@ -1,0 +1,1 @@
+"""`make recordings`: real runs of commands in a terminal, as moving pictures for docs/recordings."""

@@ -39,9 +39,9 @@ class Places:
     channel_timer: Path = Path("/usr/lib/systemd/system/boardllama-channel.timer")
     channel_enabled: Path = Path("/etc/systemd/system/timers.target.wants/boardllama-channel.timer")
     # What is added to the unit of the node exporter, and where the exporter reads what it cannot know by itself; there
-    # where node_exporter asks for it.
+    # where node_exporter asks for it. The exporter is nobody, and the folder of the records is root's alone.
     exporter: Path = Path(f"/etc/systemd/system/{EXPORTER_UNIT}.d/boardllama-exporter.conf")
-    figures: Path = Path("/var/lib/boardllama/figures")
+    figures: Path = Path("/var/lib/boardllama-figures")
     # The words of the switch that runs, or of the last switch.
     verdict: Path = Path("/run/boardllama/verdict.json")
 

@@ -1,7 +1,8 @@
 """What only a board with real systemd and apt shows: `python -m tests.fleet.real_systemd`, as root, within a minute.
 
 Three boards get a model from one another, and two of them have no aria2: one has a source of packages, and the other
-reaches nothing but the controller. Then a board's timer says when it looks at its channel. Prints it all as JSON.
+reaches nothing but the controller. All get an exporter. Then a board's timer says when it looks at its channel. Prints
+it all as JSON.
 """
 
 import json
@@ -29,17 +30,18 @@ from tests.fleet.stand_ins import ensure_stand_ins
 from tests.unit.test_plan import PYINFRA
 
 HAS_IT, HAS_SOURCE, HAS_NOTHING = Board(1), Board(2), Board(3)
+NAMES = ("aria2", "prometheus-node-exporter")
 MINUTES, LOOKS = 30, 8
 
 
-def aria2_debs() -> Path:
-    """Debian's aria2 with what it needs, for boards, which are of the controller's own processor."""
+def ensure_debs() -> Path:
+    """Debian's packages with what they need, for boards, which are of the controller's own processor."""
 
     def fetch(new: Path) -> None:
-        (new / "names.txt").write_text("aria2\n")
+        (new / "names.txt").write_text(" ".join(NAMES))
         fetch_debs(new, DebStore(SUITE, "amd64"), new / "names.txt")
 
-    return ensure_folder(fleet_folder() / "debs" / SUITE, "aria2 for the fleet", fetch)
+    return ensure_folder(fleet_folder() / "debs" / f"{SUITE}-{'-'.join(NAMES)}", "packages for the fleet", fetch)
 
 
 def cache_with_debs() -> Path:
@@ -47,7 +49,7 @@ def cache_with_debs() -> Path:
     cache = run_folder() / "cache"
     (cache / "debs").mkdir(parents=True)
     (cache / "builds").symlink_to(deploys_cache() / "builds")
-    (cache / "debs" / f"{SUITE}-arm64").symlink_to(aria2_debs())
+    (cache / "debs" / f"{SUITE}-arm64").symlink_to(ensure_debs())
     return cache
 
 
@@ -63,18 +65,22 @@ def packages_of(board: Board) -> set[str]:
 
 
 def share_model(boards: list[Board]) -> dict[str, object]:
-    """A first deploy by peers. What it said, and which packages boards have then that they had not before."""
-    shutil.copytree(aria2_debs(), HAS_SOURCE.root / "srv/debs")
+    """A first deploy by peers. What it said, which packages boards have then that they had not before, and what their
+    exporters tell.
+    """
+    shutil.copytree(ensure_debs(), HAS_SOURCE.root / "srv/debs")
     for board in (HAS_SOURCE, HAS_NOTHING):
         on_board(board, "apt-get purge -qq -y --auto-remove aria2 >/dev/null")
     on_board(HAS_SOURCE, "echo 'deb [trusted=yes] file:/srv/debs ./' >/etc/apt/sources.list")
     before = {board.title: packages_of(board) for board in boards}
-    told = {board.title: {**board.host_data(), "model": "smoke", "distribution": "peers"} for board in boards}
+    own = {"model": "smoke", "distribution": "peers", "node_exporter": True}
+    told = {board.title: {**board.host_data(), **own} for board in boards}
     command = [str(PYINFRA), "-y", str(pyinfra_inventory(told)), "deploy.py"]
     environment = os.environ | {"BOARDLLAMA_CACHE": str(cache_with_debs())}
     done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, check=False)
     more = {board.title: sorted(packages_of(board) - before[board.title]) for board in boards}
-    return {"status": done.returncode, "said": done.stdout + done.stderr, "more": more}
+    figures = {board.title: on_board(board, "curl -s http://127.0.0.1:9100/metrics") for board in boards}
+    return {"status": done.returncode, "said": done.stdout + done.stderr, "more": more, "figures": figures}
 
 
 def looks_of_timer(board: Board) -> dict[str, list[float]]:
@@ -106,7 +112,7 @@ def main() -> int:
         with folder_lock(fleet_folder(), "fleet"):
             ensure_board_tree()
             ensure_stand_ins(wanted(BOARD_CPU), deploys_cache())
-            aria2_debs()
+            ensure_debs()
             return run_inside(__spec__.name, [])
     fleet = Fleet(ensure_board_tree())
     try:

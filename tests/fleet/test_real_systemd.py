@@ -1,6 +1,7 @@
 """What only a board with real systemd and apt shows, as root: half a minute."""
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from deploy.paths import REPO
 from tests.fleet.real_systemd import HAS_IT, HAS_NOTHING, HAS_SOURCE, MINUTES
+from tests.monitor.selectors import OF_MONITORS, named_figures
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,13 @@ def test_boards_without_aria2_get_it_by_their_apt_or_from_the_controller(told: d
 
 def test_aria2_that_a_board_s_apt_has_installed_is_removed_with_all_that_came_with_it(told: dict[str, Any]) -> None:
     more = told["shared"]["more"]
-    assert more[HAS_SOURCE.title] == more[HAS_IT.title] == []
+    assert more[HAS_SOURCE.title] == more[HAS_IT.title], "which had it, and got the exporter alone"
     assert "aria2" in more[HAS_NOTHING.title], "what the controller brought stays"
+
+
+def test_a_board_s_exporter_tells_of_its_release(told: dict[str, Any]) -> None:
+    for figures in told["shared"]["figures"].values():
+        assert named_figures("boardllama_") - {*OF_MONITORS} <= set(re.findall(r"^\w+", figures, re.M)), figures[-2000:]
 
 
 def test_boards_look_at_their_channel_at_random_times(told: dict[str, Any]) -> None:

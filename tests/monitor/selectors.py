@@ -12,6 +12,8 @@ LABEL_LISTS = re.compile(r"\b(?:by|on|ignoring|group_left|group_right|without) *
 # A name, braces with labels, or both. What stands before a parenthesis is a function.
 SELECTOR = re.compile(r"(?:[a-zA-Z_:][\w:]*(?![\w:]| *\()(?:\{[^}]*\})?|\{[^}]*\})")
 CHOICE = re.compile(r'__name__=~"([^"]+)"')
+# What a monitor finds out itself.
+OF_MONITORS = "boardllama_page_timestamp_seconds", "boardllama_certificate_end_timestamp_seconds"
 WORDS = {"and", "or", "unless", "bool", "offset"}
 
 

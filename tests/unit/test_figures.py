@@ -9,7 +9,7 @@ import pytest
 from deploy.onboard.cli import main
 from deploy.onboard.places import PLACES, Places
 from deploy.onboard.release.figures import FILE
-from tests.monitor.selectors import named_figures
+from tests.monitor.selectors import OF_MONITORS, named_figures
 
 MANIFEST = {
     "version": 2,
@@ -17,9 +17,6 @@ MANIFEST = {
     "pins": {"llama.cpp": {"commit": "0c1e570"}},
     "policy": {"min_tokens_per_second": 2.5, "releases_kept": 2},
 }
-
-# What a monitor finds out itself.
-OF_MONITORS = "boardllama_page_timestamp_seconds", "boardllama_certificate_end_timestamp_seconds"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_a_board_that_dies_while_it_gives_holds_up_none_of_the_others() -> None:
     told = run_apart("4", "0")
     assert told["came"] == ["b1", "b2", "b3"]
     assert told["seconds"] < PATIENCE_SECONDS
-    assert told["copies"] <= 3, "however many boards, and whoever dies"
+    assert told["copies"] < 3.1, "however many boards, and whoever dies; with the headers of TCP"
 
 
 def test_all_models_that_leave_the_controller_share_one_limit() -> None:

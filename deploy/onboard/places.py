@@ -39,7 +39,7 @@ class Places:
     channel_timer: Path = Path("/usr/lib/systemd/system/boardllama-channel.timer")
     channel_enabled: Path = Path("/etc/systemd/system/timers.target.wants/boardllama-channel.timer")
     # What is added to the unit of the node exporter, and where the exporter reads what it cannot know by itself; there
-    # where node_exporter asks for it. The exporter is nobody, and the folder of the records is root's alone.
+    # where node_exporter asks for it. The exporter has an account of its own, to which the records' folder is closed.
     exporter: Path = Path(f"/etc/systemd/system/{EXPORTER_UNIT}.d/boardllama-exporter.conf")
     figures: Path = Path("/var/lib/boardllama-figures")
     # The words of the switch that runs, or of the last switch.

@@ -38,6 +38,10 @@ releases: $(VENV)/ready ## Show the releases of every target of INVENTORY
 rollback: $(VENV)/ready ## Go back to the release before (TO=ID: to that one) on every target of INVENTORY
 	$(BOARDLLAMA) rollback $(INVENTORY) $(call given,TO,to)
 
+.PHONY: uninstall
+uninstall: $(VENV)/ready ## Remove boardllama from every host of INVENTORY (MODELS=1: models, too; YES=1: ask nothing): docs/how-to/remove.md
+	$(BOARDLLAMA) uninstall $(INVENTORY) $(call agreed,MODELS,models) $(call agreed,YES,yes)
+
 fleet-report: $(VENV)/ready ## Show every board of INVENTORY: tokens/s, requests, heat, release, last deploy
 	@$(BOARDLLAMA) fleet-report $(INVENTORY)
 
@@ -128,6 +132,10 @@ bench: setup ## Measure llama.cpp of five origins in turn (CPUS=, CONTENDERS=, R
 fleet: setup ## Deploy to N=50 simulated boards, beside Ansible (SIZES=, VMS=2, RIVALS=none, SCENARIOS=, REPORT=1)
 	$(PYTHON) -m tests.fleet $(call given,N,n) $(call given,SIZES,sizes) $(call given,VMS,vms) $(call given,RIVALS,rivals) \
 	    $(call given,SCENARIOS,scenarios) $(call agreed,REPORT,report)
+
+.PHONY: upgrade
+upgrade: setup ## Deploy with an older version of this code (OLD=commit; default: the last tag) on a VM, then with this one
+	BOARDLLAMA_OLD=$(call quoted,$(OLD)) $(PYTHON) -m pytest -s tests/vm/upgrade.py
 
 tunes: setup ## Have a VM one of whose cores is slow tune itself, and cut sweeps short: a quarter of an hour
 	$(PYTHON) -m pytest -s tests/vm/tuning.py

@@ -14,6 +14,7 @@ from deploy.command.boards import (
     report_verb,
     rollback_verb,
     tune_verb,
+    uninstall_verb,
     verify_verb,
 )
 from deploy.command.cards import doctor_verb, flash_verb, image_verb, labels_verb
@@ -43,6 +44,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Boards": (deploy_verb, verify_verb, releases_verb, rollback_verb, report_verb, models_verb, tune_verb, pin_verb),
     "Cards": (image_verb, flash_verb, labels_verb, doctor_verb),
     "Sites without a controller": (channel_verb, reports_verb, bundle_verb),
+    "The end of it": (uninstall_verb,),
     "This computer": (bench_verb, completion_verb),
 }
 

@@ -1,4 +1,4 @@
-"""Verbs over the boards of an inventory: deploy, verify, releases, rollback, fleet-report, models, tune."""
+"""Verbs over the boards of an inventory: deploy, verify, releases, rollback, uninstall, fleet-report, models, tune."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from deploy.command.arguments import (
     limits,
     with_examples,
 )
-from deploy.command.programs import become, board_suite, data_options, ensure_packages, run_quietly, run_step
+from deploy.command.programs import become, board_suite, data_options, ensure_packages, refuse, run_quietly, run_step
 from deploy.controller.product import module_words, pyinfra_words
 
 
@@ -89,6 +89,23 @@ def rollback_verb(inventory: Path, limit: tuple[str, ...], to: str | None) -> No
     """Go back to the release before, under the same gate."""
     told = [f"to={to}"] if to else []
     become(pyinfra_words(inventory, "deploy.stages.activate.rollback", *told, options=limits(limit)))
+
+
+@with_examples("boardllama uninstall fleet.py --limit kitchen.example", "boardllama uninstall --models --yes")
+@click.command("uninstall")
+@inventory_argument
+@limit_option
+@click.option("--models", is_flag=True, help="Remove the models, too.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+def uninstall_verb(inventory: Path, limit: tuple[str, ...], models: bool, yes: bool) -> None:
+    """Remove all that deploys brought to boards, gateways and monitors."""
+    if not yes and not sys.stdin.isatty():
+        refuse("nobody is here to answer: say --yes")
+    if not yes:
+        hosts = ", ".join(limit) or "every host"
+        click.confirm(f"Remove boardllama from {hosts} of {inventory}?", abort=True)
+    told = ["models=True"] if models else []
+    become(pyinfra_words(inventory, "deploy.stages.remove.uninstall", *told, options=limits(limit)))
 
 
 @with_examples("boardllama fleet-report", "boardllama fleet-report fleet.py --json")

@@ -16,6 +16,7 @@ from deploy.hosts.facts.target import shell_words
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.release import pack_tar
 from deploy.hosts.remote import Commands, Remote, RemoteCommandFailed
+from deploy.onboard.places import PLACES
 
 INSTALLED = "installed"
 # A host without a network is to say so soon.
@@ -81,7 +82,19 @@ def run_apt(remote: Remote, units: tuple[str, ...], command: str) -> None:
     hold = (
         f"systemctl mask -q --runtime {masked}; trap 'systemctl unmask -q --runtime {masked}' EXIT; " if units else ""
     )
-    remote.run(f"{hold}export DEBIAN_FRONTEND=noninteractive; {command} >/dev/null")
+    remote.run(f"{hold}export DEBIAN_FRONTEND=noninteractive; {noting(f'{command} >/dev/null')}")
+
+
+def noting(command: str) -> str:
+    """The command, which leaves the names of the packages that it has installed for `boardllama uninstall`.
+
+    It succeeds when the command does.
+    """
+    there, note = "dpkg-query -W -f '${Package}\\n' | sort -u", PLACES.packages
+    return (
+        f"before=$({there}); {command} && mkdir -p {note.parent} &&"
+        f' {there} | {{ grep -vxF "$before" >>{note} || test $? = 1; }}'
+    )
 
 
 def store_for(remote: Remote) -> DebStore | None:

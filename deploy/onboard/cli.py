@@ -37,7 +37,8 @@ from .service import Service
 
 def board_arguments() -> argparse.ArgumentParser:
     """The parser of the command line. Of several services `--service` names the one that a verb is about."""
-    parser = argparse.ArgumentParser(prog="boardllama", description="The LLM server of this board.")
+    removal = "`boardllama uninstall` removes all of it from this machine; `boardllama uninstall --help` says more."
+    parser = argparse.ArgumentParser(prog="boardllama", description="The LLM server of this board.", epilog=removal)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def add_verb(

@@ -21,6 +21,8 @@ class Places:
     tmpfiles: Path = Path("/usr/lib/tmpfiles.d/boardllama.conf")
     # What was last deployed, file by file: tells an operator's edit from an older deploy. A release has its own folder.
     records: Path = Path("/var/lib/boardllama/deployed")
+    # Debian packages that a deploy installed, one a line: deploy/hosts/packages.py.
+    packages: Path = Path("/var/lib/boardllama/packages")
 
     root: Path = Path("/usr/lib/boardllama")
     # Binaries by their content: what runs is never overwritten, and releases share them.

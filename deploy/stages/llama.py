@@ -7,6 +7,7 @@ from pyinfra.operations import apt
 from deploy.build.artifact import Build, require_artifact
 from deploy.errors import BoardllamaError
 from deploy.hosts.facts.board import board_shortcomings
+from deploy.hosts.facts.target import shell_words
 from deploy.hosts.release import build_files
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
 from deploy.hosts.snapshot import snapshot_of
@@ -33,6 +34,7 @@ def need_packages(lacking: tuple[str, ...]) -> Commands:
     """Installs the Debian packages of missing commands: python3 for our programs, curl for the board suite."""
     if lacking:
         yield from apt.packages._inner(packages=list(lacking), update=True, cache_time=3600)
+        yield f"mkdir -p {PLACES.packages.parent} && printf '%s\\n' {shell_words(lacking)} >>{PLACES.packages}"
 
 
 @operation()

@@ -61,6 +61,10 @@ def test_a_deploy_hands_on_pyinfras_options(fleet: Path, words: list[str], optio
 @pytest.mark.parametrize(
     ("words", "became"),
     [
+        (
+            ["uninstall", "fleet.py", "--models", "--yes"],
+            pyinfra_words(FLEET, "deploy.stages.remove.uninstall", "models=True"),
+        ),
         (["rollback", "fleet.py", "--to", "r1"], pyinfra_words(FLEET, "deploy.stages.activate.rollback", "to=r1")),
         (
             ["tune", "fleet.py", "--weight", "0.3", "--stop-serving"],
@@ -110,6 +114,11 @@ def test_without_a_word_it_is_the_inventory_that_init_writes(fleet: Path) -> Non
 def test_a_mistake_is_named(fleet: Path, words: list[str], said: str) -> None:
     done = run_verb(*words)
     assert done.exit_code == 2 and said in done.output
+
+
+def test_nothing_is_removed_where_nobody_is_asked(fleet: Path) -> None:
+    done = run_verb("uninstall", "fleet.py")
+    assert done.exit_code == 1 and "nobody is here to answer: say --yes" in done.output
 
 
 def test_an_inventory_without_channels_is_refused(fleet: Path) -> None:

@@ -19,8 +19,8 @@ class PowerCut(BaseException):
     """Nothing of the program runs after it."""
 
 
-def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The power goes before the `step`-th change of the disk."""
+def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The power goes before the `step`-th change of the disk. Returns what counts a further function."""
     steps = itertools.count()
 
     def counted(function: Any) -> Any:
@@ -33,6 +33,7 @@ def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("replace", "unlink", "symlink_to", "write_bytes", "mkdir"):
         monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+    return counted
 
 
 def boots(target: Target) -> None:

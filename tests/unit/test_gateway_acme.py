@@ -52,12 +52,12 @@ def shown(gateway: RunningGateway) -> str:
 
 
 @contextmanager
-def certbot_at(port: int) -> Iterator[None]:
-    """What certbot listens with while it asks."""
+def certbot_at(port: int, status: int = 200) -> Iterator[None]:
+    """What certbot listens with while it asks: it answers 404 when somebody else has asked."""
 
     class Proof(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
             self.wfile.write(f"proof of {self.path}".encode())
 
@@ -97,8 +97,9 @@ def test_gateways_that_have_a_name_in_common_answer_for_one_another(monkeypatch:
         with running([Board("kitchen")], **ACME) as first:
             url = f"http://127.0.0.1:{first.places.challenge_port}{asked}"
             assert requests.get(url, timeout=5).status_code == 503
-            for one in (first, second):
-                with certbot_at(one.places.certbot_port), ThreadPoolExecutor(5) as asking:
+            ports = [one.places.certbot_port for one in (first, second)]
+            for port, other in (ports, reversed(ports)):
+                with certbot_at(port), certbot_at(other, 404), ThreadPoolExecutor(5) as asking:
                     answers = list(asking.map(lambda _: requests.get(url, timeout=10).text, range(10)))
                     assert set(answers) == {f"proof of {asked}"}
 

@@ -1,10 +1,12 @@
 """A gateway's certificate by ACME, as far as it needs no authority: real haproxy, and what certbot leaves."""
 
+import re
+import signal
 import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,16 +15,17 @@ from typing import Any
 import pytest
 import requests
 
-from deploy.controller.certificates import server_certificate
+from deploy.controller.certificates import authority_file, server_certificate
 from deploy.fleet.gateway.haproxy_files import CONFIG, haproxy_files
 from deploy.hosts.release import sha256_hex
+from deploy.onboard.gateway import acme_certificate
 from deploy.onboard.gateway.acme_certificate import NotServed, run_certificate, serve_certificate
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from deploy.onboard.gateway.runtime_api import ask_haproxy
 from tests.unit import running_gateway
 from tests.unit.gateway_host import GatewayHost, gateway_host
-from tests.unit.running_gateway import NAMES, Board, RunningGateway, chat, running
+from tests.unit.running_gateway import NAMES, Board, RunningGateway, await_true, chat, running
 
 __all__ = ["gateway_host"]
 
@@ -34,6 +37,7 @@ HALL = BoardEntry("hall", "127.0.0.1", 1, "", (chat("smol"),))
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The controller's keys."""
     monkeypatch.setenv("BOARDLLAMA_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setattr(acme_certificate, "await_reload", lambda: None)
 
 
 def certified(places: GatewayPlaces, pem: bytes) -> str:
@@ -49,6 +53,13 @@ def certified(places: GatewayPlaces, pem: bytes) -> str:
 def shown(gateway: RunningGateway) -> str:
     """The certificate that a new connection gets."""
     return ssl.get_server_certificate(("127.0.0.1", gateway.port))
+
+
+def workers(places: GatewayPlaces) -> list[str]:
+    """The processes that serve: a reload makes another one."""
+    with suppress(OSError):  # while the master begins anew
+        return re.findall(r"^(\d+) +worker", ask_haproxy(places.master_socket, "show proc").split("# old")[0], re.M)
+    return []
 
 
 @contextmanager
@@ -110,17 +121,35 @@ def test_a_new_certificate_is_served_at_once_and_ends_no_stream() -> None:
         first, places = shown(gateway), gateway.places
         board.pause = 0.1
         body = {"model": "smol", "messages": [], "max_tokens": 20, "stream": True}
-        with gateway.ask("/v1/chat/completions", body, stream=True, verify=False) as stream:
+        with gateway.ask("/v1/chat/completions", body, stream=True, verify=str(authority_file())) as stream:
             lines = stream.iter_lines()
             next(lines)
-            worker = ask_haproxy(places.master_socket, "show proc").splitlines()[:5]
+            before = workers(places)
             chain = certified(places, server_certificate("other", NAMES))
             serve_certificate(places)
             assert shown(gateway).strip() == chain.strip() != first.strip()
             assert b"data: [DONE]" in list(lines)
-        assert ask_haproxy(places.master_socket, "show proc").splitlines()[:5][1].split()[0] == worker[1].split()[0]
+        assert workers(places) == before
         assert places.acme_certificate.stat().st_mode & 0o777 == 0o600
         assert places.acme_served.read_text().strip() == sha256_hex(chain.encode())
+
+
+def test_a_haproxy_that_was_reloading_serves_the_new_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has read the file before the file was replaced, and takes over after the earlier one was told."""
+    with running([Board("hall")], **ACME) as gateway:
+        places, old = gateway.places, gateway.places.acme_certificate.read_bytes()
+
+        def reload() -> None:
+            new, before = places.acme_certificate.read_bytes(), workers(places)
+            places.acme_certificate.write_bytes(old)
+            gateway.processes[0].send_signal(signal.SIGUSR2)
+            await_true(lambda: not set(before) & set(workers(places)) and workers(places))
+            places.acme_certificate.write_bytes(new)
+
+        monkeypatch.setattr(acme_certificate, "await_reload", reload)
+        chain = certified(places, server_certificate("other", NAMES))
+        serve_certificate(places)
+        assert shown(gateway).strip() == chain.strip()
 
 
 def test_what_haproxy_does_not_take_replaces_nothing(capsys: pytest.CaptureFixture[str]) -> None:

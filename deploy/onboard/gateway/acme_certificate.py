@@ -12,8 +12,8 @@ from .gateway_places import ACME, GATEWAY_PLACES, GatewayPlaces
 from .rotate import held_alone
 from .runtime_api import ask_haproxy
 
-# While a deploy changes the gateway's files.
-LOCK_SECONDS = 300.0
+# While a deploy changes the gateway's files, and while a haproxy that was told to reload takes over.
+LOCK_SECONDS, RELOAD_SECONDS = 300.0, 3.0
 
 
 class NotServed(Exception):
@@ -30,7 +30,14 @@ def serve_certificate(places: GatewayPlaces) -> None:
         if time.monotonic() > end:
             raise NotServed(f"a deploy has held {places.lock} for {LOCK_SECONDS:.0f} s")
         time.sleep(0.2)
+    await_reload()
+    give_to_haproxy(places, pem)
     write_file(places.acme_served, f"{sha256_of(chain)}\n".encode())
+
+
+def await_reload() -> None:
+    """Returns when a haproxy serves that was reloading meanwhile. It may have read the file before it was replaced."""
+    time.sleep(RELOAD_SECONDS)
 
 
 def put_alone(places: GatewayPlaces, pem: str) -> bool:
@@ -46,7 +53,12 @@ def put_alone(places: GatewayPlaces, pem: str) -> bool:
 
 
 def give_to_haproxy(places: GatewayPlaces, pem: str) -> None:
-    """Has new connections get the certificate. A haproxy that does not run reads it at its start. Raises NotServed."""
+    """Has new connections get the certificate. A haproxy that does not run reads it at its start. Raises NotServed.
+
+    Nothing where the gateway serves no certificate by ACME any more.
+    """
+    if not places.acme_certificate.exists():
+        return
     lines = "".join(f"{line}\n" for line in pem.splitlines() if line)  # an empty line would end what is given
     with suppress(FileNotFoundError, ConnectionRefusedError):
         said = [ask_haproxy(places.worker_socket, f"set ssl cert {ACME} <<\n{lines}")]

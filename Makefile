@@ -143,6 +143,11 @@ tunes: setup ## Have a VM one of whose cores is slow tune itself, and cut sweeps
 mutants: setup ## Put COUNT=200 small faults into the code (SEED=1, ONLY=path): which does no unit test notice?
 	nice -n 5 $(PYTHON) -m tests.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
+# A list of its own: those above grow.
+.PHONY: fuzz
+fuzz: $(VENV)/ready ## Give what reads strangers' bytes INPUTS=100000 of them (SEED=1, ONLY=reader, REPORT=1): docs/explanation/fuzzing.md
+	@nice -n 19 $(PYTHON) -m tests.fuzz $(call given,INPUTS,inputs) $(call given,SEED,seed) $(call given,ONLY,only) $(call agreed,REPORT,report)
+
 docs: $(VENV)/ready ## Write the tables and schemas of docs/ again that are made from the code
 	$(PYTHON) -m deploy.reference
 
@@ -236,4 +241,4 @@ licences: $(VENV)/ready ## Write deploy/build/licences.txt again, from the defau
 	$(PYTHON) -m deploy.reference.licences
 
 clean: down ## Remove the VM and the venv; the caches in ~/.cache/boardllama stay
-	rm -rf .vm $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .vm $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

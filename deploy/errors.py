@@ -2,6 +2,8 @@
 
 import re
 
+from deploy.onboard.spelling import printable_text
+
 LONGEST = 200  # characters of a value: most paths stand whole
 # The login of an address: all between // and the host. People write any character into a password, / and @ too.
 LOGIN = re.compile(r"(?<=//)(?:[^/]*@(?!/)|[^/@:\[]*:(?!\d+(?:/|$)).*@)")
@@ -14,6 +16,10 @@ class BoardllamaError(Exception):
     """
 
     verdict = "failed"
+
+    def __init__(self, message: object = "") -> None:
+        # What others wrote stands in messages, and must not tell a terminal what to do.
+        super().__init__("\n".join(map(printable_text, str(message).split("\n"))))
 
 
 class NotThere(BoardllamaError):

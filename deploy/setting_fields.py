@@ -10,6 +10,7 @@ from deploy import defaults, setting_rules
 from deploy.errors import BoardllamaError
 from deploy.models.further_files import FurtherFile
 from deploy.models.model_list import ListedModel
+from deploy.onboard.spelling import printable_text
 
 
 class SettingsError(BoardllamaError):
@@ -199,4 +200,4 @@ def role_settings(role: type[Role], data: Mapping[str, Any], foreign: frozenset[
     except ValidationError as error:
         fields = EVERY_FIELD | ListedModel.model_fields
         said = (setting_rules.problem_sentence(problem, fields) for problem in error.errors())
-        raise SettingsError("; ".join(said)) from None
+        raise SettingsError(printable_text("; ".join(said))) from None

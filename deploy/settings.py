@@ -4,7 +4,6 @@ The rules of what llama-server may be told live in deploy/onboard/server/config_
 at every start; settings are valid when the config.json made from them passes there.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -23,9 +22,11 @@ from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import Model
 from deploy.models.model_list import ListedModel, ports_behind, services_behind
 from deploy.onboard.identity import rules
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.server import config
 from deploy.onboard.server.config_keys import KEYS
 from deploy.onboard.service import CHAT, FRONT, OLLAMA, OLLAMA_API, Service, broker_service
+from deploy.onboard.spelling import printable_text
 from deploy.setting_fields import SettingFields, SettingsError, role_settings
 
 # Tokens of a conversation with a model of which nothing is known.
@@ -55,7 +56,7 @@ class Settings(SettingFields):
         texts = {service: own.config_json(service) for service, own in self.hosted.items()}
         texts |= {service: self.broker_json(service) for service in self.brokers}
         for service, text in texts.items():
-            told = json.loads(text)
+            told = parse_json(text)
             if found := config.config_problems(told, service, keyed=self.api_key is not None):
                 raise ValueError("; ".join(setting_rules.as_setting_line(line, service.api_key) for line in found))
         return self
@@ -173,7 +174,7 @@ class Settings(SettingFields):
         None for a config.json that breaks a rule, as the target will say, or serves another model.
         """
         try:
-            told = json.loads(config_json)
+            told = parse_json(config_json)
         except ValueError:
             return None
         if config.config_problems(told, service, keyed=True):
@@ -228,7 +229,7 @@ def settings_of_entry(alone: Mapping[str, Any], entry: ListedModel) -> Settings:
     try:
         return settings_from(dict(alone) | entry.own_settings)
     except SettingsError as error:
-        raise SettingsError(f"models, {entry.model[:100]}: {error}") from None
+        raise SettingsError(f"models, {printable_text(entry.model[:100])}: {error}") from None
 
 
 def settings_from(data: Mapping[str, Any], foreign: frozenset[str] = frozenset()) -> Settings:

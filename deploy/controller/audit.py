@@ -4,10 +4,11 @@ pip-audit alone calls it a success when PyPI's JSON API does not answer, as behi
 that is a status of its own, NOT_AUDITED, so that nobody takes silence for good news. `.ci/run` says what CI does then.
 """
 
-import json
 import subprocess
 import sys
 from typing import Any
+
+from deploy.onboard.json_parts import parse_json
 
 VULNERABLE, NOT_AUDITED = 1, 75
 DEADLINE = 600.0
@@ -41,7 +42,7 @@ def audit_lock(program: str, lock: str) -> tuple[int, list[str]]:
     words = [program, "--requirement", lock, "--require-hashes", "--disable-pip", "--format", "json"]
     done = subprocess.run([*words, "--progress-spinner", "off"], capture_output=True, text=True, timeout=DEADLINE)
     try:
-        return judge_report(json.loads(done.stdout), lock)
+        return judge_report(parse_json(done.stdout), lock)
     except ValueError:
         said = (done.stderr.strip() or f"pip-audit ended with status {done.returncode}").splitlines()[-1]
         return NOT_AUDITED, [f"{lock}: not audited: {said}"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deploy.controller.progress import whole_duration
 from deploy.onboard.files import write_file
+from deploy.onboard.json_parts import parse_json
 from deploy.paths import cache_dir
 
 
@@ -33,7 +34,7 @@ class StepTimes:
         file = cache_dir() / "step-times" / f"{name}.json"
         before: dict[str, float] = {}
         with suppress(OSError, ValueError, TypeError, AttributeError):
-            before = {str(step): float(seconds) for step, seconds in json.loads(file.read_text()).items()}
+            before = {str(step): float(seconds) for step, seconds in parse_json(file.read_text()).items()}
         return StepTimes(file, before)
 
     def add(self, step: str, seconds: float) -> None:

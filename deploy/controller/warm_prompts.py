@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import BoardllamaError, shown
+from deploy.onboard.json_parts import parse_json
 from deploy.paths import user_path
 
 LARGEST = 1_000_000  # bytes of a body: more than any context of these boards holds
@@ -27,15 +28,15 @@ def checked_prompt(file: Path) -> bytes:
     """The bytes of a body. Raises BoardllamaError, by name, for what is none."""
     try:
         content = file.read_bytes()
-        body = json.loads(content)
+        body = parse_json(content)
     except OSError as error:
         raise BoardllamaError(f"warm_prompts: {shown(str(file))} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise BoardllamaError(f"warm_prompts: {shown(str(file))} is no JSON text") from None
     except json.JSONDecodeError as error:
         raise BoardllamaError(
             f"warm_prompts: {shown(str(file))}, line {error.lineno}, column {error.colno}: {error.msg}; must be JSON"
         ) from None
+    except ValueError:
+        raise BoardllamaError(f"warm_prompts: {shown(str(file))} is no JSON text") from None
     if len(content) > LARGEST or not is_request(body) or not file.name.isprintable():
         raise BoardllamaError(
             f"warm_prompts: {shown(str(file))} is no request: must be an object with messages, as "

@@ -1,6 +1,5 @@
 """The disks of this machine, as lsblk tells, and the reasons why a disk may not be written."""
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from deploy.errors import BoardllamaError
 from deploy.flash.card import CARD_SECTOR
 from deploy.flash.display_text import printable_text, size_text
 from deploy.formats.image_manifest import ImageManifest, Medium, media_text
+from deploy.onboard.json_parts import parse_json
 
 COLUMNS = "NAME,PATH,MAJ:MIN,TYPE,SIZE,LOG-SEC,RM,RO,TRAN,MODEL,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS"
 SYS = Path("/sys/class/block")
@@ -97,7 +97,7 @@ class Device:
 
 def list_devices() -> list[Device]:
     """All whole disks. Raises BoardllamaError when lsblk fails."""
-    found = json.loads(disk_program_output("lsblk", "--json", "--bytes", "--output", COLUMNS))
+    found = parse_json(disk_program_output("lsblk", "--json", "--bytes", "--output", COLUMNS))
     return [parse_device(node) for node in found["blockdevices"] if node["type"] in WHOLE]
 
 

@@ -4,7 +4,6 @@ The kernel may not know them: without a parser for this partition table, or on a
 empty to lsblk.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, disk_program_output, member_refusal
 from deploy.flash.display_text import printable_text, size_text
 from deploy.formats.spans import Span
+from deploy.onboard.json_parts import parse_json
 
 # Where a superblock says how many disks its file system has: offset and length in bytes, little-endian (num_devices of
 # struct btrfs_super_block, nr_devices of struct bch_sb).
@@ -47,7 +47,7 @@ def read_contents(device: Device) -> list[Content]:
 def partition_table(path: Path) -> dict[str, object] | None:
     """The value of `partitiontable` in the JSON of sfdisk; None for a disk without a table. Raises BoardllamaError."""
     said = disk_program_output("sfdisk", "--json", str(path), good=(0, 1))
-    return dict(json.loads(said)["partitiontable"]) if said.strip() else None
+    return dict(parse_json(said)["partitiontable"]) if said.strip() else None
 
 
 def partition_contents(device: Device, table: dict[str, object]) -> Iterator[Content]:

@@ -12,9 +12,12 @@ from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.onboard.files import error_reason
 from deploy.onboard.identity.boardllama_txt import Identity, IdentityError, identity_of
-from deploy.onboard.identity.rules import DHCP, NAMES
+from deploy.onboard.identity.rules import DHCP, NAMES, Wrong, valid_ssh_key
+from deploy.onboard.spelling import printable_text
 
 Value = tuple[str, str]
+MOST_BYTES = 1 << 16  # of a file of keys
+MOST_SAID = 20  # problems of a table
 HARD_BLANK = "\ue000"  # stands for a blank in quotation marks, which belongs to the value
 
 
@@ -72,22 +75,35 @@ def expand_key_files(values: Sequence[Value]) -> list[Value]:
 
 def read_public_keys(path: str) -> list[str]:
     """The public keys of a file, whose path may begin with ~. Raises BoardllamaError."""
+    shown = printable_text(path)
     try:
-        lines = [line.strip() for line in Path(path).expanduser().read_text().splitlines()]
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise BoardllamaError(f"SSH_KEY={path} is no key and no file with one ({error_reason(error)})") from None
+        file = Path(path).expanduser()
+        # A table of cards may name any file: what does not end would fill the memory, and a pipe would be waited for.
+        if not file.is_file() or file.stat().st_size > MOST_BYTES:
+            raise ValueError("no file of a few keys")
+        lines = [line.strip() for line in file.read_text().splitlines()]
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BoardllamaError(f"SSH_KEY={shown} is no key and no file with one ({error_reason(error)})") from None
     if any("PRIVATE KEY" in line for line in lines):
-        raise BoardllamaError(f"SSH_KEY={path} is a private key: give the public one, {path}.pub")
+        raise BoardllamaError(f"SSH_KEY={shown} is a private key: give the public one, {shown}.pub")
     if not (keys := [line for line in lines if line and not line.startswith("#")]):
-        raise BoardllamaError(f"SSH_KEY={path} holds no key: nobody could log in with it")
-    return keys
+        raise BoardllamaError(f"SSH_KEY={shown} holds no key: nobody could log in with it")
+    return [whole_key(key, shown) for key in keys]
+
+
+def whole_key(line: str, path: str) -> str:
+    """The public key in a line of a file. Raises BoardllamaError, which does not show the line: it may be a secret."""
+    try:
+        return valid_ssh_key(line)
+    except Wrong as error:
+        raise BoardllamaError(f"SSH_KEY={path} holds a line that is no public key: {error}") from None
 
 
 def identities_from_csv(path: Path, common: Sequence[Value]) -> list[Identity]:
     """One identity per row. The first row names the columns, and may name one several times.
 
-    `common` holds where a cell is empty. Raises BoardllamaError that names every wrong row: nothing is written before
-    all rows are right.
+    `common` holds where a cell is empty. Raises BoardllamaError that names the first MOST_SAID wrong rows: nothing is
+    written before all rows are right.
     """
     try:
         table = parse_cells(path.read_text(encoding="utf-8-sig"))
@@ -106,14 +122,14 @@ def identities_from_csv(path: Path, common: Sequence[Value]) -> list[Identity]:
                 found.append(identity_from_row(table[0], cells, common))
         except (IdentityError, BoardllamaError) as error:
             problems.append(f"line {number}: {error}")
-    names = [identity.hostname for identity in found]
-    problems += [
-        f"{name} is there {names.count(name)} times" for name in sorted({n or "" for n in names if names.count(n) > 1})
-    ]
+            if len(problems) == MOST_SAID:
+                break
+    names = Counter(identity.hostname or "" for identity in found)
+    problems += [f"{name} is there {count} times" for name, count in sorted(names.items()) if count > 1]
     fixed = Counter(identity.address for identity in found if identity.address not in (None, DHCP))
     problems += [f"{count} cards have the address {own}" for own, count in fixed.items() if count > 1]
     if problems:
-        raise BoardllamaError(f"CSV={path}: {'; '.join(problems)}")
+        raise BoardllamaError(f"CSV={path}: {'; '.join(problems[:MOST_SAID])}")
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.errors import BoardllamaError
 from deploy.onboard.identity.boardllama_txt import Identity
 from deploy.onboard.identity.rules import NAMES
+from deploy.onboard.json_parts import parse_json
 
 Public = dict[str, list[str]]
 APPEND_LOCK = threading.Lock()
@@ -91,7 +92,7 @@ def passed_identities(path: Path, image_sha256: str) -> list[Public]:
     found: dict[str, Public | None] = {}
     for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:
-            data = json.loads(line)
+            data = parse_json(line)
             if data["image_sha256"] == image_sha256:
                 identity, good = dict(data["identity"]), data["verdict"] == CardVerdict.PASS.value
                 found[json.dumps(identity, sort_keys=True)] = identity if good else None

@@ -15,6 +15,7 @@ from deploy.fleet.monitor.monitor_places import PAGE
 from deploy.fleet.monitor.watched_boards import TARGETS, kind_group
 from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import PROGRAM
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.monitor.fleet import FleetRow
 from deploy.onboard.places import PLACES
 from deploy.onboard.release.release_table import aligned_lines
@@ -35,7 +36,7 @@ class PageRows(FactBase[list[FleetRow]]):
         return f"find {PAGE}/fleet.json -mmin -5 -exec cat {{}} + 2>/dev/null; true"
 
     def process(self, output: list[str]) -> list[FleetRow]:
-        told = json.loads("\n".join(output) or "[]")
+        told = parse_json("\n".join(output) or "[]")
         known = {field.name for field in fields(FleetRow)}
         rows = [{name: value for name, value in one.items() if name in known} for one in told]
         return [FleetRow(**{**one, "alerts": tuple(one.get("alerts", ()))}) for one in rows]
@@ -69,7 +70,7 @@ class BoardFigures(FactBase[dict[str, Any]]):
         for name, _, value in (line.partition(" ") for line in output):
             said.setdefault(name, []).append(value)
         found: dict[str, Any] = {name: sum(map(float, said[name])) for name in said if name.startswith("llamacpp:")}
-        releases = json.loads(said.get("releases", ["[]"])[0])
+        releases = parse_json(said.get("releases", ["[]"])[0])
         if releases:
             found |= {"release": releases[0]["id"], "model": releases[0]["model"]}
         if said.get("deployed", [""])[0]:

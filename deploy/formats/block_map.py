@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 from pydantic.alias_generators import to_pascal
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
 from deploy.formats.spans import IO_BLOCK, Span, merged_spans, remaining_spans
 from deploy.formats.values import Frozen, Sha256, first_breach
+from deploy.onboard.spelling import printable_text
 
 VERSION, NEWEST = "2.0", 2
 BLOCK = 4096  # bytes of a block in the maps that are written
@@ -97,11 +98,11 @@ class BlockMap:
         """Reads the content of a .bmap file. Raises BoardllamaError for content that no bmap tool writes."""
         try:
             file = BmapFile.model_validate(file_elements(content))
+            ranges = [MappedRange(row.span(file.block_size, file.image_size), row.chksum) for row in file.ranges]
         except ValidationError as error:
             raise unreadable(first_breach(error)) from None
-        except (ElementTree.ParseError, ValueError) as error:
+        except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: of an unknown encoding
             raise unreadable(str(error)) from None
-        ranges = [MappedRange(row.span(file.block_size, file.image_size), row.chksum) for row in file.ranges]
         check_ranges(ranges, file.block_size)
         return BlockMap(file.image_size, tuple(ranges))
 
@@ -125,7 +126,7 @@ def file_elements(content: bytes) -> dict[str, object]:
     root = ElementTree.fromstring(content)
     version = root.get("version", VERSION)
     if int(version.partition(".")[0]) > NEWEST:
-        raise BoardllamaError(f"the block map has version {version}, this boardllama reads {NEWEST}: update it")
+        raise BoardllamaError(f"the block map has version {shown(version)}, this boardllama reads {NEWEST}: update it")
     ranges = [{"chksum": node.get("chksum"), "blocks": element_text(node)} for node in root.iter("Range")]
     return {**{node.tag: element_text(node) for node in root}, "version": version, "BlockMap": ranges}
 
@@ -150,4 +151,4 @@ def check_ranges(ranges: list[MappedRange], block: int) -> None:
 
 def unreadable(why: str) -> BoardllamaError:
     """The error for a file that is no block map."""
-    return BoardllamaError(f"the block map cannot be read ({why}): get the image again")
+    return BoardllamaError(f"the block map cannot be read ({printable_text(why)}): get the image again")

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
-from deploy.errors import BoardllamaError
+from deploy.errors import BoardllamaError, shown
 from deploy.formats.spans import IO_BLOCK, Span, total_size
 from deploy.formats.values import Frozen, Sha256, first_breach
+from deploy.onboard.json_parts import parse_json
 
 Format = Literal[1]
 LATE_AT_MOST = 64 << 20  # bytes of boot sectors, which are kept in memory
@@ -138,7 +139,7 @@ class ImageManifest(Frozen):
     def parse(content: bytes) -> "ImageManifest":
         """Reads the content of the file. Raises BoardllamaError for an image that cannot be flashed safely."""
         try:
-            data = json.loads(content)
+            data = parse_json(content)
             refuse_other_format(data)
             found = ImageManifest.model_validate(data)
         except ValidationError as error:
@@ -167,7 +168,9 @@ def refuse_other_format(data: dict[str, Any]) -> None:
     """Raises BoardllamaError for a format that this boardllama does not read; AttributeError for no JSON object."""
     known = get_args(Format)
     if (seen := data.get("format", known[0])) not in known:
-        raise BoardllamaError(f"the image's manifest has format {seen}, this boardllama reads {known[-1]}: update it")
+        raise BoardllamaError(
+            f"the image's manifest has format {shown(seen)}, this boardllama reads {known[-1]}: update it"
+        )
 
 
 def damaged(why: str) -> BoardllamaError:

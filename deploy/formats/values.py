@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.errors import shown
+from deploy.onboard.spelling import printable_text
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 in hexadecimal digits.")]
 
@@ -18,4 +19,4 @@ class Frozen(BaseModel):
 def first_breach(error: ValidationError) -> str:
     """Where the first wrong value is, which rule it breaks, and what was seen."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}; seen: {shown(first['input'])}"
+    return printable_text(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; seen: {shown(first['input'])}")

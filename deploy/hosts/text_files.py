@@ -22,7 +22,7 @@ class TextFile:
 
     `before` is a shell command that must succeed before the file gets its name: a check, or what the file declares.
     Its last word is the path of the new content. Content that fails replaces nothing, nor do the files that were to be
-    written with it; a deploy that was cut runs the command again.
+    written with it; a deploy that was cut runs the command again. `secret`: its lines are shown to nobody.
     """
 
     dest: str
@@ -30,6 +30,7 @@ class TextFile:
     mode: str = "644"
     owner: str = "root:root"
     before: str = "true"
+    secret: bool = False
 
     @property
     def record(self) -> str:
@@ -69,7 +70,9 @@ def is_edited(file: TextFile, there: Text | None, record: Text | None) -> bool:
 
 
 def diff_lines(file: TextFile, there: Text | None) -> list[str]:
-    """Unified diff from what the target has to what the deploy would write."""
+    """Unified diff from what the target has to what the deploy would write; of a secret file its name alone."""
+    if file.secret:
+        return [f"{file.dest} differs; its lines are not shown"]
     old = there.content.decode(errors="replace").splitlines() if there else []
     return list(difflib.unified_diff(old, file.content.splitlines(), f"{file.dest} (target)", "(deploy)", lineterm=""))
 

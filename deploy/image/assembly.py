@@ -1,6 +1,5 @@
 """What `make image` does, in order: root tree, deploy, disk, checks, files, first boot; in a folder gone at the end."""
 
-import json
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from deploy.image.finishing import OS_RELEASE, SBOM_INPUT, STATUS, AssembledImag
 from deploy.image.leaks import Traces, refuse_leaks
 from deploy.image.outputs import Outputs
 from deploy.onboard.identity.boardllama_txt import FILE, Identity
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.places import PLACES
 
 
@@ -70,7 +70,7 @@ def copy_inputs(packed: Path, board: DebianBoard, folder: Path) -> tuple[dict[st
         current = Path(tar.getmember(f".{PLACES.current}").linkname).name
         release = tar.extractfile(f".{PLACES.releases}/{current}/manifest.json")
         assert release
-        return json.loads(release.read()), sizes
+        return parse_json(release.read()), sizes
 
 
 def make_image(

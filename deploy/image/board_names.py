@@ -3,9 +3,10 @@
 `make help` runs this module before the project's packages are there, so that it imports the standard library alone.
 """
 
-import json
 from pathlib import Path
 from typing import Any
+
+from deploy.onboard.json_parts import parse_json
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 
@@ -17,7 +18,7 @@ def profile_names() -> list[str]:
 
 def told_profile(name: str) -> dict[str, Any]:
     """What a board's data file says. `like` in it names the board whose values hold where the file has none."""
-    told: dict[str, Any] = json.loads((PROFILES / f"{name}.json").read_text())
+    told: dict[str, Any] = parse_json((PROFILES / f"{name}.json").read_text())
     shared = told_profile(told.pop("like")) if "like" in told else {}
     return {**shared, **told, "name": name}
 

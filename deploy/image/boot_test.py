@@ -1,6 +1,5 @@
 """The first boot of an image, on a copy that is as large as a card, judged by the suite that judges every board."""
 
-import json
 import shlex
 import sys
 import time
@@ -22,6 +21,7 @@ from deploy.image.disk import DiskLayout
 from deploy.image.unpacked_tree import FLEETS_DATA
 from deploy.models.smoke import smoke_model
 from deploy.onboard.identity import boardllama_txt
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.server.health import Health, Unhealthy, wait_for_ready
 from deploy.onboard.service import OLLAMA
 from deploy.paths import REPO
@@ -150,7 +150,7 @@ QUESTIONS = {
 
 def bring_model(machine: BoardMachine) -> None:
     """Brings a small model to the board of an image without a model, in the way of an operator."""
-    if not json.loads(run_in_guest(machine, "boardllama status"))["waiting"]:
+    if not parse_json(run_in_guest(machine, "boardllama status"))["waiting"]:
         return
     model = smoke_model()
     place = shlex.quote(str(OLLAMA.models / model.name))

@@ -1,6 +1,5 @@
 """Whether a finished disk image is what its board starts, judged by other programs than those that wrote the image."""
 
-import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
 from deploy.image.boards import DebianBoard, Table
 from deploy.image.disk import BASIC_DATA, ESP, IDENTITY_BYTES, PARTITION_UUIDS, ROOT_ARM64, SECTOR, DiskLayout
+from deploy.onboard.json_parts import parse_json
 
 DEADLINE = 60.0
 
@@ -41,7 +41,7 @@ def missing_files(board: DebianBoard, boot_files: list[str]) -> list[str]:
 
 def wrong_table(tools: Tools, disk: Path, layout: DiskLayout) -> list[str]:
     """Each difference between the layout and the partition table, as sfdisk reads the table."""
-    table = json.loads(image_tool_output(tools, "usr/sbin/sfdisk", "--json", str(disk)))["partitiontable"]
+    table = parse_json(image_tool_output(tools, "usr/sbin/sfdisk", "--json", str(disk)))["partitiontable"]
     found = (
         []
         if mbr_partitions(disk) == wanted_mbr(layout)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
+from deploy.onboard.json_parts import parse_json
 
 PROGRAM = Path(sys.executable).with_name("distro2sbom")
 CREATED = datetime.fromtimestamp(SOURCE_DATE_EPOCH, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -32,7 +33,7 @@ def make_sbom(workspace: Workspace, root: Path, board: str, release: dict[str, A
     workspace.run_step(
         "bill of materials", [str(PROGRAM), *what, "--sbom", "spdx", "--format", "json", "-o", str(made)]
     )
-    document = json.loads(made.read_text())
+    document = parse_json(made.read_text())
     document["name"] = f"boardllama-{board}"
     for package in release_packages(release):
         document["packages"].append(package)

@@ -9,7 +9,6 @@ them out. glibc is not here: programs load the board's own. Only its start-up co
 """
 
 import io
-import json
 import re
 import sys
 import tarfile
@@ -24,6 +23,7 @@ from deploy.build.artifact import LICENCES, Build
 from deploy.build.source import source_of
 from deploy.cpu import CPUS
 from deploy.errors import BoardllamaError
+from deploy.onboard.json_parts import parse_json
 from deploy.paths import cache_dir
 from deploy.reference.default_comments import explained_settings
 
@@ -107,7 +107,7 @@ def same_text(licence: Licence) -> str:
 
 def packages_of_ui(ui: Path) -> dict[str, dict[str, Any]]:
     """The npm packages that the sources of the web UI import, and all that these need, by their paths in the lock."""
-    lock: dict[str, dict[str, Any]] = json.loads((ui / "package-lock.json").read_text())["packages"]
+    lock: dict[str, dict[str, Any]] = parse_json((ui / "package-lock.json").read_text())["packages"]
     sources = [path for path in (ui / "src").rglob("*") if path.suffix in KINDS and path.is_file()]
     names = {name for path in sources for name in IMPORTED.findall(path.read_text())}
     todo = [place for name in sorted({*names, *ADDED}) if (place := place_of(lock, "", name))]

@@ -12,6 +12,7 @@ from deploy.controller.product import environment, pyinfra_words
 from deploy.controller.programs import program_output
 from deploy.errors import BoardllamaError
 from deploy.image.boards import BOARDS, BoardProfile
+from deploy.onboard.json_parts import parse_json
 from deploy.vm.machine import Hardware
 
 TARGETS = "targets"
@@ -59,7 +60,7 @@ def read_targets(inventory: Path) -> list[tuple[str, list[str], dict[str, Any]]]
     """Name, groups and data of each target, as pyinfra reads the inventory. Raises BoardllamaError."""
     asking = pyinfra_words(inventory, "debug-inventory", options=["--json"])
     said = program_output(*asking, env=environment(), deadline=DEADLINE)
-    found = [(one["name"], one["groups"], one["data"]) for one in json.loads(said) if TARGETS in one["groups"]]
+    found = [(one["name"], one["groups"], one["data"]) for one in parse_json(said) if TARGETS in one["groups"]]
     if not found:
         raise BoardllamaError(f"{inventory} has no targets: there is nothing to rehearse")
     return found

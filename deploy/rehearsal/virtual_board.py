@@ -1,6 +1,5 @@
 """A virtual board: started, deployed to twice, judged by the board suite, and gone again."""
 
-import json
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.fleet.report_row import Row
 from deploy.hosts.run_record import RunRecord
+from deploy.onboard.json_parts import parse_json
 from deploy.paths import REPO, machines_dir
 from deploy.rehearsal.kinds import Rehearsal
 from deploy.vm.guest import run_in_guest
@@ -106,7 +106,7 @@ def deploy_row(rehearsal: Rehearsal, inventory: Path, folder: Path) -> Row:
     last = run_shown(words)
     if not report.exists():
         return Row(rehearsal.name, RunRecord(), "refused", last, False)
-    (told,) = json.loads(report.read_text())["boards"]
+    (told,) = parse_json(report.read_text())["boards"]
     record = RunRecord(told["cpu"], told["build"], told["model"], told["tokens_per_second"])
     record.before, record.after = told["release_before"], told["release_after"]
     return Row(rehearsal.name, record, told["verdict"], told["reason"], told["good"])

@@ -19,6 +19,7 @@ from deploy.hosts.run_record import RunRecord, record_of
 from deploy.hosts.snapshot import PROGRAM, release_seen, snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.places import PLACES, SWITCH_UNIT
 from deploy.onboard.release.follow import Listener
 from deploy.onboard.release.release_table import aligned_lines
@@ -200,7 +201,7 @@ class ReleaseTable(FactBase[list[dict[str, str]]]):
         return f"test ! -x {PROGRAM} || {PROGRAM} releases --json"
 
     def process(self, output: list[str]) -> list[dict[str, str]]:
-        return list(json.loads("".join(output) or "[]"))
+        return list(parse_json("".join(output) or "[]"))
 
 
 def releases(as_json: bool = False) -> None:

@@ -1,10 +1,9 @@
 """What a deploy changes in a target's config.json, said before it happens: no value changes unsaid."""
 
-import json
-
 from pyinfra import host
 
 from deploy.hosts.snapshot import editable_of, snapshot_of
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.server.config import with_defaults
 from deploy.onboard.server.value_rules import short_json
 from deploy.onboard.service import Service
@@ -21,7 +20,7 @@ def say_changes(service: Service, wanted: bytes) -> None:
 def value_changes(service: Service, old: bytes, new: bytes) -> list[str]:
     """A phrase for each value that differs, such as "inference.top_k 40 -> null"; none for a text that is no config."""
     try:
-        before, after = (with_defaults(json.loads(text), service) for text in (old, new))
+        before, after = (with_defaults(parse_json(text), service) for text in (old, new))
     except (ValueError, AttributeError):
         return []
     return [

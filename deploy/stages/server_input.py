@@ -1,10 +1,9 @@
 """What a server is given beside its model and its settings: arguments of llama-server, and prompts to read first."""
 
-import json
-
 from deploy.build.artifact import Build
 from deploy.controller.warm_prompts import read_warm_prompts
 from deploy.errors import BoardllamaError
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.server.config import ConfigError, with_defaults
 from deploy.onboard.server.extra_arguments import require_good_arguments
 from deploy.onboard.server.start_record import SERVER
@@ -19,7 +18,7 @@ def check_arguments(settings: Settings, service: Service, build: Build) -> None:
         return
     from deploy.build.proof import emulator_command  # its disassembler takes a while to import
 
-    config = with_defaults(json.loads(settings.config_json(service)), service)
+    config = with_defaults(parse_json(settings.config_json(service)), service)
     try:
         require_good_arguments(config, *emulator_command(build.cpu), str(build.artifact_folder / SERVER))
     except ConfigError as error:

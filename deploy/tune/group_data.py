@@ -20,7 +20,7 @@ def write_group_data(path: Path, values: Mapping[str, Any], about: str) -> bool:
     """
     path = path.resolve()
     try:
-        before = path.read_text(encoding="utf-8") if path.exists() else f'"""{about}"""\n'
+        before = path.read_text(encoding="utf-8") if path.exists() else f"{docstring(about)}\n"
         after = edited_text(before, values)
         if path.exists() and after == before:
             return False
@@ -36,7 +36,7 @@ def edited_text(text: str, values: Mapping[str, Any]) -> str:
     """The text of a Python file with these values assigned. Raises BoardllamaError unless that is all that changes."""
     try:
         places = {name: value_place(ast.parse(text), name) for name in values}
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: of brackets without an end
         raise BoardllamaError(f"it is no Python file ({error}): mend it, or paste these lines into it") from None
     lines = text.encode().splitlines(keepends=True)
     found = [(place, name) for name, place in places.items() if place]
@@ -72,6 +72,13 @@ def replaced_value(lines: list[bytes], place: ast.expr, value: Any) -> bytes:
     return head + literal(value).encode() + tail
 
 
+def docstring(text: str) -> str:
+    """The text as a Python file begins with it. A board says a part of the text, which must stay a text."""
+    quoted = literal(text)
+    return f'""{quoted}""' if quoted.startswith('"') else quoted
+
+
 def literal(value: Any) -> str:
-    """The value as an inventory writes it."""
-    return repr(value).replace("'", '"') if isinstance(value, str) and '"' not in value else repr(value)
+    """The value as an inventory writes it: a text in double quotes, unless it holds one of either kind."""
+    text = repr(value)
+    return f'"{text[1:-1]}"' if isinstance(value, str) and not {"'", '"'} & {*value} else text

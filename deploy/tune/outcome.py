@@ -1,12 +1,13 @@
 """What a board answers to `make tune` (deploy/onboard/tune/sweep.py), and what of it becomes settings."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.release.questions import TOKENS
+from deploy.onboard.spelling import printable_text
 from deploy.onboard.tune.setup import Setup, core_list
 
 # What the gate's question is to most tokenizers, at most. A board without dot products reads hardly faster than it
@@ -17,28 +18,33 @@ PROMPT_TOKENS = 8
 class Told(BaseModel):
     """A part of the answer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+# A board may send anything: words are shown in a terminal, and figures are reckoned with.
+Words = Annotated[str, AfterValidator(printable_text)]
+Figure = Annotated[float, Field(ge=0, le=1e15)]
 
 
 class StageRow(Told):
     """A way with its medians in tokens per second, their spread as a share, and bytes of memory. `note`: or why not."""
 
-    label: str
-    prompt: float
-    prompt_spread: float
-    generation: float
-    generation_spread: float
-    memory: int
+    label: Words
+    prompt: Figure
+    prompt_spread: Figure
+    generation: Figure
+    generation_spread: Figure
+    memory: Annotated[int, Field(ge=0, le=1 << 50)]
     runs: int
-    note: str
+    note: Words
 
 
 class StageOutcome(Told):
     """A question. `applies`: whether the answer becomes settings. `winner`: a label of its rows, or of two of them."""
 
-    name: str
+    name: Words
     applies: bool
-    winner: str
+    winner: Words
     rows: list[StageRow]
 
 
@@ -48,16 +54,22 @@ class SweepOutcome(Told):
     `hottest`: degrees Celsius; None where no sensor tells. `costs`: what the operating system takes away.
     """
 
-    board: str
-    model: str
+    board: Words
+    model: Words
     now: Setup
     best: Setup
     stages: list[StageOutcome]
     last: StageOutcome
-    bandwidth: float
-    bytes_per_token: int
-    costs: list[str]
+    bandwidth: Figure
+    bytes_per_token: Annotated[int, Field(gt=0, le=1 << 50)]
+    costs: list[Words]
     hottest: float | None
+
+    @model_validator(mode="after")
+    def _the_winner_has_a_row(self) -> "SweepOutcome":
+        if all(row.label != self.last.winner for row in self.last.rows):
+            raise ValueError("what has won has no row")
+        return self
 
     @property
     def limit(self) -> float:
@@ -90,6 +102,8 @@ def require_figures(outcome: SweepOutcome) -> None:
     if missing := next((row for row in outcome.last.rows if row.runs == 0), None):
         why = missing.note or "the time was over before the last contest"
         raise BoardllamaError(f"nothing was tuned: {why}; MINUTES= gives the sweep more time")
+    if min(outcome.row.prompt, outcome.row.generation) <= 0:
+        raise BoardllamaError(f"nothing was tuned: {outcome.row.label}, which has won, has no speed; run again")
 
 
 def common_settings(outcomes: Sequence[SweepOutcome]) -> tuple[dict[str, Any], list[str]]:

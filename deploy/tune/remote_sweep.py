@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Set
 from typing import Any
 
-from pydantic import ValidationError
 from pyinfra.api.host import Host
 
 from deploy import cpu
@@ -17,6 +16,8 @@ from deploy.hosts.remote import QUIET_SECONDS, Lost, Remote, why_lost
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.target import board_of
 from deploy.models.memory.estimate import Serving, can_repack, estimate_memory
+from deploy.onboard.json_parts import parse_json
+from deploy.onboard.spelling import printable_text
 from deploy.onboard.tune.sweep import PROGRAM
 from deploy.settings import Settings
 from deploy.stages.fitting import fitting_part
@@ -65,14 +66,15 @@ def hear_outcome(remote: Remote, line: Any) -> SweepOutcome:
     """What the sweep ends with. Raises BoardllamaError, Lost."""
     while text := line():
         try:
-            told = json.loads(text)
+            told = parse_json(text)
             if "result" in told:
                 return SweepOutcome.model_validate(told["result"])
-        except (ValueError, ValidationError):
+            said = printable_text(str(told["refused"] if "refused" in told else told["say"]))
+        except (ValueError, LookupError, TypeError):
             raise BoardllamaError(f"the sweep said {text[:200]!r}, which is no answer: run again") from None
         if "refused" in told:
-            raise BoardllamaError(str(told["refused"]))
-        remote.say(told["say"])
+            raise BoardllamaError(said)
+        remote.say(said)
     if lost := why_lost(remote.host):
         raise Lost(lost)
     raise BoardllamaError("the sweep ended without an answer, as one that was killed does: run again")

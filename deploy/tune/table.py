@@ -60,8 +60,7 @@ def noise_lines(row: StageRow) -> Iterator[str]:
 
 def told_lines(stage: StageOutcome) -> Iterator[str]:
     """What a way would change that no setting of the sweep chooses, where it is more than the runs differ."""
-    now, *others = stage.rows
-    for row in others:
+    for now, row in ((stage.rows[0], row) for row in stage.rows[1:]):
         changes = {
             "prompts": change_of(now.prompt, row.prompt, max(now.prompt_spread, row.prompt_spread)),
             "answers": change_of(now.generation, row.generation, max(now.generation_spread, row.generation_spread)),

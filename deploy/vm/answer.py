@@ -1,11 +1,11 @@
 """The first question to the VM: `python -m deploy.vm.answer` prints the answer, its speed, and what to try next."""
 
-import json
 import sys
 
 import requests
 
 from deploy.errors import BoardllamaError
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.service import OLLAMA
 from deploy.vm.machine import Machine
 
@@ -25,7 +25,7 @@ def first_answer(url: str) -> tuple[str, float]:
     try:
         with requests.post(f"{url}/v1/completions", json=question, timeout=DEADLINE, stream=True) as response:
             response.raise_for_status()
-            pieces = [json.loads(piece) for piece in map(event_data, response.iter_lines()) if piece.startswith("{")]
+            pieces = [parse_json(piece) for piece in map(event_data, response.iter_lines()) if piece.startswith("{")]
         text = "".join(str(piece["choices"][0]["text"]) for piece in pieces if piece["choices"])
         return text, float(pieces[-1]["timings"]["predicted_per_second"])
     except (requests.RequestException, LookupError, ValueError) as error:

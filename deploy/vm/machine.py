@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.errors import BoardllamaError
 from deploy.onboard.files import write_file
+from deploy.onboard.json_parts import parse_json
 from deploy.paths import machines_dir
 from deploy.vm.ports import free_ports, is_free
 
@@ -60,7 +61,7 @@ class Machine:
     def read(folder: Path) -> "Machine | None":
         """The machine that was last started in the folder, running or not."""
         try:
-            state = json.loads((folder / "state.json").read_text())
+            state = parse_json((folder / "state.json").read_text())
         except FileNotFoundError:
             return None
         return Machine(folder, **{**state, "kernel": Path(state["kernel"]), "hardware": Hardware(**state["hardware"])})

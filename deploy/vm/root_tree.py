@@ -15,6 +15,7 @@ from deploy.debian import tools
 from deploy.debian.tree_cache import MANIFEST, TreeRecipe, ensure_tree
 from deploy.debian.workspace import Workspace
 from deploy.errors import BoardllamaError
+from deploy.onboard.json_parts import parse_json
 from deploy.paths import cache_dir
 from deploy.vm.root_steps import HERE, KERNEL, SIZE_BYTES, install_packages, make_file_system, unpack_kernel
 
@@ -78,7 +79,7 @@ def ensure_vm_root() -> VmRoot:
     """The cached root, made first when it is not there: 2 minutes on 2 cores. Raises BoardllamaError."""
     folder = cache_dir() / "roots" / vm_root_key()
     ensure_tree(folder, VM_ROOT_RECIPE)
-    return VmRoot(folder, json.loads((folder / MANIFEST).read_text())["identity"])
+    return VmRoot(folder, parse_json((folder / MANIFEST).read_text())["identity"])
 
 
 if __name__ == "__main__":

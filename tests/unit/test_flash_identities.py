@@ -64,7 +64,7 @@ def test_blanks_in_the_quotation_marks_of_a_password_are_its_own(tmp_path: Path)
         ("hostname\nkitchen,1.1.1.1\n", "2 cells and the first line 1"),
         ('hostname,wifi_password\na,"horse battery\nb,cellar-pw\nc,attic-pw"\n', "line 2: unexpected end of data"),
         ('hostname,wifi_password\na,"horse" battery\n', "line 2: "),
-        ("hostname,ssh_key\na,/dev/null\n", "line 2: SSH_KEY=/dev/null holds no key"),
+        ("hostname,ssh_key\na,/dev/null\n", "line 2: SSH_KEY=/dev/null is no key and no file with one"),
         ("hostname,address\none,nonsense\ntwo,dhcp\nthree,10.0.0.1\n", "line 4: "),
     ],
 )

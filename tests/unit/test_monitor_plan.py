@@ -1,10 +1,15 @@
 """A run over boards and a monitor, prepared by pyinfra: who waits for whom, and what a limit leaves alone."""
 
 import json
-from pathlib import Path
+import subprocess
+import sys
+from pathlib import Path, PurePath
 
 import pytest
 
+from deploy.fleet.monitor.monitor_places import PROGRAMS
+from deploy.fleet.monitor.story import page_files
+from tests.monitor.monitored import told
 from tests.unit.test_plan import INVENTORY, PI_5, a_board, changes, deploy
 
 MONITORED = INVENTORY + 'monitors = ["@fake/monitor"]\n'
@@ -87,3 +92,14 @@ def test_a_board_lets_the_inventory_s_gateways_and_monitors_in(tmp_path: Path, t
         tmp_path, [board], "--dry", builder="@fake/b", inventory=INVENTORY + askers, story=str(tmp_path / "clients.py")
     )
     assert f"@fake/kitchen lets in: {lets_in}\n" in done.stderr, done.stderr
+
+
+def test_a_monitor_gets_all_that_the_program_of_its_page_imports(tmp_path: Path) -> None:
+    for file in page_files(told()):
+        if PurePath(file.dest).is_relative_to(PROGRAMS):
+            place = tmp_path / PurePath(file.dest).relative_to(PROGRAMS)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(file.content)
+    words = [sys.executable, "-sS", "-c", "import onboard.monitor.__main__"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

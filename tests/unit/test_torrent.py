@@ -22,7 +22,7 @@ class TestTorrent:
 
 
 class TestTracker:
-    ASKED = "info_hash=%01%ff%20&port=6881&left=0"
+    ASKED = f"info_hash=%01%ff%20{17 * 'a'}&port=6881&left=0"
 
     def test_a_board_hears_of_the_others_and_not_of_itself(self) -> None:
         peers = Swarms()
@@ -46,7 +46,9 @@ class TestTracker:
         peers.answer(self.ASKED, "10.0.0.1", "10.0.0.9")
         assert b"5:peers0:" in peers.answer(self.ASKED.replace("%01", "%02"), "10.0.0.2", "10.0.0.9")
 
-    @pytest.mark.parametrize("query", ["", "port=6881", "info_hash=x&port=many"])
+    @pytest.mark.parametrize(
+        "query", ["", "port=6881", "info_hash=x&port=many", ASKED.replace("6881", "70000"), ASKED.replace("6881", "0")]
+    )
     def test_no_question_is_an_error(self, query: str) -> None:
         with pytest.raises((KeyError, ValueError)):
             Swarms().answer(query, "10.0.0.1", "10.0.0.9")

@@ -27,6 +27,7 @@ LIST, SIGNATURE = "bundle.json", "bundle.json.sig"
 # What the names of images begin with: they go where `make flash` looks for them.
 IMAGES = "dist"
 BLOCK = 1 << 20
+LONGEST_LIST = 64 << 20  # bytes: a quarter of a million files
 
 
 class BundleEntry(Frozen):
@@ -117,7 +118,7 @@ def unpack_bundle(path: Path, cache: Path, signers: Path | None = None) -> list[
         lacking = {name for name, one in listed.items() if not is_verified(places[name], one.sha256, one.size)}
         there = {member.name: member for member in archive}
         for name in sorted(lacking, key=lambda one: there[one].offset if one in there else 0):
-            content = archive.extractfile(there[name]) if name in there else None
+            content = content_of(archive, there[name]) if name in there else None
             if content is None:
                 raise BoardllamaError(f"{path} lacks {name}, which it lists: it is not whole, copy it again")
             bring_into_cache(content, places[name], listed[name], path)
@@ -128,6 +129,11 @@ def path_here(name: str, cache: Path) -> Path:
     """Where a file of a bundle belongs on this controller."""
     folder, _, rest = name.partition("/")
     return dist_dir() / rest if folder == IMAGES else cache / name
+
+
+def content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    """The bytes of a member; None for one that is no plain file: a link, or holes in place of bytes."""
+    return archive.extractfile(member) if member.isreg() and not member.issparse() else None
 
 
 def bring_into_cache(content: IO[bytes], place: Path, entry: BundleEntry, bundle: Path) -> None:
@@ -153,7 +159,7 @@ def opened_bundle(path: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except OSError as error:
         raise BoardllamaError(f"{error.filename or path} cannot be read or written: {error.strerror}") from None
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:
         raise BoardllamaError(f"{path} is no bundle, or not whole ({error}): copy it again") from None
 
 
@@ -162,11 +168,16 @@ def signed_list(archive: tarfile.TarFile, path: Path, signers: Path | None) -> B
     with TemporaryDirectory() as place:
         for name in (LIST, SIGNATURE):
             member = archive.next()
-            content = archive.extractfile(member) if member and member.name == name else None
-            if content is None:
+            content = content_of(archive, member) if member and member.name == name else None
+            if content is None or not member or member.size > LONGEST_LIST:
                 raise BoardllamaError(f"{path} is no bundle: `make bundle` makes one")
             Path(place, name).write_bytes(content.read())
         text = signing.read_signed_file(Path(place, LIST), Path(place, SIGNATURE), signers)
+    return list_from(text, path)
+
+
+def list_from(text: bytes, path: Path) -> BundleList:
+    """The list of the bundle at `path`, of its proven text. Raises BoardllamaError."""
     try:
         found = BundleList.model_validate_json(text)
     except ValidationError as error:

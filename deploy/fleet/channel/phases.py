@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from deploy.fleet.channel.record import KindRecord, Offering
 from deploy.formats.values import Frozen
+from deploy.onboard.spelling import printable_text
 from deploy.setting_fields import ChannelFields
 
 
@@ -54,7 +55,7 @@ def judged_record(record: KindRecord, now: str, told: ChannelFields, reports: It
     if 100 * len(bad) > told.channel_bad_percent * len(last):
         said = bad[-1].reason.splitlines()[0] if bad[-1].reason else "no reason"
         why = f"{len(bad)} of {len(last)} boards that tried {offering.release} do not serve it; {bad[-1].board}: {said}"
-        return record.model_copy(update={"stopped": why})
+        return record.model_copy(update={"stopped": printable_text(why)})  # anybody may post a report
     enough = len(last) - len(bad) >= told.channel_canaries
     rested = datetime.fromisoformat(now) - datetime.fromisoformat(offering.since) >= timedelta(
         hours=told.channel_soak_hours

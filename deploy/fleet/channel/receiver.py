@@ -5,6 +5,7 @@ Who listens to MQTT has the same files from `mosquitto_sub -h HOST -t TOPIC >>FO
 
 import http.server
 import os
+import re
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from deploy.paths import user_path
 
 # Bytes. A report has 300; one that is longer is none.
 LONGEST = 4096
+SIZE = re.compile("[0-9]{1,5}")
 # Seconds that a client may be silent.
 SILENCE = 10
 
@@ -27,8 +29,8 @@ class Taker(http.server.BaseHTTPRequestHandler):
     timeout = SILENCE
 
     def do_POST(self) -> None:
-        size = self.headers.get("Content-Length", "")
-        text = self.rfile.read(int(size)) if size.isdecimal() and int(size) <= LONGEST else b""
+        size = SIZE.fullmatch(self.headers.get("Content-Length", ""))
+        text = self.rfile.read(int(size[0])) if size and int(size[0]) <= LONGEST else b""
         try:
             report = BoardReport.model_validate_json(text)
         except ValidationError:

@@ -85,17 +85,24 @@ def read_record(folder: Path) -> ChannelRecord:
             "DEST name an empty folder and publish all kinds"
         )
     try:
-        return ChannelRecord.model_validate_json(openpgp.signed_text(path.read_bytes()))
+        text = openpgp.signed_text(path.read_bytes())
     except FileNotFoundError:
         return ChannelRecord()
-    except ValidationError as error:
-        raise BoardllamaError(f"{path}: {first_breach(error)}: a later boardllama made it") from None
     except BoardllamaError as error:
         raise BoardllamaError(
             f"{path} is not what this controller's key signed ({error}), and boards trust no key but theirs: copy "
             f"{openpgp.SECRET} and {openpgp.PUBLIC} of the controller that publishes there into {keys_dir()}, or have "
             "DEST name another place"
         ) from None
+    return record_from(text, path)
+
+
+def record_from(text: bytes, path: Path) -> ChannelRecord:
+    """The record that the proven text of a file says. Raises BoardllamaError."""
+    try:
+        return ChannelRecord.model_validate_json(text)
+    except ValidationError as error:
+        raise BoardllamaError(f"{path}: {first_breach(error)}: a later boardllama made it") from None
 
 
 def write_record(folder: Path, record: ChannelRecord) -> None:

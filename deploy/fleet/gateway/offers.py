@@ -2,7 +2,6 @@
 model that its memory chose may have made another than its settings say.
 """
 
-import json
 from contextlib import suppress
 
 from pyinfra.api.host import Host
@@ -14,6 +13,7 @@ from deploy.hosts.facts import Text
 from deploy.hosts.snapshot import Snapshot, snapshot_of
 from deploy.hosts.target import settings_of
 from deploy.onboard.gateway.board_table import BoardEntry, ServedModel
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.server.config import is_local, with_defaults
 from deploy.onboard.server.config_keys import Config
 from deploy.onboard.server.launch import alias_of
@@ -72,7 +72,7 @@ def server_config(texts: dict[str, Text], service: Service) -> Config | None:
     """The config.json that a server runs with, with its defaults; None where there is none that could be read."""
     text = texts.get(str(service.config))
     try:
-        return with_defaults(json.loads(text.content), service) if text else None
+        return with_defaults(parse_json(text.content), service) if text else None
     except (ValueError, AttributeError):
         return None
 
@@ -81,7 +81,7 @@ def broker_server(texts: dict[str, Text], service: Service) -> dict[str, object]
     """The section `server` of the front's config; {} where it cannot be read."""
     text = texts.get(str(service.config))
     try:
-        return dict(json.loads(text.content)["server"]) if text else {}
+        return dict(parse_json(text.content)["server"]) if text else {}
     except (ValueError, KeyError, TypeError):
         return {}
 

@@ -3,7 +3,6 @@
 A gateway serves while systemd has haproxy running. haproxy listens on all addresses, so it needs no word of a move.
 """
 
-import json
 import zlib
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -24,6 +23,7 @@ from deploy.hosts.remote import Commands, Remote, refuse
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.text_files import TextFile, text_files
 from deploy.onboard.gateway.gateway_places import SHARED_LOADED, SHARED_UNIT
+from deploy.onboard.json_parts import parse_json
 
 CONF = "/etc/keepalived/keepalived.conf"
 JUDGE = "keepalived --config-test --use-file"
@@ -49,7 +49,7 @@ class RouteTo(FactBase[Route | None]):
         return f"ip -json route get {shell_words([address])} 2>/dev/null; true"
 
     def process(self, output: list[str]) -> Route | None:
-        routes = json.loads("".join(output) or "[]")
+        routes = parse_json("".join(output) or "[]")
         return Route(str(routes[0]["dev"]), str(routes[0]["prefsrc"])) if routes else None
 
 

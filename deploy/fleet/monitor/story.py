@@ -101,10 +101,13 @@ def texts_of(
         "prometheus.yml": (prometheus, "promtool check config"),
     }
     return tuple(
-        TextFile(f"{FOLDER}/{file}", text, "640", OWNER, f"{CHECKED} {check}") for file, (text, check) in told.items()
+        TextFile(f"{FOLDER}/{file}", text, "640", OWNER, f"{CHECKED} {check}", file in SECRET)
+        for file, (text, check) in told.items()
     )
 
 
+# The hash of a password, and addresses that let whoever knows them post there.
+SECRET = ("web.yml", "alertmanager.yml")
 # What the checks say is told, wherever they say it: some write to standard output.
 CHECKED = "sh -c '\"$@\" >&2' checked"
 
@@ -150,7 +153,8 @@ def page_files(settings: MonitorSettings) -> tuple[TextFile, ...]:
         "left": FLEET,
         "certificates": certificate_addresses(),
     }
-    own = [ONBOARD / "__init__.py", ONBOARD / "files.py", *sorted((ONBOARD / "monitor").iterdir())]
+    shared = [ONBOARD / name for name in ("__init__.py", "files.py", "json_parts.py")]
+    own = [*shared, *sorted((ONBOARD / "monitor").iterdir())]
     programs = {path.relative_to(ONBOARD.parent): path.read_text() for path in own if path.is_file()}
     return (
         TextFile(f"{FOLDER}/page.json", json.dumps(told, indent=1) + "\n", "640", OWNER),

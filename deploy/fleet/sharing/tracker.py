@@ -12,6 +12,7 @@ from deploy.fleet.sharing.torrent import bencode
 
 # Seconds between two questions of a board: for as long it does not know who came after it.
 INTERVAL = 10
+HASH_BYTES = 20  # of SHA-1
 Peer = tuple[str, int]
 
 
@@ -29,6 +30,8 @@ class Swarms:
         # Latin-1 has a character for each byte: hashes come as bytes with percent signs.
         told = parse_qs(query, strict_parsing=True, encoding="latin-1")
         file, me = told["info_hash"][0].encode("latin-1"), (asker, int(told["port"][0]))
+        if len(file) != HASH_BYTES or not 0 < me[1] < 1 << 16:
+            raise ValueError("no torrent has this hash, or no board this port")
         peers = self.known.setdefault(file, {})
         if told.get("event") == ["stopped"]:
             peers.pop(me, None)

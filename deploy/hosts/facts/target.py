@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import shlex
 import tarfile
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 from pyinfra.api import FactBase
 
 from deploy.hosts.receipt import IDENTITY, TargetReceipt, receipt_path
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.health import Health
 
@@ -221,7 +221,7 @@ class Status(FactBase[StatusInfo]):
         return f"test ! -x {shlex.quote(program)} || {shlex.quote(program)} status"
 
     def process(self, output: list[str]) -> StatusInfo:
-        told = json.loads("".join(output) or "{}")
+        told = parse_json("".join(output) or "{}")
         known = {one.name: told[one.name] for one in fields(StatusInfo) if one.name in told}
         health = Health.from_json(known["health"]) if known.get("health") else None
         return StatusInfo(**{**known, "strays": tuple(known.get("strays", ())), "health": health})

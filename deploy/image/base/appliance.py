@@ -1,6 +1,5 @@
 """What `make image BASE=` does, in order: unpack, look, grow, converge, judge, fit, prove; on a copy of the base."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from deploy.image.leaks import Traces
 from deploy.image.outputs import Outputs
 from deploy.image.sbom import SystemName
 from deploy.image.unpacked_tree import converge_tree
+from deploy.onboard.json_parts import parse_json
 from deploy.onboard.places import PLACES
 
 HERE = Path(__file__).resolve().parent
@@ -181,7 +181,7 @@ def keep_descriptions(workspace: Workspace, tree: Path) -> dict[str, Any]:
         (known / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(inside(tree, name), known / name)
     manifest = inside(tree, str(PLACES.current)) / "manifest.json"
-    return dict(json.loads(manifest.read_text()))
+    return dict(parse_json(manifest.read_text()))
 
 
 def fit_root(base: OpenedBase, wanted: int | None) -> None:

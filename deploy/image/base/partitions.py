@@ -3,7 +3,6 @@
 Everything before the root is the vendor's and stays as it is, byte for byte: loaders outside of partitions, too.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from deploy.controller.programs import Ended, program_output, run_program
 from deploy.errors import BoardllamaError
+from deploy.onboard.json_parts import parse_json
 
 SECTOR = 512
 EXT4 = "ext4"
@@ -94,7 +94,7 @@ def read_partition_table(path: Path, name: str) -> dict[str, Any]:
         what = f"a disk with a table of kind {kind}" if kind else what
         raise BoardllamaError(f"{name} is {what}: give an image of a whole disk, with a GPT or an MBR")
     said = program_output("sfdisk", "--json", str(path), package="fdisk")
-    return {"partitions": [], **json.loads(said)["partitiontable"]}
+    return {"partitions": [], **parse_json(said)["partitiontable"]}
 
 
 def probe_content(path: Path, start: int = 0, size: int | None = None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from deploy.errors import BoardllamaError
 
 OFFSET, LENGTH, MAGIC = 1024, 1024, 0xEF53
+LARGEST = 6  # what 1024 bytes are doubled so often for a block: 64 KiB
 WIDE = 0x80  # of the incompatible features: block numbers have 64 bits
 # What fuse2fs would write wrongly, or not open: bits of the incompatible and of the read-only compatible features.
 REFUSED_INCOMPATIBLE = {0x8: "journal_dev", 0x10000: "encrypt", 0x20000: "casefold"}
@@ -38,6 +39,8 @@ def read_superblock(disk: Path, start: int) -> Superblock:
 
     if struct.unpack_from("<H", raw, 0x38)[0] != MAGIC:
         raise BoardllamaError(f"{disk} has no ext4 at byte {start}: get the image again from its vendor")
+    if number(0x18) > LARGEST:
+        raise BoardllamaError(f"{disk} has a damaged ext4 at byte {start}: get the image again from its vendor")
     block, incompatible, read_only = 1024 << number(0x18), number(0x60), number(0x64)
     high = (number(0x150) << 32, number(0x158) << 32) if incompatible & WIDE else (0, 0)
     refused = [name for bit, name in REFUSED_INCOMPATIBLE.items() if incompatible & bit]

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from deploy.models.gguf.header import Header
+from deploy.onboard.gguf.chat_models import MOST_LAYERS
 
 
 class GgufFacts:
@@ -32,7 +33,7 @@ class GgufFacts:
     @property
     def layer_count(self) -> int:
         """How many layers the file has; a damaged count must not fill the memory."""
-        return min(self.number("block_count"), 1 << 16)
+        return min(self.number("block_count"), 4 * MOST_LAYERS)
 
     @cached_property
     def heads_by_layer(self) -> tuple[int, ...]:

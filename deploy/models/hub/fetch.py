@@ -36,7 +36,8 @@ from deploy.setting_rules import SHA256
 
 MIRRORS = 3  # hubs that may send on to the next
 # What the client raises for an answer that is none.
-HUB_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError, ValueError)
+NO_ANSWER = (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, TimeoutError)
+HUB_ERRORS = (*NO_ANSWER, ValueError)
 ANSWER_WITHIN = 20.0  # seconds for the first answer: name lookup and all addresses of the hub together
 
 

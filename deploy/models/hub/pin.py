@@ -15,11 +15,12 @@ from deploy.controller.progress import say_line
 from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError, shown
 from deploy.models.hub.client import hub_address, hub_name
-from deploy.models.hub.fetch import ANSWER_WITHIN, HUB_ERRORS, ask_hub
+from deploy.models.hub.fetch import ANSWER_WITHIN, NO_ANSWER, ask_hub
 from deploy.models.hub.hub_model import HubModel
 from deploy.models.hub.refusals import explain_refusal
 from deploy.models.model import FileKind
 from deploy.onboard.gguf.chat_models import part_count_in_name, part_names
+from deploy.onboard.spelling import printable_text
 from deploy.setting_rules import RULES, SHA256
 
 
@@ -79,12 +80,13 @@ def pin_model(repo: str, file: str, revision: str, projector: str, draft: str) -
 def ask_licence(pin: HubModel) -> str:
     """The licence of the repository in the hub's words; "" where it names none. Raises BoardllamaError."""
     try:
-        info = HfApi(hub_address()).model_info(pin.repo, revision=pin.revision, timeout=ANSWER_WITHIN)
-    except HUB_ERRORS as error:
+        card = HfApi(hub_address()).model_info(pin.repo, revision=pin.revision, timeout=ANSWER_WITHIN).card_data
+        return printable_text(str(card.get("license_name") or card.get("license") or "")) if card else ""
+    except NO_ANSWER as error:
         say_line(explain_refusal(pin.repo, pin.file, pin.revision, error))
-        return ""
-    card = info.card_data
-    return str(card.get("license_name") or card.get("license") or "") if card else ""
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        say_line(f"{hub_name()} says nothing readable of {pin.repo}: look for its licence on its page")
+    return ""
 
 
 def settings_text(files: list[PinnedFile]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_file
+from ..json_parts import parse_json
 from ..places import Places
 
 TOLD, LIST, KEY, APT = "channel.json", "channel.list", "channel.asc", "apt.conf"
@@ -28,7 +29,7 @@ class Subscription:
         """As this board was told. Raises LookupError where it was told nothing, or something else."""
         path = places.channel / TOLD
         try:
-            told = json.loads(path.read_text())
+            told = parse_json(path.read_text())
             return Subscription(**{name: told[name] for name in Subscription.__dataclass_fields__})
         except FileNotFoundError:
             raise LookupError("this board follows no channel: channel_url names one, at the next deploy") from None
@@ -39,7 +40,7 @@ class Subscription:
 def read_memory(places: Places) -> dict[str, Any]:
     """What was remembered. "tried": the release that was tried last; "unsent", "said": a report, and the last one."""
     try:
-        return dict(json.loads(memory_file(places).read_text()))
+        return dict(parse_json(memory_file(places).read_text()))
     except (OSError, ValueError, TypeError):
         return {}
 

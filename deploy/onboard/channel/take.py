@@ -1,10 +1,10 @@
 """Takes a release of the channel: its models, its packages, the gate's verdict, a word to whoever watches."""
 
-import json
 import sys
 from pathlib import Path
 
 from ..files import is_proven, prove_file, sha256_of
+from ..json_parts import parse_json
 from ..places import Places
 from ..release.board_lock import board_lock
 from ..release.follow import follow_switch
@@ -31,7 +31,7 @@ def take_release(offered: Offered, places: Places, told: Subscription) -> int:
         print(f"{offered.release} is not tried: {error}", file=sys.stderr)
         report_outcome(places, told, **about, good=None, reason=str(error)[:300])
         return EX_TEMPFAIL
-    verdict = json.loads(places.verdict.read_text())
+    verdict = parse_json(places.verdict.read_text())
     rate, reason = verdict.get("tokens_per_second"), verdict["reason"][:300]
     report_outcome(places, told, **about, good=good, reason=reason, tokens_per_second=rate)
     remember(places, tried=offered.name)
@@ -52,7 +52,7 @@ def install_release(offered: Offered, places: Places) -> bool:
 def hashes_of(build: Path) -> dict[str, str]:
     """The sha256 of each program of a build, by its manifest; none where that cannot be read."""
     try:
-        files = json.loads((build / MANIFEST).read_text())["files"]
+        files = parse_json((build / MANIFEST).read_text())["files"]
         return {name: str(files[name]["sha256"]) for name in files}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

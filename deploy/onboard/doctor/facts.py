@@ -1,6 +1,5 @@
 """What the doctor looks at: collected once, each part for itself, with a deadline. What cannot be known is None."""
 
-import json
 import os
 import time
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from ..commands import run_command
 from ..explain import is_out_of_memory
+from ..json_parts import parse_json
 from ..places import PLACES, SWITCH_UNIT, Places
 from ..release.release_table import release_rows
 from ..release.releases import Release, current_release, services_of
@@ -142,7 +142,7 @@ def collect_facts(places: Places = PLACES) -> Facts:
         switching=value_or_none(lambda: is_active(SWITCH_UNIT)) or False,
         ssh=value_or_none(is_ssh_listening),
         failed_units=value_or_none(failed_units),
-        identity=value_or_none(lambda: tuple(json.loads(places.applied.read_text())["problems"])),
+        identity=value_or_none(lambda: tuple(parse_json(places.applied.read_text())["problems"])),
         hardware=read_hardware(),
     )
 

@@ -1,7 +1,6 @@
 """What a board reaches of its network: its cards and addresses, the router, name servers. No privileges needed."""
 
 import errno
-import json
 import os
 import re
 import socket
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..commands import run_command
+from ..json_parts import parse_json
 from .looks import values_from
 
 DEADLINE = 10.0
@@ -25,7 +25,7 @@ ASKED = {"STALE", "DELAY", "PROBE"}
 
 def network_cards(sys: Path = Path("/sys/class/net")) -> list[tuple[str, bool, bool, tuple[str, ...]]]:
     """Name, whether it is Wi-Fi, whether it has a link, and addresses of each real network card. Raises OSError."""
-    shown = json.loads(run_command("ip", "-json", "address", "show", deadline=DEADLINE))
+    shown = parse_json(run_command("ip", "-json", "address", "show", deadline=DEADLINE))
     found = []
     for row in shown:
         path = sys / row.get("ifname", "")
@@ -51,7 +51,7 @@ def default_gateway() -> str:
 
 def default_routes(family: str) -> list[dict[str, object]]:
     """The rows of `ip route show default` for "-4" or "-6". Raises OSError for a family that is switched off."""
-    return list(json.loads(run_command("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"))
+    return list(parse_json(run_command("ip", "-json", family, "route", "show", "default", deadline=DEADLINE) or "[]"))
 
 
 def answers_arp(address: str) -> bool:
@@ -76,7 +76,7 @@ def answers_arp(address: str) -> bool:
 
 def neighbour_states(address: str) -> set[str]:
     """The address's states in the kernel's table of neighbours, ip-neighbour(8); empty when it is not in it."""
-    shown = json.loads(run_command("ip", "-json", "neighbour", "show", "to", address, deadline=DEADLINE) or "[]")
+    shown = parse_json(run_command("ip", "-json", "neighbour", "show", "to", address, deadline=DEADLINE) or "[]")
     return {state for row in shown for state in row.get("state", ())}
 
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
+from ..json_parts import parse_json
 from .diagnosis import diagnose
 from .facts import Facts, collect_facts
 from .lights import Light, Line
@@ -78,6 +79,6 @@ def line_values(lines: Iterable[Line]) -> list[dict[str, str]]:
 
 def screen_from_json(text: str) -> tuple[str, tuple[Line, ...]]:
     """The heading and the lines in what `to_json` wrote. Raises ValueError, KeyError."""
-    told = json.loads(text)
+    told = parse_json(text)
     lines = tuple(Line(row["name"], Light[row["light"]], row["text"], row["advice"]) for row in told["lines"])
     return f"{told['host']}, {told['board']}", lines

@@ -3,12 +3,12 @@
 A client that asks for a key is the servers' to judge: the front passes on what it carries, and holds no key.
 """
 
-import json
 import socket
 import sys
 from collections.abc import Callable, Generator
 from contextlib import suppress
 
+from ..json_parts import parse_json
 from ..wire.message import Declined, answer_head
 from ..wire.talk import PIECE_BYTES, Ready, Talk, Wait, linger, prepare_socket, send_all, soon
 from .loop import Loop
@@ -192,7 +192,7 @@ def listen_at(host: str, port: int) -> socket.socket:
 
 def run_front() -> int:
     """`boardllama front TOLD`: serves until it is ended. TOLD: a JSON object with host, port, timeout and routes."""
-    told = json.loads(sys.argv[2])
+    told = parse_json(sys.argv[2])
     front = Front([Route(**one) for one in told["routes"]], told["timeout"])
     front.serve_forever(listen_at(told["host"], told["port"]))
     return 0

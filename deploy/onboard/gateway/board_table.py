@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..json_parts import parse_json
+from ..spelling import printable_text
+
 VERSION = 1
 # What haproxy takes as a name.
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.:-]")
@@ -86,13 +89,13 @@ class Pool:
 
 def table_from_json(text: str) -> BoardTable:
     """Raises ValueError for a text that is no table of this version."""
-    told = json.loads(text)
+    told = parse_json(text)
     if not isinstance(told, dict) or told.pop("version", None) != VERSION:
         raise ValueError(f"it is no table of boards of version {VERSION}")
     try:
         return BoardTable(**told | {"boards": tuple(map(board_from, told["boards"]))})
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is no table of boards: {error}") from None
+        raise ValueError(printable_text(f"it is no table of boards: {error}")) from None
 
 
 def board_from(told: dict[str, Any]) -> BoardEntry:
@@ -107,7 +110,7 @@ def told_json(board: BoardEntry, key: str) -> str:
 
 def board_told(text: str) -> tuple[BoardEntry, str]:
     """The board as it is now, and its key. Raises ValueError, KeyError, TypeError."""
-    told = json.loads(text)
+    told = parse_json(text)
     return board_from(told["board"]), str(told["key"])
 
 

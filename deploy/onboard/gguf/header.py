@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..spelling import printable_text
 from .kinds import ALIGNMENT, ARRAY, BLOCKS, DIMENSIONS, LONGEST_NAME, LOOKALIKES, MOST_ENTRIES, SCALARS, STRING
 
 MAGIC = b"GGUF"
@@ -224,7 +225,7 @@ class _HeaderReader:
         return self.data[self.at - length : self.at].decode(errors="backslashreplace")
 
     def _error(self, what: str) -> GgufError:
-        return GgufError(f"{self.path} is not usable: {what if what.isprintable() else ascii(what)[1:-1]}")
+        return GgufError(f"{self.path} is not usable: {printable_text(what)}")
 
 
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")

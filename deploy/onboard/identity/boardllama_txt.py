@@ -4,7 +4,7 @@ The rules of single values are in rules.py. How a line is written is in lines.py
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from .rules import NAMES, NameRule, Wrong, find_conflicts
 FILE = "boardllama.txt"
 ERRORS = "boardllama-errors.txt"
 LABEL = "BOARDLLAMA"
+MOST_SAID = 50  # problems: in a file with more of them no further line is looked at, nor used
 FORMAT = 1
 HEADING = f"""\
 # {FILE}, format {FORMAT}: who this board is. One "name = value" in a line; a line that begins with # is a comment. Take
@@ -197,10 +198,15 @@ def check_entries(
     `kept`: secrets that the board has taken over before. `unclear`: names that are known to be wrong.
     """
     good: list[Entry] = []
+    first: dict[str, int] = {}
     problems, spoiled = list[Problem](), set(unclear)
     for one in entries:
+        if len(problems) >= MOST_SAID:
+            spoiled.add(one.name if one.name in NAMES else "")
+            continue
         try:
-            good.append(one._replace(value=accepted_value(one, good)))
+            good.append(one._replace(value=accepted_value(one, first)))
+            first.setdefault(one.name, one.line)
         except Wrong as error:
             problems.append(Problem(one.line, str(error)))
             spoiled.add(one.name)
@@ -216,15 +222,15 @@ def check_entries(
     return Identity(tuple((one.name, one.value) for one in good), kept, frozenset(spoiled)), problems
 
 
-def accepted_value(entry: Entry, before: Iterable[Entry]) -> str:
-    """The entry's value as it will be used. Raises Wrong. `before`: the good entries of earlier lines."""
+def accepted_value(entry: Entry, first: Mapping[str, int]) -> str:
+    """The entry's value as it will be used. Raises Wrong. `first`: the first good line of each name before."""
     rule = NAMES.get(entry.name)
     if rule is None:
         near = nearest_name(entry.name, NAMES)
         advice = f"did you mean {near}?" if near else f"must be one of {', '.join(NAMES)}"
         raise Wrong(f"{first_word(entry.name)!r} is unknown: {advice}")
-    if earlier := [one for one in before if one.name == entry.name and not rule.repeats]:
-        raise Wrong(f"{entry.name} is there a second time, first in line {earlier[0].line}: take one of them away")
+    if entry.name in first and not rule.repeats:
+        raise Wrong(f"{entry.name} is there a second time, first in line {first[entry.name]}: take one of them away")
     if "\ufffd" in entry.value:
         raise Wrong(f"{entry.name} holds bytes that are no UTF-8: save the file as UTF-8")
     if not entry.value.replace("\t", " ").isprintable():

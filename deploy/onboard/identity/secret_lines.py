@@ -25,7 +25,7 @@ def mark_of_secret(identity: Identity, name: str, value: str) -> str | None:
     if identity.value_of(name) is not None:
         return APPLIED
     try:
-        accepted_value(Entry(0, name, value), ())
+        accepted_value(Entry(0, name, value), {})
     except Wrong:
         return REFUSED
     return None

@@ -1,7 +1,6 @@
 """What each name of boardllama.txt changes on this board. Every step can be repeated, and each file appears whole."""
 
 import base64
-import json
 import os
 import shutil
 import socket
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import replace_link, write_file
+from ..json_parts import parse_json
 from ..places import Places
 from ..release.releases import current_release, services_of
 from ..server.config import ConfigError, exposure_problems, first_key, read_config, with_defaults
@@ -33,7 +33,7 @@ Step = Callable[[Identity, bool, Places], None]
 def last_applied(places: Places) -> Any:
     """What places.applied notes of the file that was applied last: "sha256" and "problems"; empty without a note."""
     try:
-        found = json.loads(places.applied.read_text())
+        found = parse_json(places.applied.read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) and {"sha256", "problems"} <= found.keys() else {}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_file
+from ..json_parts import parse_json
 from .certificates import certificate_lines
 from .fleet import FleetTable, ask_prometheus, fleet_table, read_left
 from .page import page_text
@@ -42,6 +43,6 @@ def login_of(config: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    made = make_page(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+    made = make_page(parse_json(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
     if made.problem:
         sys.exit(made.problem)

@@ -1,7 +1,5 @@
 """The boards of a fleet as a table: what Prometheus knows of them now, and what the last deploys left of them."""
 
-import json
-import math
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -10,6 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..json_parts import parse_json
+
+MOST = 1e15  # of any figure of a board
 DEADLINE = 20.0  # seconds for an answer of Prometheus
 # What is asked, by the name of the value. Answers bear the label `board`.
 QUERIES = {
@@ -120,8 +121,16 @@ class FleetTable:
 
 
 def utc_text(seconds: float) -> str:
-    """A time to the minute, in UTC."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
+    """A time to the minute, in UTC; "" for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def number_or_none(value: object) -> float | None:
+    """A number that a board can have; None for anything else, also for an endless one."""
+    return value if isinstance(value, (int, float)) and -MOST < value < MOST else None
 
 
 def ask_prometheus(address: str, login: str, query: str) -> list[tuple[Labels, float]]:
@@ -132,9 +141,20 @@ def ask_prometheus(address: str, login: str, query: str) -> list[tuple[Labels, f
     url = f"http://{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"} if login else {})
     with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
-        told = json.load(answer)
-    values = ((one["metric"], float(one["value"][1])) for one in told["data"]["result"])
-    return [(labels, value) for labels, value in values if not math.isnan(value)]
+        return told_values(answer.read())
+
+
+def told_values(answer: bytes) -> list[tuple[Labels, float]]:
+    """What an answer of Prometheus says, without values that no board can have: a board may export anything.
+
+    Raises ValueError for what is no such answer.
+    """
+    try:
+        told = [(one["metric"], float(one["value"][1])) for one in parse_json(answer)["data"]["result"]]
+        found = [({str(name): str(text) for name, text in labels.items()}, value) for labels, value in told]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"its answer is no list of values ({error!r})") from None
+    return [(labels, value) for labels, value in found if number_or_none(value) is not None]
 
 
 def fleet_table(left: Mapping[str, Mapping[str, Any]], ask: Ask) -> FleetTable:
@@ -198,7 +218,7 @@ def fleet_row(
     alerts: tuple[str, ...] = (),
 ) -> FleetRow:
     """A row. What a board tells of its release counts more than what the last deploy left: it may have gone back."""
-    rate = values.get("rate", values.get("gate", left.get("tokens_per_second")))
+    rate = values.get("rate", values.get("gate", number_or_none(left.get("tokens_per_second"))))
     return FleetRow(
         board,
         str(left.get("kind", "")),
@@ -206,7 +226,7 @@ def fleet_row(
         server=bool(values["server"]) if "server" in values else None,
         model=release.get("model") or str(left.get("model", "")),
         release=release.get("release") or str(left.get("release", "")),
-        deployed=values.get("deployed", left.get("when")),
+        deployed=values.get("deployed", number_or_none(left.get("when"))),
         rate=rate,
         running=int(values["running"]) if "running" in values else None,
         waiting=int(values["waiting"]) if "waiting" in values else None,
@@ -229,6 +249,7 @@ def read_left(file: Path) -> dict[str, dict[str, Any]]:
 def left_in(text: str) -> dict[str, dict[str, Any]]:
     """What the text of that file says; nothing for a text that is none of it."""
     try:
-        return dict(json.loads(text)["boards"])
-    except (ValueError, LookupError, TypeError):
+        boards = parse_json(text)["boards"].items()
+        return {board: told for board, told in boards if isinstance(told, dict)}
+    except (ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..json_parts import parse_json
 from ..wire.message import Declined
 
 Line = dict[str, Any]
@@ -138,7 +139,7 @@ def events_of(pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
 def event_of(data: bytes) -> Any:
     """What an event holds. Raises Declined when it is no JSON."""
     try:
-        return json.loads(data)
+        return parse_json(data)
     except ValueError:
         raise Declined(502, "the model's server answered with what is no JSON") from None
 
@@ -151,7 +152,7 @@ def error_text(error: Any) -> str:
 def object_of(text: str) -> Any:
     """The arguments of a tool as an object. A model may write what is no JSON; its words are then under `text`."""
     try:
-        found = json.loads(text or "{}")
+        found = parse_json(text or "{}")
     except ValueError:
         found = None
     return found if isinstance(found, dict) else {"text": text}

@@ -9,6 +9,7 @@ NUMBERS = (
     *("repeat_penalty", "repeat_last_n", "presence_penalty", "frequency_penalty"),
     *("mirostat", "mirostat_tau", "mirostat_eta"),
 )
+MOST = 1e15
 # What Ollama says when it loads a model. Here the server is started with them, by config.json, for all requests.
 OF_THE_SERVER = (
     *("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "num_keep", "numa", "low_vram", "f16_kv"),
@@ -35,8 +36,8 @@ def sampling_of(options: Any) -> dict[str, Any]:
 
 
 def require_number(name: str, value: Any) -> float:
-    """The value. Raises Declined when it is no number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """The value. Raises Declined when it is no number, or an endless one: Python reads 1e999 as that."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -MOST < value < MOST:
         raise Declined(400, f'option "{name}" must be a number')
     return value
 

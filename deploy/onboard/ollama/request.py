@@ -1,9 +1,9 @@
 """The body of a request: read within bounds, so that no client and no crowd of them fills the memory."""
 
-import json
 import threading
 from typing import Any
 
+from ..json_parts import parse_json
 from ..wire.message import Declined, Head, Incoming, body_deadline, most_bytes, require_size
 from ..wire.talk import hold_talk
 from .long_texts import DEEPEST, LongTexts
@@ -52,7 +52,7 @@ def parse_request(texts: LongTexts) -> dict[str, Any]:
     """The JSON object that a request is, with marks for its long texts. Raises Declined with what is wrong."""
     text = texts.body if is_simple(texts.body) else texts.outline()
     try:
-        value = json.loads(text.decode("utf-8", "replace"))
+        value = parse_json(text.decode("utf-8", "replace"))
     except ValueError as error:
         raise Declined(400, f"the body is no JSON: {error}") from None
     if not isinstance(value, dict):

@@ -1,6 +1,5 @@
 """The server: so many threads, each with a client at a time; further clients wait in the kernel's queue."""
 
-import json
 import socket
 import sys
 import threading
@@ -8,6 +7,7 @@ import time
 import traceback
 
 from ..front.routes import Route
+from ..json_parts import parse_json
 from ..wire.message import REQUEST, Declined, Incoming
 from ..wire.talk import ClientGone, hold_talk, prepare_socket, soon
 from .call import Call
@@ -107,6 +107,6 @@ def with_worker(answer: Answerer, call: Call) -> None:
 
 def run_server() -> int:
     """`boardllama ollama-api TOLD`: serves until it is ended. TOLD: a JSON object with host, port and routes."""
-    told = json.loads(sys.argv[2])
+    told = parse_json(sys.argv[2])
     serve_ollama((told["host"], told["port"]), [Route(**one) for one in told["routes"]])
     return 0

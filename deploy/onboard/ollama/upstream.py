@@ -1,11 +1,11 @@
 """The servers that compute: asked over OpenAI's API, with the credentials of the client."""
 
-import json
 import socket
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from ..front.routes import Route, connect_route
+from ..json_parts import parse_json
 from ..wire.message import STATUS, Declined, Head, Incoming, message_head
 from ..wire.talk import HERE, Ready, Result, Wait, hold_talk, send_all, soon
 from .answers import error_text
@@ -109,7 +109,7 @@ def silent(error: Exception) -> Declined:
 def declined_by(status: int, body: bytes) -> Declined:
     """The server's own words for an answer that is not good."""
     try:
-        said = error_text(json.loads(body)["error"])
+        said = error_text(parse_json(body)["error"])
     except (ValueError, KeyError, TypeError):
         said = f"the model's server answered {status}"
     return Declined(status, said)
@@ -123,6 +123,6 @@ def whole_body(pieces: Iterator[bytes]) -> Any:
         if len(held) > WHOLE_LIMIT:
             raise Declined(502, f"the model's server answered with more than {WHOLE_LIMIT >> 20} MB")
     try:
-        return json.loads(held)
+        return parse_json(held)
     except ValueError:
         raise Declined(502, "the model's server answered with what is no JSON") from None

@@ -1,12 +1,12 @@
 """Begins a switch in a unit of its own, which outlives whoever asked for it, and reports what it says."""
 
-import json
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..json_parts import parse_json
 from ..places import SWITCH_UNIT, Places
 from ..server.health import Unhealthy
 from .releases import Release
@@ -48,7 +48,7 @@ class Listener:
 
     def hear(self, text: str) -> dict[str, Any] | None:
         """Says each new line of the verdict file's text. Returns the verdict once it has an outcome, else None."""
-        verdict: dict[str, Any] = json.loads(text or '{"lines": []}')
+        verdict: dict[str, Any] = parse_json(text or '{"lines": []}')
         for line in verdict["lines"][self.said :]:
             self.say(line)
         self.said = len(verdict["lines"])

@@ -5,7 +5,6 @@ config.json, the unit, and a link to the model. Binaries and models lie in store
 committed release. `previous` in a release names the one that it took over from.
 """
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..json_parts import parse_json
 from ..places import PLACES, PROGRAMS, Places
 from ..service import OLLAMA, SERVICES, Service
 
@@ -38,7 +38,7 @@ class Release:
     def manifest(self) -> dict[str, Any]:
         """manifest.json, as deploy/hosts/release_manifest.py describes it. Raises DamagedManifest."""
         try:
-            return dict(json.loads((self.folder / "manifest.json").read_text()))
+            return dict(parse_json((self.folder / "manifest.json").read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise self.damaged(error) from None
 

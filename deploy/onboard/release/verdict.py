@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from ..files import write_file
+from ..json_parts import parse_json
 from .releases import Release
 
 
@@ -58,7 +59,7 @@ class SwitchVerdict:
 def last_rate(release: Release) -> float | None:
     """Tokens per second of the last switch; None when that switch was to another release, or before the last boot."""
     try:
-        verdict = json.loads(release.places.verdict.read_text())
+        verdict = parse_json(release.places.verdict.read_text())
     except (OSError, ValueError):
         return None
     return verdict.get("tokens_per_second") if verdict.get("release") == release.id else None

@@ -2,30 +2,35 @@
 
 import ipaddress
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from ..files import error_reason
+from ..json_parts import parse_json
 from ..service import Service
-from ..spelling import nearest_name
+from ..spelling import nearest_name, printable_text
 from .config_keys import KEYS, Config
 from .value_rules import short_json
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. The message says what was seen, where, and what to do."""
+    """The configuration cannot be used. The message is one line: what was seen, where, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable_text(message))
 
 
 def read_config(path: Path) -> Any:
     """The file's JSON. Raises ConfigError, with line and column where the text is no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{path}: line {error.lineno}, column {error.colno}: {error.msg}; JSON has no comments and no "
             f"trailing comma"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error_reason(error)}") from None
 
 
@@ -66,6 +71,12 @@ def is_local(host: str) -> bool:
     return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
+def key_problems(key: str | None, service: Service) -> list[str]:
+    """A sentence for a key that no client can send in a header of HTTP."""
+    good = key is None or re.fullmatch(r"[ -~]+", key)
+    return [] if good else [f"{service.api_key} holds a key of other signs than ASCII's: write another one"]
+
+
 def exposure_problems(server: dict[str, Any], service: Service, keyed: bool) -> list[str]:
     """A sentence for a server that listens beyond loopback with neither a key nor allow_unauthenticated."""
     if is_local(server["host"]) or server["allow_unauthenticated"] or keyed:
@@ -79,7 +90,7 @@ def exposure_problems(server: dict[str, Any], service: Service, keyed: bool) -> 
 def first_key(file: Path) -> str | None:
     """The first key of a key file; None without one: an empty file would switch llama-server's check off silently."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return None
     return next((line for line in lines if line.strip() and not line.startswith("#")), None)
@@ -103,8 +114,8 @@ def load_config(service: Service, path: Path | None = None) -> Config:
     """
     path = path or service.config
     config = read_config(path)
-    found = config_problems(config, service, keyed=first_key(service.api_key) is not None)
-    if found:
+    key = first_key(service.api_key)
+    if found := config_problems(config, service, keyed=key is not None) + key_problems(key, service):
         raise ConfigError(f"{path}: " + "; ".join(found))
     return with_defaults(config, service)
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..commands import end_of
+from ..json_parts import parse_json
 from ..service import Service
 from .config import first_key
 from .crowd import describe_crowd
@@ -49,7 +50,7 @@ class Health:
     @staticmethod
     def from_json(line: str) -> "Health":
         """What `to_json` wrote. Raises ValueError."""
-        value = json.loads(line)
+        value = parse_json(line)
         return Health(State[value["state"]], value["detail"])
 
 
@@ -142,12 +143,12 @@ def ask_server(
         connection.request("POST" if body else "GET", path, json.dumps(body) if body else None, headers)
         answer = connection.getresponse()
         text = b"".join(answer_pieces(answer, end)).decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a key that HTTP cannot carry
         return 0, f"{type(error).__name__}: {error}"
     finally:
         connection.close()
     try:
-        return answer.status, json.loads(text or "null")
+        return answer.status, parse_json(text or "null")
     except ValueError:
         return answer.status, text
 

@@ -13,6 +13,7 @@ from ..files import leads_into
 from ..places import WARM
 from ..release.releases import DamagedManifest, Release, own_release
 from ..service import Service
+from ..spelling import printable_text
 from . import bounds
 from .attempts import count_attempt
 from .companions import companion_arguments
@@ -67,7 +68,7 @@ def find_model(models: dict[str, Any], release: Release, service: Service) -> Pa
     """
     folder, chosen = Path(models["path"]), models["default_model"]
     there = usable_models(folder, release, service)
-    names = ", ".join(sorted(name if name.isprintable() else ascii(name) for name in there))
+    names = ", ".join(sorted(map(printable_text, there)))
     if chosen is None and len(there) != 1:
         advice = "put one there and restart"
         if there:

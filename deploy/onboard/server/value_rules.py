@@ -12,6 +12,8 @@ PATH_MAX, NAME_MAX = 4095, 255
 # Characters, each up to four bytes: Linux takes arguments up to 128 KiB (MAX_ARG_STRLEN).
 LONGEST_TEMPLATE = 32_000
 MOST_ARGUMENTS, LONGEST_ARGUMENT = 64, 1000
+# What no argument of a program can hold: its end, and half a character.
+NO_ARGUMENT = re.compile("[\0\ud800-\udfff]")
 MOST_CORES, CORE_LIST = 1024, r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*"
 MODEL_ALIAS = r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}"
 
@@ -81,7 +83,8 @@ def short_json(value: Any) -> str:
 
 def is_template(value: Any) -> bool:
     """True for a name or a text that llama-server, which reads any text as a template, turns a conversation into."""
-    return isinstance(value, str) and (value == "chatml" or "messages" in value) and len(value) <= LONGEST_TEMPLATE
+    told = isinstance(value, str) and (value == "chatml" or "messages" in value) and len(value) <= LONGEST_TEMPLATE
+    return told and not NO_ARGUMENT.search(value)
 
 
 def is_arguments(value: Any) -> bool:
@@ -115,7 +118,8 @@ ALIAS = Rule(
     {"type": "string", "pattern": f"^{MODEL_ALIAS}$"},
 )
 TEMPLATE = Rule(
-    f"chatml, or the text of a Jinja template with the word messages in it, of {LONGEST_TEMPLATE} characters at most",
+    f"chatml, or the text of a Jinja template with the word messages in it, of {LONGEST_TEMPLATE} characters at most, "
+    "none of them a zero byte",
     is_template,
     {"type": "string", "pattern": "^chatml$|messages", "maxLength": LONGEST_TEMPLATE},
 )

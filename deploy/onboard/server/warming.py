@@ -8,7 +8,6 @@ llama-server's files of slots would be read faster, but a damaged file ends the 
 other weights is taken.
 """
 
-import json
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import error_reason
+from ..json_parts import parse_json
 from ..release.releases import Release
 from ..service import Service
 from .config import first_key, url_of
@@ -59,7 +59,7 @@ def read_prompt(prompt: Path, url: str, slot: int, key: str | None) -> str:
     Returns a line about it.
     """
     try:
-        body = json.loads(prompt.read_bytes())
+        body = parse_json(prompt.read_bytes())
         asked = {name: value for name, value in body.items() if name not in OF_THE_ANSWER}
     except (OSError, ValueError, AttributeError) as error:
         return f"the prompt {prompt.name} cannot be read: {error_reason(error)}"

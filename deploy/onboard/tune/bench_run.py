@@ -4,7 +4,6 @@ It is below the server in everything: lower priority, first to be ended when mem
 however this program ends.
 """
 
-import json
 import os
 import select
 import signal
@@ -13,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..json_parts import parse_json
 from .conditions import Conditions
 from .setup import Figure, Setup, Size
 
@@ -101,7 +101,7 @@ def read_figure(printed: bytes, setup: Setup, memory: int, spoiled: str) -> Figu
     Raises BenchFailed.
     """
     try:
-        rows = [json.loads(line) for line in printed.decode().splitlines() if line.strip()]
+        rows = [parse_json(line) for line in printed.decode().splitlines() if line.strip()]
         return Figure(
             prompt=rate_of(rows, "n_prompt", setup.batch_threads),
             generation=rate_of(rows, "n_gen", setup.threads),

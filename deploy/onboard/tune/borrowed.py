@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..commands import run_command
 from ..files import write_file
+from ..json_parts import parse_json
 
 NOTE = Path("/run/boardllama/tune.json")
 START_SECONDS = 3600.0  # the unit has a deadline of its own
@@ -57,7 +58,7 @@ def give_back(note: Path = NOTE) -> list[str]:
     Without a note nothing was changed.
     """
     try:
-        told = json.loads(note.read_text())
+        told = parse_json(note.read_text())
     except (OSError, ValueError):
         return []
     wrong = []

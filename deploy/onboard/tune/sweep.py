@@ -20,6 +20,7 @@ from typing import Any
 
 from ..doctor.sensors import board_model
 from ..gguf.header import GgufError
+from ..json_parts import parse_json
 from ..places import PLACES, Places
 from ..release.lease import SILENCE
 from ..server.config import ConfigError
@@ -62,7 +63,7 @@ class SweepRequest:
     @staticmethod
     def read(file: Path) -> "SweepRequest":
         """The request in a file, beside its builds. Raises OSError, ValueError, KeyError."""
-        told = json.loads(file.read_text())
+        told = parse_json(file.read_text())
         needs = told["needs"] and {True: told["needs"]["repack"], False: told["needs"]["plain"]}
         names = ("minutes", "prompt_weight", "stop_serving", "builds")
         return SweepRequest(file.parent, needs=needs, **{name: told[name] for name in names})

@@ -42,10 +42,15 @@ def messages_page() -> str:
     parts = []
     for room, title in ROOMS.items():
         rows = sorted({(said, path.name) for path in files_of(room) for said in messages_in(path)}, key=spelled)
-        cells = [[f"`{said}`".replace("``", "` `"), name] for said, name in rows]
+        cells = [[as_code(said), name] for said, name in rows]
         if rows:
             parts.append(f"## {title}\n\n{markdown_table(('message', f'in {room}/'), cells)}")
     return "\n".join(parts)
+
+
+def as_code(text: str) -> str:
+    """Markdown that shows a text as it is, also one with backticks."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def spelled(row: tuple[str, str]) -> tuple[str, ...]:

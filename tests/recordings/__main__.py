@@ -59,12 +59,9 @@ def quietly(line: str) -> None:
 
 def hidden_texts() -> dict[str, str]:
     """What is this machine's alone, the longest first."""
-    return {
-        str(cache_dir()): "~/.cache/boardllama",
-        str(REPO): "~/boardllama",
-        f"{Path.home()}/": "~/",
-        socket.gethostname(): "laptop",
-    }
+    paths = {str(cache_dir()): "~/.cache/boardllama", str(REPO): "~/boardllama", str(Path.home()): "~"}
+    name = socket.gethostname()
+    return paths | ({name: "laptop"} if len(name) > 3 else {})  # shorter ones are words, too
 
 
 def main(names: list[str]) -> None:

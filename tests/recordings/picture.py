@@ -80,10 +80,12 @@ def line_text(line: tuple[Span, ...]) -> str:
     for span in line:
         style = f' fill="{color_of(span.color)}"' if span.color != "default" else ""
         style += ' font-weight="bold"' if span.bold else ""
-        length = f' textLength="{len(span.text) * WIDTH:.1f}"' if span.text.strip() else ""
-        if span.text.strip():
-            text = escape(span.text).replace(" ", "\u00a0")  # blanks of their width, in any program
-            pieces.append(f'<tspan x="{column * WIDTH:.1f}"{length}{style}>{text}</tspan>')
+        text = span.text.strip()
+        if text:
+            start = (column + len(span.text) - len(span.text.lstrip())) * WIDTH
+            length = f'textLength="{len(text) * WIDTH:.1f}"'
+            shown = escape(text).replace(" ", "\u00a0")  # blanks of their width, in any program
+            pieces.append(f'<tspan x="{start:.1f}" {length}{style}>{shown}</tspan>')
         column += len(span.text)
     return "".join(pieces)
 

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import struct
 import termios
@@ -71,8 +72,9 @@ def record(commands: Iterable[Typed], hidden: dict[str, str]) -> list[Frame]:
 
 
 def hide(piece: bytes, hidden: dict[str, str]) -> bytes:
+    """The output with other words for the hidden ones, where they stand by themselves."""
     for text, instead in hidden.items():
-        piece = piece.replace(text.encode(), instead.encode())
+        piece = re.sub(rb"(?<![\w-])" + re.escape(text.encode()) + rb"(?![\w-])", instead.encode(), piece)
     return piece
 
 

@@ -45,12 +45,17 @@ def make_table() -> str:
 
 def board_table() -> str:
     """Every verb of the board's own `boardllama --help`, with its arguments."""
-    verbs = next(part for part in board_arguments()._actions if isinstance(part, argparse._SubParsersAction))
+    verbs = board_verbs()
     rows = [
         [f"`boardllama {verb.dest}{arguments_of(verbs.choices[verb.dest])}`", verb.help or ""]
         for verb in verbs._choices_actions
     ]
     return markdown_table(("command", "what it does"), rows)
+
+
+def board_verbs() -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+    """The verbs of the board's parser: `choices` has all of them, also those that only units and deploys use."""
+    return next(part for part in board_arguments()._actions if isinstance(part, argparse._SubParsersAction))
 
 
 def arguments_of(parser: argparse.ArgumentParser) -> str:

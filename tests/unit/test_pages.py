@@ -11,7 +11,7 @@ import pytest
 
 from deploy.command.__main__ import boardllama
 from deploy.paths import REPO
-from deploy.reference.command_tables import board_table
+from deploy.reference.command_tables import board_verbs
 from deploy.reference.links import MENTION, Link, anchor_of, links_of, pages
 from deploy.reference.messages import messages_in
 from tests.pages import page_blocks
@@ -62,7 +62,7 @@ def test_every_target_that_a_page_tells_to_make_is_there() -> None:
 
 
 def test_every_verb_that_a_page_tells_to_type_is_there() -> None:
-    verbs = {*boardllama.commands, *re.findall(r"boardllama ([a-z-]+)", board_table())}
+    verbs = {*boardllama.commands, *board_verbs().choices}
     told = {
         (page.name, name)
         for page in pages()

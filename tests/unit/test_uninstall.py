@@ -4,12 +4,13 @@ import fcntl
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.fleet.gateway.acme import CERTBOT_DROP_IN
 from deploy.fleet.gateway.gateway_stage import DROP_IN, KEEPER
 from deploy.fleet.gateway.shared_address import CONF
 from deploy.fleet.monitor.monitor_places import FOLDER, PAGE, PROGRAMS
@@ -128,11 +129,34 @@ def test_a_companion_is_switched_off_before_it_would_listen_to_everyone(
     assert not removed.places.exporter.parent.exists()
 
 
+# What an image or boardllama.txt has made: the board's own.
+OF_THE_BOARD = "network network_before wifi manager_cable manager_wifi regulatory netplan account sudoers".split()
+
+
+def test_no_place_of_ours_is_forgotten(removed: Removed) -> None:
+    """A place that a later deploy brings is removed, too, or is said here to be the board's own."""
+    removed.deploy("r1")
+    places = [(one.name, getattr(where, one.name)) for where in (PLACES, GATEWAY_PLACES) for one in fields(where)]
+    ours = [(name, path) for name, path in places if "boardllama" in str(path) and name not in OF_THE_BOARD]
+    for name, path in ours:
+        here = removed.root / path.relative_to("/")
+        if name.endswith("_enabled") and not here.is_symlink():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.symlink_to(removed.places.units / here.name)
+        elif not here.exists():
+            removed.put(here / "brought" if not path.suffix else here, "ours\n")
+    assert removed.uninstall() == 0
+    assert removed.listing() == removed.before
+    left = [path for _, path in ours if (removed.root / path.relative_to("/")).exists()]
+    assert [path for path in left if Path("/run") not in path.parents] == [], "a boot empties /run"
+
+
 def test_the_places_of_other_roles_are_theirs() -> None:
     assert str(GATEWAY_PLACES.config) == traces.GATEWAY and traces.MONITOR == FOLDER
     assert {str(GATEWAY_PLACES.programs), str(GATEWAY_PLACES.runtime), PROGRAMS, PAGE} <= {*traces.FOLDERS}
     told = {path for one in traces.COMPANIONS for path in one.told}
     drop_ins = {f"{traces.SYSTEM_UNITS}/{name}" for name in UNIT_FILES if ".d/" in name}
+    assert CERTBOT_DROP_IN == traces.CERTBOT
     assert told == {DROP_IN, SHARED_LOADED, CONF, str(PLACES.exporter), *drop_ins}
     assert all(traces.UNIT.fullmatch(name) for name in (KEEPER, *UNIT_FILES) if ".d/" not in name)
     services = (OLLAMA, service_beside("a", "chat", 1), broker_service("front", 2), broker_service("ollama", 3))

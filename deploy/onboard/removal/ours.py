@@ -8,7 +8,7 @@ from pathlib import Path
 from ..channel.subscription import APT, KEY, LIST, TOLD
 from ..places import PRISTINE, Places
 from ..service import OLLAMA, Service
-from .traces import COMPANIONS, FOLDERS, GATEWAY, MONITOR, UNIT, Companion
+from .traces import CERTBOT, COMPANIONS, FOLDERS, GATEWAY, MONITOR, UNIT, Companion
 
 # What stood in the place of a public name before the first release: release/public_names.py.
 BEFORE = ".before-boardllama"
@@ -73,7 +73,7 @@ class Ours:
         """Small files that a deploy wrote and that are there, units aside."""
         places, channel = self.places, (self.places.channel / name for name in (TOLD, KEY, LIST, APT))
         told = (self.at(path) for one in self.companions() for path in one.told)
-        named = (places.sysusers, places.tmpfiles, *channel, self.board.api_key, *told)
+        named = (places.sysusers, places.tmpfiles, self.at(CERTBOT), *channel, self.board.api_key, *told)
         return [path for path in named if path.is_file()]
 
     def folders(self) -> list[Path]:

@@ -17,6 +17,11 @@ FOLDERS = (
     MONITOR,
     "/usr/lib/boardllama-monitor",
     "/run/boardllama-gateway",
+    "/etc/boardllama-acme",
+    # certbot's, of the certificate that it got for a gateway.
+    *(f"/etc/letsencrypt/{place}" for place in ("live/boardllama-gateway", "archive/boardllama-gateway")),
+    "/etc/letsencrypt/renewal/boardllama-gateway.conf",
+    str(PLACES.figures),
     "/run/boardllama-fleet-page",
     "/var/cache/boardllama-debs",
 )
@@ -48,6 +53,8 @@ COMPANIONS = (
         (drop_in("prometheus-alertmanager.service", "prometheus-alertmanager-boardllama.conf"),),
     ),
 )
+# certbot listens to nobody between two requests, so it goes on, for certificates of others.
+CERTBOT = drop_in("certbot.service", "50-boardllama.conf")
 # A machine that has none of these has nothing of ours, but maybe models.
 MARKS = (
     *map(str, (PLACES.root, PLACES.records.parent, PLACES.sysusers, PLACES.tmpfiles, PLACES.channel_state)),

@@ -70,3 +70,8 @@ def test_of_a_damaged_release_nothing_is_told(places: Places) -> None:
     (places.releases / "r1" / "manifest.json").write_text("{")
     assert main(["figures"], places) == 0
     assert (places.figures / FILE).read_text() == ""
+
+
+def test_the_exporter_needs_no_right_to_what_is_root_s_alone() -> None:
+    """A deploy closes the folder of its records, and tests/fleet has the exporter of a board read the figures."""
+    assert not PLACES.figures.is_relative_to(PLACES.records.parent)

@@ -187,8 +187,8 @@ canary = 0
 distribution = "controller"
 # Where the web server of `site` has each model under its sha256, such as http://cache.example/models.
 site_cache = ""
-# Megabytes a second that models take at most: of this controller in all, whichever way they leave it, and of a board for
-# each model that it gives or fetches. 0: all.
+# Megabytes a second that models take at most: of this controller in all, whichever way they leave it, and of a board
+# for each model that it gives or fetches. 0: all.
 bandwidth = 0
 # How many boards get their models at a time. 0: as many as are deployed to at a time.
 model_parallel = 0

@@ -20,6 +20,9 @@ ssh:openssh-client:reaches the virtual machine
 ccache:ccache:makes a second build take a minute
 aria2c:aria2:gives models to boards that share them
 git:git:fetches llama.cpp when llama_source is git
+mke2fs:e2fsprogs:makes and reads the file systems of images
+systemctl:systemd:names mounts, and says whether something runs here
+curl:curl:asks servers, in the tests
 sfdisk:fdisk:shows what would be lost with a disk
 mcopy:mtools:puts a name and keys into the identity partition of a card
 mkfs.vfat:dosfstools:makes such a partition, in the tests
@@ -29,6 +32,7 @@ nbdfuse:libnbd-bin:stands for cards that fail, in the tests
 fusermount3:fuse3:stands for cards that fail, in the tests
 apt-ftparchive:apt-utils:indexes the packages of a channel that boards pull from
 gpg:gpg:signs that index
+gpg-agent:gpg-agent:keeps the key while gpg signs, which Debian 13 only recommends with gpg
 rsync:rsync:copies a channel to its web server
 haproxy:haproxy:judges what gateways are to serve with, in the tests
 ensurepip:python3-venv:makes the Python environment

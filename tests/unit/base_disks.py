@@ -13,7 +13,7 @@ ROOT_AT, ROOT_BYTES = 4 * MIB, 8 * MIB
 # The beginnings by which blkid knows them: where, and what.
 CONTENT = {
     "crypto_LUKS": (0, b"LUKS\xba\xbe\0\x01" + bytes(200)),
-    "btrfs": (0x10040, b"_BHRfS_M"),
+    "squashfs": (0, b"hsqs".ljust(28, b"\0") + b"\4\0\0\0"),
     "swap": (1024, (b"\1\0\0\0" + b"\xff\0\0\0").ljust(3062, b"\0") + b"SWAPSPACE2"),
 }
 

@@ -43,7 +43,7 @@ def refused(disk: Path) -> str:
 
 @pytest.mark.parametrize(
     ("holds", "said"),
-    [("crypto_LUKS", "LUKS, which is encrypted"), ("btrfs", "btrfs"), ("swap", "swap space")],
+    [("crypto_LUKS", "LUKS, which is encrypted"), ("squashfs", "squashfs"), ("swap", "swap space")],
 )
 def test_a_root_of_another_kind_is_named(tmp_path: Path, holds: str, said: str) -> None:
     at, content = CONTENT[holds]

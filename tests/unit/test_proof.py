@@ -60,7 +60,7 @@ def test_a_newer_glibc_than_our_targets_have_is_refused(tmp_path: Path, monkeypa
 
 def test_a_library_beyond_glibcs_is_refused(tmp_path: Path) -> None:
     program(tmp_path, "/bin/ls")
-    with pytest.raises(BoardllamaError, match="llama-server needs libselinux"):
+    with pytest.raises(BoardllamaError, match=r"llama-server needs .*libselinux"):
         proof.prove_programs(tmp_path, find_cpu("generic"))
 
 

@@ -1,7 +1,6 @@
-"""Readers of what comes over the network: clients of a board, boards that report or share, hubs."""
+"""Readers of what comes over the network: clients of a board, boards that report or share."""
 
 import json
-import os
 import socket
 import sys
 import threading
@@ -11,18 +10,11 @@ from functools import cache, partial
 from io import StringIO
 from typing import Any
 
-import httpx2
 import pytest
-from huggingface_hub import close_session
 
-from deploy.errors import BoardllamaError
 from deploy.fleet.channel.phases import BoardReport
 from deploy.fleet.channel.receiver import ReportServer, Taker
 from deploy.fleet.sharing.tracker import Tracker, TrackerServer
-from deploy.models.hub import patience
-from deploy.models.hub.fetch import ask_hub
-from deploy.models.hub.hub_model import HubModel
-from deploy.models.hub.pin import ask_licence
 from deploy.onboard.front.routes import Route
 from deploy.onboard.front.server import Front
 from deploy.onboard.ollama import reply, server
@@ -31,8 +23,7 @@ from deploy.onboard.wire.message import STATUS, parse_head
 from deploy.onboard.wire.talk import ClientGone
 from tests.answers import Answering
 from tests.fuzz.memory_file import scratch
-from tests.fuzz.reader import Reader, require_line
-from tests.hub_server import REVISION
+from tests.fuzz.reader import Reader
 from tests.unit.ollama_api import CHAT, EMBEDDER, KEY, thinking_answer
 
 # Seconds that a reader waits for the rest of an input: there is none.
@@ -180,76 +171,6 @@ def ask_tracker(data: bytes) -> None:
         raise AssertionError(f"a board is answered {answers[1]!r}")
 
 
-class RawHub:
-    """A hub whose answer to every request is the same bytes."""
-
-    def __init__(self) -> None:
-        self.answer = b""
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def serve_forever(self) -> None:
-        while True:
-            client, _ = self.listener.accept()
-            with client, suppress(OSError):
-                asked = b""
-                while b"\r\n\r\n" not in asked and (piece := client.recv(65536)):
-                    asked += piece
-                client.sendall(self.answer)
-
-
-@cache
-def raw_hub() -> RawHub:
-    return RawHub()
-
-
-def look_up(known: Callable[..., Any], host: str, *words: Any, **more: Any) -> Any:
-    """The addresses of this machine; other names take nobody's time."""
-    if host != "127.0.0.1":
-        raise socket.gaierror(socket.EAI_NONAME, "no such name")
-    return known(host, *words, **more)
-
-
-@contextmanager
-def user_of_hub() -> Iterator[None]:
-    """The settings of a user whose hub is that one, and who waits for nothing."""
-    (empty := scratch() / "authorities").mkdir(exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [one for one in os.environ if one.lower().endswith("_proxy")]:
-            patch.delenv(name)
-        patch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{raw_hub().listener.getsockname()[1]}")
-        patch.setenv("CURL_CA_BUNDLE", str(empty))
-        patch.setenv("BOARDLLAMA_CACHE", str(scratch()))
-        patch.setattr(patience, "sleep", lambda seconds: None)
-        patch.setattr(socket, "getaddrinfo", partial(look_up, socket.getaddrinfo))
-        close_session()
-        yield
-    close_session()
-
-
-def ask_for_file(data: bytes) -> None:
-    """What a hub says of a file."""
-    raw_hub().answer = data
-    ask_hub("o/n", "x.gguf", REVISION, lambda line: require_line(str(line)))
-
-
-def ask_for_licence(data: bytes) -> None:
-    """What a hub says of a repository, by the bytes behind a good head."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-    raw_hub().answer = head % len(data) + data
-    ask_licence(HubModel("o/n", "x.gguf", REVISION, "0" * 64, 1))
-
-
-def read_waits(data: bytes) -> None:
-    """How long a hub that is busy asks to wait."""
-    value = data.decode("latin-1")
-    for name in ("Retry-After", "RateLimit"):
-        fields = [(name.encode(), data), (b"Date", b"Sun, 29 Nov 2026 15:00:00 GMT")]
-        seconds = patience.asked_wait(httpx2.Response(429, headers=fields))
-        if seconds is not None and not seconds >= 0:
-            raise AssertionError(f"{value!r} asks for {seconds} s")
-
-
 def request(method: str, path: str, body: Any = None, **fields: str) -> bytes:
     """A request as clients send it."""
     text = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
@@ -298,17 +219,7 @@ def front_examples() -> list[bytes]:
 
 REPORT = {"version": 1, "board": "kitchen", "kind": "rpi5", "release": "r1", "created": "x", "good": True, "reason": ""}
 FIELDS = (b"Content-Length: ", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n", b"HTTP/1.0", b"\r\n\r\n")
-PROMISE = b'HTTP/1.1 200 OK\r\nX-Repo-Commit: %b\r\nETag: "%b"\r\nX-Linked-Size: 10\r\nContent-Length: 10\r\n\r\n' % (
-    REVISION.encode(),
-    b"0" * 64,
-)
-REFUSALS = [
-    b"HTTP/1.1 %d X\r\nX-Error-Code: RepoNotFound\r\nRetry-After: 3\r\n\r\n" % status for status in (302, 404, 429)
-]
-LICENCE = {"id": "o/n", "sha": "a", "cardData": {"license": "mit"}, "siblings": [{"rfilename": "x"}], "tags": ["a"]}
-DATES = [b"120", b"Fri, 27 Nov 2026 12:00:00 GMT", b'"default";r=0;t=30', b"Fri, 27 Nov 2026 12:00:00 +2500"]
 ANNOUNCE = b"GET /announce?info_hash=%01%02aaaaaaaaaaaaaaaaaa&peer_id=x&port=6881&event=started HTTP/1.0\r\n\r\n"
-HUB = (BoardllamaError,)
 
 GONE = (ClientGone, OSError)
 
@@ -318,7 +229,4 @@ TALK_READERS = (
     Reader("ollama-body", post_to_ollama, body_examples, GONE, (b"Infinity", b"1e999"), 0.05, no_waiting),
     Reader("report-receiver", post_report, lambda: [request("POST", "/", REPORT)], (), FIELDS, 1),
     Reader("tracker", ask_tracker, lambda: [ANNOUNCE], (), (b"&port=70000", b"event=stopped", b"info_hash="), 0.5),
-    Reader("hub-file", ask_for_file, lambda: [PROMISE, *REFUSALS], HUB, (b"Location: //x\r\n",), 0.1, user_of_hub),
-    Reader("hub-licence", ask_for_licence, lambda: [json.dumps(LICENCE).encode()], HUB, (), 0.3, user_of_hub),
-    Reader("hub-wait", read_waits, lambda: DATES, (), (b"GMT", b"Jan", b"t="), 6),
 )

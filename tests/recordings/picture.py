@@ -2,7 +2,7 @@
 
 from html import escape
 
-from tests.recordings.terminal import COLUMNS, LINES, Frame, Span
+from tests.recordings.terminal import COLUMNS, Frame, Span
 
 WIDTH, HEIGHT, SIZE = 8.4, 18, 14
 MARGIN, BAR = 14, 30
@@ -27,7 +27,8 @@ def picture_of(frames: list[Frame], title: str) -> str:
         line: number for number, line in enumerate(dict.fromkeys(line for f in frames for line in f.lines if line))
     }
     whole = sum(frame.seconds for frame in frames)
-    wide, high = round(COLUMNS * WIDTH + 2 * MARGIN), LINES * HEIGHT + MARGIN + BAR
+    used = max(row for frame in frames for row, line in enumerate(frame.lines, 1) if line)
+    wide, high = round(COLUMNS * WIDTH + 2 * MARGIN), used * HEIGHT + MARGIN + BAR
     defined = "\n".join(f'<text id="l{number}">{line_text(line)}</text>' for line, number in lines.items())
     shown, steps, now = [], [], 0.0
     for place, frame in enumerate(frames):

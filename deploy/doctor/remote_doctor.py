@@ -10,7 +10,8 @@ from deploy.hosts.release import onboard_programs, pack_tar
 DEADLINE = 180.0
 THERE = (
     'set -e; folder=$(mktemp -d); trap "rm -rf $folder" EXIT; tar -x -C $folder; '
-    'command="python3 -IS $folder/boardllama doctor --json"; '
+    # -B: what root compiled there the account could not remove.
+    'command="python3 -BIS $folder/boardllama doctor --json"; '
     'if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then command="sudo -n $command"; fi; '
     "$command || test $? = 1"
 )

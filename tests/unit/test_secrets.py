@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,8 @@ def test_the_watcher_sees_what_it_looks_for(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", "canary-word"], check=True)
     assert any("canary-word" in line for line in seen)
     with subprocess.Popen(["sleep", "60"], env=os.environ | {"X": "canary-word"}) as running:
+        while not Path(f"/proc/{running.pid}/cmdline").read_bytes():  # it has its environment before its words
+            time.sleep(0.01)
         assert environments_with(b"canary-word") == {"sleep 60 "} and not processes_with(b"canary-word")
         running.kill()
     (tmp_path / "a").write_text(json.dumps("canary-word"))

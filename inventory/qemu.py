@@ -11,17 +11,6 @@ except BoardllamaError as error:
     raise DeployError(str(error)) from None
 
 builders = ["@local"]
-targets = [
-    (
-        _vm.name,
-        {
-            "ssh_hostname": "127.0.0.1",
-            "ssh_port": _vm.ssh_port,
-            "ssh_user": "root",
-            "ssh_key": str(_vm.ssh_key),
-            "ssh_known_hosts_file": str(_vm.known_hosts),
-        },
-    )
-]
+targets = [(_vm.name, _vm.host_data)]
 # The kind of board: what group_data/qemu.py says holds for this machine and for its image.
 qemu = targets

@@ -1,8 +1,6 @@
 """The targets of an inventory as testinfra hosts: pyinfra itself is asked what the inventory says."""
 
-import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +13,10 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from deploy.paths import REPO
+from deploy.controller.product import read_targets
+from deploy.errors import BoardllamaError
 from deploy.vm.ports import free_ports, is_free
 
-PYINFRA = Path(sys.executable).with_name("pyinfra")
 SSH_OPTIONS = {
     "ssh_hostname": "HostName",
     "ssh_port": "Port",
@@ -43,11 +41,10 @@ def targets(inventory: Path) -> dict[str, dict[str, Any]]:
     """Host data of every target, by name."""
     if not inventory.is_file():
         raise pytest.UsageError(f"{inventory} is no inventory file: see inventory/")
-    command = [str(PYINFRA), str(inventory), "debug-inventory", "--json"]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise pytest.UsageError(f"pyinfra does not take {inventory}: {done.stderr.strip().splitlines()[-1]}")
-    return {host["name"]: host["data"] for host in json.loads(done.stdout) if "targets" in host["groups"]}
+    try:
+        return {name: data for name, _groups, data in read_targets(inventory)}
+    except BoardllamaError as error:
+        raise pytest.UsageError(f"{inventory} is not taken by {error}") from None
 
 
 def connect(name: str, data: dict[str, Any], folder: Path) -> Host:

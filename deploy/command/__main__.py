@@ -83,7 +83,7 @@ for _verbs in SECTIONS.values():
 
 
 def main() -> None:
-    """The program `boardllama`."""
+    """The program `boardllama`: a refusal of ours is one line."""
     try:
         boardllama(prog_name=NAME)
     except (BoardllamaError, OSError) as error:

@@ -1,6 +1,6 @@
 """What the verbs take alike: an inventory, hosts of it, words that another program understands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,9 +38,14 @@ limit_option = click.option("--limit", multiple=True, metavar="HOST|GROUP", help
 json_option = click.option("--json", "as_json", is_flag=True, help="For a program that reads it.")
 
 
-def limits(names: tuple[str, ...]) -> list[str]:
-    """pyinfra's words for `limit_option`."""
-    return [word for name in names for word in ("--limit", name)]
+bundle_option = click.option(
+    "--bundle", type=click.Path(exists=True, dir_okay=False), help="Take builds and models from this file."
+)
+
+
+def repeated(option: str, values: Iterable[str]) -> list[str]:
+    """pyinfra's words for an option that may come several times."""
+    return [word for value in values for word in (f"--{option}", value)]
 
 
 def complete_board(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:

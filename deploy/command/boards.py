@@ -10,13 +10,24 @@ import click
 
 from deploy.command.arguments import (
     Inventory,
+    bundle_option,
     inventory_argument,
     json_option,
     limit_option,
-    limits,
+    repeated,
     with_examples,
 )
-from deploy.command.programs import become, board_suite, data_options, ensure_packages, refuse, run_quietly, run_step
+from deploy.command.programs import (
+    become,
+    board_suite,
+    can_answer,
+    data_options,
+    ensure_packages,
+    run_quietly,
+    run_step,
+    stop_with,
+    take_bundle,
+)
 from deploy.controller.product import module_words, pyinfra_words
 
 
@@ -34,14 +45,13 @@ from deploy.controller.product import module_words, pyinfra_words
 @click.option("--data", multiple=True, metavar="NAME=VALUE", help="A setting for all hosts of this run.")
 @click.option("--dry", is_flag=True, help="Only say what would change.")
 @click.option("--diff", is_flag=True, help="Show how files change.")
-@click.option("--bundle", type=click.Path(exists=True, dir_okay=False), help="Take builds and models from this file.")
+@bundle_option
 @json_option
 @click.argument("pyinfra", nargs=-1, type=click.UNPROCESSED)
 def deploy_verb(inventory: Path, bundle: str | None, as_json: bool, pyinfra: tuple[str, ...], **words: Any) -> None:
     """Converge every host of INVENTORY."""
     ensure_packages()
-    if bundle:
-        run_step(module_words("deploy.fleet.bundle", bundle))
+    take_bundle(bundle)
     options = [*pyinfra_options(words), *pyinfra]
     if not as_json:
         become(pyinfra_words(inventory, options=options))
@@ -56,8 +66,8 @@ def deploy_verb(inventory: Path, bundle: str | None, as_json: bool, pyinfra: tup
 
 def pyinfra_options(words: Mapping[str, Any]) -> list[str]:
     """pyinfra's options of the same names: flags, and options that may come several times."""
-    found = [f"--{name}" for name, value in words.items() if value is True]
-    return found + [part for name in ("limit", "exclude", "data") for one in words[name] for part in (f"--{name}", one)]
+    flags = [f"--{name}" for name, value in words.items() if value is True]
+    return flags + [word for name in ("limit", "exclude", "data") for word in repeated(name, words[name])]
 
 
 @with_examples("boardllama verify", "boardllama verify fleet.py --host kitchen.example --clients")
@@ -88,7 +98,7 @@ def releases_verb(inventory: Path, limit: tuple[str, ...], as_json: bool) -> Non
 def rollback_verb(inventory: Path, limit: tuple[str, ...], to: str | None) -> None:
     """Go back to the release before, under the same gate."""
     told = [f"to={to}"] if to else []
-    become(pyinfra_words(inventory, "deploy.stages.activate.rollback", *told, options=limits(limit)))
+    become(pyinfra_words(inventory, "deploy.stages.activate.rollback", *told, options=repeated("limit", limit)))
 
 
 @with_examples("boardllama uninstall fleet.py --limit kitchen.example", "boardllama uninstall --models --yes")
@@ -99,13 +109,13 @@ def rollback_verb(inventory: Path, limit: tuple[str, ...], to: str | None) -> No
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 def uninstall_verb(inventory: Path, limit: tuple[str, ...], models: bool, yes: bool) -> None:
     """Remove all that deploys brought to boards, gateways and monitors."""
-    if not yes and not sys.stdin.isatty():
-        refuse("nobody is here to answer: say --yes")
+    if not yes and not can_answer():
+        stop_with("nobody is here to answer: say --yes")
     if not yes:
         hosts = ", ".join(limit) or "every host"
         click.confirm(f"Remove boardllama from {hosts} of {inventory}?", abort=True)
     told = ["models=True"] if models else []
-    become(pyinfra_words(inventory, "deploy.stages.remove.uninstall", *told, options=limits(limit)))
+    become(pyinfra_words(inventory, "deploy.stages.remove.uninstall", *told, options=repeated("limit", limit)))
 
 
 @with_examples("boardllama fleet-report", "boardllama fleet-report fleet.py --json")
@@ -140,12 +150,14 @@ def tune_verb(
     inventory: Path, limit: tuple[str, ...], weight: float | None, minutes: float | None, stop_serving: bool
 ) -> None:
     """Have each target find what is fastest on it; the next deploy uses it."""
-    options = [*limits(limit), *data_options({"tune_prompt_weight": weight, "tune_minutes": minutes})]
+    options = [*repeated("limit", limit), *data_options({"tune_prompt_weight": weight, "tune_minutes": minutes})]
     told = [f"inventory={inventory}", *(["stop_serving=True"] if stop_serving else [])]
     become(pyinfra_words(inventory, "deploy.tune.story.tune_boards", *told, options=options))
 
 
 def show(inventory: Path, limit: tuple[str, ...], story: str, as_json: bool) -> NoReturn:
     """Prints what a story finds out, without pyinfra's words about its work."""
-    run_quietly(pyinfra_words(inventory, story, *(["as_json=True"] if as_json else []), options=limits(limit)))
+    run_quietly(
+        pyinfra_words(inventory, story, *(["as_json=True"] if as_json else []), options=repeated("limit", limit))
+    )
     sys.exit(0)

@@ -6,7 +6,7 @@ import shutil
 import click
 
 from deploy.command.arguments import HANDED_ON, more_words
-from deploy.command.programs import become, ensure_packages, refuse
+from deploy.command.programs import become, ensure_packages, stop_with
 from deploy.controller.product import environment, module_words
 
 # What root's process is told of the user's: where things are, and secrets, which no command line may hold.
@@ -32,7 +32,7 @@ def flash_verb(words: tuple[str, ...]) -> None:
     if os.geteuid() == 0 or {"--to-file", "--help", "-h"} & {word.partition("=")[0] for word in words}:
         become(program)
     if not (sudo := shutil.which("sudo")):
-        refuse("only root may write to disks: run this as root, or install sudo")
+        stop_with("only root may write to disks: run this as root, or install sudo")
     os.execve(sudo, [sudo, f"--preserve-env={','.join(KEPT.split())}", *program], environment())
 
 

@@ -1,7 +1,6 @@
 """`boardllama init`: the first inventory of a fleet, in a folder of its own, with what CI runs on each change of it."""
 
 import re
-import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from json import loads
@@ -11,7 +10,7 @@ from shlex import quote
 import click
 
 from deploy.command.arguments import complete_board, with_examples
-from deploy.command.programs import USUAL, refuse
+from deploy.command.programs import USUAL, can_answer, stop_with
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError, shown
 from deploy.image.board_names import profile_names
@@ -98,24 +97,19 @@ def ask(name: str, told: str | tuple[str, ...] | bool | None) -> str | tuple[str
         assert told is not None
         return told
     option = "--network or --local" if name == "network" else f"--{name}"
-    if not can_ask():
-        refuse(f"{option} is missing, and nobody can be asked: {QUESTIONS[name]}?")
+    if not can_answer():
+        stop_with(f"{option} is missing, and nobody can be asked: {QUESTIONS[name]}?")
     if name == "network":
         return click.confirm(QUESTIONS[name], default=True)
     answer: str = click.prompt(QUESTIONS[name], default=USUAL_ANSWERS.get(name))
     return answer
 
 
-def can_ask() -> bool:
-    """Whether a person sits at the terminal."""
-    return sys.stdin.isatty()
-
-
 def write_files(folder: Path, files: dict[str, str]) -> None:
     """Writes the files, and names them. Refuses before it writes any when one of them is there with another text."""
     theirs = [name for name, text in files.items() if (folder / name).exists() and (folder / name).read_text() != text]
     if theirs:
-        refuse(f"{', '.join(theirs)} of {folder} would be overwritten: name another folder, or move that away")
+        stop_with(f"{', '.join(theirs)} of {folder} would be overwritten: name another folder, or move that away")
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

@@ -11,11 +11,11 @@ from deploy.command.arguments import (
     inventory_argument,
     json_option,
     limit_option,
-    limits,
     more_words,
+    repeated,
     with_examples,
 )
-from deploy.command.programs import become, ensure_packages, refuse, run_step
+from deploy.command.programs import become, ensure_packages, run_step, stop_with
 from deploy.controller.product import module_words, pyinfra_words
 from deploy.paths import INSTALLED, REPO
 
@@ -45,7 +45,7 @@ def up_verb() -> None:
 def rehearse_verb(inventory: Path, limit: tuple[str, ...], model: str | None, junit: str | None, as_json: bool) -> None:
     """Try INVENTORY on virtual boards: each kind's processor and memory, your settings, gate and board suite."""
     ensure_packages()
-    words = [*limits(limit), *(["--model", model] if model else []), *(["--junit", junit] if junit else [])]
+    words = [*repeated("limit", limit), *(["--model", model] if model else []), *(["--junit", junit] if junit else [])]
     become(module_words("deploy.rehearsal", str(inventory), *words, *(["--json"] if as_json else [])))
 
 
@@ -54,7 +54,7 @@ def rehearse_verb(inventory: Path, limit: tuple[str, ...], model: str | None, ju
 def bench_verb(words: tuple[str, ...]) -> None:
     """Measure llama.cpp of five origins in turn: the reference, Debian's, upstream's, ours, ours tuned. In a clone."""
     if INSTALLED:
-        refuse("bench compiles and compares in a clone of the repository: `make bench` there")
+        stop_with("bench compiles and compares in a clone of the repository: `make bench` there")
     os.chdir(REPO)
     become(module_words("tests.bench", *words))
 

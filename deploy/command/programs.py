@@ -59,6 +59,17 @@ def data_options(values: Mapping[str, object]) -> list[str]:
     return [word for name, value in values.items() if value is not None for word in ("--data", f"{name}={value}")]
 
 
-def refuse(message: str) -> NoReturn:
+def take_bundle(bundle: str | None) -> None:
+    """Puts what a bundle holds into the cache, where there is a bundle. Ends this program when it is not good."""
+    if bundle:
+        run_step(module_words("deploy.fleet.bundle", bundle))
+
+
+def can_answer() -> bool:
+    """Whether a person sits at the terminal."""
+    return sys.stdin.isatty()
+
+
+def stop_with(message: str) -> NoReturn:
     """Ends this program with one line."""
     raise click.ClickException(message)

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 
-from deploy.command.arguments import HANDED_ON, inventory_argument, more_words, with_examples
-from deploy.command.programs import become, data_options, ensure_packages, refuse, run_step
+from deploy.command.arguments import HANDED_ON, bundle_option, inventory_argument, more_words, with_examples
+from deploy.command.programs import become, data_options, ensure_packages, stop_with, take_bundle
 from deploy.controller.product import module_words, pyinfra_words
 
 # No board is reached, and none is changed where the builder is a target, too.
 KINDS = ("--limit", "builders", "--limit", "channels", "--exclude", "targets")
-BUNDLE = click.option("--bundle", type=click.Path(exists=True, dir_okay=False), help="Take what is offered from this.")
 
 
 @with_examples(
@@ -21,13 +20,12 @@ BUNDLE = click.option("--bundle", type=click.Path(exists=True, dir_okay=False), 
 @inventory_argument
 @click.option("--dest", metavar="FOLDER|USER@HOST:PATH", help="Where; else the setting channel_dest.")
 @click.option("--resume", is_flag=True, help="Offer a release again that was stopped.")
-@BUNDLE
+@bundle_option
 def channel_verb(inventory: Path, dest: str | None, resume: bool, bundle: str | None) -> None:
     """Publish what boards that pull get: the releases of INVENTORY's channels."""
     require_channels(inventory)
     ensure_packages()
-    if bundle:
-        run_step(module_words("deploy.fleet.bundle", bundle))
+    take_bundle(bundle)
     told = data_options({"channel_dest": dest, "channel_resume": resume or None})
     become(pyinfra_words(inventory, options=[*KINDS, *told]))
 
@@ -46,7 +44,9 @@ def bundle_verb(inventory: Path, out: Path) -> None:
 def require_channels(inventory: Path) -> None:
     """Refuses an inventory that offers nothing."""
     if "channels" not in inventory.read_text():
-        refuse(f'{inventory} has no group channels, such as channels = ["@kind/raspberry_pi_5"]: docs/how-to/fleet.md')
+        stop_with(
+            f'{inventory} has no group channels, such as channels = ["@kind/raspberry_pi_5"]: docs/how-to/fleet.md'
+        )
 
 
 @click.command("reports", context_settings=HANDED_ON)

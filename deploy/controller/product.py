@@ -4,10 +4,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from deploy.controller.programs import program_output
+from deploy.onboard.json_parts import parse_json
 from deploy.paths import PACKAGE, REPO, STORY
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
+READ_SECONDS = 120.0
 
 
 def environment() -> dict[str, str]:
@@ -19,6 +23,13 @@ def environment() -> dict[str, str]:
 def module_words(module: str, *words: str) -> list[str]:
     """The command line of a module of deploy/."""
     return [sys.executable, "-m", module, *words]
+
+
+def read_targets(inventory: Path) -> list[tuple[str, list[str], dict[str, Any]]]:
+    """Name, groups and data of each target, as pyinfra reads the inventory. Raises BoardllamaError, ValueError."""
+    asking = pyinfra_words(inventory, "debug-inventory", options=["--json"])
+    said = parse_json(program_output(*asking, env=environment(), deadline=READ_SECONDS))
+    return [(one["name"], one["groups"], one["data"]) for one in said if "targets" in one["groups"]]
 
 
 def pyinfra_words(inventory: Path, *words: str, options: Sequence[str] = ()) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from deploy.controller.programs import Late, program_output
 from deploy.errors import BoardllamaError
 from deploy.flash.card import CARD_SECTOR
-from deploy.flash.display_text import printable_text, size_text
+from deploy.flash.display_text import masked_text, size_text
 from deploy.formats.image_manifest import ImageManifest, Medium, media_text
 from deploy.onboard.json_parts import parse_json
 
@@ -115,8 +115,8 @@ def parse_device(node: dict[str, Any], sys: Path = SYS) -> Device:
         removable=is_removable(node, sys),
         read_only=bool(node["ro"]),
         medium=disk_medium(node, sys),
-        model=printable_text((node["model"] or "").strip()),
-        serial=printable_text(serial),
+        model=masked_text((node["model"] or "").strip()),
+        serial=masked_text(serial),
         parts=tuple(parse_parts(node)),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.flash.devices import POOLS, SEVERAL, UNREADABLE, Device, disk_program_output, member_refusal
-from deploy.flash.display_text import printable_text, size_text
+from deploy.flash.display_text import masked_text, size_text
 from deploy.formats.spans import Span
 from deploy.onboard.json_parts import parse_json
 
@@ -73,7 +73,7 @@ def span_content(device: Device, name: str, span: Span, label: str = "") -> Cont
         file_system = POOLS[file_system]
     if values.get("ID_PART_TABLE_TYPE") == "PMBR":  # a GPT for other sectors, or a damaged GPT, hides what it holds
         file_system = UNREADABLE
-    label = printable_text(values.get("ID_FS_LABEL") or label)
+    label = masked_text(values.get("ID_FS_LABEL") or label)
     return Content(name, span.size, file_system, label, values.get("ID_FS_UUID", ""))
 
 

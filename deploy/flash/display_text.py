@@ -3,8 +3,11 @@
 SIZE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
-def printable_text(text: str) -> str:
-    """The text with ? for all that would steer a terminal: whoever made a card chose its names."""
+def masked_text(text: str) -> str:
+    """The text with one ? for each sign that would steer a terminal: whoever made a card chose its names.
+
+    In a table of disks an escape, as onboard/spelling.py writes it, would move what stands after the name.
+    """
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 

@@ -83,20 +83,18 @@ class BoardFigures(FactBase[dict[str, Any]]):
 class FleetPrinter(BaseStateCallback):
     """Prints the table when the last host has been asked."""
 
-    @staticmethod
-    def host_disconnect(state: State, host: Host) -> None:
+    text_of = staticmethod(lambda rows: "\n".join(fleet_lines(rows)))
+
+    @classmethod
+    def host_disconnect(cls, state: State, host: Host) -> None:
         if all(record_of(one).ended for one in state.activated_hosts):
-            print("\n".join(fleet_lines(fleet_rows(state))), flush=True)
+            print(cls.text_of(fleet_rows(state)), flush=True)
 
 
-class JsonPrinter(BaseStateCallback):
+class JsonPrinter(FleetPrinter):
     """Prints the rows of that table as JSON."""
 
-    @staticmethod
-    def host_disconnect(state: State, host: Host) -> None:
-        if all(record_of(one).ended for one in state.activated_hosts):
-            told = [asdict(row) | {"state": row.state} for row in fleet_rows(state)]
-            print(json.dumps(told, indent=1), flush=True)
+    text_of = staticmethod(lambda rows: json.dumps([asdict(row) | {"state": row.state} for row in rows], indent=1))
 
 
 def show_fleet(as_json: bool = False) -> None:

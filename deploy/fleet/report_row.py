@@ -1,5 +1,6 @@
 """One board's line of a run: what it is, what it has, what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,13 @@ class Row:
         releases = {"release_before": self.record.before, "release_after": self.record.after}
         ended = {"verdict": self.verdict, "reason": self.reason, "good": self.good}
         return {"board": self.board, **told, **releases, **ended, "seconds": round(self.record.seconds, 1)}
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> "Row":
+        """The row of which a report says `json_values`."""
+        record = RunRecord(**{name: told[name] for name in ("cpu", "build", "model", "tokens_per_second", "seconds")})
+        record.before, record.after = told["release_before"], told["release_after"]
+        return Row(told["board"], record, told["verdict"], told["reason"], told["good"])
 
 
 def rows_of(state: State, last_words: dict[str, str]) -> list[Row]:

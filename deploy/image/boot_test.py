@@ -18,7 +18,7 @@ from deploy.image import content
 from deploy.image.board_machine import BoardMachine, with_firmware
 from deploy.image.boards import DebianBoard
 from deploy.image.disk import DiskLayout
-from deploy.image.unpacked_tree import FLEETS_DATA
+from deploy.image.unpacked_tree import fleets_data
 from deploy.models.smoke import smoke_model
 from deploy.onboard.identity import boardllama_txt
 from deploy.onboard.json_parts import parse_json
@@ -214,17 +214,10 @@ def run_board_suite(workspace: Workspace, machine: BoardMachine, board: DebianBo
 
 def write_inventory(machine: BoardMachine, board: DebianBoard) -> Path:
     """Writes an inventory with the machine as a board of its kind, for which the group data of its image hold."""
-    data = {
-        "ssh_hostname": "127.0.0.1",
-        "ssh_port": machine.ssh_port,
-        "ssh_user": machine.user,
-        "ssh_key": str(machine.ssh_key),
-        "ssh_known_hosts_file": str(machine.known_hosts),
-        "_sudo": True,
-    }
+    data = {**machine.host_data, "_sudo": True}
     inventory = machine.folder / "inventory.py"
     inventory.write_text(f"targets = [({machine.name!r}, {data!r})]\n{board.name} = targets\n")
-    join_group_data((REPO / "inventory" / "group_data", FLEETS_DATA), machine.folder / "group_data")
+    join_group_data((REPO / "inventory" / "group_data", fleets_data()), machine.folder / "group_data")
     return inventory
 
 

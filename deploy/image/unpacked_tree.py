@@ -1,27 +1,24 @@
 """The root tree while it is a folder: converged by the same deploy as any board, then packed to be searched."""
 
 import os
-import sys
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from deploy.controller.product import pyinfra_words
 from deploy.debian.owners import KEPT, as_owner
 from deploy.debian.tar_files import files_below, write_tar
 from deploy.debian.tools import Tools
 from deploy.debian.word_lists import read_words
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
 from deploy.image.boards import BoardProfile
-from deploy.paths import REPO, STORY
+from deploy.paths import REPO
 
 HERE = Path(__file__).resolve().parent
 IDENTITY_LAYER = HERE / "identity_files"
 LAYERS = (HERE / "common", IDENTITY_LAYER, HERE / "files")
 SWEPT = HERE / "swept.txt"
-PYINFRA = Path(sys.executable).with_name("pyinfra")
 BOOT = "./boot/firmware"
-# What the inventory of the current folder says of the board's kind holds for its image, too.
-FLEETS_DATA = Path.cwd() / "group_data"
 # Seconds. A deploy may build llama.cpp and fetch gigabytes over a slow line, each with deadlines of its own.
 DEPLOY_DEADLINE = 6 * 3600.0
 
@@ -53,9 +50,14 @@ def put_layers(workspace: Workspace, tools: Tools, tree: Path, layers: Iterable[
 def converge_tree(workspace: Workspace, board: BoardProfile, tree: Path, model: str) -> None:
     """Runs deploy.py on the tree: everything is installed and enabled, and nothing is started."""
     told = {"BOARDLLAMA_TREE": str(tree), "BOARDLLAMA_BOARD": board.name, "BOARDLLAMA_MODEL": model}
-    fleets = ["--group-data", str(FLEETS_DATA)] if FLEETS_DATA.is_dir() else []
-    deploy = [str(PYINFRA), "-y", *fleets, "inventory/image.py", str(STORY)]
+    fleets = ["--group-data", str(fleets_data())] if fleets_data().is_dir() else []
+    deploy = pyinfra_words(REPO / "inventory" / "image.py", options=fleets)
     workspace.run_step("deploy", deploy, REPO, told, DEPLOY_DEADLINE)
+
+
+def fleets_data() -> Path:
+    """The group data of the current folder: what they say of the board's kind holds for its image, too."""
+    return Path.cwd() / "group_data"
 
 
 def pack_boot(workspace: Workspace, tools: Tools, tree: Path) -> tuple[list[str], Path]:

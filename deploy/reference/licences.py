@@ -110,17 +110,17 @@ def packages_of_ui(ui: Path) -> dict[str, dict[str, Any]]:
     lock: dict[str, dict[str, Any]] = parse_json((ui / "package-lock.json").read_text())["packages"]
     sources = [path for path in (ui / "src").rglob("*") if path.suffix in KINDS and path.is_file()]
     names = {name for path in sources for name in IMPORTED.findall(path.read_text())}
-    todo = [place for name in sorted({*names, *ADDED}) if (place := place_of(lock, "", name))]
+    todo = [place for name in sorted({*names, *ADDED}) if (place := address_of(lock, "", name))]
     found: dict[str, dict[str, Any]] = {}
     while todo:
         path = todo.pop()
         if path not in found:
             found[path] = lock[path]
-            todo += [place for name in lock[path].get("dependencies", {}) if (place := place_of(lock, path, name))]
+            todo += [place for name in lock[path].get("dependencies", {}) if (place := address_of(lock, path, name))]
     return dict(sorted(found.items()))
 
 
-def place_of(lock: dict[str, Any], path: str, name: str) -> str:
+def address_of(lock: dict[str, Any], path: str, name: str) -> str:
     """Where a package finds another one: in a folder of its own, or in one further up; "" where it is not in the UI."""
     if name.startswith("@types/") or BUNDLERS.fullmatch(name):
         return ""

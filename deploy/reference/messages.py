@@ -71,17 +71,17 @@ def messages_in(path: Path) -> Iterator[str]:
     reasons = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and returns_a_reason(node)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and called(node.exc) not in INTERNAL:
-            yield from filter(is_message, texts_of(node.exc.args[0]) if node.exc.args else ())
+            yield from filter(is_message, possible_texts(node.exc.args[0]) if node.exc.args else ())
         elif isinstance(node, ast.Call) and called(node).endswith("Error") and called(node) not in INTERNAL:
-            yield from filter(is_message, texts_of(node.args[0]) if node.args else ())
+            yield from filter(is_message, possible_texts(node.args[0]) if node.args else ())
         elif isinstance(node, ast.Call) and (places := SAYERS.get(called(node))):
-            said = [[*texts_of(node.args[place])] for place in places if place < len(node.args)]
+            said = [[*possible_texts(node.args[place])] for place in places if place < len(node.args)]
             if said and said[0]:
                 advice = f" -> {said[1][0]}" if len(said) > 1 and said[1] and said[1][0] else ""
                 yield from filter(is_message, (f"{text}{advice}" for text in said[0]))
     for node in (part for function in reasons for part in ast.walk(function)):
         if isinstance(node, ast.Return) and node.value:
-            yield from filter(is_message, texts_of(node.value))
+            yield from filter(is_message, possible_texts(node.value))
 
 
 def returns_a_reason(function: ast.FunctionDef) -> bool:
@@ -99,18 +99,18 @@ def is_message(text: str) -> bool:
     return len([word for word in text.replace(PLACE, " ").split() if word.isalpha()]) > 1
 
 
-def texts_of(node: ast.expr) -> Iterator[str]:
+def possible_texts(node: ast.expr) -> Iterator[str]:
     """What an expression may be as a text: the literal parts, PLACE for each value; one for each branch."""
     if isinstance(node, ast.IfExp):
-        yield from texts_of(node.body)
-        yield from texts_of(node.orelse)
+        yield from possible_texts(node.body)
+        yield from possible_texts(node.orelse)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield " ".join(node.value.split())
     elif isinstance(node, ast.JoinedStr):
         yield " ".join("".join(piece_of(part) for part in node.values).split())
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        for left in [*texts_of(node.left)] or [PLACE]:
-            yield from (f"{left}{right}" for right in [*texts_of(node.right)] or [PLACE])
+        for left in [*possible_texts(node.left)] or [PLACE]:
+            yield from (f"{left}{right}" for right in [*possible_texts(node.right)] or [PLACE])
 
 
 def piece_of(part: ast.expr) -> str:

@@ -5,11 +5,12 @@ import json
 import sys
 from pathlib import Path
 
+from deploy.controller.product import read_targets
 from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.fleet import report_files, report_table
 from deploy.fleet.report_row import Row
-from deploy.rehearsal.kinds import read_targets, rehearsals_of
+from deploy.rehearsal.kinds import rehearsals_of
 from deploy.rehearsal.virtual_board import hold_rehearsal
 
 
@@ -33,6 +34,8 @@ def rehearse(words: list[str]) -> int:
     """Tries each rehearsal of an inventory. Returns 0 when all were good. Raises BoardllamaError, OSError."""
     told = rehearsal_arguments().parse_args(words)
     targets = read_targets(told.inventory)
+    if not targets:
+        raise BoardllamaError(f"{told.inventory} has no targets: there is nothing to rehearse")
     wanted = [one for one in targets if not told.limit or {one[0], *one[1]} & {*told.limit}]
     if not wanted:
         raise BoardllamaError(f"--limit {' '.join(told.limit)}: the targets are {', '.join(one[0] for one in targets)}")

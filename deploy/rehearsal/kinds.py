@@ -4,19 +4,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from deploy import cpu
-from deploy.controller.product import environment, pyinfra_words
-from deploy.controller.programs import program_output
-from deploy.errors import BoardllamaError
 from deploy.image.boards import BOARDS, BoardProfile
-from deploy.onboard.json_parts import parse_json
 from deploy.vm.machine import Hardware
 
-TARGETS = "targets"
-DEADLINE = 120.0
 # What belongs to the real board alone: how it is reached (words of pyinfra and its connector), where it gets its model
 # and its releases from, and where its reports go.
 OF_THE_BOARD_ALONE = ("ssh_", "_")
@@ -54,16 +47,6 @@ class Rehearsal:
 def named_cores(text: str) -> Iterable[int]:
     """The numbers at the ends of a list of cores such as 0-3,6; none of a word such as fast."""
     return [int(part) for part in text.replace("-", ",").split(",") if part.isdecimal()]
-
-
-def read_targets(inventory: Path) -> list[tuple[str, list[str], dict[str, Any]]]:
-    """Name, groups and data of each target, as pyinfra reads the inventory. Raises BoardllamaError."""
-    asking = pyinfra_words(inventory, "debug-inventory", options=["--json"])
-    said = program_output(*asking, env=environment(), deadline=DEADLINE)
-    found = [(one["name"], one["groups"], one["data"]) for one in parse_json(said) if TARGETS in one["groups"]]
-    if not found:
-        raise BoardllamaError(f"{inventory} has no targets: there is nothing to rehearse")
-    return found
 
 
 def rehearsals_of(

@@ -45,7 +45,7 @@ def hold_rehearsal(rehearsal: Rehearsal) -> Row:
     try:
         # What the machine's own lines say is no part of the table.
         with redirect_stdout(sys.stderr), virtual_machine(rehearsal) as machine, TemporaryDirectory() as folder:
-            row = judge_board(rehearsal, write_inventory(rehearsal, machine, Path(folder)), Path(folder))
+            row = judge_board(rehearsal, write_rehearsal(rehearsal, machine, Path(folder)), Path(folder))
     except BoardllamaError as error:
         row = Row(rehearsal.name, RunRecord(), "failed", str(error), False)
     row.record.seconds = time.monotonic() - began
@@ -69,13 +69,14 @@ def virtual_machine(rehearsal: Rehearsal) -> Iterator[Machine]:
             stop_machine(NAME, wipe=True)
 
 
-def write_inventory(rehearsal: Rehearsal, machine: Machine, folder: Path) -> Path:
+def write_rehearsal(rehearsal: Rehearsal, machine: Machine, folder: Path) -> Path:
     """Writes an inventory in which the machine is told what the rehearsal's hosts are."""
-    reached = {"ssh_hostname": "127.0.0.1", "ssh_port": machine.ssh_port, "ssh_user": machine.user}
-    reached |= {"ssh_key": str(machine.ssh_key), "ssh_known_hosts_file": str(machine.known_hosts)}
     inventory = folder / "rehearsal.py"
     inventory.touch(0o600)  # settings may hold a key
-    lines = ["builders = ['@local']", f"targets = [({rehearsal.name!r}, { ({**rehearsal.data, **reached})!r})]"]
+    lines = [
+        "builders = ['@local']",
+        f"targets = [({rehearsal.name!r}, { ({**rehearsal.data, **machine.host_data})!r})]",
+    ]
     inventory.write_text("\n".join([*lines, f"{rehearsal.board.name} = targets" if rehearsal.board else "", ""]))
     return inventory
 
@@ -107,9 +108,7 @@ def deploy_row(rehearsal: Rehearsal, inventory: Path, folder: Path) -> Row:
     if not report.exists():
         return Row(rehearsal.name, RunRecord(), "refused", last, False)
     (told,) = parse_json(report.read_text())["boards"]
-    record = RunRecord(told["cpu"], told["build"], told["model"], told["tokens_per_second"])
-    record.before, record.after = told["release_before"], told["release_after"]
-    return Row(rehearsal.name, record, told["verdict"], told["reason"], told["good"])
+    return Row.from_json(told)
 
 
 def run_shown(words: Sequence[str]) -> str:

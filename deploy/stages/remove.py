@@ -23,7 +23,7 @@ FOLDER = "/run/boardllama-uninstall"
 ENDED = "ended:"
 
 
-class Traces(FactBase[list[str]]):
+class PathsThere(FactBase[list[str]]):
     """Which of these paths are there: ["/usr/lib/boardllama", …]."""
 
     @staticmethod
@@ -48,7 +48,7 @@ def uninstall(models: bool = False) -> None:
 def remove_boardllama(models: bool) -> Commands:
     """No change where nothing of it is left."""
     note_status(record_of(host), snapshot_of(host).status)
-    if host.get_fact(Traces, paths=(*MARKS, *([str(OLLAMA.model_store)] if models else []))):
+    if host.get_fact(PathsThere, paths=(*MARKS, *([str(OLLAMA.model_store)] if models else []))):
         yield HostStep(partial(remove_from, models=models))
     else:
         host.noop("boardllama is not there")

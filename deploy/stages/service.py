@@ -143,16 +143,13 @@ def wanted_release(settings: Settings, build: Build) -> WantedRelease:
 
 def release_pins(settings: Settings) -> dict[str, Any]:
     """Where llama.cpp and the models come from, with licences; and how a model was chosen that no setting names."""
-    models = list(models_of(settings).values())
+    models = models_of(settings).values()
     pins = [model.pin for model in models]
     licences = {model.name: f"{model.licence}, {model.page}".rstrip(", ") for model in models if model.licence}
-    choice = {"model_choice": record_of(host).model_choice} if record_of(host).model_choice else {}
-    return {
-        "llama.cpp": settings.source.content_inputs(),
-        "model": pins if settings.models else next(iter(pins), None),
-        **({"licences": licences} if licences else {}),
-        **choice,
-    }
+    told = {"licences": licences, "model_choice": record_of(host).model_choice}
+    model = pins if settings.models else next(iter(pins), None)
+    sources = {"llama.cpp": settings.source.content_inputs(), "model": model}
+    return sources | {name: value for name, value in told.items() if value}
 
 
 def all_served(settings: Settings, cpu: Cpu) -> Iterator[Served]:

@@ -103,6 +103,17 @@ class Machine:
         return self.folder / "ssh_config"
 
     @property
+    def host_data(self) -> dict[str, str | int]:
+        """What an inventory says of how the machine is reached, in the words of pyinfra's SSH connector."""
+        return {
+            "ssh_hostname": "127.0.0.1",
+            "ssh_port": self.ssh_port,
+            "ssh_user": self.user,
+            "ssh_key": str(self.ssh_key),
+            "ssh_known_hosts_file": str(self.known_hosts),
+        }
+
+    @property
     def disk(self) -> Path:
         """The layer over the cached root that holds what the VM has written."""
         return self.folder / "disk.qcow2"

@@ -5,16 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.vm.machine import Machine
 from tests.fleet.apart import run_folder
 
 Hosts = Mapping[str, Mapping[str, Any]]
-
-
-def machine_data(machine: Machine) -> dict[str, Any]:
-    """What an inventory says of a virtual machine among the boards."""
-    own = {"ssh_hostname": "127.0.0.1", "ssh_port": machine.ssh_port, "ssh_user": machine.user}
-    return {**own, "ssh_key": str(machine.ssh_key), "ssh_known_hosts_file": str(machine.known_hosts)}
 
 
 def pyinfra_inventory(hosts: Hosts, gateways: Hosts | None = None) -> Path:

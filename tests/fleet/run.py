@@ -26,7 +26,6 @@ from tests.fleet.apart import run_folder
 from tests.fleet.board_tree import deploys_cache, ensure_board_tree, fleet_folder
 from tests.fleet.boards import Board, Fleet
 from tests.fleet.history import Measured, OddBoard, Record, UnderLoad
-from tests.fleet.inventories import machine_data
 from tests.fleet.measure import Costs, measure_command
 from tests.fleet.odd import judge_odd_boards
 from tests.fleet.stand_ins import ensure_stand_ins
@@ -136,7 +135,7 @@ class Run:
         try:
             fleet.start(boards)
             hosts = {board.title: board.host_data() for board in boards}
-            hosts |= {name: machine_data(start_machine(name, Hardware(MACHINE_CPU, 1))) for name in names(machines)}
+            hosts |= {name: start_machine(name, Hardware(MACHINE_CPU, 1)).host_data for name in names(machines)}
             yield fleet, hosts
         finally:
             fleet.stop()

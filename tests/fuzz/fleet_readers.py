@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,8 +17,9 @@ from deploy.fleet.gateway.client_keys import read_client_keys
 from deploy.onboard.channel.offered import newest_offered
 from deploy.onboard.channel.subscription import TOLD, Subscription, read_memory
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, ServedModel, table_from_json
-from deploy.onboard.monitor.fleet import fleet_table, left_in, told_values
+from deploy.onboard.monitor.fleet import fleet_table, left_in
 from deploy.onboard.monitor.page import page_text
+from deploy.onboard.monitor.prometheus import answered_values
 from deploy.onboard.places import PLACES
 from deploy.setting_fields import GatewayFields, MonitorFields, SettingsError, role_settings
 from deploy.settings import settings_from
@@ -116,7 +118,7 @@ def table_example() -> bytes:
 def show_page(data: bytes) -> None:
     """The fleet's page, when Prometheus answers so, and when the deploys left so."""
     left = {"kitchen": {"kind": "rpi5", "model": "m", "release": "r1", "tokens_per_second": 9.0, "when": 1.7e9}}
-    page_text(fleet_table(left, lambda query: told_values(data)), 1.7e9)
+    page_text(fleet_table(left, lambda query: answered_values(data)), 1.7e9)
     page_text(fleet_table(left_in(data.decode(errors="replace")), lambda query: []), 1.7e9)
 
 
@@ -160,14 +162,16 @@ def edit_inventory(data: bytes) -> None:
     """A file of group data that gets values: nothing else of it changes."""
     before = data.decode()
     after = edited_text(before, {"threads": 3, "cpu": "cortex-a76"})
-    told = {node.targets[0].id: node.value for node in assignments(after)}  # type: ignore[attr-defined]
+    told = dict(assignments(after))
     if (ast.literal_eval(told["threads"]), ast.literal_eval(told["cpu"])) != (3, "cortex-a76"):
         raise AssertionError(after)
 
 
-def assignments(text: str) -> list[ast.Assign]:
-    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.Assign)]
-    return [node for node in nodes if isinstance(node.targets[0], ast.Name)]
+def assignments(text: str) -> Iterator[tuple[str, ast.expr]]:
+    """Name and value of each plain assignment."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
 
 
 GROUP_DATA = (

@@ -116,8 +116,7 @@ def take_kernel(tools: Tools, likeness: Likeness, machine: BaseMachine) -> None:
 
 def judge_by_board_suite(machine: BaseMachine) -> None:
     """Has tests/board judge the machine, with the group data of this repository's inventories."""
-    data = {"ssh_hostname": "127.0.0.1", "ssh_port": machine.ssh_port, "ssh_user": machine.user, "_sudo": True}
-    data |= {"ssh_key": str(machine.ssh_key), "ssh_known_hosts_file": str(machine.known_hosts)}
+    data = {**machine.host_data, "_sudo": True}
     inventory = machine.folder / "inventory.py"
     inventory.write_text(f"targets = [({NAME!r}, {data!r})]\n")
     (machine.folder / "group_data").symlink_to(REPO / "inventory" / "group_data")

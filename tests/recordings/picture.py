@@ -1,6 +1,8 @@
 """Frames of a terminal as one SVG, which moves by itself in any browser. A line that frames share is in it once."""
 
+from collections.abc import Mapping
 from html import escape
+from itertools import accumulate
 
 from tests.recordings.terminal import COLUMNS, Frame, Span
 
@@ -30,25 +32,17 @@ def picture_of(frames: list[Frame], title: str) -> str:
     used = max(row for frame in frames for row, line in enumerate(frame.lines, 1) if line)
     wide, high = round(COLUMNS * WIDTH + 2 * MARGIN), used * HEIGHT + MARGIN + BAR
     defined = "\n".join(f'<text id="l{number}">{line_text(line)}</text>' for line, number in lines.items())
-    shown, steps, now = [], [], 0.0
-    for place, frame in enumerate(frames):
-        uses = "".join(
-            f'<use href="#l{lines[line]}" y="{BAR + (row + 1) * HEIGHT}"/>'
-            for row, line in enumerate(frame.lines)
-            if line
-        )
-        shown.append(f'<g class="f" id="f{place}">{uses}</g>')
-        steps.append(
-            frame_style(place, now / whole * 100, (now + frame.seconds) / whole * 100, place == len(frames) - 1)
-        )
-        now += frame.seconds
+    shown = [f'<g class="f" id="f{place}">{frame_uses(frame, lines)}</g>' for place, frame in enumerate(frames)]
+    ends = [end / whole * 100 for end in accumulate((frame.seconds for frame in frames), initial=0.0)]
+    last = len(frames) - 1
+    steps = [frame_style(place, ends[place], ends[place + 1], place == last) for place in range(len(frames))]
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img">
 <title>{escape(title)}</title>
 <style>
 text {{ font: {SIZE}px "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: {PLAIN}; white-space: pre }}
 .f {{ visibility: hidden; animation: {whole:.1f}s step-end infinite }}
-#f{len(frames) - 1} {{ visibility: visible }}
+#f{last} {{ visibility: visible }}
 @media (prefers-reduced-motion: no-preference) {{
 {chr(10).join(steps)}
 }}
@@ -65,6 +59,12 @@ text {{ font: {SIZE}px "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: {PL
 </g>
 </svg>
 """
+
+
+def frame_uses(frame: Frame, lines: Mapping[tuple[Span, ...], int]) -> str:
+    """The lines of a frame, each at its height. `lines`: the number under which each is defined."""
+    places = ((line, BAR + row * HEIGHT) for row, line in enumerate(frame.lines, 1) if line)
+    return "".join(f'<use href="#l{lines[line]}" y="{height}"/>' for line, height in places)
 
 
 def frame_style(place: int, begin: float, end: float, is_last: bool) -> str:

@@ -10,8 +10,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from deploy.command.__main__ import boardllama
-from deploy.controller.product import environment
-from deploy.rehearsal.kinds import read_targets, rehearsals_of
+from deploy.controller.product import environment, read_targets
+from deploy.rehearsal.kinds import rehearsals_of
 
 ANSWERS = ("--board", "rpi5", "--host", "kitchen.local", "--user", "pi", "--model", "auto", "--network")
 
@@ -95,7 +95,7 @@ def test_where_nobody_can_be_asked_it_says_which_word_is_missing(folder: Path) -
 
 
 def test_a_person_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.command.init.can_ask", lambda: True)
+    monkeypatch.setattr("deploy.command.init.can_answer", lambda: True)
     done = init(typed="\nkitchen.local hall.local\n\n\nn\n")
     assert done.exit_code == 0, done.output
     assert [name for name, _, _ in read_targets(folder / "boards.py")] == ["kitchen.local", "hall.local"]

@@ -39,14 +39,7 @@ class OwnMachine:
 
     def inventory(self, folder: Path) -> Path:
         """An inventory of this machine for any version of our code, in a folder."""
-        told = {
-            "ssh_hostname": "127.0.0.1",
-            "ssh_port": self.machine.ssh_port,
-            "ssh_user": "root",
-            "ssh_key": str(self.machine.ssh_key),
-            "ssh_known_hosts_file": str(self.machine.known_hosts),
-            "model": "smoke",
-        }
+        told = {**self.machine.host_data, "model": "smoke"}
         path = folder / f"{self.machine.name}.py"
         path.write_text(f'builders = ["@local"]\ntargets = [("{self.machine.name}", {told!r})]\n')
         return path

@@ -15,8 +15,9 @@ from typing import Any
 from ..files import write_file
 from ..json_parts import parse_json
 from .certificates import certificate_lines
-from .fleet import FleetTable, ask_prometheus, fleet_table, read_left
+from .fleet import FleetTable, fleet_table, read_left
 from .page import page_text
+from .prometheus import ask_prometheus
 
 BESIDE = ("fleet.css", "fleet.js")
 

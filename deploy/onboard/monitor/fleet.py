@@ -1,7 +1,5 @@
 """The boards of a fleet as a table: what Prometheus knows of them now, and what the last deploys left of them."""
 
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -9,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..json_parts import parse_json
+from .prometheus import Labels, number_or_none
 
-MOST = 1e15  # of any figure of a board
-DEADLINE = 20.0  # seconds for an answer of Prometheus
 # What is asked, by the name of the value. Answers bear the label `board`.
 QUERIES = {
     "up": "board:up:max",
@@ -35,7 +32,6 @@ GATEWAY_QUERIES = {
 }
 GATEWAY_ALERTS = 'ALERTS{alertstate="firing", gateway!=""}'
 
-Labels = dict[str, str]
 Ask = Callable[[str], list[tuple[Labels, float]]]
 
 
@@ -126,35 +122,6 @@ def utc_text(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):
         return ""
-
-
-def number_or_none(value: object) -> float | None:
-    """A number that a board can have; None for anything else, also for an endless one."""
-    return value if isinstance(value, (int, float)) and -MOST < value < MOST else None
-
-
-def ask_prometheus(address: str, login: str, query: str) -> list[tuple[Labels, float]]:
-    """The answers to a query: labels and value. `login`: what HTTP's basic authentication sends; "" for nothing.
-
-    Raises OSError, ValueError.
-    """
-    url = f"http://{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-    request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"} if login else {})
-    with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
-        return told_values(answer.read())
-
-
-def told_values(answer: bytes) -> list[tuple[Labels, float]]:
-    """What an answer of Prometheus says, without values that no board can have: a board may export anything.
-
-    Raises ValueError for what is no such answer.
-    """
-    try:
-        told = [(one["metric"], float(one["value"][1])) for one in parse_json(answer)["data"]["result"]]
-        found = [({str(name): str(text) for name, text in labels.items()}, value) for labels, value in told]
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"its answer is no list of values ({error!r})") from None
-    return [(labels, value) for labels, value in found if number_or_none(value) is not None]
 
 
 def fleet_table(left: Mapping[str, Mapping[str, Any]], ask: Ask) -> FleetTable:

@@ -109,7 +109,7 @@ class Ours:
 
     def is_kept(self, path: Path) -> bool:
         """Whether an own file is small enough for the tar; a larger one stays."""
-        return size_of([path]) <= KEPT_BYTES
+        return bytes_of([path]) <= KEPT_BYTES
 
     def foreign_places(self) -> Iterator[Path]:
         """All files where an operator may have put some."""
@@ -177,7 +177,7 @@ def differs(path: Path, as_deployed: Path) -> bool:
     return as_deployed.is_file() and as_deployed.read_bytes() != path.read_bytes()
 
 
-def size_of(paths: Iterable[Path]) -> int:
+def bytes_of(paths: Iterable[Path]) -> int:
     """Bytes of files, and of folders with all that is in them."""
     files = (one for path in paths for one in ([path, *below(path)] if path.is_dir() else [path]))
     return sum(file.lstat().st_size for file in files if os.path.lexists(file) and not file.is_dir())

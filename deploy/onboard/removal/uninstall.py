@@ -10,7 +10,7 @@ from ..places import PLACES, SWITCH_UNIT, Places
 from ..release.board_lock import board_lock
 from ..release.releases import all_releases
 from .kept import files_to_keep, keep_files
-from .ours import Ours, size_of
+from .ours import Ours, bytes_of
 from .packages import noted_packages
 from .removal import Removal, is_last_step, run_last_step
 
@@ -79,15 +79,15 @@ def told_before(ours: Ours) -> Iterator[str]:
     """What is here, how large, what is kept, and what stays."""
     places, stored, own = ours.places, ours.stored_models(), ours.own_models()
     yield "To be removed from this machine:"
-    yield f"  {len(all_releases(places))} releases with their programs, {megabytes(size_of([places.root]))}"
+    yield f"  {len(all_releases(places))} releases with their programs, {megabytes(bytes_of([places.root]))}"
     yield f"  units: {', '.join(path.name for path in ours.unit_files()) or 'none'}"
     if said := [str(path) for path in (ours.board.config.parent, *ours.folders()) if path.exists()]:
         yield f"  folders: {', '.join(said)}"
     if packages := noted_packages(places.packages):
         yield f"  packages that a deploy installed, unless others need them: {', '.join(packages)}"
-    yield f"Models that a deploy brought: {len(stored)}, {megabytes(size_of(stored))}"
+    yield f"Models that a deploy brought: {len(stored)}, {megabytes(bytes_of(stored))}"
     if own:
-        yield f"Models of your own, which stay: {', '.join(str(path) for path in own)}, {megabytes(size_of(own))}"
+        yield f"Models of your own, which stay: {', '.join(str(path) for path in own)}, {megabytes(bytes_of(own))}"
     if names := files_to_keep(ours):
         yield "Edited or added here, to be kept in a tar in /var/backups:"
         yield from (f"  {name}" for name in names)

@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -163,9 +163,16 @@ def waiting_at_gateway(port: int) -> Iterator[None]:
         board.mute = True
         with running_gateway.running([board]) as gateway, ThreadPoolExecutor(3) as clients:
             for _ in range(3):
-                clients.submit(gateway.answered_by, "smol")
+                clients.submit(ask_until_answered, gateway)
             yield
             board.mute = False
+
+
+def ask_until_answered(gateway: running_gateway.RunningGateway) -> str:
+    """A client that asks again when it has waited for too long: three of them wait for as long as the board is mute."""
+    while True:
+        with suppress(OSError):
+            return gateway.answered_by("smol")
 
 
 def files_with_figures(*words: Any, port: int) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import socket
 import subprocess
 import sys
 import threading
@@ -36,14 +37,14 @@ KEEP = "from tests.unit.hurried_gateway import keep; keep({!r}, {!r}, {})"
 
 class Board:
     """A board's server: it answers a stream of words, slowly, and ends what is under way when it is stopped. `asked`:
-    models, keys and paths as they came. `mute`: it gives no tokens.
+    models, keys and paths as they came. `mute`: it gives no tokens. `left`: how many went away meanwhile.
     """
 
     def __init__(self, name: str, slots: int = 2, key: str = "") -> None:
         self.name, self.slots, self.key = name, slots, key or f"key-of-{name}"
         self.asked, self.mute, self.pause = list[tuple[str, str, str]](), False, 0.01
         (self.port,) = free_ports(1)
-        self.most = self.busy = 0
+        self.most = self.busy = self.left = 0
         self.counting = threading.Lock()
         self.start()
 
@@ -65,7 +66,9 @@ class Board:
                 if key != f"Bearer {board.key}":
                     return board.answer(self, 401, {"error": {"message": "Invalid API Key"}})
                 while board.mute and not stopped.wait(0.05):
-                    pass
+                    if has_left(self.connection):
+                        board.left += 1
+                        return None
                 return board.stream(self, body, stopped)
 
             def log_message(self, *_words: Any) -> None:
@@ -125,6 +128,16 @@ class Board:
             else:
                 words = [{"index": 0, "message": {"role": "assistant", "content": self.name}, "text": self.name}]
                 self.answer(handler, 200, {"id": "1", "object": "chat.completion", "choices": words})
+
+
+def has_left(connection: socket.socket) -> bool:
+    """Whether the other side has closed; llama-server ends what it computes then."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
 
 def gateway_settings(folder: Path, **told: Any) -> GatewaySettings:
@@ -210,7 +223,8 @@ class RunningGateway:
         """GET, or POST of a body."""
         headers = {"Authorization": f"Bearer {key}"} | options.pop("headers", {})
         method = "GET" if body is None else "POST"
-        return requests.request(method, self.url + path, json=body, headers=headers, timeout=SECONDS, **options)
+        options = {"timeout": SECONDS} | options
+        return requests.request(method, self.url + path, json=body, headers=headers, **options)
 
     def answered_by(self, model: str, **options: Any) -> str:
         """The name of the board that answers."""

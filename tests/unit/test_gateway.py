@@ -129,6 +129,24 @@ def test_who_finds_the_queue_full_is_told_when_to_come_again() -> None:
         assert [one.result() for one in waiting] == ["hall", "hall"]
 
 
+def test_who_hangs_up_frees_the_place_in_the_queue_and_the_slot() -> None:
+    board = Board("hall", slots=1)
+    with running([board]) as gateway, ThreadPoolExecutor(3) as clients:
+        board.mute = True
+        answered = clients.submit(gateway.answered_by, "smol", timeout=5)
+        await_true(lambda: board.asked)
+        queued = clients.submit(gateway.answered_by, "smol", timeout=1)
+        await_true(lambda: gateway.queued == 1)
+        assert queued.exception()
+        await_true(lambda: gateway.queued == 0)
+        patient = clients.submit(gateway.answered_by, "smol")
+        assert answered.exception()
+        await_true(lambda: board.left)
+        board.mute = False
+        assert patient.result() == "hall"
+        assert len(board.asked) == 2, "who left the queue never came to the board"
+
+
 def test_a_board_that_dies_costs_no_request_that_had_no_answer_yet() -> None:
     boards = [Board("hall"), Board("kitchen")]
     with running(boards) as gateway, ThreadPoolExecutor(8) as clients:

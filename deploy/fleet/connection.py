@@ -5,12 +5,14 @@ To import this module is enough.
 
 import logging
 
+from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from deploy.fleet import lanes, repeat_filter, report, sharing
 from deploy.fleet.gateway.drain import drain_for_switches
+from deploy.fleet.names_alone import names_alone
 from deploy.hosts.connector_plugin import announce_connector
 from deploy.hosts.ssh.connection import BoardConnector
 
@@ -41,6 +43,7 @@ def require_hosts(state: State) -> None:
 
 
 announce_connector("ssh", ReportedBoard)
+logger.addFilter(names_alone)
 repeat_filter.use_repeat_filter()
 sharing.offer_ways()
 # What paramiko writes beside the errors that it raises are tracebacks; the errors themselves say it in a line.

@@ -13,7 +13,7 @@ from deploy.hosts.text_files import TextFile, diff_lines
 from tests.canary import environments_with, files_with, processes_with, watched_command_lines
 from tests.unit.test_plan import INVENTORY, PI_5, a_board, deploy
 
-SECRETS = ("api_key", "client", "monitor_password", "monitor_mail_password", "webhook", "git")
+SECRETS = ("api_key", "client", "monitor_password", "monitor_mail_password", "webhook", "git", "group")
 PYINFRAS = ("ssh_password", "_sudo_password")
 CANARIES = {name: f"canary{name.replace('_', '')}nary" for name in (*SECRETS, *PYINFRAS)}
 ROLES = """
@@ -29,6 +29,8 @@ def inventory_with(folder: Path) -> str:
     monitor |= {"monitor_host": "0.0.0.0", "monitor_webhook": f"https://hooks.example/{CANARIES['webhook']}"}
     monitor |= {"monitor_email": "a@b.example", "monitor_email_from": "a@b.example", "monitor_mail_user": "a"}
     monitor |= {"monitor_mail_server": "b.example:25"}
+    (folder / "group_data").mkdir()
+    (folder / "group_data/targets.py").write_text(f"site_password = {CANARIES['group']!r}\n")
     text = ROLES.format(clients=str(clients), monitor=monitor)
     return INVENTORY + text.replace("{", "{{").replace("}", "}}")
 
@@ -51,7 +53,7 @@ def test_no_run_shows_a_secret(tmp_path: Path, options: tuple[str, ...]) -> None
     assert "@fake/kitchen" in said and "@fake/watch" in said, said
     assert [name for name, word in CANARIES.items() if word in said] == []
     assert seen == set()
-    kept = {"fake_boards.py", "clients.txt"}  # what this test itself has written
+    kept = {"fake_boards.py", "clients.txt", "targets.py"}  # what this test itself has written
     for word in CANARIES.values():
         assert [path for path in files_with(word.encode(), tmp_path) if Path(path).name not in kept] == []
 

@@ -19,6 +19,7 @@ import urllib3
 
 from deploy.controller.certificates import authority_file
 from deploy.controller.progress import say_line
+from deploy.fleet.gateway.acme import OWN_TRUST
 from deploy.onboard.gateway.runtime_api import ask_haproxy
 from tests.build.builds import wanted
 from tests.engines import engine
@@ -39,7 +40,8 @@ NAME, SECOND = "gate.example.org", "second.example.org"
 RENEWAL = "etc/letsencrypt/renewal/boardllama-gateway.conf"
 UNCHANGED = re.compile(r"Have a certificate by ACME\s+No changes: gateway")
 DIRECTORY = f"https://{CONTROLLER}:{PEBBLE_PORT}/dir"
-WORDS, LIVE_SECONDS = 3000, 2.0  # of a stream, which takes five minutes; and to see that it goes on
+WORDS, LIVE_SECONDS = 36_000, 2.0  # of a stream, which takes an hour; and to see that it goes on
+DEADLINE = 120.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class AcmeGateway:
         """
         context = ssl.create_default_context(cadata=trust)
         with (
-            socket.create_connection((GATEWAY.address, PORT), 10) as plain,
+            socket.create_connection((GATEWAY.address, PORT), DEADLINE) as plain,
             context.wrap_socket(plain, server_hostname=name) as connection,
         ):
             return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"")
@@ -76,14 +78,14 @@ class AcmeGateway:
     def workers(self) -> list[str]:
         """haproxy's processes that serve: a reload makes another one."""
         said = ask_haproxy(gateway_places().master_socket, "show proc")
-        return re.findall(r"^(\d+) +worker", said, re.MULTILINE)
+        return re.findall(r"^(\d+) +worker", said.split("# old")[0], re.MULTILINE)
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
         """An answer is on its way during the block, and after it. Raises AssertionError when it was ended."""
         body = {"model": "boardllama-smoke.gguf", "messages": [], "max_tokens": WORDS, "stream": True}
         url, key = f"https://{GATEWAY.address}:{PORT}/v1/chat/completions", {"Authorization": f"Bearer {CLIENT_KEY}"}
-        with requests.post(url, json=body, headers=key, stream=True, verify=False, timeout=60) as answer:
+        with requests.post(url, json=body, headers=key, stream=True, verify=False, timeout=DEADLINE) as answer:
             assert answer.status_code == 200, answer.text
             lines = answer.iter_lines()
             next(lines)
@@ -110,6 +112,7 @@ def tell(suite: str) -> None:
         with running_pebble(folder, CONTROLLER, GATEWAY.address) as pebble:
             certificate = tell_first(gateway, pebble)
             certificate = tell_renewal(gateway, pebble, certificate)
+            certificate = tell_damage(gateway, pebble, certificate)
             tell_refusal(gateway, pebble, certificate)
         tell_end(gateway)
 
@@ -164,6 +167,36 @@ def is_due() -> None:
     conf.write_text(told if line in told else line + told)
 
 
+def tell_damage(gateway: AcmeGateway, pebble: Pebble, certificate: str) -> str:
+    """certbot's file is lost, and whoever asks certbot then has two certificates: a deploy leaves one, which renews.
+
+    Returns the new certificate.
+    """
+    conf = GATEWAY.root / RENEWAL
+    asked = f"certbot certonly -n --standalone --http-01-port 11431 --server {DIRECTORY} -d {NAME} --cert-name"
+    with gateway.streaming():
+        conf.write_text("")
+        GATEWAY.run("sh", "-c", "! systemctl start certbot.service")
+        GATEWAY.run("env", f"REQUESTS_CA_BUNDLE={OWN_TRUST}", *asked.split(), conf.stem)
+        assert (again := conf.with_name(f"{conf.stem}-0001.conf")).exists()
+        assert gateway.shown(pebble.root()) == certificate
+        good, said = gateway.deploy()
+        assert good and f"it has a second one, {again.stem}, which nobody serves" in said, said
+        mended = gateway.shown(pebble.root())
+        assert mended != certificate and not again.exists()
+        conf.unlink()
+        good, said = gateway.deploy()
+        assert good and f"certbot cannot renew the certificate: /{RENEWAL} is not there" in said, said
+        is_due()
+        GATEWAY.run("systemctl", "start", "certbot.service")
+        renewed = gateway.shown(pebble.root())
+        assert renewed not in (mended, certificate), "what renews is what is served"
+    good, said = gateway.deploy()
+    assert good and UNCHANGED.search(said), said
+    say_line("acme: damaged, and mended by the next deploy")
+    return renewed
+
+
 def tell_refusal(gateway: AcmeGateway, pebble: Pebble, certificate: str) -> None:
     """The authority finds the names elsewhere, where nobody answers: the old certificate stays, by deploy and timer."""
     pebble.say_names_are_at(CONTROLLER)
@@ -172,6 +205,10 @@ def tell_refusal(gateway: AcmeGateway, pebble: Pebble, certificate: str) -> None
         assert not good and "certbot says: " in said and CONTROLLER in message(said), said
         is_due()
         GATEWAY.run("sh", "-c", "! systemctl start certbot.service")
+        assert gateway.shown(pebble.root()) == certificate
+        (GATEWAY.root / RENEWAL).write_text("")
+        good, said = gateway.deploy()
+        assert not good and f"/{RENEWAL} is empty" in said and CONTROLLER in message(said), said
         assert gateway.shown(pebble.root()) == certificate
     say_line(f"acme: refused: {message(said)}")
     pebble.say_names_are_at(GATEWAY.address)

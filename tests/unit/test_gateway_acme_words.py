@@ -12,13 +12,16 @@ from deploy.fleet.gateway.acme import (
     CERTBOT_DROP_IN,
     CHAIN,
     SERVED,
+    ask_authority,
     asked_hash,
     hold_certificate,
     what_went_wrong,
 )
+from deploy.fleet.gateway.certbot_files import CertbotFiles, forget_command
 from deploy.fleet.gateway.gateway_stage import gateway_texts
 from deploy.hosts.facts import Text
 from deploy.hosts.release import sha256_hex
+from deploy.hosts.remote import Remote
 from deploy.hosts.snapshot import Snapshot, memory_of
 from tests.unit.known_host import KnownHost
 from tests.unit.running_gateway import gateway_settings
@@ -74,8 +77,17 @@ def test_a_certificate_is_for_the_names_that_an_authority_can_prove(tmp_path: Pa
     assert gateway_settings(tmp_path).acme_names("192.0.2.1") == []
 
 
+@pytest.fixture(autouse=True)
+def no_certbot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """certbot of this machine is nobody's business."""
+    monkeypatch.setattr(CertbotFiles, "command", lambda *_, **__: "true")
+
+
 def plans(tmp_path: Path, texts: dict[str, str], **told: Any) -> int:
-    """How many steps a run has for the certificate of a gateway with these small files. It asks no further question."""
+    """How many steps a run has for the certificate of a gateway with these small files.
+
+    It asks one further question: what of certbot's files is there.
+    """
     assert set(ACME_TEXTS) <= set(gateway_texts())
     gateway = KnownHost(Snapshot(texts={path: Text(text.encode(), 0o600, "") for path, text in texts.items()}))
     memory_of(gateway.host).asked.update(gateway_texts())
@@ -93,6 +105,27 @@ def test_a_run_asks_for_what_it_has_not_got_and_ends_what_nobody_wants(tmp_path:
     assert plans(tmp_path, has | {SERVED: sha256_hex(b"an older one")}, **ACME) == 1
     assert plans(tmp_path, {CERTBOT_DROP_IN: ""}, **ACME) == 1
     assert plans(tmp_path, has, gateway_tls="on") == 1 and plans(tmp_path, {}, gateway_tls="on") == 0
+
+
+def test_a_run_asks_anew_where_certbot_could_not_renew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = gateway_settings(tmp_path, **ACME)
+    has = {CHAIN: "chain", ASKED: asked_hash(settings, settings.acme_names("")), SERVED: sha256_hex(b"chain")}
+    assert plans(tmp_path, has, **ACME) == 0
+    monkeypatch.setattr(CertbotFiles, "command", lambda *_, **__: f"echo link {CHAIN}")
+    assert plans(tmp_path, has, **ACME) == 1, "its renewal file is not there"
+
+
+def test_what_was_damaged_is_said_and_removed_before_certbot_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pyinfra")
+    gateway, done = KnownHost(Snapshot()), []
+    monkeypatch.setattr(Remote, "run", lambda _, command: done.append(command))
+    settings = gateway_settings(tmp_path, **ACME)
+    with gateway.turn(executing=True):
+        ask_authority(gateway.remote, settings, ["gate.example.org"], "its file is empty")
+    assert done[0] == forget_command(settings.gateway_acme_url) and "certbot certonly" in done[1]
+    assert "certbot cannot renew the certificate: its file is empty. It asks anew;" in caplog.text
 
 
 def test_what_certbot_says_went_wrong_is_one_line() -> None:

@@ -17,7 +17,7 @@ from deploy.fleet.monitor.monitor_places import FOLDER, PAGE, PROGRAMS
 from deploy.fleet.monitor.story import UNIT_FILES
 from deploy.hosts import packages
 from deploy.hosts.facts.target import record_path
-from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES, SHARED_LOADED
+from deploy.onboard.gateway.gateway_places import CERTBOT_FILES, GATEWAY_PLACES, SHARED_LOADED
 from deploy.onboard.places import PLACES
 from deploy.onboard.release import lease
 from deploy.onboard.removal import traces
@@ -187,6 +187,8 @@ def test_a_gateway_and_a_monitor_give_up_what_they_were_told(removed: Removed, s
         removed.put(units / name, "[Service]\n")
     for folder in traces.FOLDERS:
         removed.put(removed.root / folder.lstrip("/") / "keys/board", "sk-1\n")
+    for pattern in CERTBOT_FILES:
+        removed.put(removed.root / pattern.lstrip("/").replace("[0-9]", "0"), "certbot's\n")
     config = removed.put(removed.root / traces.GATEWAY.lstrip("/") / "haproxy.cfg", "edited\n")
     removed.put(Ours(removed.places).record(config), "deployed\n")
     assert removed.uninstall("--yes") == 0

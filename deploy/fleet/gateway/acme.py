@@ -13,6 +13,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
+from deploy.fleet.gateway.certbot_files import RENEWAL, CertbotFiles, forget_command, what_is_damaged
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
 from deploy.hosts.addresses import LOOPBACK
 from deploy.hosts.facts.target import shell_words
@@ -21,6 +22,7 @@ from deploy.hosts.release import sha256_hex
 from deploy.hosts.remote import Commands, Remote, RemoteCommandFailed
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.text_files import TextFile
+from deploy.onboard.gateway.gateway_places import CERTBOT_FILES
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES as PLACES
 
 ACME_PACKAGES = ("certbot",)
@@ -30,7 +32,7 @@ CERTBOT_DROP_IN = "/etc/systemd/system/certbot.service.d/50-boardllama.conf"
 # The hash of what certbot was asked for. It is written after certbot has got it.
 ASKED = str(PLACES.acme / "asked")
 CHAIN, SERVED = str(PLACES.lineage / "fullchain.pem"), str(PLACES.acme_served)
-ACME_TEXTS = (CERTBOT_DROP_IN, ASKED, CHAIN, SERVED)
+ACME_TEXTS = (CERTBOT_DROP_IN, ASKED, CHAIN, SERVED, RENEWAL)
 # Seconds. certbot itself waits 90 for an authority that looks at the names.
 DEADLINE = 180
 SERVE = f"python3 -IS {PLACES.programs}/boardllama-gateway certificate"
@@ -82,16 +84,30 @@ def hold_certificate(settings: GatewaySettings, names: list[str]) -> Commands:
         if CERTBOT_DROP_IN in texts:
             yield TargetStep(end_acme)
         return
-    wanted = asked_hash(settings, names)
-    if CHAIN not in texts or texts.get(ASKED, b"").decode().strip() != wanted:
-        yield TargetStep(partial(ask_authority, settings=settings, names=names))
+    damage = damage_there(settings, texts.get(RENEWAL, b""))
+    if damage or CHAIN not in texts or texts.get(ASKED, b"").decode().strip() != asked_hash(settings, names):
+        yield TargetStep(partial(ask_authority, settings=settings, names=names, damage=damage))
     elif texts.get(SERVED, b"").decode().strip() != sha256_hex(texts[CHAIN]):
         yield TargetStep(bring_into_haproxy)
 
 
-def ask_authority(remote: Remote, settings: GatewaySettings, names: list[str]) -> None:
-    """Has certbot get the certificate, and haproxy serve it. Raises BoardllamaError with what certbot says."""
+def damage_there(settings: GatewaySettings, renewal: bytes) -> str:
+    """Why certbot on the gateway could not renew the certificate; "" when it can, or has none. `renewal`: its file."""
+    url = settings.gateway_acme_url
+    return what_is_damaged(host.get_fact(CertbotFiles, url=url), renewal, url, SERVE)
+
+
+def ask_authority(remote: Remote, settings: GatewaySettings, names: list[str], damage: str = "") -> None:
+    """Has certbot get the certificate, and haproxy serve it. Raises BoardllamaError with what certbot says.
+
+    `damage`: why certbot cannot go on with what it has. All of that is removed first: haproxy has a copy of its own.
+    """
     url, words = settings.gateway_acme_url, certbot_words(settings, names)
+    if damage:
+        remote.say(
+            f"certbot cannot renew the certificate: {damage}. It asks anew; haproxy serves the old one until then"
+        )
+        remote.run(forget_command(url))
     remote.say(f"asks {url} for a certificate: {DEADLINE} s at most")
     begin = "systemctl daemon-reload && systemctl enable -q --now certbot.timer"
     ask = f"REQUESTS_CA_BUNDLE={trusted_file(settings)} timeout -k 10 {DEADLINE} {shell_words(words)} >&2"
@@ -121,5 +137,4 @@ def bring_into_haproxy(remote: Remote) -> None:
 
 def end_acme(remote: Remote) -> None:
     """Has certbot renew the certificate no more, and trust what it trusts by itself. Raises RemoteCommandFailed."""
-    forget = f"! test -e {CHAIN} || certbot delete -q --non-interactive --cert-name {PLACES.lineage.name}"
-    remote.run(f"{forget}; rm -rf {PLACES.acme} {CERTBOT_DROP_IN}; systemctl daemon-reload")
+    remote.run(f"rm -rf {' '.join(CERTBOT_FILES)} {PLACES.acme} {CERTBOT_DROP_IN}; systemctl daemon-reload")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..channel.subscription import APT, KEY, LIST, TOLD
+from ..gateway.gateway_places import CERTBOT_FILES
 from ..places import PRISTINE, Places
 from ..service import OLLAMA, Service
 from .traces import CERTBOT, COMPANIONS, FOLDERS, GATEWAY, MONITOR, UNIT, Companion
@@ -79,8 +80,9 @@ class Ours:
     def folders(self) -> list[Path]:
         """Folders with nothing but what was brought, but for the releases: they say what is ours until the end."""
         places = self.places
-        left = self.at("/var/tmp").glob("boardllama-tune.*")
-        return [path for path in (*map(self.at, FOLDERS), places.channel_state, *left) if os.path.lexists(path)]
+        patterns = ("/var/tmp/boardllama-tune.*", *CERTBOT_FILES)
+        found = [path for one in patterns for path in sorted(self.places.root_folder.glob(one.lstrip("/")))]
+        return [path for path in (*map(self.at, FOLDERS), places.channel_state, *found) if os.path.lexists(path)]
 
     def edited(self) -> dict[Path, Path]:
         """Files that an operator edited: where each lies, by its public name."""

@@ -18,9 +18,6 @@ FOLDERS = (
     "/usr/lib/boardllama-monitor",
     "/run/boardllama-gateway",
     "/etc/boardllama-acme",
-    # certbot's, of the certificate that it got for a gateway.
-    *(f"/etc/letsencrypt/{place}" for place in ("live/boardllama-gateway", "archive/boardllama-gateway")),
-    "/etc/letsencrypt/renewal/boardllama-gateway.conf",
     str(PLACES.figures),
     "/run/boardllama-fleet-page",
     "/var/cache/boardllama-debs",

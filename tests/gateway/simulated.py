@@ -27,8 +27,18 @@ def simulated_boards(suite: str, count: int) -> Iterator[Fleet]:
         if f"version {HAPROXY[suite]}." not in said:
             raise BoardllamaError(f"the gateway of {suite} has another haproxy than {HAPROXY[suite]}: {said[:40]}")
         yield fleet
+    except BaseException:
+        print(last_logs(), file=sys.stderr, flush=True)
+        raise
     finally:
         fleet.stop()
+
+
+def last_logs() -> str:
+    """What the gateway's programs said last."""
+    told = [f"journalctl --no-pager -n 80 -u {unit}" for unit in ("haproxy", "boardllama-keeper", "certbot")]
+    commands = [*told, "tail -n 150 /var/log/letsencrypt/letsencrypt.log"]
+    return "\n".join(f"== {command}\n{GATEWAY.run('sh', '-c', f'{command} 2>&1; true')}" for command in commands)
 
 
 def run_story(module: str, prepare: Callable[[], object], story: Callable[[str], None]) -> int:

@@ -6,6 +6,8 @@ import signal
 import threading
 from pathlib import Path
 
+import jsonschema
+import lib4sbom
 import pytest
 import zstandard
 
@@ -17,6 +19,7 @@ from deploy.image.boards import MIB, debian_board
 from deploy.image.disk import DiskLayout
 from deploy.image.finishing import AssembledImage, image_manifest
 from deploy.image.outputs import Outputs
+from deploy.models.catalogue.entries import CATALOGUE
 
 STATUS = """\
 Package: zlib1g
@@ -36,6 +39,7 @@ Status: install ok installed
 Architecture: all
 Version: 3.152
 """
+SPDX_SCHEMA = Path(lib4sbom.__file__).parent / "schemas/spdx/2.3-schema.json"
 RELEASE = {
     "id": "r1",
     "build": {"build_info": "b1-0c1e570"},
@@ -138,6 +142,18 @@ def test_ctrl_c_while_publishing_comes_after_it(tmp_path: Path, monkeypatch: pyt
     assert {path.read_text() for path in Outputs(dist, "qemu").all_files} == {"new"}
 
 
+def test_a_model_of_the_catalogue_is_named_with_its_licence() -> None:
+    def declared(model: str) -> tuple[str, list[str]]:
+        file = CATALOGUE[model].main_file
+        told = {"model": {"name": file.name, "sha256": file.origin.sha256}, "pins": {"model": {}}}
+        packages = sbom.release_packages(told)
+        return packages[0]["licenseDeclared"], [own["licenseId"] for own in sbom.own_licences(packages)]
+
+    assert declared("smollm2-135m") == ("Apache-2.0", [])
+    other = next(name for name, model in CATALOGUE.items() if model.licence == "LFM Open 1.0")
+    assert declared(other) == ("LicenseRef-LFM-Open-1.0", ["LicenseRef-LFM-Open-1.0"])
+
+
 def test_the_bill_of_materials_is_the_same_twice_and_names_debian_llama_cpp_and_the_model(tmp_path: Path) -> None:
     """By distro2sbom itself, which writes the moment and a random id."""
     made = []
@@ -147,5 +163,8 @@ def test_the_bill_of_materials_is_the_same_twice_and_names_debian_llama_cpp_and_
         (root / "var/lib/dpkg/status").write_text(STATUS)
         made.append(sbom.make_sbom(Workspace(tmp_path / place, "trixie"), root, "qemu", RELEASE, sbom.SystemName()))
     assert made[0] == made[1]
+    jsonschema.validate(json.loads(made[0]), json.loads(SPDX_SCHEMA.read_text()))
     packages = {package["name"]: package["versionInfo"] for package in json.loads(made[0])["packages"]}
+    licences = {package["name"]: package["licenseDeclared"] for package in json.loads(made[0])["packages"]}
+    assert (licences["llama.cpp"], licences["m.gguf"]) == ("MIT", "NOASSERTION")
     assert packages["adduser"] == "3.152" and packages["llama.cpp"] == "b1-0c1e570" and packages["m.gguf"] == "ab" * 32

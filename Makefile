@@ -148,8 +148,9 @@ mutants: setup ## Put COUNT=200 small faults into the code (SEED=1, ONLY=path): 
 fuzz: $(VENV)/ready ## Give what reads strangers' bytes INPUTS=100000 of them (SEED=1, ONLY=reader, REPORT=1): docs/explanation/fuzzing.md
 	@nice -n 19 $(PYTHON) -m tests.fuzz $(call given,INPUTS,inputs) $(call given,SEED,seed) $(call given,ONLY,only) $(call agreed,REPORT,report)
 
-docs: $(VENV)/ready ## Write the tables and schemas of docs/ again that are made from the code
+docs: $(VENV)/ready ## Write the tables and schemas of docs/ again that are made from the code; then `make site`
 	$(PYTHON) -m deploy.reference
+	@$(MAKE) --no-print-directory site
 
 check: lint types unit ## Lint, types and unit tests: hermetic, no VM, no root
 

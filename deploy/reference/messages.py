@@ -1,7 +1,7 @@
 """docs/reference/messages.md: what boardllama may say when something is not as it must be, gathered from the code.
 
-A message is a text that is raised, refused with, or found by the doctor: of each the words that stand in the source,
-with … where a value comes. Texts that are put together elsewhere are found where they are written as one.
+A message is a text that is raised, refused with, found by the doctor, or returned by a function that says why: of each
+the words that stand in the source, with … where a value comes. A message may be put together of several.
 """
 
 import ast
@@ -32,6 +32,8 @@ ROOMS = {
 }
 # Besides what is raised: a host is refused with it, the doctor says it with what to do.
 SAYERS = {"refuse": (0,), "bad": (0, 1), "look": (0, 1), "Finding": (1, 2)}
+# How the docstring of a function begins that returns messages, or parts of messages.
+SAYS_WHY = ("Why ", "A sentence", "One line for", "One of pydantic's errors as a sentence", "What a user is told")
 # No user sees these: a program asks, or a test.
 INTERNAL = {"AssertionError", "NotImplementedError", "StopIteration", "KeyError", "SystemExit", "KeyboardInterrupt"}
 PLACE = "…"
@@ -69,24 +71,34 @@ def messages_in(path: Path) -> Iterator[str]:
     """The texts of a module that tell a user what is wrong."""
     tree = ast.parse(path.read_text())
     reasons = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and returns_a_reason(node)]
+    texts = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and called(node.exc) not in INTERNAL:
-            yield from filter(is_message, possible_texts(node.exc.args[0]) if node.exc.args else ())
-        elif isinstance(node, ast.Call) and called(node).endswith("Error") and called(node) not in INTERNAL:
-            yield from filter(is_message, possible_texts(node.args[0]) if node.args else ())
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            yield from error_texts(node.exc, texts)
+        elif isinstance(node, ast.Call) and called(node).endswith("Error"):
+            yield from error_texts(node, texts)
         elif isinstance(node, ast.Call) and (places := SAYERS.get(called(node))):
             said = [[*possible_texts(node.args[place])] for place in places if place < len(node.args)]
             if said and said[0]:
                 advice = f" -> {said[1][0]}" if len(said) > 1 and said[1] and said[1][0] else ""
                 yield from filter(is_message, (f"{text}{advice}" for text in said[0]))
     for node in (part for function in reasons for part in ast.walk(function)):
-        if isinstance(node, ast.Return) and node.value:
+        if isinstance(node, ast.Return | ast.Yield) and node.value:
             yield from filter(is_message, possible_texts(node.value))
 
 
+def error_texts(error: ast.Call, texts: dict[str, ast.expr]) -> Iterator[str]:
+    """The texts that an error is made with; some have a status before it. `texts`: by the names of the module."""
+    if called(error) not in INTERNAL:
+        for argument in error.args:
+            yield from filter(is_message, possible_texts(texts.get(ast.unparse(argument), argument)))
+
+
 def returns_a_reason(function: ast.FunctionDef) -> bool:
-    """Whether it says why something is not as it must be, or None."""
-    return function.returns is not None and ast.unparse(function.returns) == "str | None"
+    """Whether the function says why something is not as it must be: by its return type, or by its docstring."""
+    returned = ast.unparse(function.returns) if function.returns else ""
+    says_why = (ast.get_docstring(function) or "").startswith(SAYS_WHY)
+    return returned == "str | None" or (returned in {"str", "Iterator[str]"} and says_why)
 
 
 def called(call: ast.Call) -> str:

@@ -1,11 +1,13 @@
 """`boardllama init`: the first inventory of a fleet, in a folder of its own, with what CI runs on each change of it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from json import loads
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import click
 
@@ -22,14 +24,67 @@ HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # What CI runs, by the system: the file that the system reads, and the template of it.
 CI_FILES = {"github": (".github/workflows/boards.yml", "github.yml"), "gitlab": (".gitlab-ci.yml", "gitlab-ci.yml")}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked. `checked`: the answer as it is used; it raises BoardllamaError for one that cannot be."""
+
+    text: str
+    checked: Callable[[str], Any]
+    usual: str | None = None
+
+
+def board_name(answer: str) -> str:
+    """The board's full name."""
+    return board_named(answer).name
+
+
+def host_names(answer: str) -> tuple[str, ...]:
+    """The names, which have spaces between them."""
+    for host in answer.split():
+        if not HOST.fullmatch(host):
+            raise BoardllamaError(f"host {shown(host)}: must be a name or an address, without a user or a port")
+    return tuple(answer.split())
+
+
+def user_name(answer: str) -> str:
+    """The account."""
+    if not USER.fullmatch(answer):
+        raise BoardllamaError(f"user {shown(answer)}: must be the name of an account, such as pi")
+    return answer
+
+
+def model_name(answer: str) -> str:
+    """A name of the catalogue, or a word for a choice of ours."""
+    if answer not in (AUTO, SMOKE):
+        catalogue_model(answer, (AUTO, SMOKE))
+    return answer
+
+
 QUESTIONS = {
-    "board": "What kind of board is it (all kinds: docs/reference/boards.md)",
-    "host": "Names or addresses of the boards, with spaces between them",
-    "user": "The account by which you log in there (root, or one that may use sudo)",
-    "model": "The model (auto: the best for the board's memory; `boardllama models` lists all)",
-    "network": "Shall other computers reach the model, with a key that each board makes",
+    "board": Question("What kind of board is it (all kinds: docs/reference/boards.md)", board_name, "raspberry_pi_5"),
+    "host": Question("Names or addresses of the boards, with spaces between them", host_names),
+    "user": Question("The account by which you log in there (root, or one that may use sudo)", user_name, "pi"),
+    "model": Question(
+        "The model (auto: the best for the board's memory; `boardllama models` lists all)", model_name, AUTO
+    ),
+    "network": Question("Shall other computers reach the model, with a key that each board makes", bool),
 }
-USUAL_ANSWERS = {"board": "raspberry_pi_5", "user": "pi", "model": AUTO}
+
+
+class Answer(click.ParamType[Any]):
+    """An answer to a question: an option of another value is refused at once, and a person is asked again."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The answer as it is used. Fails with one line."""
+        try:
+            return QUESTIONS[self.name].checked(value)
+        except BoardllamaError as error:
+            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True)
@@ -41,20 +96,6 @@ class Fleet:
     user: str
     model: str
     network: bool
-
-    def check(self) -> "Fleet":
-        """The answers, with the board's full name. Raises BoardllamaError for the first that cannot be."""
-        board = board_named(self.board).name
-        for host in self.hosts:
-            if not HOST.fullmatch(host):
-                raise BoardllamaError(f"host {shown(host)}: must be a name or an address, without a user or a port")
-        if not self.hosts or len({*self.hosts}) < len(self.hosts):
-            raise BoardllamaError("each board needs a name or an address, and each of them once")
-        if not USER.fullmatch(self.user):
-            raise BoardllamaError(f"user {shown(self.user)}: must be the name of an account, such as pi")
-        if self.model not in (AUTO, SMOKE):
-            catalogue_model(self.model, (AUTO, SMOKE))
-        return Fleet(board, self.hosts, self.user, self.model, self.network)
 
     @property
     def files(self) -> dict[str, str]:
@@ -71,18 +112,20 @@ class Fleet:
 )
 @click.command("init")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
-@click.option("--board", help=f"{', '.join(profile_names())}.", shell_complete=complete_board)
-@click.option("--host", multiple=True, help="A board's name or address; once for each.")
-@click.option("--user", help="The account by which you log in there.")
-@click.option("--model", help="A name that `boardllama models` lists, or auto.")
+@click.option("--board", type=Answer("board"), help=f"{', '.join(profile_names())}.", shell_complete=complete_board)
+@click.option("--host", type=Answer("host"), multiple=True, help="A board's name or address; once for each.")
+@click.option("--user", type=Answer("user"), help="The account by which you log in there.")
+@click.option("--model", type=Answer("model"), help="A name that `boardllama models` lists, or auto.")
 @click.option("--network/--local", default=None, help="Let others reach the model, by a key; or the board alone.")
 @click.option("--ci", type=click.Choice([*CI_FILES, "none"]), default="github", show_default=True)
-def init_verb(folder: Path, ci: str, **told: str | tuple[str, ...] | bool | None) -> None:
+def init_verb(folder: Path, ci: str, host: tuple[tuple[str, ...], ...], **told: Any) -> None:
     """Write an inventory of your own boards into FOLDER, and what CI runs on each change of it."""
-    answers = {name: ask(name, told[name]) for name in QUESTIONS}
-    hosts = answers["host"] if isinstance(answers["host"], tuple) else tuple(str(answers["host"]).split())
-    fleet = Fleet(str(answers["board"]), hosts, str(answers["user"]), str(answers["model"]), bool(answers["network"]))
-    files = fleet.check().files
+    given: dict[str, Any] = {**told, "host": sum(host, ()) or None}
+    answers = {name: ask(name) if given[name] is None else given[name] for name in QUESTIONS}
+    hosts = answers.pop("host")
+    if not hosts or len({*hosts}) < len(hosts):
+        stop_with("each board needs a name or an address, and each of them once")
+    files = Fleet(hosts=hosts, **answers).files
     if ci in CI_FILES:
         place, template = CI_FILES[ci]
         files[place] = render_template(f"fleet/{template}", source=source_of_this())
@@ -91,18 +134,15 @@ def init_verb(folder: Path, ci: str, **told: str | tuple[str, ...] | bool | None
     print("  boardllama deploy\n  boardllama verify")
 
 
-def ask(name: str, told: str | tuple[str, ...] | bool | None) -> str | tuple[str, ...] | bool:
-    """What the command line tells, or a person answers. Refuses where nobody can be asked."""
-    if told not in (None, ()):
-        assert told is not None
-        return told
+def ask(name: str) -> Any:
+    """What a person answers. Refuses where nobody can be asked."""
+    question = QUESTIONS[name]
     option = "--network or --local" if name == "network" else f"--{name}"
     if not can_answer():
-        stop_with(f"{option} is missing, and nobody can be asked: {QUESTIONS[name]}?")
+        stop_with(f"{option} is missing, and nobody can be asked: {question.text}?")
     if name == "network":
-        return click.confirm(QUESTIONS[name], default=True)
-    answer: str = click.prompt(QUESTIONS[name], default=USUAL_ANSWERS.get(name))
-    return answer
+        return click.confirm(question.text, default=True)
+    return click.prompt(question.text, default=question.usual, type=Answer(name))
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:

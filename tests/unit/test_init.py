@@ -85,7 +85,7 @@ def test_an_answer_that_cannot_be_is_refused_before_anything_is_written(
     words = [value if before == name else word for before, word in zip(("", *ANSWERS), ANSWERS, strict=False)]
     line = [sys.executable, "-m", "deploy.command", "init", *words]
     done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert list(folder.iterdir()) == []
 
 
@@ -100,3 +100,22 @@ def test_a_person_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.exit_code == 0, done.output
     assert [name for name, _, _ in read_targets(folder / "boards.py")] == ["kitchen.local", "hall.local"]
     assert "server_host" not in (folder / "group_data/all.py").read_text()
+
+
+def test_a_person_is_asked_again_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.command.init.can_answer", lambda: True)
+    done = init(typed="raspi5\nrpi5\npi@kitchen\nkitchen.local\n\n\nn\n")
+    assert done.exit_code == 0, done.output
+    first, again = done.output.split("What kind of board")[1:]
+    assert "did you mean" in first and "without a user or a port" in again
+    assert [name for name, _, _ in read_targets(folder / "boards.py")] == ["kitchen.local"]
+
+
+def test_a_wrong_word_is_told_before_a_missing_one(folder: Path) -> None:
+    done = init("--board", "raspi5")
+    assert done.exit_code == 2 and "did you mean" in done.output
+
+
+def test_a_board_is_named_once(folder: Path) -> None:
+    done = init(*ANSWERS, "--host", "kitchen.local")
+    assert done.exit_code == 1 and "each of them once" in done.output and not list(folder.iterdir())

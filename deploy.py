@@ -20,14 +20,13 @@ from deploy.stages.service import configure_service
 from deploy.stages.system import configure_system
 from deploy.stages.verify import verify_health
 
-report.listen_to_run(state)
+report.begin_host(state, host)
 
 if "builders" in host.groups:
     llama_builds(builds_wanted())
 
 if "targets" in host.groups:
     settings = settings_of(host)
-    report.drop_last(settings)
     build = build_for(host, settings)
     install_llama(build, why_refused(host, settings))
     settings = choose_model(settings, build and build.cpu)
@@ -50,3 +49,5 @@ if "monitors" in host.groups:
 
 if "gateways" in host.groups:
     serve_boards()
+
+report.end_host(host)

@@ -24,11 +24,11 @@ from deploy.command.programs import (
     data_options,
     ensure_packages,
     run_quietly,
-    run_step,
     stop_with,
     take_bundle,
 )
-from deploy.controller.product import module_words, pyinfra_words
+from deploy.controller.product import module_words, pyinfra_words, run_shown
+from deploy.fleet import report_files
 
 
 @with_examples(
@@ -50,18 +50,27 @@ from deploy.controller.product import module_words, pyinfra_words
 @click.argument("pyinfra", nargs=-1, type=click.UNPROCESSED)
 def deploy_verb(inventory: Path, bundle: str | None, as_json: bool, pyinfra: tuple[str, ...], **words: Any) -> None:
     """Converge every host of INVENTORY."""
+    options = [*pyinfra_options(words), *pyinfra]
+    if as_json:
+        sys.exit(deploy_for_program(inventory, bundle, options))
     ensure_packages()
     take_bundle(bundle)
-    options = [*pyinfra_options(words), *pyinfra]
-    if not as_json:
-        become(pyinfra_words(inventory, options=options))
+    become(pyinfra_words(inventory, options=options))
+
+
+def deploy_for_program(inventory: Path, bundle: str | None, options: list[str]) -> int:
+    """Prints the report as JSON, also of a run that ends before it knows of hosts. Returns the run's exit status."""
+    said = "it ended before any host began: standard error says why"
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         try:
-            run_step(pyinfra_words(inventory, options=[*options, *data_options({"report_json": report})]))
+            ensure_packages()
+            take_bundle(bundle)
+            told = [*options, *data_options({"report_json": report})]
+            status, said = run_shown(pyinfra_words(inventory, options=told))
+            return status
         finally:
-            if report.exists():
-                print(report.read_text().rstrip(), flush=True)
+            print((report.read_text() if report.exists() else report_files.as_json([], "", said)).rstrip(), flush=True)
 
 
 def pyinfra_options(words: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,8 @@
 """This product's programs, from whatever folder: pyinfra with its deploy, and modules of deploy/."""
 
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,10 @@ from deploy.paths import PACKAGE, REPO, STORY
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 READ_SECONDS = 120.0
+# As pyinfra ends a run that no host can begin: "--> pyinfra error in FILE line 52: kitchen: threads is -1: must be …".
+PYINFRA_ERROR = re.compile(r"pyinfra error(?: in .+? line \d+)?: (?P<reason>.+)")
+# A heading of pyinfra's, or its advice after a traceback.
+HEADING = "-->"
 
 
 def environment() -> dict[str, str]:
@@ -36,3 +42,21 @@ def pyinfra_words(inventory: Path, *words: str, options: Sequence[str] = ()) -> 
     """The command line of pyinfra for an inventory: with deploy.py, or with the story that `words` name."""
     story = words or (str(STORY),)
     return [str(PYINFRA), "-y", "--config", str(REPO / "config.py"), *options, str(inventory), *story]
+
+
+def run_shown(words: Sequence[str]) -> tuple[int, str]:
+    """Runs a program whose lines are shown on standard error.
+
+    Returns its exit status, and the last error of pyinfra's in its lines, else the last line.
+    """
+    last = error = ""
+    with subprocess.Popen(
+        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as running:
+        assert running.stdout
+        for line in running.stdout:
+            print(line, end="", file=sys.stderr, flush=True)
+            last = last if line.startswith(HEADING) else line.strip() or last
+            if found := PYINFRA_ERROR.search(line):
+                error = found["reason"]
+    return running.returncode, error or last

@@ -1,4 +1,4 @@
-"""The end of a run: every board in a table on standard error, and in the files that the settings name."""
+"""The end of a run: every host in a table on standard error, and in the files that the settings name."""
 
 import sys
 from collections.abc import Iterable
@@ -11,10 +11,9 @@ from pyinfra.api.state import BaseStateCallback, State
 
 from deploy.fleet import repeat_filter, report_files, report_table
 from deploy.fleet.report_row import Row, rows_of
-from deploy.hosts.run_record import record_of
+from deploy.hosts.run_record import RunRecord, record_of
 from deploy.hosts.ssh.connection import Unreachable
 from deploy.setting_rules import REPORT
-from deploy.settings import Settings
 
 BUILDERS = "builders"
 
@@ -75,13 +74,18 @@ def of_the_run(state: State) -> list[Host]:
 def print_report(state: State) -> None:
     """Prints the table and writes the files, if the run was a deploy: a run that asks for facts leaves no records."""
     rows = rows_of(state, repeat_filter.LAST_WORDS)
-    if not any(row.record.model or row.record.before or row.record.unreachable for row in rows):
+    if not any(is_of_deploy(row.record) for row in rows):
         return
     builders = [host.name for host in of_the_run(state) if BUILDERS in host.groups]
     print("\n" + "\n".join(report_table.report_lines(rows, builders)), file=sys.stderr, flush=True)
     for setting, render in FORMATS.items():
         for name, told in by_file(setting, state, rows).items():
             save_report(name, render(told, report_table.retry_options(told, builders)))
+
+
+def is_of_deploy(record: RunRecord) -> bool:
+    """Whether a run has begun to do something for the host, or could not."""
+    return bool(record.prepared or record.reason or record.model or record.before or record.unreachable)
 
 
 FORMATS = {"report_json": report_files.as_json, "report_junit": report_files.as_junit}
@@ -91,7 +95,7 @@ def by_file(setting: str, state: State, rows: Iterable[Row]) -> dict[str, list[R
     """The rows by the file that their hosts' settings name."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        if name := state.inventory.get_host(row.board).data.get(setting):
+        if name := state.inventory.get_host(row.host).data.get(setting):
             found.setdefault(str(name), []).append(row)
     return found
 
@@ -108,8 +112,17 @@ def save_report(name: str, text: str) -> None:
         print(f"The report {name} cannot be written: {wrong}", file=sys.stderr, flush=True)
 
 
-def drop_last(settings: Settings) -> None:
-    """Removes the reports of the last run: should this run come to no end, they would be taken for its own."""
-    for name in filter(None, (getattr(settings, setting) for setting in FORMATS)):
-        with suppress(OSError):
-            Path(name).expanduser().unlink()
+def begin_host(state: State, host: Host) -> None:
+    """Has the run end with the report, and drops the host's reports of the last run: should this run come to no end,
+    they would be taken for its own.
+    """
+    listen_to_run(state)
+    for name in (str(host.data.get(setting) or "") for setting in FORMATS):
+        if name and REPORT.holds(name):
+            with suppress(OSError):
+                Path(name).expanduser().unlink()
+
+
+def end_host(host: Host) -> None:
+    """Notes that the run knows all that it is to do on the host."""
+    record_of(host).prepared = True

@@ -9,20 +9,24 @@ from xml.etree import ElementTree
 
 from deploy.fleet.report_row import Row
 
-VERSION = 1
+VERSION = 2
 # What XML 1.0 cannot hold, and a reason may: a server's last words come from its journal.
 FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_json(rows: Sequence[Row], retry: str) -> str:
-    """{"version": 1, "good": false, "retry": "--limit …", "boards": [{"board": …, "verdict": …, "good": …, …}]}"""
-    boards = [row.json_values() for row in rows]
-    good = all(row.good for row in rows)
-    return json.dumps({"version": VERSION, "good": good, "retry": retry, "boards": boards}, indent=1) + "\n"
+def as_json(rows: Sequence[Row], retry: str, error: str = "") -> str:
+    """{"version": 2, "good": false, "error": "", "retry": "--limit …", "hosts": [{"host": …, "verdict": …, …}]}
+
+    `error`: why the run ended before it knew of hosts.
+    """
+    hosts = [row.json_values() for row in rows]
+    good = not error and all(row.good for row in rows)
+    told = {"version": VERSION, "good": good, "error": error, "retry": retry, "hosts": hosts}
+    return json.dumps(told, indent=1) + "\n"
 
 
 def as_junit(rows: Sequence[Row], retry: str) -> str:
-    """A suite with a case for each board: an error for a board without a connection, a failure for other bad ones."""
+    """A suite with a case for each host: an error for a host without a connection, a failure for other bad ones."""
     bad = [row for row in rows if not row.good]
     unreachable = sum(row.verdict == "unreachable" for row in bad)
     counts = {"tests": len(rows), "failures": len(bad) - unreachable, "errors": unreachable, "skipped": 0}
@@ -39,8 +43,8 @@ def as_junit(rows: Sequence[Row], retry: str) -> str:
 
 
 def add_case(suite: ElementTree.Element, row: Row) -> None:
-    """Adds the case of one board to the suite."""
-    about = {"classname": "boardllama", "name": row.board, "time": f"{row.record.seconds:.1f}"}
+    """Adds the case of one host to the suite."""
+    about = {"classname": "boardllama", "name": row.host, "time": f"{row.record.seconds:.1f}"}
     case = ElementTree.SubElement(suite, "testcase", {key: xml_text(value) for key, value in about.items()})
     if not row.good:
         kind = "error" if row.verdict == "unreachable" else "failure"

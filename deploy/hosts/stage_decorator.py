@@ -6,11 +6,13 @@ from functools import wraps
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import ParamSpec
 
+from pyinfra import host
 from pyinfra.api import DeployError
 from pyinfra.api.arguments_typed import PyinfraOperation
 from pyinfra.api.deploy import deploy
 
 from deploy.errors import BoardllamaError
+from deploy.hosts.run_record import record_of
 from deploy.paths import STORY
 
 P = ParamSpec("P")
@@ -31,6 +33,7 @@ def one_line_errors(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except BoardllamaError as error:
+            record_of(host).note_failure(str(error), "refused")
             raise DeployError(str(error)) from None
 
     return called

@@ -39,7 +39,7 @@ def with_askers(host: Host, settings: Settings) -> Settings:
     try:
         clients = [settings.server_clients, *addresses_of_groups(host, *ASKERS)]
     except BoardllamaError as error:
-        raise DeployError(f"{host.name}: {error}") from None
+        raise end_of_run(host, error) from None
     return settings.model_copy(update={"server_clients": " ".join(clients)})
 
 
@@ -49,7 +49,13 @@ def role_settings_of(host: Host, role: type[Role]) -> Role:
     try:
         return role_settings(role, host.data.dict(), foreign)
     except BoardllamaError as error:
-        raise DeployError(f"{host.name}: {error}") from None
+        raise end_of_run(host, error) from None
+
+
+def end_of_run(host: Host, why: BoardllamaError) -> DeployError:
+    """What ends a run before any host begins. The host's row of the report says why."""
+    record_of(host).note_failure(str(why), "refused")
+    return DeployError(f"{host.name}: {why}")
 
 
 @singledispatch
@@ -64,7 +70,7 @@ def board_of(host: Host) -> BoardInfo:
         try:
             host.connector_data["boardllama_board"] = board_behind(host.connector, snapshot_of(host).board)
         except BoardllamaError as error:
-            raise DeployError(f"{host.name}: {error}") from None
+            raise end_of_run(host, error) from None
     board: BoardInfo = host.connector_data["boardllama_board"]
     record_of(host).cpu = cpu.vendor_name(board.part)
     return board

@@ -50,7 +50,7 @@ def rehearse(words: list[str]) -> int:
 def table(rows: list[Row]) -> str:
     """A line for each virtual board, one that counts, and the reasons."""
     lines = [line for line in report_table.report_lines(rows, []) if "To try again" not in line]
-    return "\n".join([*lines, *(f"{row.board}: {row.reason}" for row in rows if "\n" in row.reason)])
+    return "\n".join([*lines, *(f"{row.host}: {row.reason}" for row in rows if "\n" in row.reason)])
 
 
 if __name__ == "__main__":

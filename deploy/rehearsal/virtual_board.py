@@ -1,17 +1,16 @@
 """A virtual board: started, deployed to twice, judged by the board suite, and gone again."""
 
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deploy.controller.files import folder_lock
-from deploy.controller.product import environment, module_words, pyinfra_words
+from deploy.controller.product import environment, module_words, pyinfra_words, run_shown
 from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
 from deploy.fleet.report_row import Row
@@ -25,8 +24,6 @@ from deploy.vm.machine import Machine
 
 NAME = "rehearsal"
 NO_CHANGE = "no change"
-# As pyinfra ends a run that no host can begin: "--> pyinfra error in FILE line 52: kitchen: threads is -1: must be …".
-PYINFRA_ERROR = re.compile(r"pyinfra error in .+? line \d+: (?P<reason>.+)")
 # The mounted file system fills its disk: EXT4_IOC_RESIZE_FS (the kernel's Documentation/admin-guide/ext4.rst), in
 # blocks of 4 KiB.
 GROW = """import fcntl, os, struct
@@ -104,23 +101,8 @@ def deploy_row(rehearsal: Rehearsal, inventory: Path, folder: Path) -> Row:
     report = folder / "report.json"
     report.unlink(missing_ok=True)
     words = pyinfra_words(inventory, options=["--data", f"report_json={report}"])
-    last = run_shown(words)
+    _, last = run_shown(words)
     if not report.exists():
         return Row(rehearsal.name, RunRecord(), "refused", last, False)
-    (told,) = parse_json(report.read_text())["boards"]
+    (told,) = parse_json(report.read_text())["hosts"]
     return Row.from_json(told)
-
-
-def run_shown(words: Sequence[str]) -> str:
-    """Runs a program whose lines are shown. Returns the last error of pyinfra's in them, else the last line."""
-    last = error = ""
-    with subprocess.Popen(
-        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as running:
-        assert running.stdout
-        for line in running.stdout:
-            print(line, end="", file=sys.stderr, flush=True)
-            last = line.strip() or last
-            if found := PYINFRA_ERROR.search(line):
-                error = found["reason"]
-    return error or last

@@ -5,7 +5,6 @@ from pyinfra.api import operation
 
 from deploy.errors import BoardllamaError
 from deploy.hosts.remote import Commands, HostStep, Remote
-from deploy.hosts.run_record import record_of
 from deploy.hosts.snapshot import PROGRAM, snapshot_of
 from deploy.hosts.stage_decorator import stage
 from deploy.hosts.target import board_of
@@ -23,7 +22,6 @@ def verify_health() -> None:
     if board_of(host).systemd:
         folders = " or ".join(str(service.models) for service in SERVICES)
         await_health(name="Wait until the server is healthy", models=folders)
-    record_of(host).prepared = True
 
 
 @operation()

@@ -77,6 +77,6 @@ def strike_in_time(log: Path, strike: Callable[[], None]) -> None:
 
 def judged_row(row: dict[str, Any]) -> OddBoard:
     """What was said of a board, and whether that was expected."""
-    expected = EXPECTED.get(row["board"], GOOD)
+    expected = EXPECTED.get(row["host"], GOOD)
     reason = (row["reason"].splitlines() or [""])[0]
-    return OddBoard(board=row["board"], verdict=row["verdict"], reason=reason, as_expected=expected.is_met(row))
+    return OddBoard(board=row["host"], verdict=row["verdict"], reason=reason, as_expected=expected.is_met(row))

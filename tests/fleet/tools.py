@@ -65,15 +65,15 @@ def invoke_deploy(inventory: Path, told: Mapping[str, object], cache: Path) -> I
 
 
 def deploy_reported(called: Invocation, boards: list[Board], log: Path) -> tuple[list[dict[str, Any]], Costs]:
-    """Runs a deploy of ours. Returns the rows of its report, and what it cost. Raises BoardllamaError without rows."""
+    """Runs a deploy of ours. Returns its report's rows of boards, and what it cost. Raises BoardllamaError without."""
     report = run_folder() / "report.json"
     report.unlink(missing_ok=True)
     costs = measure_command([*called.command, "--data", f"report_json={report}"], boards, log, called.cwd, called.env)
     if not report.exists():
         kept = shutil.copy(log, fleet_folder() / log.name)
         raise BoardllamaError(f"the deploy left no report, and status {costs.status}: look into {kept}")
-    rows: list[dict[str, Any]] = json.loads(report.read_text())["boards"]
-    return rows, costs
+    rows: list[dict[str, Any]] = json.loads(report.read_text())["hosts"]
+    return [row for row in rows if "board" in row["roles"]], costs
 
 
 def invoke_ansible(hosts: Hosts, work: Work, strategy: str = "") -> Invocation:

@@ -147,7 +147,7 @@ def judge_under_load(fleet: Fleet, work: Callable[[int], Work], happenings: list
 def require_good(rows: list[dict[str, Any]]) -> None:
     """Raises BoardllamaError when the first deploy did not succeed everywhere."""
     if bad := [row for row in rows if not row["good"]]:
-        raise BoardllamaError(f"{bad[0]['board']}: {bad[0]['verdict']}: {bad[0]['reason']}")
+        raise BoardllamaError(f"{bad[0]['host']}: {bad[0]['verdict']}: {bad[0]['reason']}")
 
 
 def upgrade_all(site: Site, work: Work) -> UnderLoad:
@@ -182,7 +182,7 @@ def lose_one(site: Site, work: Work) -> UnderLoad:
 
 def is_stopped(row: dict[str, Any], lost: Board) -> bool:
     """Whether the run said of a board what it should: the lost one is missing, those after it keep their release."""
-    if row["board"] == lost.title:
+    if row["host"] == lost.title:
         return bool(row["verdict"] == "not back")
     return row["verdict"] == "switched" or LEFT in row["reason"]
 

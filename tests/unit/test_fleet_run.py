@@ -79,11 +79,11 @@ class TestFigures:
         assert carried_bytes(table) == (3400, 1200)
 
     def test_a_board_is_judged_by_what_was_expected_of_it(self) -> None:
-        row = {"board": "full", "verdict": "failed", "reason": "a.gguf: 222 MB to bring; make room there\nmore"}
+        row = {"host": "full", "verdict": "failed", "reason": "a.gguf: 222 MB to bring; make room there\nmore"}
         assert judged_row(row).as_expected
         assert judged_row(row).reason == "a.gguf: 222 MB to bring; make room there"
-        assert not judged_row(row | {"board": "board-01"}).as_expected
-        assert judged_row({"board": "board-01", "verdict": "switched", "reason": ""}).as_expected
+        assert not judged_row(row | {"host": "board-01"}).as_expected
+        assert judged_row({"host": "board-01", "verdict": "switched", "reason": ""}).as_expected
 
     def test_ansible_is_told_the_same_host(self) -> None:
         told = ansible_data({"ssh_hostname": "10.99.0.11", "ssh_user": "root", "ssh_key": "/k"})

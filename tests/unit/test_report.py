@@ -17,10 +17,11 @@ import pytest
 from deploy.fleet import repeat_filter, report, report_files, report_row, report_table
 from deploy.fleet.report_row import Row
 from deploy.hosts.run_record import RunRecord, with_disk_advice
+from deploy.hosts.snapshot import Snapshot
 from deploy.paths import REPO
 from tests.unit.boards import Board, closed, hasty_config, serving, silent
+from tests.unit.known_host import KnownHost
 from tests.unit.test_plan import a_board
-from tests.unit.test_settings import told as settings_of
 
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 SERVES = RunRecord("Cortex-A76", "cortex-a76-01", "tiny.gguf", 12.34, "r1", "r2", seconds=7.3)
@@ -33,17 +34,28 @@ BAD = Row(
     False,
 )
 DEAD = Row("a[1] b", RunRecord(), "unreachable", "it is not there", False)
+GATEWAY = Row("gate", RunRecord(), "failed", "haproxy does not start", False, ("gateway", "monitor"))
 ROWS = (GOOD, BAD, DEAD)
 
 
 def test_each_board_is_a_line_and_the_others_are_listed_to_be_tried_again() -> None:
     heading, *lines = report_table.report_lines(ROWS, ["@local"])
-    assert heading.split() == ["board", "CPU", "build", "model", "tokens/s", "release", "s", "verdict"]
+    assert heading.split() == ["host", "CPU", "build", "model", "tokens/s", "release", "s", "verdict"]
     assert lines[0].split() == "kitchen Cortex-A76 cortex-a76-01 tiny.gguf 12.3 r1 → r2 7.3 switched".split()
     assert lines[1].endswith("rejected: release r2 is taken back: slow")
     assert lines[2].endswith("unreachable: it is not there")
     assert lines[3] == "3 boards: 1 switched, 1 rejected, 1 unreachable"
     assert lines[4] == "To try again those that are not good: --limit @local --limit hall --limit 'a[[]1] b'"
+
+
+def test_a_gateway_and_a_monitor_are_lines_as_boards_are() -> None:
+    lines = report_table.report_lines([GOOD, GATEWAY], [])
+    assert lines[2].split()[:2] == ["gate", "-"] and lines[2].endswith("failed: haproxy does not start")
+    assert lines[3] == "1 board, 1 gateway, 1 monitor: 1 switched, 1 failed"
+    assert lines[4].endswith(": --limit gate")
+    assert json.loads(report_files.as_json([GATEWAY], ""))["hosts"][0]["roles"] == ["gateway", "monitor"]
+    assert Row.from_json(GATEWAY.json_values()) == GATEWAY
+    assert ElementTree.fromstring(report_files.as_junit([GATEWAY], "")).get("failures") == "1"
 
 
 def test_nothing_is_to_be_tried_again_when_all_is_well() -> None:
@@ -53,13 +65,13 @@ def test_nothing_is_to_be_tried_again_when_all_is_well() -> None:
 
 def test_the_json_holds_each_board_and_the_whole_reason() -> None:
     told = json.loads(report_files.as_json(ROWS, "--limit hall"))
-    assert (told["version"], told["good"], told["retry"]) == (1, False, "--limit hall")
-    assert told["boards"][0] == {
-        "board": "kitchen", "cpu": "Cortex-A76", "build": "cortex-a76-01", "model": "tiny.gguf",
+    assert (told["version"], told["good"], told["retry"], told["error"]) == (2, False, "--limit hall", "")
+    assert told["hosts"][0] == {
+        "host": "kitchen", "roles": ["board"], "cpu": "Cortex-A76", "build": "cortex-a76-01", "model": "tiny.gguf",
         "tokens_per_second": 12.34, "release_before": "r1", "release_after": "r2", "verdict": "switched", "reason": "",
         "good": True, "seconds": 7.3,
     }  # fmt: skip
-    assert told["boards"][1]["reason"] == BAD.reason
+    assert told["hosts"][1]["reason"] == BAD.reason
 
 
 def test_the_junit_file_is_read_by_any_parser_whatever_a_reason_holds() -> None:
@@ -168,7 +180,7 @@ def test_when_no_board_can_be_reached_each_is_a_line_with_its_reason(tmp_path: P
         assert done.stderr.count(line) == 1, done.stderr
     assert "Traceback" not in done.stderr
     told = json.loads((tmp_path / "out.json").read_text())
-    assert [one["board"] for one in told["boards"]] == ["off", "mute", "locked"]
+    assert [one["host"] for one in told["hosts"]] == ["off", "mute", "locked"]
     assert ElementTree.parse(tmp_path / "out.xml").getroot().get("errors") == "3"
 
 
@@ -184,15 +196,17 @@ def test_a_board_that_a_run_did_not_finish_to_prepare_is_not_called_good() -> No
     """As after Ctrl-C: nothing that it is to do is known yet, which is not the same as nothing."""
     host: Any = SimpleNamespace(name="hall")
     state: Any = SimpleNamespace(ops={host.name: {}})
-    told = report_row.expected_row(state, host, RunRecord(model="tiny.gguf"))
+    told = report_row.expected_ending(state, host, RunRecord(model="tiny.gguf"))
     assert (told.verdict, told.good) == ("not finished", False)
 
 
 def test_the_report_of_the_run_before_is_gone_when_the_next_one_begins(tmp_path: Path) -> None:
     """A run that is killed leaves none."""
     (tmp_path / "out.json").write_text('{"good": true}')
+    told = {"report_json": str(tmp_path / "out.json"), "report_junit": str(tmp_path / "none.xml")}
+    host: Any = SimpleNamespace(data=told)
     for _ in range(2):
-        report.drop_last(settings_of(report_json=str(tmp_path / "out.json"), report_junit=str(tmp_path / "none.xml")))
+        report.begin_host(KnownHost(Snapshot()).state, host)
         assert list(tmp_path.iterdir()) == []
 
 

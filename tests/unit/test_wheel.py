@@ -75,8 +75,12 @@ def test_a_fleet_of_ones_own_is_deployed_from_its_folder(installed: Path, tmp_pa
         (product / "config.py").write_text(told + HASTE)
     done = boardllama(installed, tmp_path, "deploy", "--json")
     assert done.returncode == 1, done.stderr
-    (row,) = json.loads(done.stdout)["boards"]
-    assert (row["board"], row["verdict"]) == ("kitchen", "unreachable"), done.stderr
+    (row,) = json.loads(done.stdout)["hosts"]
+    assert (row["host"], row["verdict"]) == ("kitchen", "unreachable"), done.stderr
+    (tmp_path / "boards.py").write_text("targets = [(1\n")
+    done = boardllama(installed, tmp_path, "deploy", "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["good"] is False
+    assert "'(' was never closed" in json.loads(done.stdout)["error"], done.stdout
     (tmp_path / "boards.py").write_text("channels = ['@kind/raspberry_pi_5']\n")
     said = boardllama(installed, tmp_path, "channel", "--dest", str(tmp_path / "www")).stderr
     assert "unknown setting thread: did you mean threads?" in said, "group data are beside the inventory"

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from deploy.fleet.gateway.acme import CERTBOT_DROP_IN
+from deploy.fleet.gateway.certbot_files import RENEWAL
 from deploy.fleet.gateway.gateway_stage import DROP_IN, KEEPER
 from deploy.fleet.gateway.shared_address import CONF
 from deploy.fleet.monitor.monitor_places import FOLDER, PAGE, PROGRAMS
 from deploy.fleet.monitor.story import UNIT_FILES
 from deploy.hosts import packages
 from deploy.hosts.facts.target import record_path
-from deploy.onboard.gateway.gateway_places import CERTBOT_FILES, GATEWAY_PLACES, SHARED_LOADED
+from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES, SHARED_LOADED
 from deploy.onboard.places import PLACES
 from deploy.onboard.release import lease
 from deploy.onboard.removal import traces
@@ -157,6 +158,7 @@ def test_the_places_of_other_roles_are_theirs() -> None:
     told = {path for one in traces.COMPANIONS for path in one.told}
     drop_ins = {f"{traces.SYSTEM_UNITS}/{name}" for name in UNIT_FILES if ".d/" in name}
     assert CERTBOT_DROP_IN == traces.CERTBOT
+    assert {str(GATEWAY_PLACES.lineage), RENEWAL} <= {*traces.CERTBOT_FILES}
     assert told == {DROP_IN, SHARED_LOADED, CONF, str(PLACES.exporter), *drop_ins}
     assert all(traces.UNIT.fullmatch(name) for name in (KEEPER, *UNIT_FILES) if ".d/" not in name)
     services = (OLLAMA, service_beside("a", "chat", 1), broker_service("front", 2), broker_service("ollama", 3))
@@ -187,7 +189,7 @@ def test_a_gateway_and_a_monitor_give_up_what_they_were_told(removed: Removed, s
         removed.put(units / name, "[Service]\n")
     for folder in traces.FOLDERS:
         removed.put(removed.root / folder.lstrip("/") / "keys/board", "sk-1\n")
-    for pattern in CERTBOT_FILES:
+    for pattern in traces.CERTBOT_FILES:
         removed.put(removed.root / pattern.lstrip("/").replace("[0-9]", "0"), "certbot's\n")
     config = removed.put(removed.root / traces.GATEWAY.lstrip("/") / "haproxy.cfg", "edited\n")
     removed.put(Ours(removed.places).record(config), "deployed\n")

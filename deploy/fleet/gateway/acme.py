@@ -22,8 +22,8 @@ from deploy.hosts.release import sha256_hex
 from deploy.hosts.remote import Commands, Remote, RemoteCommandFailed
 from deploy.hosts.snapshot import snapshot_of
 from deploy.hosts.text_files import TextFile
-from deploy.onboard.gateway.gateway_places import CERTBOT_FILES
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES as PLACES
+from deploy.onboard.removal.traces import CERTBOT_FILES
 
 ACME_PACKAGES = ("certbot",)
 # By what certbot knows the authority's server: what Debian trusts, or the operator's file.

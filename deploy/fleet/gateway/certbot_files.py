@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from pyinfra.api import FactBase
 
 from deploy.hosts.addresses import LOOPBACK
-from deploy.onboard.gateway.gateway_places import CERTBOT_FILES
 from deploy.onboard.gateway.gateway_places import GATEWAY_PLACES as PLACES
+from deploy.onboard.removal.traces import CERTBOT_FILES
 
 FOLDER, NAME = PLACES.lineage.parent.parent, PLACES.lineage.name
 RENEWAL = f"{FOLDER}/renewal/{NAME}.conf"

@@ -77,10 +77,3 @@ KEYS_MAP, WAIT_MAP, ACME = "boards.map", "wait.map", "acme.pem"
 # keepalived, and the hash of the file that it has loaded. It is written last, so a deploy that was cut is repeated.
 SHARED_UNIT, SHARED_LOADED = "keepalived.service", "/etc/keepalived/boardllama-loaded"
 GATEWAY_PLACES = GatewayPlaces()
-# Patterns for a shell: all that certbot has of the certificate, also under the names that it makes up when it cannot
-# read what is there (NAME-0001).
-CERTBOT_FILES = tuple(
-    f"{GATEWAY_PLACES.lineage.parent.parent}/{place}/{GATEWAY_PLACES.lineage.name}{again}{end}"
-    for place, end in (("renewal", ".conf"), ("live", ""), ("archive", ""))
-    for again in ("", "-[0-9][0-9][0-9][0-9]")
-)

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..channel.subscription import APT, KEY, LIST, TOLD
-from ..gateway.gateway_places import CERTBOT_FILES
 from ..places import PRISTINE, Places
 from ..service import OLLAMA, Service
-from .traces import CERTBOT, COMPANIONS, FOLDERS, GATEWAY, MONITOR, UNIT, Companion
+from .traces import CERTBOT, CERTBOT_FILES, COMPANIONS, FOLDERS, GATEWAY, MONITOR, UNIT, Companion
 
 # What stood in the place of a public name before the first release: release/public_names.py.
 BEFORE = ".before-boardllama"

@@ -22,6 +22,13 @@ FOLDERS = (
     "/run/boardllama-fleet-page",
     "/var/cache/boardllama-debs",
 )
+# Patterns for a shell: all that certbot has of a gateway's certificate, also under the names that it makes up where it
+# cannot read what is there (NAME-0001).
+CERTBOT_FILES = tuple(
+    f"/etc/letsencrypt/{place}/boardllama-gateway{again}{end}"
+    for place, end in (("renewal", ".conf"), ("live", ""), ("archive", ""))
+    for again in ("", "-[0-9][0-9][0-9][0-9]")
+)
 SYSTEM_UNITS = "/etc/systemd/system"
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
 

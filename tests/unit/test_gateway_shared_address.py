@@ -1,9 +1,13 @@
 """What gateways that share an address are told."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyinfra import host
+from pyinfra.context import ctx_host
 
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.gateway_stage import gateway_texts
@@ -26,6 +30,20 @@ def gateways(*names: str) -> Any:
     return made[0]
 
 
+@pytest.fixture(params=["itself", "as pyinfra's host"])
+def seen(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
+    """How an operation sees a gateway: pyinfra's `host` stands for it, and is not the same object."""
+    with ExitStack() as stack:
+
+        def see(gateway: Any) -> Any:
+            if request.param == "itself":
+                return gateway
+            stack.enter_context(ctx_host.use(gateway))
+            return host
+
+        yield see
+
+
 def line_of(text: str, word: str) -> str:
     return next(line.strip() for line in text.splitlines() if line.strip().startswith(word))
 
@@ -38,15 +56,16 @@ def test_all_gateways_find_one_number_and_each_a_priority_of_its_own() -> None:
     assert (line_of(one, "interface"), line_of(two, "interface")) == ("interface eth0", "interface end0")
 
 
-def test_the_others_are_known_by_addresses_of_its_family() -> None:
-    assert peers_of(gateways("192.0.2.1", "192.0.2.2", "fd00::3"), "192.0.2.10") == ["192.0.2.2"]
-    assert peers_of(gateways("192.0.2.1", "192.0.2.2", "fd00::3"), "fd00::10") == ["fd00::3"]
+def test_the_others_are_known_by_addresses_of_its_family(seen: Callable[[Any], Any]) -> None:
+    first = seen(gateways("192.0.2.1", "192.0.2.2", "fd00::3"))
+    assert peers_of(first, "192.0.2.10") == ["192.0.2.2"]
+    assert peers_of(first, "fd00::10") == ["fd00::3"]
 
 
 @pytest.mark.parametrize("names", [("192.0.2.1",), ("192.0.2.1", "fd00::3")])
-def test_a_gateway_alone_shares_nothing(names: tuple[str, ...]) -> None:
+def test_a_gateway_alone_shares_nothing(seen: Callable[[Any], Any], names: tuple[str, ...]) -> None:
     with pytest.raises(BoardllamaError, match=r"gateway_address is 192.0.2.10: it is for gateways that reach"):
-        peers_of(gateways(*names), "192.0.2.10")
+        peers_of(seen(gateways(*names)), "192.0.2.10")
 
 
 def test_the_kernel_names_the_way() -> None:

@@ -14,7 +14,7 @@ from pyinfra.api.host import Host
 from deploy.controller.templates import render_template
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.gateway_settings import GatewaySettings
-from deploy.hosts.addresses import addresses_of
+from deploy.hosts.addresses import addresses_elsewhere
 from deploy.hosts.facts.target import shell_words
 from deploy.hosts.lock import TargetStep
 from deploy.hosts.packages import debian_packages
@@ -58,9 +58,8 @@ def peers_of(gateway: Host, address: str) -> list[str]:
 
     Raises BoardllamaError where there is none.
     """
-    others = [one for one in gateway.state.inventory.groups.get("gateways", []) if one is not gateway]
     version = ip_address(address).version
-    found = [one for other in others for one in addresses_of(other) if ip_address(one).version == version]
+    found = [one for one in addresses_elsewhere(gateway, "gateways") if ip_address(one).version == version]
     if not found:
         raise BoardllamaError(
             f"gateway_address is {address}: it is for gateways that reach each other by IPv{version}, and this one "

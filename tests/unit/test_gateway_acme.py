@@ -64,10 +64,12 @@ def workers(places: GatewayPlaces) -> list[str]:
 
 @contextmanager
 def certbot_at(port: int, status: int = 200) -> Iterator[None]:
-    """What certbot listens with while it asks: it answers 404 when somebody else has asked."""
+    """What certbot listens with while it asks: it answers 404 when somebody else has asked. 0: it hangs up."""
 
     class Proof(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if not status:
+                return
             self.send_response(status)
             self.end_headers()
             self.wfile.write(f"proof of {self.path}".encode())
@@ -99,8 +101,11 @@ def files_beside(*words: Any, port: int) -> dict[str, bytes]:
     return files | {CONFIG: files[CONFIG].replace(own, other)}
 
 
-def test_gateways_that_have_a_name_in_common_answer_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The authority reaches one of them, and another one has asked."""
+@pytest.mark.parametrize("status", [404, 0])
+def test_gateways_that_have_a_name_in_common_answer_for_one_another(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """The authority reaches one of them, and another one has asked. The first has asked, too, or is just done."""
     asked = "/.well-known/acme-challenge/token"
     with running([Board("hall")], **ACME) as second:
         port = second.places.challenge_port
@@ -110,7 +115,7 @@ def test_gateways_that_have_a_name_in_common_answer_for_one_another(monkeypatch:
             assert requests.get(url, timeout=5).status_code == 503
             ports = [one.places.certbot_port for one in (first, second)]
             for port, other in (ports, reversed(ports)):
-                with certbot_at(port), certbot_at(other, 404), ThreadPoolExecutor(5) as asking:
+                with certbot_at(port), certbot_at(other, status), ThreadPoolExecutor(5) as asking:
                     answers = list(asking.map(lambda _: requests.get(url, timeout=10).text, range(10)))
                     assert set(answers) == {f"proof of {asked}"}
 

@@ -7,21 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from deploy.fleet.report_row import Row
+from deploy.fleet.report_row import BOARD, Row
 
-VERSION = 2
+VERSION = 1
 # What XML 1.0 cannot hold, and a reason may: a server's last words come from its journal.
 FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_json(rows: Sequence[Row], retry: str, error: str = "") -> str:
-    """{"version": 2, "good": false, "error": "", "retry": "--limit …", "hosts": [{"host": …, "verdict": …, …}]}
+    """{"version": 1, "good": false, "error": "", "retry": "…", "hosts": [{"host": …, …}], "boards": [{"board": …, …}]}
 
-    `error`: why the run ended before it knew of hosts.
+    `error`: why the run ended before it knew of hosts. `boards`: those of the hosts that are boards, as programs have
+    read them since the first report.
     """
     hosts = [row.json_values() for row in rows]
     good = not error and all(row.good for row in rows)
-    told = {"version": VERSION, "good": good, "error": error, "retry": retry, "hosts": hosts}
+    boards = [{"board": host["host"], **host} for host in hosts if BOARD in host["roles"]]
+    told = {"version": VERSION, "good": good, "error": error, "retry": retry, "hosts": hosts, "boards": boards}
     return json.dumps(told, indent=1) + "\n"
 
 

@@ -9,8 +9,9 @@ from pyinfra.api.state import State
 
 from deploy.hosts.run_record import RunRecord, record_of
 
+BOARD = "board"
 # What a host of these groups is. What becomes of a builder is in the rows of those that it builds for.
-ROLES = {"targets": "board", "gateways": "gateway", "monitors": "monitor", "channels": "channel"}
+ROLES = {"targets": BOARD, "gateways": "gateway", "monitors": "monitor", "channels": "channel"}
 
 
 class Ending(NamedTuple):
@@ -33,7 +34,7 @@ class Row:
     verdict: str
     reason: str
     good: bool
-    roles: tuple[str, ...] = ("board",)
+    roles: tuple[str, ...] = (BOARD,)
 
     @property
     def release_change(self) -> str:

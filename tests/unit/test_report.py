@@ -65,13 +65,18 @@ def test_nothing_is_to_be_tried_again_when_all_is_well() -> None:
 
 def test_the_json_holds_each_board_and_the_whole_reason() -> None:
     told = json.loads(report_files.as_json(ROWS, "--limit hall"))
-    assert (told["version"], told["good"], told["retry"], told["error"]) == (2, False, "--limit hall", "")
+    assert (told["version"], told["good"], told["retry"], told["error"]) == (1, False, "--limit hall", "")
     assert told["hosts"][0] == {
         "host": "kitchen", "roles": ["board"], "cpu": "Cortex-A76", "build": "cortex-a76-01", "model": "tiny.gguf",
         "tokens_per_second": 12.34, "release_before": "r1", "release_after": "r2", "verdict": "switched", "reason": "",
         "good": True, "seconds": 7.3,
     }  # fmt: skip
     assert told["hosts"][1]["reason"] == BAD.reason
+    assert [board["board"] for board in told["boards"]] == [GOOD.host, BAD.host, DEAD.host]
+
+
+def test_a_script_that_reads_boards_meets_no_gateway() -> None:
+    assert json.loads(report_files.as_json([GATEWAY], ""))["boards"] == []
 
 
 def test_the_junit_file_is_read_by_any_parser_whatever_a_reason_holds() -> None:

@@ -116,6 +116,18 @@ def test_packages_of_a_deploy_go_unless_others_need_them(
     assert "curl: a deploy installed it" in said and ("exporter: theirs needs" in said) == bool(needed)
 
 
+def test_what_a_package_s_programs_made_goes_with_the_package(removed: Removed) -> None:
+    """And stays with one that was there before."""
+    removed.deploy()
+    for path in traces.REMAINS.values():
+        removed.put(removed.root / path.lstrip("/") / "made", "while it ran\n")
+    removed.put(removed.root / "packages", "haproxy:\ncertbot:\nkeepalived:\n")
+    removed.put(removed.places.packages, "haproxy\nkeepalived\n")
+    assert removed.uninstall() == 0
+    there = {path for path in traces.REMAINS.values() if (removed.root / path.lstrip("/")).exists()}
+    assert there == {traces.REMAINS["certbot"]} and not (removed.root / "etc/iproute2").exists()
+
+
 def test_a_companion_is_switched_off_before_it_would_listen_to_everyone(
     removed: Removed, systemd: Systemd, capsys: Said
 ) -> None:

@@ -14,7 +14,7 @@ from ..tune.borrowed import give_back
 from .account import remove_account
 from .ours import BEFORE, Ours, below, entries
 from .packages import noted_packages, purge_packages
-from .traces import Companion
+from .traces import REMAINS, Companion
 
 STOP_SECONDS = 120.0
 # The last step, which removes the programs that run it, so a cut there is gone on with by whoever types it again.
@@ -85,6 +85,9 @@ class Removal:
         before = noted_packages(note)
         self.stays += purge_packages(before)
         gone = {*before} - {*noted_packages(note)}
+        for path in (self.ours.at(REMAINS[package]) for package in sorted(gone & {*REMAINS})):
+            remove_all([path])
+            remove_empty_above(path)
         for one in self.switched_off:
             if one.package not in gone:
                 again = f"`systemctl enable --now {one.unit}`"
@@ -167,6 +170,14 @@ def remove_empty(folder: Path) -> None:
     for path in (*inner, folder):
         if path.is_dir() and not path.is_symlink() and not entries(path) and not os.path.ismount(path):
             path.rmdir()
+
+
+def remove_empty_above(path: Path) -> None:
+    """Removes the folder of what was at a path, if nothing is left there, and those above it."""
+    for folder in path.parents:
+        if entries(folder) or not folder.is_dir():
+            return
+        folder.rmdir()
 
 
 def quoted(path: Path) -> str:

@@ -57,6 +57,12 @@ COMPANIONS = (
         (drop_in("prometheus-alertmanager.service", "prometheus-alertmanager-boardllama.conf"),),
     ),
 )
+# What programs of a package make while they run, and apt leaves when the package goes.
+REMAINS = {
+    "haproxy": "/var/lib/haproxy",
+    "certbot": "/var/lib/letsencrypt",
+    "keepalived": "/etc/iproute2/rt_addrprotos.d/keepalived.conf",
+}
 # certbot listens to nobody between two requests, so it goes on, for certificates of others.
 CERTBOT = drop_in("certbot.service", "50-boardllama.conf")
 # A machine that has none of these has nothing of ours, but maybe models.

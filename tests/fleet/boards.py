@@ -28,12 +28,15 @@ ROOM = "160m"
 
 @dataclass(frozen=True)
 class Board:
-    """`number`: from 1. `models`: whether models have a disk of their own, as large as the controller's."""
+    """`number`: from 1. `models`: whether models have a disk of their own, as large as the controller's. `room`: of
+    its disk, as tmpfs says it.
+    """
 
     number: int
     name: str = ""
     models: bool = True
     machine: str = "aarch64"
+    room: str = ROOM
 
     @property
     def title(self) -> str:
@@ -89,7 +92,7 @@ class Board:
         self.folder.mkdir(parents=True)
         self.cgroup.mkdir(parents=True)
         told = {"NAME": self.title, "TREE": tree, "FOLDER": self.folder, "KEY": f"{controller_key()}.pub"}
-        told |= {"ROOM": ROOM, "MODELS": "yes" if self.models else "no", "MACHINE": self.machine}
+        told |= {"ROOM": self.room, "MODELS": "yes" if self.models else "no", "MACHINE": self.machine}
         spaces = "--pid --mount --uts --ipc --cgroup --fork --kill-child".split()
         apart = ["nsenter", f"--net=/run/netns/{self.title}", "unshare", *spaces, "--", "sh", str(HERE / "board.sh")]
         with (self.folder / "start.log").open("wb") as log:

@@ -10,11 +10,11 @@ from tests.fleet.apart import run_folder
 Hosts = Mapping[str, Mapping[str, Any]]
 
 
-def pyinfra_inventory(hosts: Hosts, gateways: Hosts | None = None) -> Path:
-    """An inventory file with these hosts as targets, and gateways."""
+def pyinfra_inventory(hosts: Hosts, gateways: Hosts | None = None, monitors: Hosts | None = None) -> Path:
+    """An inventory file with these hosts as targets, gateways and monitors."""
     folder = run_folder() / "inventory"
     folder.mkdir(exist_ok=True)
-    groups = {"targets": hosts, "gateways": gateways or {}}
+    groups = {"targets": hosts, "gateways": gateways or {}, "monitors": monitors or {}}
     told = {name: [(host, dict(data)) for host, data in members.items()] for name, members in groups.items()}
     lines = [f"{name} = {members!r}\n" for name, members in told.items() if members]
     (folder / "fleet.py").write_text("".join(["builders = ['@local']\n", *lines]))

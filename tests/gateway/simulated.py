@@ -20,25 +20,35 @@ HAPROXY = {"bookworm": "2.6", "trixie": "3.0"}
 @contextmanager
 def simulated_boards(suite: str, count: int) -> Iterator[Fleet]:
     """So many boards and the gateway, of that suite, until the end of the block."""
-    fleet = Fleet(ensure_board_tree(suite))
-    try:
-        fleet.start([*(Board(number) for number in range(1, count + 1)), GATEWAY])
+    with simulated_machines(suite, [*(Board(number) for number in range(1, count + 1)), GATEWAY]) as fleet:
         said = GATEWAY.run("haproxy", "-v")
         if f"version {HAPROXY[suite]}." not in said:
             raise BoardllamaError(f"the gateway of {suite} has another haproxy than {HAPROXY[suite]}: {said[:40]}")
         yield fleet
+
+
+@contextmanager
+def simulated_machines(suite: str, machines: list[Board]) -> Iterator[Fleet]:
+    """These, of that suite, until the end of the block. An error shows the last words of the gateways among them."""
+    fleet = Fleet(ensure_board_tree(suite))
+    try:
+        fleet.start(machines)
+        yield fleet
     except BaseException:
-        print(last_logs(), file=sys.stderr, flush=True)
+        for gateway in (one for one in machines if GATEWAY.title in one.title):
+            print(last_logs(gateway), file=sys.stderr, flush=True)
         raise
     finally:
         fleet.stop()
 
 
-def last_logs() -> str:
-    """What the gateway's programs said last."""
+def last_logs(gateway: Board) -> str:
+    """What a gateway's programs said last."""
     told = [f"journalctl --no-pager -n 80 -u {unit}" for unit in ("haproxy", "boardllama-keeper", "certbot")]
     commands = [*told, "tail -n 150 /var/log/letsencrypt/letsencrypt.log"]
-    return "\n".join(f"== {command}\n{GATEWAY.run('sh', '-c', f'{command} 2>&1; true')}" for command in commands)
+    return "\n".join(
+        f"== {gateway.title}: {command}\n{gateway.run('sh', '-c', f'{command} 2>&1; true')}" for command in commands
+    )
 
 
 def run_story(module: str, prepare: Callable[[], object], story: Callable[[str], None]) -> int:

@@ -54,7 +54,7 @@ def run_program(
     by default its file's name. Raises Late after `deadline` seconds, BoardllamaError where there is no such program.
     """
     name = name or Path(words[0]).name
-    pipe, child = subprocess.PIPE, None
+    pipe, child, env = subprocess.PIPE, None, with_roots_programs(os.environ if env is None else env)
     try:
         # A signal that came between the start of the process and its name here would leave the process running.
         with uninterrupted():
@@ -68,6 +68,11 @@ def run_program(
         if child:
             end_process(child)
     return Ended(child.returncode, said, errors)
+
+
+def with_roots_programs(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, with root's programs in PATH, such as sfdisk: Debian has them in no ordinary user's."""
+    return {**variables, "PATH": f"{variables.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from deploy.controller.interrupts import uninterrupted
-from deploy.controller.programs import end_group
+from deploy.controller.programs import end_group, with_roots_programs
 from deploy.controller.progress import Progress
 from deploy.controller.step_times import StepTimes
 from deploy.errors import BoardllamaError
@@ -108,8 +108,7 @@ class Workspace:
         changed = {"SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH), "LC_ALL": "C.UTF-8"}
         if os.geteuid() == 0:
             changed["TMPDIR"] = str(self.folder)
-        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-        return {**os.environ, **changed, "PATH": path}
+        return {**with_roots_programs(os.environ), **changed}
 
     def run_mmdebstrap(self, name: str, result: Path, *options: str) -> None:
         """Makes the tar file `result` with mmdebstrap. $BOARDLLAMA_MIRROR names another mirror than its default."""

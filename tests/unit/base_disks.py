@@ -22,7 +22,7 @@ def make_disk(path: Path, script: str, size: int = 16 * MIB) -> Path:
     """A disk with the table of sfdisk's script, and nothing in its partitions."""
     with path.open("wb") as file:
         file.truncate(size)
-    subprocess.run(["sfdisk", "--quiet", str(path)], input=script, text=True, check=True, capture_output=True)
+    subprocess.run(["/usr/sbin/sfdisk", "--quiet", str(path)], input=script, text=True, check=True, capture_output=True)
     return path
 
 

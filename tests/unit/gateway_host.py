@@ -126,7 +126,7 @@ def gateway_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayHost]:
     """One whose haproxy does not run yet, in a folder whose path leaves room for the names of sockets."""
     with TemporaryDirectory(prefix="gw-", dir="/tmp") as folder:
         made = GatewayHost(Path(folder))
-        monkeypatch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
+        monkeypatch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}:/usr/sbin")
         monkeypatch.setattr(gateway_files, "record_path", lambda path: str(made.record))
         yield made
         made.end()

@@ -179,9 +179,8 @@ class RunningGateway:
         self.places.keys.write_text("".join(f"{board.name} {board.key}\n" for board in boards))
         self.processes: list[subprocess.Popen[bytes]] = []
         self.load(table)
-        self.begin(
-            "haproxy", "-W", "-S", str(self.places.master_socket), "-C", str(self.places.config), "-f", "haproxy.cfg"
-        )
+        master, config = str(self.places.master_socket), str(self.places.config)
+        self.begin("/usr/sbin/haproxy", "-W", "-S", master, "-C", config, "-f", "haproxy.cfg")
         self.keep()
         await_true(lambda: self.is_up([board.name for board in boards]))
 

@@ -187,7 +187,9 @@ def test_haproxy_takes_odd_names_and_boards_without_an_address_yet(tmp_path: Pat
     for name, text in haproxy_files(settings, BoardTable(tuple(boards)), GatewayPlaces(), NAMES, "root").items():
         (tmp_path / name).write_bytes(text)
     (tmp_path / "boards.map").touch()
-    done = subprocess.run(["haproxy", "-c", "-C", tmp_path, "-f", "haproxy.cfg"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["/usr/sbin/haproxy", "-c", "-C", tmp_path, "-f", "haproxy.cfg"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 

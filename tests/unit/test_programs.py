@@ -50,6 +50,11 @@ def test_a_program_that_is_missing_is_said_with_its_package() -> None:
         program_output("no-such-program", package="the-package")
 
 
+@pytest.mark.parametrize("env", [None, {}, {"PATH": "/usr/bin"}])
+def test_an_ordinary_user_s_run_finds_root_s_programs(env: dict[str, str] | None) -> None:
+    assert program_output("sfdisk", "--version", env=env).startswith(b"sfdisk ")
+
+
 def test_a_program_that_hangs_is_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     with pytest.raises(Late, match="waiting did not end within 0 s"):

@@ -5,6 +5,7 @@ root it is there from the beginning, because `make flash` only writes over its b
 """
 
 from pathlib import Path
+from struct import Struct
 
 from deploy.debian.tar_files import files_below, link_target
 from deploy.formats.identity_slot import find_slot, slot_content
@@ -17,6 +18,10 @@ from deploy.onboard.identity.boardllama_txt import FILE, Identity
 
 LAYERS = (IDENTITY_LAYER, Path(__file__).resolve().parent / "files")
 FSTAB = "etc/fstab"
+# Of a FAT: sectors of a cluster, sectors before the tables, tables, all sectors, sectors of a table; the last two in 16
+# bits, and where these are 0 in 32 bits. A table of FAT32 is always said in 32.
+BOOT_SECTOR_AT, BOOT_SECTOR = 13, Struct("<BHB2xHxH8xII")
+FAT32_CLUSTERS = 65525
 
 
 def put_identity_files(tree: Path, fat: BasePartition | None) -> None:
@@ -53,14 +58,26 @@ def find_identity_fat(disk: BaseDisk, tree: Path) -> BasePartition | None:
     """The FAT that the system mounts at or below /boot, by its fstab; None without one.
 
     A card is written in whole blocks: a FAT that begins or ends within a block counts as none. So does a FAT that
-    mtools, with which `make flash` writes the file, cannot read: the kernel also takes FAT32 with too few clusters.
+    mtools, with which `make flash` writes the file, cannot read, here or on the computer that flashes.
     """
     fstab = inside(tree, FSTAB)
     rows = [line.split() for line in fstab.read_text(errors="replace").splitlines()] if fstab.is_file() else []
     mounted = {row[0].replace('"', "").lower() for row in rows if len(row) > 2 and is_boot_mount(row[1], row[2])}
     fitting = (partition for partition in disk.fats if mounted & names_in_fstab(disk, partition))
     whole = (one for one in fitting if not (one.start % IO_BLOCK or one.size % IO_BLOCK))
-    return next((one for one in whole if list_fat(disk.path, one.start).status == 0), None)
+    return next((one for one in whole if is_read_by_mtools(disk.path, one.start)), None)
+
+
+def is_read_by_mtools(path: Path, start: int) -> bool:
+    """Whether every mtools reads the FAT at byte `start` of the disk.
+
+    The kernel and mtools 4.0.48 (Debian 13) also take FAT32 with too few clusters; mtools 4.0.33 (Debian 12) does not.
+    """
+    with path.open("rb") as file:
+        file.seek(start + BOOT_SECTOR_AT)
+        cluster, reserved, fats, short_total, short_fat, total, fat = BOOT_SECTOR.unpack(file.read(BOOT_SECTOR.size))
+    clusters = ((short_total or total) - reserved - fats * fat) // cluster
+    return (short_fat > 0 or clusters >= FAT32_CLUSTERS) and list_fat(path, start).status == 0
 
 
 def is_boot_mount(place: str, kind: str) -> bool:

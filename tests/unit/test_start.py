@@ -14,7 +14,7 @@ import pytest
 
 from deploy.onboard import watch
 from deploy.onboard.release import switch
-from deploy.onboard.server import bounds, launch
+from deploy.onboard.server import bounds, launch, mounts
 from deploy.onboard.server.attempts import ATTEMPTS, CROWD_SECONDS, count_attempt
 from deploy.onboard.server.config import ConfigError
 from deploy.onboard.server.cores import fast_cores
@@ -38,6 +38,9 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(os, "fork", lambda: 1)
     monkeypatch.setattr(os, "execve", lambda *args: seen.update(zip(("path", "argv", "env"), args, strict=True)))
     monkeypatch.setattr(launch, "require_free_port", lambda service, server: None)
+    # What this machine mounts does not count: Debian 13 has a unit for /tmp, and a container of it mounts nothing.
+    monkeypatch.setattr(mounts, "FSTAB", tmp_path / "none")
+    monkeypatch.setattr(mounts, "UNITS", ())
     return seen
 
 
@@ -172,14 +175,16 @@ def test_a_start_that_failed_behind_a_crowd_does_not_count_and_the_next_one_wait
     assert int(numbers["StartLimitIntervalSec"]) / CROWD_SECONDS < int(numbers["StartLimitBurst"])
 
 
-# What the program `boardllama launch` does, with every place of the target in a folder.
+# What the program `boardllama launch` does, with every place of the target in a folder, and nothing to mount.
 LAUNCH = """
 import sys
 from pathlib import Path
 from deploy.onboard.places import PLACES
 from tests.services import paths_below
+from deploy.onboard.server import mounts
 from deploy.onboard.release.releases import Release
 from deploy.onboard.server.launch import launch_service, service_started
+mounts.FSTAB, mounts.UNITS = Path("/nonexistent"), ()
 places = paths_below(Path(sys.argv[1]), PLACES)
 release = Release(places.releases / "r1", places)
 sys.exit(launch_service(release, service_started(release)))

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.controller.interrupts import uninterrupted
+from deploy.controller.programs import run_program
 from deploy.debian.tools import Tools
 from deploy.debian.workspace import Workspace
+from deploy.errors import BoardllamaError
 
 # What an ordinary user puts before a command: all of the user's ids, the user as root.
 USER_NAMESPACE = ("unshare", "--user", "--map-root-user", "--map-auto", "--")
@@ -22,6 +24,17 @@ KEPT = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
 def as_owner(command: list[str]) -> list[str]:
     """The command line by which a command may change any file of a tree."""
     return command if os.geteuid() == 0 else [*USER_NAMESPACE, *command]
+
+
+def require_namespaces() -> None:
+    """Raises BoardllamaError unless this user can have namespaces: Ubuntu 24.04 refuses them to an ordinary user."""
+    tried = run_program(*as_owner(["unshare", "--mount", "--"]), "true", package="util-linux")
+    if tried.status != 0:
+        raise BoardllamaError(
+            f"this system refuses namespaces ({tried.complaint}), in which trees and images are made: run as root, or "
+            "allow this user to have them: lines in /etc/subuid and /etc/subgid, and on Ubuntu 24.04 "
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        )
 
 
 @contextmanager

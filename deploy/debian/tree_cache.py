@@ -11,6 +11,7 @@ from deploy.controller.files import folder_lock
 from deploy.controller.step_times import StepTimes
 from deploy.debian.binfmt import ensure_arm64_runs
 from deploy.debian.controller import check_controller
+from deploy.debian.owners import require_namespaces
 from deploy.debian.staging import staging_folder
 from deploy.debian.tools import SUITE
 from deploy.debian.workspace import Workspace
@@ -37,6 +38,7 @@ def ensure_tree(folder: Path, recipe: TreeRecipe) -> None:
     if is_made(folder):
         return
     check_controller()
+    require_namespaces()
     ensure_arm64_runs()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder.parent, "root tree"):

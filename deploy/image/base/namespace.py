@@ -3,8 +3,7 @@
 import os
 import sys
 
-from deploy.controller.programs import run_program
-from deploy.debian.owners import as_owner
+from deploy.debian.owners import as_owner, require_namespaces
 from deploy.errors import BoardllamaError
 
 # Holds the id of the process that was started there: who inherits the variable has another id.
@@ -21,13 +20,8 @@ def enter_namespace(module: str, words: list[str]) -> None:
     if os.environ.get(MARK) == str(os.getpid()):
         return
     check_fuse()
+    require_namespaces()
     apart = as_owner(["unshare", "--mount", "--"])
-    tried = run_program(*apart, "true", package="util-linux")
-    if tried.status != 0:
-        raise BoardllamaError(
-            f"BASE is opened in namespaces of its own, and this system refuses them ({tried.complaint}): run as root, "
-            "or allow user namespaces and give this user subordinate ids (apt-get install uidmap)"
-        )
     os.environ[MARK] = str(os.getpid())
     os.execvp(apart[0], [*apart, sys.executable, "-m", module, *words])
 

@@ -20,6 +20,7 @@ from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
 from deploy.debian.binfmt import ensure_arm64_runs
+from deploy.debian.owners import require_namespaces
 from deploy.errors import BoardllamaError
 from deploy.image.tree import lock
 from deploy.image.tree.channel import Channel, Talking, arriving_file, file_blocks, get_command, put_command
@@ -78,6 +79,7 @@ class TreeConnector(BaseConnector):
         try:
             check_tree(self.tree)
             check_sandbox_programs(self.channel.sandbox.as_root)
+            require_namespaces()
             self.locked = lock.lock_tree(self.tree)
             ensure_arm64_runs()
             self.channel.probe()

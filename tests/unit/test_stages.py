@@ -10,7 +10,9 @@ from pyinfra.api import DeployError
 
 from deploy.errors import BoardllamaError
 from deploy.hosts import stage_decorator
+from deploy.hosts.snapshot import Snapshot
 from deploy.paths import REPO
+from tests.unit.known_host import KnownHost
 
 # Each takes a tenth of a second or more, and none of them is for a run that changes nothing.
 SPARED = ("capstone", "elftools", "gguf", "httpx2", "huggingface_hub", "numpy")
@@ -32,7 +34,8 @@ def test_a_stage_that_cannot_go_on_says_so_in_pyinfras_own_words() -> None:
     def story() -> None:
         raise BoardllamaError("the build failed: run again")
 
-    with pytest.raises(DeployError, match=r"^the build failed: run again$"):
+    host = KnownHost(Snapshot())
+    with host.turn(), pytest.raises(DeployError, match=r"^the build failed: run again$"):
         story()
 
 

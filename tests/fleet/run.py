@@ -143,15 +143,13 @@ class Run:
 
     def each_scenario(self, tool: str, fleet: Fleet, hosts: dict[str, dict[str, Any]]) -> Iterator[Measured]:
         """One tool does each scenario, one after the other. A rival that fails does no more. Raises BoardllamaError."""
-        changed = replace(self.work, top_k=41)
-        works = {"first": self.work, "nochange": self.work, "config": changed, "model": self.rolled_out}
-        if tool == MITOGEN:  # which finds what the same playbook brought before
-            del works["first"], works["model"]
-        if tool == OURS:
-            works["peers"] = replace(changed, model=ensure_model(SHARED), distribution="peers")
-        for scenario in (one for one in works if one in self.scenarios):
+        found = None  # what the boards have by this tool
+        for scenario in (one for one in steps_of(tool) if one in self.scenarios):
+            before, work = self.states(scenario)
             try:
-                costs = run_tool(tool, fleet, hosts, works[scenario])
+                if before not in (None, found):
+                    run_tool(tool, fleet, hosts, before)  # not measured: a scenario costs the same whatever was before
+                costs, found = run_tool(tool, fleet, hosts, work), work
             except BoardllamaError as error:
                 if tool == OURS:
                     raise
@@ -161,6 +159,22 @@ class Run:
             one = Measured(tool=tool, scenario=scenario, **sizes, costs=costs)
             say_line(f"fleet: {len(hosts)} boards, {tool}, {SCENARIOS[scenario]}: {one.summary}")
             yield one
+
+    def states(self, scenario: str) -> tuple[Work | None, Work]:
+        """What the boards must have before a scenario, None: nothing; and what they have after it."""
+        changed = replace(self.work, top_k=41)
+        if scenario == "peers":
+            before = self.rolled_out if "model" in self.scenarios else changed
+            return before, replace(changed, model=ensure_model(SHARED), distribution="peers")
+        if scenario == "model":
+            return changed, self.rolled_out
+        return None if scenario == "first" else self.work, changed if scenario == "config" else self.work
+
+
+def steps_of(tool: str) -> tuple[str, ...]:
+    """The scenarios that a tool does, in this order. Mitogen runs Ansible's playbook, and brings files as that does."""
+    measured = ("nochange", "config") if tool == MITOGEN else ("first", "nochange", "config", "model")
+    return (*measured, "peers") if tool == OURS else measured
 
 
 def new_record(

@@ -15,8 +15,10 @@ from deploy.errors import BoardllamaError
 from deploy.onboard.server.health import ask_server
 from deploy.vm.ports import free_ports
 from tests.bench.pages import PAGE
+from tests.fleet import run as run_module
 from tests.fleet.__main__ import arguments, run_of_words
 from tests.fleet.board_tree import HERE
+from tests.fleet.boards import Board, Fleet
 from tests.fleet.far_link import FarLink
 from tests.fleet.history import Measured, Record, UnderLoad, keep_record, read_history
 from tests.fleet.inventories import ansible_data
@@ -24,7 +26,7 @@ from tests.fleet.measure import Costs, carried_bytes
 from tests.fleet.odd import judged_row
 from tests.fleet.pages import MARKS, fleet_part, newest_of_each, write_pages
 from tests.fleet.stand_ins import SIZES, program_bytes
-from tests.fleet.tools import OURS
+from tests.fleet.tools import OURS, Work
 from tests.unit.running_gateway import await_true
 
 STAND_IN = HERE / "stand_in_server.py"
@@ -137,6 +139,32 @@ class TestPages:
 
     def test_the_page_of_the_repository_has_the_marks(self) -> None:
         assert all(mark in PAGE.read_text() for mark in MARKS)
+
+
+@pytest.mark.parametrize(
+    ("tool", "scenarios", "top_ks"),
+    [
+        ("ansible", "config", [40, 41]),
+        ("ansible", "nochange,config", [40, 40, 41]),
+        ("ansible", "first,nochange,config", [40, 40, 41]),
+        ("mitogen", "nochange,config", [40, 40, 41]),
+    ],
+)
+def test_a_scenario_costs_the_same_whatever_was_asked_for_before(
+    tool: str, scenarios: str, top_ks: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A config change of boards that have nothing would be a first deploy; that comes before it, and is not counted."""
+    asked: list[int] = []
+
+    def run_tool(_tool: str, _fleet: Fleet, _hosts: dict[str, Any], work: Work) -> Costs:
+        asked.append(work.top_k)
+        return COSTS
+
+    monkeypatch.setattr(run_module, "run_tool", run_tool)
+    monkeypatch.setattr(run_module.Run, "work", Work(tmp_path, tmp_path))
+    run = run_of_words(arguments().parse_args(["--scenarios", scenarios]))
+    told = [one.scenario for one in run.each_scenario(tool, Fleet(tmp_path, [Board(1)]), {"b1": {}})]
+    assert asked == top_ks and told == scenarios.split(",")
 
 
 def test_a_stand_in_has_the_size_of_the_program_and_says_what_it_is(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.unit.test_settings import told
 
 SETTING = "BOARDLLAMA_OLD"
 # An upgrade from it was shown: docs/how-to/upgrade.md. Where no tag is older than HEAD it is taken.
-OLDEST = "1ff52e5"
+OLDEST = "bb23c59"
 # Read by Python at its start. Of llama.cpp the old code takes this version's build: to compile another takes minutes,
 # and says nothing of our own code.
 LEND = """

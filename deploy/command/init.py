@@ -43,7 +43,7 @@ def board_name(answer: str) -> str:
 def host_names(answer: str) -> tuple[str, ...]:
     """The names, which have spaces between them."""
     for host in answer.split():
-        if not HOST.fullmatch(host):
+        if not HOST.fullmatch(host) or host.count(":") == 1:  # an address of IPv6 has several
             raise BoardllamaError(f"host {shown(host)}: must be a name or an address, without a user or a port")
     return tuple(answer.split())
 

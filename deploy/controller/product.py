@@ -39,9 +39,13 @@ def read_targets(inventory: Path) -> list[tuple[str, list[str], dict[str, Any]]]
 
 
 def pyinfra_words(inventory: Path, *words: str, options: Sequence[str] = ()) -> list[str]:
-    """The command line of pyinfra for an inventory: with deploy.py, or with the story that `words` name."""
+    """The command line of pyinfra for an inventory: with deploy.py, or with the story that `words` name.
+
+    With -y pyinfra looks for no changes before it makes them: a dry run is not told so.
+    """
     story = words or (str(STORY),)
-    return [str(PYINFRA), "-y", "--config", str(REPO / "config.py"), *options, str(inventory), *story]
+    agreed = [] if "--dry" in options else ["-y"]
+    return [str(PYINFRA), *agreed, "--config", str(REPO / "config.py"), *options, str(inventory), *story]
 
 
 def run_shown(words: Sequence[str]) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from pyinfra.api.state import State
 from deploy.fleet import lanes, repeat_filter, report, sharing
 from deploy.fleet.gateway.drain import drain_for_switches
 from deploy.fleet.names_alone import names_alone
+from deploy.fleet.report_row import ROLES
 from deploy.hosts.connector_plugin import announce_connector
 from deploy.hosts.ssh.connection import BoardConnector
 
@@ -25,13 +26,25 @@ class ReportedBoard(BoardConnector):
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
         require_hosts(state)
+        state.should_raise_failed_hosts = go_on_without
         report.listen_to_run(state)
         lanes.use_lanes(state)
         drain_for_switches(state)
 
 
+def go_on_without(_state: State) -> bool:
+    """Whether the run is to end because some hosts failed: no, the report names them. Without -y pyinfra would ask."""
+    return False
+
+
 def require_hosts(state: State) -> None:
-    """Raises DeployError when --limit and --exclude leave nobody: pyinfra would do nothing, and end with status 0."""
+    """Raises DeployError where no host has anything to do: pyinfra would end with status 0.
+
+    That is so when --limit and --exclude leave nobody, and when no group of the inventory says what a host is.
+    """
+    if not any(state.inventory.groups.get(role) for role in ROLES):
+        groups = ", ".join(sorted(set(state.inventory.groups) - set(state.inventory.hosts)))
+        raise DeployError(f"the inventory has no host to serve: name a list of boards `targets` in it; it has {groups}")
     if report.of_the_run(state):
         return
     known = [host.name for host in state.inventory]

@@ -74,6 +74,7 @@ def test_nothing_that_is_there_is_overwritten(folder: Path) -> None:
         ("--board", "raspi5", "BOARD is 'raspi5': did you mean"),
         ("--host", 'x", {"a": 1', "must be a name or an address"),
         ("--host", "pi@kitchen", "without a user or a port"),
+        ("--host", "kitchen:2222", "without a user or a port"),
         ("--user", "Pi User", "must be the name of an account"),
         ("--model", "qwen3.5-2B", "did you mean qwen3.5-2b?"),
         ("--model", "hub", "hub"),

@@ -57,6 +57,13 @@ def test_a_run_for_nobody_is_an_error_that_names_the_hosts(words: list[str]) -> 
     assert done.stderr.rstrip().endswith("its hosts are @local, kitchen.example, hall.example, lab.example")
 
 
+def test_an_inventory_whose_targets_have_another_name_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "typo.py").write_text('builders = ["@local"]\ntarget = ["kitchen.invalid"]\n')
+    done = pyinfra("-y", str(tmp_path / "typo.py"), "deploy.py")
+    assert done.returncode != 0
+    assert "name a list of boards `targets` in it; it has builders, target, typo" in done.stderr
+
+
 # What `pyinfra INVENTORY debug-inventory` does, for one inventory after the other in one process.
 READER = """
 import json, os, sys

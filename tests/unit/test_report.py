@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from deploy.controller.product import pyinfra_words
 from deploy.fleet import repeat_filter, report, report_files, report_row, report_table
 from deploy.fleet.report_row import Row
 from deploy.hosts.run_record import RunRecord, with_disk_advice
@@ -177,7 +178,7 @@ def test_when_no_board_can_be_reached_each_is_a_line_with_its_reason(tmp_path: P
         done = deploy(tmp_path, boards, "-y", "--limit", "targets", *data)
     assert done.returncode == 1
     for line in (
-        "unreachable: it refuses the connection: it boots, or its SSH server does not run",
+        "unreachable: it refuses the connection: it boots, its SSH server does not run, or ssh_port is another one",
         "unreachable: its SSH server does not greet: it hangs or is very busy: restart it if this stays",
         "unreachable: it refuses the password for root: add the public key there, or set ssh_user and ssh_key",
         "To try again those that are not good: --limit off --limit mute --limit locked",
@@ -187,6 +188,17 @@ def test_when_no_board_can_be_reached_each_is_a_line_with_its_reason(tmp_path: P
     told = json.loads((tmp_path / "out.json").read_text())
     assert [one["host"] for one in told["hosts"]] == ["off", "mute", "locked"]
     assert ElementTree.parse(tmp_path / "out.xml").getroot().get("errors") == "3"
+
+
+def test_a_dry_run_as_the_command_starts_it_asks_nobody_and_says_what_it_would_do(tmp_path: Path) -> None:
+    inventory = tmp_path / "boards.py"
+    here = '("@local", {"model": None})'
+    inventory.write_text(f"builders = ['@local']\ntargets = [{here}, {board('off', closed())}]\n")
+    words = pyinfra_words(inventory, options=["--dry", "--config", hasty_config(tmp_path)])
+    done = subprocess.run(words, cwd=REPO, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert "Traceback" not in done.stderr and "continue?" not in done.stderr + done.stdout, done.stderr
+    assert "Skipping change detection" not in done.stderr
+    assert "off     -    -      -      -         -" in done.stderr and "1 unreachable" in done.stderr
 
 
 def test_with_a_builder_that_lives_the_run_goes_on_and_ends_in_the_same_table(tmp_path: Path) -> None:

@@ -5,12 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
+import paramiko
 import pytest
+from paramiko import AuthenticationException
 from pyinfra.api import Config, Inventory, State, StringCommand
 
 from deploy.fleet import connection as reported
 from deploy.hosts.ssh import connection, keepalive
+from deploy.hosts.ssh.refusals import refusal_of
 from tests.unit.boards import PASSWORD, Board, Hanging, closed, serving, silent
 
 
@@ -79,7 +83,7 @@ def test_a_board_that_boots_is_tried_again(known_hosts: str, monkeypatch: pytest
 def test_a_port_that_stays_closed_is_one_line(known_hosts: str) -> None:
     with pytest.raises(
         connection.Unreachable,
-        match=r"^Could not connect: it refuses the connection: it boots, or its SSH server does not run$",
+        match=r"^Could not connect: it refuses the connection: it boots, its SSH server does not run, or ssh_port",
     ):
         board_at(closed(), known_hosts).connect()
 
@@ -101,6 +105,45 @@ def test_a_key_that_is_refused_is_not_tried_again(known_hosts: str, monkeypatch:
         pytest.raises(connection.Unreachable, match=r"^Could not connect: it refuses the password for root"),
     ):
         board_at(server.port, known_hosts, ssh_password="wrong").connect()
+
+
+def test_a_login_that_is_not_decided_in_time_is_not_called_a_refusal() -> None:
+    late = refusal_of(AuthenticationException("Authentication timeout."), {"ssh_user": "root"})
+    assert str(late).startswith("it does not decide on the login") and late.may_pass
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere", "no such file here: set it to the path of a private key"),
+        ("key.pub", "no private key, or ssh_key_password is another one: name the file without .pub"),
+        ("locked", "it has a passphrase: `ssh-add .*locked` and no ssh_key, or set ssh_key_password"),
+    ],
+)
+def test_a_key_file_that_is_none_is_one_line(known_hosts: str, tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA pi\n")
+    paramiko.RSAKey.generate(2048).write_private_key_file(str(tmp_path / "locked"), password="secret")
+    with pytest.raises(connection.Unreachable, match=rf"^Could not connect: ssh_key is .*{name}: {said}$"):
+        board_at(closed(), known_hosts, ssh_key=str(tmp_path / name)).connect()
+
+
+def test_a_passphrase_that_nobody_can_be_asked_for_is_said(
+    known_hosts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paramiko.RSAKey.generate(2048).write_private_key_file(str(tmp_path / "locked"), password="secret")
+    monkeypatch.setattr("pyinfra.is_cli", True)
+    monkeypatch.setattr("pyinfra.connectors.ssh_util.getpass", Mock(side_effect=EOFError))
+    with pytest.raises(connection.Unreachable, match="it has a passphrase"):
+        board_at(closed(), known_hosts, ssh_key=str(tmp_path / "locked")).connect()
+
+
+def test_who_has_never_used_ssh_can_begin(tmp_path: Path) -> None:
+    """pyinfra adds a host key to a file that is there, and only to one."""
+    path = tmp_path / ".ssh" / "known_hosts"
+    with serving(Board()) as server:
+        board_at(server.port, str(path), ssh_strict_host_key_checking="accept-new").connect()
+    assert f"[127.0.0.1]:{server.port}" in path.read_text()
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
 def test_another_host_key_says_which_line_is_to_go(known_hosts: str) -> None:

@@ -1,18 +1,19 @@
 """The connection to a board: tried again while it boots, watched while it is open, its errors one line each."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from paramiko import AuthenticationException, BadHostKeyException, SSHException
 from pyinfra.api import StringCommand
-from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from deploy.hosts.run_record import working_for
 from deploy.hosts.ssh.keepalive import PULSE_SECONDS, Pulse
-from deploy.hosts.ssh.refusals import Refusal, refusal_of
+from deploy.hosts.ssh.refusals import Refusal, of_key, refusal_of
 
 # A board that boots refuses, or is not there, for a moment: no try begins later than this after the first.
 TRYING_SECONDS = 15.0
@@ -45,13 +46,20 @@ class BoardConnector(SSHConnector):
     greeting_seconds: float = 0.0
 
     def make_paramiko_kwargs(self) -> dict[str, Any]:
-        """paramiko's arguments, with a deadline for the login: by itself it waits without end."""
+        """paramiko's arguments, with a deadline for the login: by itself it waits without end.
+
+        Raises PyinfraError for a key file that is none, or whose passphrase nobody tells.
+        """
         patience = max(float(self.state.config.CONNECT_TIMEOUT), self.greeting_seconds)
         told = {"timeout": patience, "banner_timeout": patience, "auth_timeout": GREETING_SECONDS}
-        return super().make_paramiko_kwargs() | told
+        try:
+            return super().make_paramiko_kwargs() | told
+        except EOFError:
+            raise PyinfraError("the key is encrypted, and nobody is here to be asked for its passphrase") from None
 
     def connect(self) -> None:
         """Raises Unreachable, one line: why, and what to do."""
+        make_known_hosts(self.data["ssh_known_hosts_file"])
         self.connect_within(TRYING_SECONDS)
 
     def connect_within(self, seconds: float) -> None:
@@ -78,6 +86,8 @@ class BoardConnector(SSHConnector):
             )
             self.greeting_seconds = GREETING_SECONDS if busy else 0.0
             return refusal_of(cause or error, self.data)
+        except PyinfraError as error:
+            return of_key(str(error), self.data["ssh_key"])
         assert self.client
         transport = self.client.get_transport()
         assert transport
@@ -128,6 +138,20 @@ class BoardConnector(SSHConnector):
                 return done, output
             reason = self.lost
         return False, CommandOutput([OutputLine("stderr", reason)])
+
+
+def make_known_hosts(told: str | None) -> None:
+    """Makes the file of host keys, as ssh does for a user who has none: where it is missing pyinfra cannot add to it.
+
+    Raises Unreachable where it cannot be made. `told`: its path in the inventory.
+    """
+    path = Path(told or "~/.ssh/known_hosts").expanduser()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise Unreachable(f"{path} cannot be made here ({error.strerror}): set ssh_known_hosts_file") from None
 
 
 def is_quiet(host: Host) -> bool:

@@ -33,6 +33,8 @@ def refusal_of(error: BaseException, data: Mapping[str, Any]) -> Refusal:
             may_pass=False,
         )
     if isinstance(error, AuthenticationException):
+        if "timeout" in str(error).lower():  # paramiko's word for a login that the board did not decide in time
+            return Refusal("it does not decide on the login", "it is very busy: restart it if this stays")
         user = data.get("ssh_user") or "the user of this computer"
         key = data.get("ssh_key") or ("the password" if data.get("ssh_password") else "the keys of this computer")
         return Refusal(
@@ -43,6 +45,19 @@ def refusal_of(error: BaseException, data: Mapping[str, Any]) -> Refusal:
     if isinstance(error, OSError):
         return of_network(error)
     return Refusal(str(error), "", may_pass=False)
+
+
+def of_key(said: str, key: str) -> Refusal:
+    """The refusal of a key file here, by the words of pyinfra's error."""
+    if "No such" in said:
+        return Refusal(f"ssh_key is {key}: no such file here", "set it to the path of a private key", may_pass=False)
+    if "encrypted" in said:
+        return Refusal(
+            f"ssh_key is {key}: it has a passphrase", f"`ssh-add {key}` and no ssh_key, or set ssh_key_password", False
+        )
+    return Refusal(
+        f"ssh_key is {key}: no private key, or ssh_key_password is another one", "name the file without .pub", False
+    )
 
 
 def of_server(said: str) -> Refusal:
@@ -58,7 +73,7 @@ def of_network(error: OSError) -> Refusal:
         return Refusal("nobody knows its name", "look at the name in the inventory, or set ssh_hostname")
     numbers = {error.errno, *(inner.errno for inner in getattr(error, "errors", {}).values())}
     if errno.ECONNREFUSED in numbers:
-        return Refusal("it refuses the connection", "it boots, or its SSH server does not run")
+        return Refusal("it refuses the connection", "it boots, its SSH server does not run, or ssh_port is another one")
     if numbers & {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}:
         return Refusal("it is not there", OFF)
     if isinstance(error, TimeoutError):

@@ -40,9 +40,9 @@ def go_on_without(_state: State) -> bool:
 def require_hosts(state: State) -> None:
     """Raises DeployError where no host has anything to do: pyinfra would end with status 0.
 
-    That is so when --limit and --exclude leave nobody, and when no group of the inventory says what a host is.
+    That is so when --limit and --exclude leave nobody, and when builders have nobody to build for.
     """
-    if not any(state.inventory.groups.get(role) for role in ROLES):
+    if report.BUILDERS in state.inventory.groups and not any(state.inventory.groups.get(role) for role in ROLES):
         groups = ", ".join(sorted(set(state.inventory.groups) - set(state.inventory.hosts)))
         raise DeployError(f"the inventory has no host to serve: name a list of boards `targets` in it; it has {groups}")
     if report.of_the_run(state):

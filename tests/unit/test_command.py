@@ -116,16 +116,6 @@ def test_a_mistake_is_named(fleet: Path, words: list[str], said: str) -> None:
     assert done.exit_code == 2 and said in done.output
 
 
-def test_what_is_no_python_is_named_with_its_line(fleet: Path) -> None:
-    group_data = Path("group_data/all.py")
-    group_data.parent.mkdir()
-    for file in (group_data, Path("fleet.py")):
-        file.write_text('builders = ["@local"]\ntargets = (\n')
-        done = run_verb("releases", "fleet.py")
-        assert done.exit_code == 2 and f"{file} line 2 is not Python: '(' was never closed" in done.output
-        file.write_text("")
-
-
 def test_nothing_is_removed_where_nobody_is_asked(fleet: Path) -> None:
     done = run_verb("uninstall", "fleet.py")
     assert done.exit_code == 1 and "nobody is here to answer: say --yes" in done.output

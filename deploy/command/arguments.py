@@ -16,7 +16,7 @@ HANDED_ON: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names"
 
 
 class Inventory(click.Path):
-    """An inventory file. Without one: boards.py of the current folder."""
+    """An inventory file, or a folder with a boards.py. Without one: boards.py of the current folder."""
 
     name = "inventory"
 
@@ -25,9 +25,10 @@ class Inventory(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path. Fails with one line for a file that is not there."""
-        path = Path(value)
+        path = Path(value) / USUAL if Path(value).is_dir() else Path(value)
         if not path.is_file():
-            usual = "`boardllama init` writes one" if path == USUAL else "name an inventory file"
+            named = "name an inventory file; --limit names hosts of it"
+            usual = "`boardllama init` writes one" if path.name == str(USUAL) else named
             self.fail(f"{path} is no inventory file: {usual}", param, ctx)
         return path
 

@@ -28,6 +28,7 @@ from deploy.command.programs import (
     take_bundle,
 )
 from deploy.controller.product import module_words, pyinfra_words, run_shown
+from deploy.errors import BoardllamaError
 from deploy.fleet import report_files
 
 
@@ -69,6 +70,9 @@ def deploy_for_program(inventory: Path, bundle: str | None, options: list[str]) 
             told = [*options, *data_options({"report_json": report})]
             status, said = run_shown(pyinfra_words(inventory, options=told))
             return status
+        except BoardllamaError as error:
+            said = str(error)
+            raise
         finally:
             print((report.read_text() if report.exists() else report_files.as_json([], "", said)).rstrip(), flush=True)
 

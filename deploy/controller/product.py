@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.controller.programs import program_output
+from deploy.errors import BoardllamaError
 from deploy.onboard.json_parts import parse_json
 from deploy.paths import PACKAGE, REPO, STORY
 
@@ -41,11 +42,24 @@ def read_targets(inventory: Path) -> list[tuple[str, list[str], dict[str, Any]]]
 def pyinfra_words(inventory: Path, *words: str, options: Sequence[str] = ()) -> list[str]:
     """The command line of pyinfra for an inventory: with deploy.py, or with the story that `words` name.
 
-    With -y pyinfra looks for no changes before it makes them: a dry run is not told so.
+    With -y pyinfra looks for no changes before it makes them: a dry run is not told so. Raises BoardllamaError for an
+    inventory that is no Python.
     """
+    require_python(inventory)
     story = words or (str(STORY),)
     agreed = [] if "--dry" in options else ["-y"]
     return [str(PYINFRA), *agreed, "--config", str(REPO / "config.py"), *options, str(inventory), *story]
+
+
+def require_python(inventory: Path) -> None:
+    """Raises BoardllamaError where inventory or group data are no Python: pyinfra calls that a bug of its own."""
+    for file in (inventory, *sorted(inventory.parent.glob("group_data/*.py"))):
+        try:
+            compile(file.read_bytes() if file.is_file() else b"", str(file), "exec")
+        except (SyntaxError, ValueError) as error:  # a NUL byte is a ValueError
+            place = f" line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            said = error.msg if isinstance(error, SyntaxError) else error
+            raise BoardllamaError(f"{file}{place} is no Python: {said}; mend it there") from None
 
 
 def run_shown(words: Sequence[str]) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from deploy.command.__main__ import SECTIONS, boardllama
 from deploy.controller.product import module_words, pyinfra_words
+from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 
 FLEET = Path("fleet.py")
@@ -99,6 +100,21 @@ def test_without_a_word_it_is_the_inventory_that_init_writes(fleet: Path) -> Non
     assert said.exit_code == 2 and "boards.py is no inventory file: `boardllama init` writes one" in said.output
     Path("boards.py").touch()
     assert program_of("deploy") == pyinfra_words(Path("boards.py"))
+    Path("site").mkdir()
+    assert "site/boards.py is no inventory file: `boardllama init` writes one" in run_verb("deploy", "site").output
+    Path("site/boards.py").touch()
+    assert program_of("deploy", "site") == pyinfra_words(Path("site/boards.py"))
+
+
+@pytest.mark.parametrize("verb", ["deploy", "rollback", "releases", "channel --dest www"])
+@pytest.mark.parametrize("place", ["fleet.py", "group_data/all.py"])
+def test_what_is_no_python_is_named_with_its_line(fleet: Path, place: str, verb: str) -> None:
+    Path("group_data").mkdir(exist_ok=True)
+    Path(place).write_text("\nchannels = (1,\n")
+    name, *words = verb.split()
+    said = run_verb(name, "fleet.py", *words)
+    assert isinstance(said.exception, BoardllamaError)
+    assert str(said.exception).startswith(f"{place} line 2 is no Python: '(' was never closed")
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,9 @@ def check_units(facts: Facts) -> Finding:
     if facts.failed_units is None:
         return unknown()
     others = [unit for unit in facts.failed_units if unit not in {service.name for service in facts.services}]
-    return bad(f"failed: {', '.join(others)}", f"`systemctl status {others[0]}`") if others else good("none has failed")
+    if others:
+        return bad(f"failed: {', '.join(others)}", f"`systemctl status {others[0]}`")
+    return good("no other has failed" if facts.failed_units else "none has failed")
 
 
 CHECKS: dict[str, Check | ServiceCheck] = {

@@ -4,6 +4,7 @@ To import this module is enough.
 """
 
 import logging
+import sys
 
 from pyinfra import logger
 from pyinfra.api.exceptions import DeployError
@@ -26,14 +27,18 @@ class ReportedBoard(BoardConnector):
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
         require_hosts(state)
-        state.should_raise_failed_hosts = go_on_without
+        if state.should_raise_failed_hosts and not sys.stdin.isatty():
+            state.should_raise_failed_hosts = go_on_without
         report.listen_to_run(state)
         lanes.use_lanes(state)
         drain_for_switches(state)
 
 
 def go_on_without(_state: State) -> bool:
-    """Whether the run is to end because some hosts failed: no, the report names them. Without -y pyinfra would ask."""
+    """Whether the run is to end because some hosts failed: no, the report names them. Without -y pyinfra asks a person.
+
+    With -y there is no question, and --fail-percent decides.
+    """
     return False
 
 

@@ -190,6 +190,18 @@ def test_when_no_board_can_be_reached_each_is_a_line_with_its_reason(tmp_path: P
     assert ElementTree.parse(tmp_path / "out.xml").getroot().get("errors") == "3"
 
 
+@pytest.mark.parametrize(("percent", "ended"), [("20", True), ("60", False)])
+def test_a_run_ends_where_more_hosts_fail_than_it_is_told(tmp_path: Path, percent: str, ended: bool) -> None:
+    inventory = tmp_path / "boards.py"
+    here = '("@local", {"model": None})'
+    inventory.write_text(f"builders = ['@local']\ntargets = [{here}, {board('off', closed())}]\n")
+    words = pyinfra_words(
+        inventory, "exec", "--", "echo x", options=["--config", hasty_config(tmp_path), "--fail-percent", percent]
+    )
+    done = subprocess.run(words, cwd=REPO, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert (f"Over {percent}% of hosts failed (50%)" in done.stderr) == ended, done.stderr
+
+
 def test_a_dry_run_as_the_command_starts_it_asks_nobody_and_says_what_it_would_do(tmp_path: Path) -> None:
     inventory = tmp_path / "boards.py"
     here = '("@local", {"model": None})'

@@ -146,6 +146,11 @@ def test_who_has_never_used_ssh_can_begin(tmp_path: Path) -> None:
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
+def test_who_keeps_no_host_keys_needs_no_file_of_them() -> None:
+    with serving(Board()) as server:
+        board_at(server.port, "/proc/nowhere/known_hosts", ssh_strict_host_key_checking="off").connect()
+
+
 def test_another_host_key_says_which_line_is_to_go(known_hosts: str) -> None:
     with serving(Board()) as server, serving(Board()) as other:
         name = f"[127.0.0.1]:{server.port}"

@@ -27,6 +27,8 @@ GREETING_SECONDS = 20.0
 SILENT_PREPARING, SILENT_EXECUTING = 30.0, 120.0
 # The pause between two questions counts: a board that answers each at once is heard every PULSE_SECONDS.
 QUIET_SECONDS = PULSE_SECONDS + 5.0
+# The policy by which pyinfra adds the key of a host that it does not know, to a file that must be there.
+ACCEPT_NEW = "accept-new"
 # For a command that does not end although the board lives.
 LONGEST_SECONDS = 3600
 
@@ -59,7 +61,8 @@ class BoardConnector(SSHConnector):
 
     def connect(self) -> None:
         """Raises Unreachable, one line: why, and what to do."""
-        make_known_hosts(self.data["ssh_known_hosts_file"])
+        if self.data["ssh_strict_host_key_checking"] == ACCEPT_NEW:
+            make_known_hosts(self.data["ssh_known_hosts_file"])
         self.connect_within(TRYING_SECONDS)
 
     def connect_within(self, seconds: float) -> None:

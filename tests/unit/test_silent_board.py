@@ -11,6 +11,7 @@ import paramiko
 import pytest
 from paramiko import AuthenticationException
 from pyinfra.api import Config, Inventory, State, StringCommand
+from pyinfra.api.exceptions import DeployError
 
 from deploy.fleet import connection as reported
 from deploy.hosts.ssh import connection, keepalive
@@ -144,6 +145,15 @@ def test_who_has_never_used_ssh_can_begin(tmp_path: Path) -> None:
         board_at(server.port, str(path), ssh_strict_host_key_checking="accept-new").connect()
     assert f"[127.0.0.1]:{server.port}" in path.read_text()
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"), [("ssh_port", "22", "a whole number"), ("ssh_password", 1234, "a text")]
+)
+def test_a_value_of_another_kind_is_named_with_its_board(name: str, value: object, kind: str) -> None:
+    with pytest.raises(DeployError, match=f"^kitchen: {name} must be {kind}, in the inventory") as raised:
+        board_at(22, "", 30, **{name: value})
+    assert str(value) not in str(raised.value)
 
 
 def test_who_keeps_no_host_keys_needs_no_file_of_them() -> None:

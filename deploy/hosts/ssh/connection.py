@@ -2,13 +2,14 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from paramiko import AuthenticationException, BadHostKeyException, SSHException
 from pyinfra.api import StringCommand
-from pyinfra.api.exceptions import ConnectError, PyinfraError
+from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, DeployError, PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.api.state import State
+from pyinfra.connectors.ssh import ConnectorData, SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from deploy.hosts.run_record import working_for
@@ -29,6 +30,8 @@ SILENT_PREPARING, SILENT_EXECUTING = 30.0, 120.0
 QUIET_SECONDS = PULSE_SECONDS + 5.0
 # The policy by which pyinfra adds the key of a host that it does not know, to a file that must be there.
 ACCEPT_NEW = "accept-new"
+# Of what pyinfra takes of a host, in the words of our settings.
+KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", dict: "a table"}
 # For a command that does not end although the board lives.
 LONGEST_SECONDS = 3600
 
@@ -46,6 +49,16 @@ class BoardConnector(SSHConnector):
 
     pulse: Pulse | None = None
     greeting_seconds: float = 0.0
+
+    def __init__(self, state: State, host: Host) -> None:
+        """Raises DeployError for a value of the inventory of another kind than pyinfra takes."""
+        try:
+            super().__init__(state, host)
+        except ConnectorDataTypeError as error:
+            name = str(error).split("`")[1]
+            kind = KINDS[get_type_hints(ConnectorData)[name]]
+            # The value is not shown: it may be a password.
+            raise DeployError(f"{host.name}: {name} must be {kind}, in the inventory or its group data") from None
 
     def make_paramiko_kwargs(self) -> dict[str, Any]:
         """paramiko's arguments, with a deadline for the login: by itself it waits without end.

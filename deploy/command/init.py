@@ -36,7 +36,7 @@ class Question:
 
 
 def board_name(answer: str) -> str:
-    """The board's full name."""
+    """The full name of the board. Raises BoardllamaError for an unknown one."""
     return board_named(answer).name
 
 
@@ -49,7 +49,7 @@ def host_names(answer: str) -> tuple[str, ...]:
 
 
 def user_name(answer: str) -> str:
-    """The account."""
+    """The name of the account. Raises BoardllamaError for what is none."""
     if not USER.fullmatch(answer):
         raise BoardllamaError(f"user {shown(answer)}: must be the name of an account, such as pi")
     return answer

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.debian.workspace import SOURCE_DATE_EPOCH, Workspace
-from deploy.models.catalogue.entries import FREE, licence_of
+from deploy.models.catalogue.entries import FREE, catalogue_licence
 from deploy.onboard.json_parts import parse_json
 
 UNKNOWN, OWN_LICENCE = "NOASSERTION", "LicenseRef-"
@@ -64,7 +64,7 @@ def release_packages(release: dict[str, Any]) -> list[dict[str, Any]]:
         found.append(spdx_package("llama.cpp", build["build_info"], "APPLICATION", source, "MIT"))
     model = release.get("model") or {"files": []}
     for number, file in enumerate(model.get("files", [model])):
-        licence = spdx_licence(licence_of(file["sha256"]))
+        licence = spdx_licence(catalogue_licence(file["sha256"]))
         entry = spdx_package(file["name"], file["sha256"], "FILE", json.dumps(release["pins"]["model"]), licence)
         own = {"SPDXID": f"{entry['SPDXID']}-{number}"} if number else {}
         found.append({**entry, **own, "checksums": [{"algorithm": "SHA256", "checksumValue": file["sha256"]}]})

@@ -221,7 +221,7 @@ CATALOGUE = {model.name: model for model in _TABLE}
 _LICENCES = {file.origin.sha256: model.licence for model in _TABLE for file in model.files}
 
 
-def licence_of(sha256: str) -> str:
+def catalogue_licence(sha256: str) -> str:
     """The licence of the file with that hash; "" for one that is not in the catalogue."""
     return _LICENCES.get(sha256, "")
 

@@ -14,6 +14,11 @@ REPO = PACKAGE / "product" if INSTALLED else PACKAGE.parent
 STORY = REPO / "story" / "deploy.py" if INSTALLED else REPO / "deploy.py"
 
 
+def typed(verb: str) -> str:
+    """What a user types for a verb, as messages name it: make in a clone, the command where boardllama is installed."""
+    return f"`boardllama {verb}`" if INSTALLED else f"`make {verb}`"
+
+
 def cache_dir() -> Path:
     """Folder of everything that can be made again: $BOARDLLAMA_CACHE, or ~/.cache/boardllama. Not created here."""
     configured = os.environ.get("BOARDLLAMA_CACHE")

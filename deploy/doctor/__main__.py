@@ -23,16 +23,17 @@ from deploy.doctor.remote_doctor import run_remote_doctor
 from deploy.errors import BoardllamaError
 from deploy.onboard.doctor.lights import Light, Line, bad
 from deploy.onboard.doctor.screen import exit_status, line_values, render_screen, screen_from_json
+from deploy.paths import typed
 
-UNREACHABLE = """\
+UNREACHABLE = f"""\
 The board cannot be reached. Look at these, in this order:
  1 power   its power light is on and stays on; take its own power supply and a short cable
  2 boot    its activity light flickers for a minute after power on. Never: the card is not read: press it in again,
-           or write it again with `make flash`
+           or write it again with {typed("flash")}
  3 time    the first boot takes up to three minutes: wait, and run this again
  4 cable   the lights at the network socket are on; try another cable, another port. Wi-Fi: wifi_… of boardllama.txt
  5 name    the router's list of devices shows the board, as its hostname or boardllama-XXXXXX: run this again with
-           HOST=its address. This computer must be in the same network
+           its address. This computer must be in the same network
  6 card    put it into a computer: boardllama-errors.txt beside boardllama.txt says what is wrong with that file
  7 screen  with a screen on the board the same is shown while it boots"""
 

@@ -20,6 +20,7 @@ from deploy.flash.display_text import size_text
 from deploy.flash.progress import ByteProgress
 from deploy.formats.block_map import BlockMap
 from deploy.formats.image_manifest import ImageFile, ImageManifest
+from deploy.paths import typed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -51,7 +52,7 @@ def open_archive(path: Path, signers: Path | None = None) -> Iterator[Archive]:
     """
     if not path.name.endswith(SUFFIX):
         raise BoardllamaError(
-            f"{path} is no image: IMAGE= must name a file …{SUFFIX}, as `make image` leaves it in dist/"
+            f"{path} is no image: IMAGE= must name a file …{SUFFIX}, as {typed('image')} leaves it in dist/"
         )
     if not path.is_file():
         raise BoardllamaError(f"{path} is not there: IMAGE= must name an image, such as dist/….img.zst")

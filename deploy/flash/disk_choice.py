@@ -10,6 +10,7 @@ from deploy.errors import BoardllamaError
 from deploy.flash.confirmation import choose_name, confirm_names, disk_overview, loss_warning
 from deploy.flash.devices import Device, device_refusal, list_devices, swapped_names
 from deploy.flash.disk_contents import Content, contents_refusal, read_contents
+from deploy.paths import typed
 
 ALL = "all"
 
@@ -130,4 +131,6 @@ def refuse_repeated_disks(chosen: Sequence[Device]) -> None:
 def need_root() -> None:
     """Raises BoardllamaError for a user who may not read disks."""
     if os.geteuid() != 0:
-        raise BoardllamaError("only root may write to disks: `make flash` asks sudo for it; TO_FILE=… writes to a file")
+        raise BoardllamaError(
+            f"only root may write to disks: {typed('flash')} asks sudo for it; TO_FILE=… writes to a file"
+        )

@@ -13,9 +13,10 @@ from deploy.flash.identities import add_identity_options, identities_from_csv, t
 from deploy.flash.label_sheet import STOCKS, BoardLabel, sheet_pdf, stock_named
 from deploy.onboard.files import write_file
 from deploy.onboard.service import OLLAMA
+from deploy.paths import typed
 
 PDF_MARK = b"%PDF-"
-CSV_MISSING = "say CSV=boards.csv: the table that `make flash` takes for many cards"
+CSV_MISSING = f"say CSV=boards.csv: the table that {typed('flash')} takes for many cards"
 
 
 def label_arguments() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from deploy.formats.values import first_breach
 from deploy.image.board_names import PROFILES, profile_names, told_profile
 from deploy.models.catalogue.entries import CATALOGUE
 from deploy.onboard.spelling import nearest_name
-from deploy.paths import user_path
+from deploy.paths import typed, user_path
 
 MIB = 2**20
 SECTOR_BYTES = 512
@@ -166,7 +166,7 @@ def model_data(wanted: str) -> dict[str, str | None]:
     path = user_path("MODEL", wanted)
     if not path.is_file():
         raise BoardllamaError(
-            f"MODEL is {shown(wanted)}: it must be smoke, hub, none, auto, a name that `make models` lists, or a .gguf "
-            f"file that is there"
+            f"MODEL is {shown(wanted)}: it must be smoke, hub, none, auto, a name that {typed('models')} lists, or "
+            f"a .gguf file that is there"
         )
     return {"model": "path", "model_path": str(path.absolute())}

@@ -11,6 +11,7 @@ from deploy.models.model import FileKind, Model, ModelFile, Origin
 from deploy.models.own_file import OwnFile
 from deploy.onboard.gguf.chat_models import ONE_FILE, part_count_in_name, part_names
 from deploy.onboard.server.value_rules import is_file_name
+from deploy.paths import typed
 
 SETTING = "further_files"
 
@@ -80,7 +81,7 @@ def require_whole_model(model: Model) -> None:
     if parts > 1 and [first, *others] != part_names(first):
         raise BoardllamaError(
             f"model file {shown(first)} is one of {parts} parts of a model: take the first, and name the others in "
-            f"{SETTING} in their order (`make pin` prints them); or {ONE_FILE}"
+            f"{SETTING} in their order ({typed('pin')} prints them); or {ONE_FILE}"
         )
     if parts <= 1 and others:
         raise BoardllamaError(f"{SETTING} has the weights {shown(others[0])}: but {first} is a whole model")

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.paths import REPO
+from deploy.paths import REPO, typed
 from deploy.reference.tables import markdown_table
 
 # Rooms in the order in which a user meets them, and what the user was doing.
@@ -127,4 +127,9 @@ def possible_texts(node: ast.expr) -> Iterator[str]:
 
 def piece_of(part: ast.expr) -> str:
     """A part of a formatted text."""
-    return part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else PLACE
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    value = part.value if isinstance(part, ast.FormattedValue) else None
+    if isinstance(value, ast.Call) and called(value) == typed.__name__:
+        return typed(ast.literal_eval(value.args[0]))
+    return PLACE

@@ -29,6 +29,7 @@ from deploy.models.memory.estimate import CACHE_BLOCK
 from deploy.models.memory.fit import BoardMemory, require_room
 from deploy.models.model import FileKind, Model
 from deploy.onboard.service import CHAT, Service
+from deploy.paths import typed
 from deploy.settings import Settings, models_of
 from deploy.stages.fitting import fit_services, memory_for, read_at_once, serving_of
 
@@ -82,7 +83,7 @@ def require_choice(settings: Settings, board: BoardInfo) -> None:
     """Raises BoardllamaError where `choose_model` found no model."""
     if settings.is_auto:
         seen = f"none fits {board.memory // 1_000_000} MB" if board.memory else "this board's memory is not known"
-        raise BoardllamaError(f"model is auto: {seen}; name a model that `make models` lists, or another")
+        raise BoardllamaError(f"model is auto: {seen}; name a model that {typed('models')} lists, or another")
 
 
 def judge_model(settings: Settings, model: Model) -> None:

@@ -27,6 +27,7 @@ from deploy.models.memory.fit import MEMORY_SHARE
 from deploy.onboard.places import PLACES
 from deploy.onboard.server.mounts import mount_unit
 from deploy.onboard.service import FRONT, OLLAMA, OLLAMA_API, Service
+from deploy.paths import typed
 from deploy.setting_rules import TUNED
 from deploy.settings import Settings, models_of
 from deploy.stages.config_changes import say_changes
@@ -54,7 +55,7 @@ def configure_service(settings: Settings, build: Build | None) -> None:
     """Makes account, folders, key and release on the target. What is served stays as it is."""
     text_files(name="Make the account and folders", files=system_files(settings), conflict=settings.config_conflict)
     if settings.min_tokens_per_second == TUNED and not settings.speed_floor:
-        host.log("min_tokens_per_second is tuned, and this model never was: any speed passes until `make tune`")
+        host.log(f"min_tokens_per_second is tuned, and this model never was: any speed passes until {typed('tune')}")
     if build:
         prepare_release(name="Prepare the release", settings=settings, build=build)
     if settings.api_key is None:

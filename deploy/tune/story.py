@@ -14,6 +14,7 @@ from deploy.hosts.lock import TargetStep
 from deploy.hosts.remote import Commands, HostStep, Remote, refuse
 from deploy.hosts.run_record import record_of
 from deploy.hosts.target import build_for, settings_of, why_refused
+from deploy.paths import typed
 from deploy.settings import Settings
 from deploy.tune.group_data import literal, write_group_data
 from deploy.tune.outcome import SweepOutcome, common_settings, require_figures
@@ -77,11 +78,13 @@ def write_kind(remote: Remote, folder: Path) -> None:
         return
     path = folder / f"{kind}.py"
     try:
-        changed = write_group_data(path, values, f"{outcomes[0].board}: what `make tune` found.")
+        changed = write_group_data(path, values, f"{outcomes[0].board}: what {typed('tune')} found.")
     except BoardllamaError as error:
         print(f"{path}: {error}:\n{lines}", flush=True)
         return
-    print(f"{path} {'now has' if changed else 'has already'}:\n{lines}\n`make deploy` makes it a release.", flush=True)
+    print(
+        f"{path} {'now has' if changed else 'has already'}:\n{lines}\n{typed('deploy')} makes it a release.", flush=True
+    )
 
 
 def kind_of(one: Host, folder: Path) -> str:

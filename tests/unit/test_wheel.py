@@ -91,5 +91,7 @@ def test_images_and_models_are_known_outside_of_a_clone(installed: Path, tmp_pat
     assert "smollm2-135m" in [row["model"] for row in listed]
     said = boardllama(installed, tmp_path, "image", "raspbery_pi_5").stderr
     assert "did you mean 'raspberry_pi_5'?" in said
+    said = boardllama(installed, tmp_path, "image", "qemu", "--model", "nosuch").stderr
+    assert "a name that `boardllama models` lists" in said, "there is no Makefile here"
     assert boardllama(installed, tmp_path, "vm", "status").returncode == 3, "it is not up"
     assert not (tmp_path / ".vm").exists()

@@ -21,7 +21,7 @@ from deploy.formats.values import Frozen, Sha256, first_breach
 from deploy.hosts.store import BigFile
 from deploy.models.receipt import accept_part, is_verified
 from deploy.onboard.server.value_rules import is_path
-from deploy.paths import dist_dir
+from deploy.paths import dist_dir, typed
 
 LIST, SIGNATURE = "bundle.json", "bundle.json.sig"
 # What the names of images begin with: they go where `make flash` looks for them.
@@ -170,7 +170,7 @@ def signed_list(archive: tarfile.TarFile, path: Path, signers: Path | None) -> B
             member = archive.next()
             content = content_of(archive, member) if member and member.name == name else None
             if content is None or not member or member.size > LONGEST_LIST:
-                raise BoardllamaError(f"{path} is no bundle: `make bundle` makes one")
+                raise BoardllamaError(f"{path} is no bundle: {typed('bundle')} makes one")
             Path(place, name).write_bytes(content.read())
         text = signing.read_signed_file(Path(place, LIST), Path(place, SIGNATURE), signers)
     return list_from(text, path)

@@ -12,6 +12,7 @@ from deploy.models.catalogue import headers
 from deploy.models.hub.hub_model import HubModel
 from deploy.models.model import Advice, FileKind, Model, ModelFile
 from deploy.onboard.spelling import nearest_name
+from deploy.paths import typed
 
 APACHE = "Apache-2.0"
 # Licences under which anybody may use a model for anything: others are shown before a model is fetched.
@@ -233,5 +234,5 @@ def catalogue_model(name: str, others: tuple[str, ...] = ()) -> Model:
     near = nearest_name(name, (*others, *CATALOGUE), always=True)
     raise BoardllamaError(
         f"model is {shown(name)}: did you mean {near}? It must be one of {', '.join(others)}, None, or a name that "
-        f"`make models` lists"
+        f"{typed('models')} lists"
     )

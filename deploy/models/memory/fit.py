@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from deploy.errors import BoardllamaError
 from deploy.models.gguf.info import GgufInfo
 from deploy.models.memory.estimate import CELLS, Estimate, Serving, estimate_memory
+from deploy.paths import typed
 
 # What Debian with sshd and journald takes on a 64-bit board before anything is served, in bytes: 139 MB measured in
 # the VM as MemTotal - MemAvailable.
@@ -72,7 +73,11 @@ def require_room(info: GgufInfo, name: str, serving: Serving, memory: BoardMemor
         return
     plain = replace(serving, repack=False)
     context = biggest_context(info, plain, memory.available)
-    cure = f"set context_size to {context} or less" if context else "take a smaller one: `make models` lists what fits"
+    cure = (
+        f"set context_size to {context} or less"
+        if context
+        else f"take a smaller one: {typed('models')} lists what fits"
+    )
     raise BoardllamaError(f"{_need_text(name, info, plain, memory)}; {cure}")
 
 

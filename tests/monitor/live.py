@@ -30,6 +30,7 @@ from tests.engines import engine, engine_folder
 from tests.monitor.boards import figures_server, node_exporter
 from tests.monitor.monitored import PASSWORD, MonitorFolder, a_board, told
 from tests.unit import running_gateway
+from tests.unit.gateway_board import Board
 
 DEADLINE = 120.0
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -159,7 +160,7 @@ def waiting_at_gateway(port: int) -> Iterator[None]:
     """A gateway whose figures are read at that port. Its board has one slot, and is asked by three clients."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running_gateway, "haproxy_files", partial(files_with_figures, port=port))
-        board = running_gateway.Board("lab", slots=1)
+        board = Board("lab", slots=1)
         board.mute = True
         with running_gateway.running([board]) as gateway, ThreadPoolExecutor(3) as clients:
             for _ in range(3):

@@ -14,8 +14,9 @@ from deploy.fleet.gateway.drain import Conversation, GatewayRotation
 from deploy.hosts.remote import Remote
 from deploy.onboard.gateway.board_table import told_json
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
+from tests.unit.gateway_board import Board
 from tests.unit.local_target import local
-from tests.unit.running_gateway import Board, RunningGateway, entry
+from tests.unit.running_gateway import RunningGateway, entry
 
 ROTATE = """
 from pathlib import Path

@@ -18,10 +18,10 @@ from deploy.fleet.gateway.haproxy_files import haproxy_files
 from deploy.hosts.offer import Offer, note_offer
 from deploy.onboard.gateway.board_table import BoardEntry, BoardTable, ServedModel, table_from_json
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
+from tests.unit.gateway_board import Board
 from tests.unit.running_gateway import (
     CLIENT_KEY,
     NAMES,
-    Board,
     RunningGateway,
     await_true,
     chat,

@@ -24,8 +24,9 @@ from deploy.onboard.gateway.board_table import BoardEntry, BoardTable
 from deploy.onboard.gateway.gateway_places import GatewayPlaces
 from deploy.onboard.gateway.runtime_api import ask_haproxy
 from tests.unit import running_gateway
+from tests.unit.gateway_board import Board
 from tests.unit.gateway_host import GatewayHost, gateway_host
-from tests.unit.running_gateway import NAMES, Board, RunningGateway, await_true, chat, running
+from tests.unit.running_gateway import NAMES, RunningGateway, await_true, chat, running
 
 __all__ = ["gateway_host"]
 

@@ -11,7 +11,8 @@ from deploy.controller import certificates
 from deploy.controller.certificates import authority_file, server_certificate
 from deploy.errors import BoardllamaError
 from deploy.fleet.gateway.haproxy_files import certificate_files
-from tests.unit.running_gateway import Board, gateway_settings, running
+from tests.unit.gateway_board import Board
+from tests.unit.running_gateway import gateway_settings, running
 
 NAMES = ("gate.example", "127.0.0.1")
 

@@ -22,9 +22,10 @@ from deploy.onboard.gateway.leases import RETURNING, Leases
 from deploy.onboard.gateway.rotate import read_board_keys
 from deploy.onboard.gateway.runtime_api import ask_haproxy, board_counters, board_place, server_rows
 from deploy.vm.ports import free_ports
+from tests.unit.gateway_board import Board
 from tests.unit.gateway_run import command, out, rotation_of
 from tests.unit.known_host import KnownHost
-from tests.unit.running_gateway import CLIENT_KEY, Board, RunningGateway, await_true, chat, entry, running
+from tests.unit.running_gateway import CLIENT_KEY, RunningGateway, await_true, chat, entry, running
 
 
 def move(board: Board, key: str) -> None:

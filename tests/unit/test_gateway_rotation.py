@@ -20,9 +20,10 @@ from deploy.onboard.gateway.keeper import Seen, is_due, wait_seconds
 from deploy.onboard.gateway.leases import OUT, Leases
 from deploy.onboard.gateway.rotate import read_board_keys
 from deploy.paths import REPO
+from tests.unit.gateway_board import Board
 from tests.unit.gateway_run import KnownBoard, command, out, rotation_of
 from tests.unit.known_host import KnownHost
-from tests.unit.running_gateway import CLIENT_KEY, Board, RunningGateway, await_true, chat, entry, running
+from tests.unit.running_gateway import CLIENT_KEY, RunningGateway, await_true, chat, entry, running
 
 
 @contextmanager

@@ -26,13 +26,32 @@ USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 CI_FILES = {"github": (".github/workflows/boards.yml", "github.yml"), "gitlab": (".gitlab-ci.yml", "gitlab-ci.yml")}
 
 
+class Answer(click.ParamType[Any]):
+    """An answer: an option of another value is refused at once, and a person is asked again.
+
+    `checked`: gives the answer as it is used; it raises BoardllamaError for one that cannot be.
+    """
+
+    name = "answer"
+
+    def __init__(self, checked: Callable[[str], Any]) -> None:
+        self.checked = checked
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The answer as it is used. Fails with one line."""
+        try:
+            return self.checked(value)
+        except BoardllamaError as error:
+            self.fail(str(error), param, ctx)
+
+
 @dataclass(frozen=True)
 class Question:
-    """What a person is asked. `checked`: the answer as it is used; it raises BoardllamaError for one that cannot be."""
+    """What a person is asked. `kind`: of its answers, yes or no where nothing else is said."""
 
     text: str
-    checked: Callable[[str], Any]
-    usual: str | None = None
+    kind: click.ParamType[Any] = click.BOOL
+    usual: Any = True
 
 
 def board_name(answer: str) -> str:
@@ -62,29 +81,14 @@ def model_name(answer: str) -> str:
     return answer
 
 
+BOARD, HOSTS, USER_NAME, MODEL = map(Answer, (board_name, host_names, user_name, model_name))
 QUESTIONS = {
-    "board": Question("What kind of board is it (all kinds: docs/reference/boards.md)", board_name, "raspberry_pi_5"),
-    "host": Question("Names or addresses of the boards, with spaces between them", host_names),
-    "user": Question("The account by which you log in there (root, or one that may use sudo)", user_name, "pi"),
-    "model": Question(
-        "The model (auto: the best for the board's memory; `boardllama models` lists all)", model_name, AUTO
-    ),
-    "network": Question("Shall other computers reach the model, with a key that each board makes", bool),
+    "board": Question("What kind of board is it (all kinds: docs/reference/boards.md)", BOARD, "raspberry_pi_5"),
+    "host": Question("Names or addresses of the boards, with spaces between them", HOSTS, None),
+    "user": Question("The account by which you log in there (root, or one that may use sudo)", USER_NAME, "pi"),
+    "model": Question("The model (auto: the best for the board's memory; `boardllama models` lists all)", MODEL, AUTO),
+    "network": Question("Shall other computers reach the model, with a key that each board makes"),
 }
-
-
-class Answer(click.ParamType[Any]):
-    """An answer to a question: an option of another value is refused at once, and a person is asked again."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The answer as it is used. Fails with one line."""
-        try:
-            return QUESTIONS[self.name].checked(value)
-        except BoardllamaError as error:
-            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,10 @@ class Fleet:
 )
 @click.command("init")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
-@click.option("--board", type=Answer("board"), help=f"{', '.join(profile_names())}.", shell_complete=complete_board)
-@click.option("--host", type=Answer("host"), multiple=True, help="A board's name or address; once for each.")
-@click.option("--user", type=Answer("user"), help="The account by which you log in there.")
-@click.option("--model", type=Answer("model"), help="A name that `boardllama models` lists, or auto.")
+@click.option("--board", type=BOARD, help=f"{', '.join(profile_names())}.", shell_complete=complete_board)
+@click.option("--host", type=HOSTS, multiple=True, help="A board's name or address; once for each.")
+@click.option("--user", type=USER_NAME, help="The account by which you log in there.")
+@click.option("--model", type=MODEL, help="A name that `boardllama models` lists, or auto.")
 @click.option("--network/--local", default=None, help="Let others reach the model, by a key; or the board alone.")
 @click.option("--ci", type=click.Choice([*CI_FILES, "none"]), default="github", show_default=True)
 def init_verb(folder: Path, ci: str, host: tuple[tuple[str, ...], ...], **told: Any) -> None:
@@ -140,9 +144,9 @@ def ask(name: str) -> Any:
     option = "--network or --local" if name == "network" else f"--{name}"
     if not can_answer():
         stop_with(f"{option} is missing, and nobody can be asked: {question.text}?")
-    if name == "network":
-        return click.confirm(question.text, default=True)
-    return click.prompt(question.text, default=question.usual, type=Answer(name))
+    if question.kind is click.BOOL:
+        return click.confirm(question.text, default=question.usual)
+    return click.prompt(question.text, default=question.usual, type=question.kind)
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:

@@ -133,7 +133,10 @@ def init_verb(folder: Path, ci: str, host: tuple[tuple[str, ...], ...], **told: 
     if ci in CI_FILES:
         place, template = CI_FILES[ci]
         files[place] = render_template(f"fleet/{template}", source=source_of_this())
-    write_files(folder, files)
+    try:
+        write_files(folder, files)
+    except OSError as error:
+        stop_with(f"{error.filename} cannot be written here ({error.strerror}): name another folder")
     print(f"\nNext, in {folder}:\n  boardllama rehearse      the same on a virtual board, before yours see it")
     print("  boardllama deploy\n  boardllama verify")
 
@@ -150,7 +153,10 @@ def ask(name: str) -> Any:
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:
-    """Writes the files, and names them. Refuses before it writes any when one of them is there with another text."""
+    """Writes the files, and names them. Refuses before it writes any when one of them is there with another text.
+
+    Raises OSError.
+    """
     theirs = [name for name, text in files.items() if (folder / name).exists() and (folder / name).read_text() != text]
     if theirs:
         stop_with(f"{', '.join(theirs)} of {folder} would be overwritten: name another folder, or move that away")

@@ -90,6 +90,15 @@ def test_an_answer_that_cannot_be_is_refused_before_anything_is_written(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("place", ["/proc/fleet", "boards.py/fleet", "taken"])
+def test_a_folder_that_cannot_be_made_is_named(folder: Path, place: str) -> None:
+    Path("boards.py").touch()
+    Path("taken/boards.py").mkdir(parents=True)
+    done = init(place, *ANSWERS)
+    assert done.exit_code in (1, 2) and place in done.output and "Traceback" not in done.output, done.output
+    assert not isinstance(done.exception, OSError)
+
+
 def test_where_nobody_can_be_asked_it_says_which_word_is_missing(folder: Path) -> None:
     done = init(*ANSWERS[:-1])
     assert done.exit_code == 1 and "--network or --local is missing, and nobody can be asked" in done.output

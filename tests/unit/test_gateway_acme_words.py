@@ -12,6 +12,7 @@ from deploy.fleet.gateway.acme import (
     CERTBOT_DROP_IN,
     CHAIN,
     SERVED,
+    TIMER,
     ask_authority,
     asked_hash,
     hold_certificate,
@@ -97,19 +98,21 @@ def plans(tmp_path: Path, texts: dict[str, str], **told: Any) -> int:
 
 def test_a_run_asks_for_what_it_has_not_got_and_ends_what_nobody_wants(tmp_path: Path) -> None:
     settings = gateway_settings(tmp_path, **ACME)
-    has = {CERTBOT_DROP_IN: "", CHAIN: "chain", ASKED: asked_hash(settings, settings.acme_names(""))}
+    has = {CERTBOT_DROP_IN: "", TIMER: "", CHAIN: "chain", ASKED: asked_hash(settings, settings.acme_names(""))}
     has[SERVED] = sha256_hex(b"chain")
     assert plans(tmp_path, has, **ACME) == 0
     assert plans(tmp_path, has, **ACME | {"gateway_names": "other.example.org"}) == 1
     assert plans(tmp_path, has, **ACME | {"gateway_acme_url": "https://other.example.org/directory"}) == 1
     assert plans(tmp_path, has | {SERVED: sha256_hex(b"an older one")}, **ACME) == 1
+    assert plans(tmp_path, {path: text for path, text in has.items() if path != TIMER}, **ACME) == 1, "none renews"
     assert plans(tmp_path, {CERTBOT_DROP_IN: ""}, **ACME) == 1
     assert plans(tmp_path, has, gateway_tls="on") == 1 and plans(tmp_path, {}, gateway_tls="on") == 0
 
 
 def test_a_run_asks_anew_where_certbot_could_not_renew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = gateway_settings(tmp_path, **ACME)
-    has = {CHAIN: "chain", ASKED: asked_hash(settings, settings.acme_names("")), SERVED: sha256_hex(b"chain")}
+    has = {TIMER: "", CHAIN: "chain", ASKED: asked_hash(settings, settings.acme_names(""))}
+    has[SERVED] = sha256_hex(b"chain")
     assert plans(tmp_path, has, **ACME) == 0
     monkeypatch.setattr(CertbotFiles, "command", lambda *_, **__: f"echo link {CHAIN}")
     assert plans(tmp_path, has, **ACME) == 1, "its renewal file is not there"
@@ -124,7 +127,8 @@ def test_what_was_damaged_is_said_and_removed_before_certbot_is_asked(
     settings = gateway_settings(tmp_path, **ACME)
     with gateway.turn(executing=True):
         ask_authority(gateway.remote, settings, ["gate.example.org"], "its file is empty")
-    assert done[0] == forget_command(settings.gateway_acme_url) and "certbot certonly" in done[1]
+    assert done[0] == forget_command(settings.gateway_acme_url)
+    assert "certbot.timer" in done[1] and "certbot certonly" in done[2]
     assert "certbot cannot renew the certificate: its file is empty. It asks anew;" in caplog.text
 
 

@@ -29,10 +29,12 @@ ACME_PACKAGES = ("certbot",)
 # By what certbot knows the authority's server: what Debian trusts, or the operator's file.
 TRUSTED, OWN_TRUST = "/etc/ssl/certs/ca-certificates.crt", str(PLACES.acme / "authority.pem")
 CERTBOT_DROP_IN = "/etc/systemd/system/certbot.service.d/50-boardllama.conf"
+# The link by which systemd begins the timer of renewals.
+TIMER = "/etc/systemd/system/timers.target.wants/certbot.timer"
 # The hash of what certbot was asked for. It is written after certbot has got it.
 ASKED = str(PLACES.acme / "asked")
 CHAIN, SERVED = str(PLACES.lineage / "fullchain.pem"), str(PLACES.acme_served)
-ACME_TEXTS = (CERTBOT_DROP_IN, ASKED, CHAIN, SERVED, RENEWAL)
+ACME_TEXTS = (CERTBOT_DROP_IN, TIMER, ASKED, CHAIN, SERVED, RENEWAL)
 # Seconds. certbot itself waits 90 for an authority that looks at the names.
 DEADLINE = 180
 SERVE = f"python3 -IS {PLACES.programs}/boardllama-gateway certificate"
@@ -87,8 +89,11 @@ def hold_certificate(settings: GatewaySettings, names: list[str]) -> Commands:
     damage = damage_there(settings, texts.get(RENEWAL, b""))
     if damage or CHAIN not in texts or texts.get(ASKED, b"").decode().strip() != asked_hash(settings, names):
         yield TargetStep(partial(ask_authority, settings=settings, names=names, damage=damage))
-    elif texts.get(SERVED, b"").decode().strip() != sha256_hex(texts[CHAIN]):
+        return
+    if texts.get(SERVED, b"").decode().strip() != sha256_hex(texts[CHAIN]):
         yield TargetStep(bring_into_haproxy)
+    if TIMER not in texts:
+        yield TargetStep(begin_renewals)
 
 
 def damage_there(settings: GatewaySettings, renewal: bytes) -> str:
@@ -108,11 +113,11 @@ def ask_authority(remote: Remote, settings: GatewaySettings, names: list[str], d
             f"certbot cannot renew the certificate: {damage}. It asks anew; haproxy serves the old one until then"
         )
         remote.run(forget_command(url))
+    begin_renewals(remote)
     remote.say(f"asks {url} for a certificate: {DEADLINE} s at most")
-    begin = "systemctl daemon-reload && systemctl enable -q --now certbot.timer"
     ask = f"REQUESTS_CA_BUNDLE={trusted_file(settings)} timeout -k 10 {DEADLINE} {shell_words(words)} >&2"
     try:
-        remote.run(f"{begin} && {ask}")
+        remote.run(ask)
     except RemoteCommandFailed as error:
         raise BoardllamaError(
             f"gateway_acme_url is {url}: no certificate came from there, so the gateway serves the one that it had. "
@@ -128,6 +133,11 @@ def what_went_wrong(said: str) -> str:
     lines = [line.strip() for line in said.splitlines()]
     told = " ".join(line for line in lines if not line.startswith(NOISE))
     return " ".join(told.split()).rstrip(".") or "nothing in time"
+
+
+def begin_renewals(remote: Remote) -> None:
+    """Has the package's timer renew, twice a day, with the trust that it is told. Raises RemoteCommandFailed."""
+    remote.run("systemctl daemon-reload && systemctl enable -q --now certbot.timer")
 
 
 def bring_into_haproxy(remote: Remote) -> None:

@@ -193,7 +193,12 @@ def test_a_deploy_waits_for_a_switch_that_an_earlier_one_left_at_work(
 ) -> None:
     (tmp_path / "at work").touch()
     program(programs_here / "systemctl", f'test -e "{tmp_path}/at work"')
+    program(programs_here / "journalctl", f'cat "{tmp_path}/said"')
+    (tmp_path / "said").touch()
     first = hold("ann")
-    assert line(first) == "wait the release of an earlier deploy is still being judged here"
+    waits = "wait the release of an earlier deploy is still being judged here: "
+    assert line(first) == f"{waits}it begins"
+    (tmp_path / "said").write_text("starting the server, 5 s so far\n")
+    assert line(first) == f"{waits}starting the server, 5 s so far", "each step is said once"
     (tmp_path / "at work").unlink()
     assert any(line(first) == "held" for _ in range(100))

@@ -63,10 +63,22 @@ def take_lock(lock: IO[str]) -> "str | None":
 
 
 def await_switch() -> None:
-    """Returns when no switch runs: a deploy whose controller went away may still be judging its release here."""
+    """Returns when no switch runs: a deploy whose controller went away may still be judging its release here.
+
+    Each step of a switch has a deadline of its own.
+    """
+    told = ""
     while subprocess.run(["systemctl", "is-active", "--quiet", SWITCH], check=False).returncode == 0:
-        print("wait the release of an earlier deploy is still being judged here", flush=True)
+        if (step := last_step()) != told:
+            print(f"wait the release of an earlier deploy is still being judged here: {step}", flush=True)
+        told = step
         time.sleep(1)
+
+
+def last_step() -> str:
+    """What the switch said last."""
+    words = ["journalctl", "--quiet", f"--unit={SWITCH}", "--output=cat", "--lines=1"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or "it begins"
 
 
 if __name__ == "__main__":

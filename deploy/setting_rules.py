@@ -227,13 +227,18 @@ KINDS_OF_VALUE = {
 }
 
 
+def unknown_setting(name: str, known: Collection[str]) -> str:
+    """A sentence about a name that is no setting. `name`: of a list's entry with the places before it, "models.0.x"."""
+    near = nearest_name(name.rpartition(".")[2], known)
+    advice = f"did you mean {near}?" if near else "docs/reference/settings.md lists them all"
+    return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
+
+
 def problem_sentence(problem: Any, known: Collection[str]) -> str:
     """One of pydantic's errors as a sentence of ours: the setting, the rule, the way out. `known`: all settings."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = nearest_name(str(problem["loc"][-1]), known)
-        advice = f"did you mean {near}?" if near else "docs/reference/settings.md lists them all"
-        return f"unknown setting {name if name.isidentifier() else shown(name)}: {advice}"
+        return unknown_setting(name, known)
     if problem["type"] == "missing":
         return f"setting {name} is missing: an entry of a list needs it"
     message = str(problem["msg"]).removeprefix("Value error, ")

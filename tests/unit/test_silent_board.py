@@ -156,6 +156,11 @@ def test_a_value_of_another_kind_is_named_with_its_board(name: str, value: objec
     assert str(value) not in str(raised.value)
 
 
+def test_a_name_with_a_slip_is_told_before_the_board_is_sought() -> None:
+    with pytest.raises(DeployError, match=r"^kitchen: unknown setting ssh_hostnme: did you mean ssh_hostname\?$"):
+        board_at(22, "", 30, ssh_hostnme="192.0.2.1")
+
+
 def test_who_keeps_no_host_keys_needs_no_file_of_them() -> None:
     with serving(Board()) as server:
         board_at(server.port, "/proc/nowhere/known_hosts", ssh_strict_host_key_checking="off").connect()

@@ -15,6 +15,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from deploy.hosts.run_record import working_for
 from deploy.hosts.ssh.keepalive import PULSE_SECONDS, Pulse
 from deploy.hosts.ssh.refusals import Refusal, of_key, refusal_of
+from deploy.setting_rules import unknown_setting
 
 # A board that boots refuses, or is not there, for a moment: no try begins later than this after the first.
 TRYING_SECONDS = 15.0
@@ -51,7 +52,13 @@ class BoardConnector(SSHConnector):
     greeting_seconds: float = 0.0
 
     def __init__(self, state: State, host: Host) -> None:
-        """Raises DeployError for a value of the inventory of another kind than pyinfra takes."""
+        """Raises DeployError for what pyinfra would not take: a value of another kind, a name that it does not know.
+
+        By a name with a slip the board would be sought at another address, and the settings come after the connection.
+        """
+        for name in host.data.dict():
+            if name.startswith("ssh_") and name not in self.data_meta:
+                raise DeployError(f"{host.name}: {unknown_setting(name, self.data_meta)}")
         try:
             super().__init__(state, host)
         except ConnectorDataTypeError as error:

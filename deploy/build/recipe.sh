@@ -159,11 +159,12 @@ END
 
 # No CCACHE_BASEDIR: it would share entries between folders, but the relative and shortened paths that it hands to the
 # compiler show in __FILE__, so that a build with ccache would have other bytes than one without.
+# ccache 4.11 has each $NAME in a value replaced, and fails where there is no such variable.
 use_ccache() {
     LAUNCHER=''
     command -v ccache >/dev/null || return 0
     LAUNCHER=ccache
-    CCACHE_BASEDIR='' CCACHE_COMPILERTYPE=clang CCACHE_COMPILERCHECK="string:$TOOLCHAIN $(zig_flags)"
+    CCACHE_BASEDIR='' CCACHE_COMPILERTYPE=clang CCACHE_COMPILERCHECK="string:$TOOLCHAIN $(zig_flags | tr -d '$')"
     export CCACHE_BASEDIR CCACHE_COMPILERTYPE CCACHE_COMPILERCHECK
 }
 

@@ -36,6 +36,20 @@ def wait_for(condition: "object", seconds: float = 15) -> bool:
     return False
 
 
+def test_ccache_is_told_nothing_that_it_would_replace(tmp_path: Path) -> None:
+    """ccache 4.11 takes $WORK in a value for a variable of its own environment."""
+    ccache = tmp_path / "ccache"
+    ccache.write_text("#!/bin/sh\n")
+    ccache.chmod(0o755)
+    recipe = (HERE / "recipe.sh").read_text()
+    functions = [recipe[recipe.index(f"\n{name}() {{") :].partition("\n}\n")[0] for name in ("zig_flags", "use_ccache")]
+    told = "TOOLCHAIN=t1 GLIBC=2.31 PATH=$PWD:$PATH; use_ccache; env | grep ^CCACHE_"
+    script = "\n}\n".join([*functions, told])
+    done = subprocess.run(["sh", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "CCACHE_COMPILERCHECK=string:t1 -target aarch64-linux-gnu.2.31" in done.stdout
+    assert "$" not in done.stdout
+
+
 def test_a_step_says_its_name_and_its_output_goes_to_the_log(tmp_path: Path) -> None:
     done = run(tmp_path, "step compiling echo '[3/9] Building'; say end")
     assert done.stdout == b"generic: compiling\ngeneric: end\n"

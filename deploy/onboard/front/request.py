@@ -7,6 +7,7 @@ read.
 import re
 import socket
 from collections.abc import Callable, Generator
+from contextlib import suppress
 
 from ..json_parts import json_parts, text_of
 from ..wire.message import REQUEST, Declined, Incoming, body_deadline, message_head
@@ -60,6 +61,8 @@ class Request:
     def drop_body(self) -> None:
         """Forgets the body, and gives back its room."""
         self.room.held -= len(self.body)
+        with suppress(BufferError):  # somebody is in the midst of sending it
+            self.body.clear()  # with Python 3.10 the frames of a talk that was ended live until the next collection
         self.body = bytearray()
 
     def send(self, server: socket.socket, deadline: float) -> Talk:

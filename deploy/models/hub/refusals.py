@@ -21,6 +21,8 @@ from deploy.models.hub.patience import FAULTS
 # X509_V_ERR_… in openssl/x509_vfy.h: a time before or after the certificate's own; another name or address than its.
 OF_ANOTHER_TIME, OF_ANOTHER_NAME = (9, 10), (62, 64)
 AUTHENTICATE_PROXY, AUTHENTICATE_NETWORK = 407, 511
+# As httpx begins what it says of a redirection to what it cannot read; what others cannot read is a ValueError.
+BAD_LOCATION = "Invalid URL in location header"
 
 
 def explain_refusal(repo: str, file: str, revision: str, error: Exception) -> str:
@@ -29,7 +31,7 @@ def explain_refusal(repo: str, file: str, revision: str, error: Exception) -> st
         return _explain_answer(repo, file, revision, error)
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE was set when the hub client was loaded: unset it and start again"
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) or str(error).startswith(BAD_LOCATION):
         return f"{hub_name()} is no address, or sends to what is none ({one_line(error)}): check HF_ENDPOINT"
     return explain_unreachable(error)
 

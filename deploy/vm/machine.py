@@ -165,10 +165,11 @@ class Machine:
 
         QEMU's NVMe drops FUA, with which ext4 makes a commit durable, and keeps in memory where a new cluster of the
         image lies: a killed QEMU loses commits that the guest had waited for. So the disk has no cache of its own, and
-        each write is with the controller's kernel before it ends. A write log needs the guest's flushes, thus a cache.
+        each write is with the controller's kernel before it ends. Flushes end at the file below the image: where they
+        end at the image, QEMU 10 ends FUA as well. A write log needs the guest's flushes, thus a cache.
         """
         if not self.hardware.write_log:
-            image = "if=none,id=root,file=disk.qcow2,format=qcow2,discard=unmap,cache.no-flush=on"
+            image = "if=none,id=root,driver=qcow2,file.filename=disk.qcow2,file.cache.no-flush=on,discard=unmap"
             return ["-drive", image, "-device", "nvme,drive=root,serial=root,write-cache=off"]
         return [
             *("-device", "nvme,drive=root,serial=root"),

@@ -27,6 +27,7 @@ sfdisk:fdisk:shows what would be lost with a disk
 mcopy:mtools:puts a name and keys into the identity partition of a card
 mkfs.vfat:dosfstools:makes such a partition, in the tests
 bmaptool:bmap-tools:maps the blocks of an image, and is what flashing is measured against
+zstd:zstd:unpacks an image for bmaptool
 nbdkit-python:nbdkit-plugin-python:stands for cards that fail, in the tests
 nbdfuse:libnbd-bin:stands for cards that fail, in the tests
 fusermount3:fuse3:stands for cards that fail, in the tests

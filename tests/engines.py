@@ -23,20 +23,20 @@ PACKAGES = {
 
 @cache
 def engine(name: str) -> str:
-    """The path of one of these programs."""
-    return str(next(engine_folder(name).glob(f"usr/*bin/{name}")))
+    """The path of one of these programs. Debian 13 has promtool in a package of that name."""
+    folders = (engine_folder(packages) for packages in (PACKAGES[name], (name,)))
+    return str(next(path for folder in folders for path in folder.glob(f"usr/*bin/{name}")))
 
 
 def engine_environment(name: str) -> dict[str, str]:
     """The variables with which it finds its libraries."""
-    folders = (str(folder) for folder in engine_folder(name).glob("usr/lib/*-linux-gnu*"))
+    folders = (str(folder) for folder in engine_folder(PACKAGES[name]).glob("usr/lib/*-linux-gnu*"))
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(folders)}
 
 
 @cache
-def engine_folder(name: str) -> Path:
-    """The folder with the program's packages, which are fetched first: 24 MB for Prometheus, 1 MB for most."""
-    packages = PACKAGES[name]
+def engine_folder(packages: tuple[str, ...]) -> Path:
+    """The folder with these packages, which are fetched first: 24 MB for Prometheus, 1 MB for most."""
 
     def unpack(new: Path) -> None:
         if subprocess.run(["apt-get", "download", *packages], cwd=new, capture_output=True, check=False).returncode:

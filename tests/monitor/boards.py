@@ -72,6 +72,8 @@ def node_exporter(folder: Path) -> Iterator[int]:
             (place / name).write_text(text if text.endswith("\n") else f"{text}\n")
     (sysfs / VOLTAGE / "hwmon/hwmon0/device").symlink_to("../../../raspberrypi-hwmon")
     (sysfs / "class/hwmon/hwmon0").symlink_to(f"../../{VOLTAGE}/hwmon/hwmon0")
+    # The collector of cores ends Debian 13's exporter (1.9) where there are none.
+    (sysfs / "devices/system").symlink_to("/sys/devices/system")
     places = [
         f"--path.sysfs={sysfs}",
         f"--collector.textfile.directory={texts}",

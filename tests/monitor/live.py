@@ -26,7 +26,7 @@ from deploy.fleet.monitor.monitor_settings import USER
 from deploy.fleet.monitor.story import units_of
 from deploy.vm.ports import free_ports
 from tests.certificates import Authority
-from tests.engines import engine, engine_folder
+from tests.engines import PACKAGES, engine, engine_folder
 from tests.monitor.boards import figures_server, node_exporter
 from tests.monitor.monitored import PASSWORD, MonitorFolder, a_board, told
 from tests.unit import running_gateway
@@ -138,7 +138,7 @@ def program(name: str, *words: str) -> Iterator[None]:
 
 def alertmanager_words(config: Path, port: int) -> list[str]:
     """The command line of an Alertmanager, whose templates lie where its package would have them."""
-    share = str(engine_folder("prometheus-alertmanager") / "usr/share/prometheus")
+    share = str(engine_folder(PACKAGES["prometheus-alertmanager"]) / "usr/share/prometheus")
     own = ["--dev-bind", "/", "/", "--tmpfs", "/usr/share", "--ro-bind", share, "/usr/share/prometheus"]
     told = [f"--config.file={config}", f"--storage.path={config.parent}/alerts", "--cluster.listen-address="]
     listening = f"--web.listen-address=127.0.0.1:{port}"

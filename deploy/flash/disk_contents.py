@@ -65,16 +65,31 @@ def span_content(device: Device, name: str, span: Span, label: str = "") -> Cont
     """
     # A partition may reach past the end of the disk: blkid finds nothing in such a span, not even what is there.
     there = span.overlap_with(Span(0, device.size))
-    where = ("--probe", "--offset", str(span.start), "--size", str(max(0, there.size)), "--output", "udev")
-    said = disk_program_output("blkid", *where, str(device.path), good=(0, 2, 8))
-    values = dict(line.partition("=")[::2] for line in said.splitlines())
-    file_system = SEVERAL if "ID_FS_AMBIVALENT" in values else values.get("ID_FS_TYPE", "")
+    where = ("--offset", str(span.start), "--size", str(max(0, there.size)), str(device.path))
+    values = probed_values(*where)
+    several = "ID_FS_AMBIVALENT" in values or (not values and has_traces(*where))
+    file_system = SEVERAL if several else values.get("ID_FS_TYPE", "")
     if file_system in POOLS and pool_disk_count(device.path, span.start, file_system) > 1:
         file_system = POOLS[file_system]
     if values.get("ID_PART_TABLE_TYPE") == "PMBR":  # a GPT for other sectors, or a damaged GPT, hides what it holds
         file_system = UNREADABLE
     label = masked_text(values.get("ID_FS_LABEL") or label)
     return Content(name, span.size, file_system, label, values.get("ID_FS_UUID", ""))
+
+
+def probed_values(*words: str) -> dict[str, str]:
+    """What blkid finds there, by udev's names; empty when it finds nothing. Raises BoardllamaError."""
+    said = disk_program_output("blkid", "--probe", *words, "--output", "udev", good=(0, 2, 8))
+    return dict(line.partition("=")[::2] for line in said.splitlines())
+
+
+def has_traces(*where: str) -> bool:
+    """Whether blkid finds any of the types that it knows, where it finds nothing when it is asked for all of them.
+
+    So that of util-linux 2.41 (Debian 13) answers where it finds several: with what it says where nothing is. Raises
+    BoardllamaError.
+    """
+    return any(probed_values(*where, "--match-types", kind) for kind in disk_program_output("blkid", "-k").split())
 
 
 def pool_disk_count(path: Path, start: int, file_system: str) -> int:

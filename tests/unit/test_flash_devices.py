@@ -226,7 +226,20 @@ def test_a_partition_that_reaches_past_the_end_is_looked_at_as_far_as_there_is_a
 ) -> None:
     words = fake_blkid(monkeypatch, "", 2048, 1 << 28)
     read_contents(disk())
-    assert words[-1][2:6] == ("--offset", "1048576", "--size", str(64 * 10**9 - (1 << 20)))
+    probes = [one for one in words if "--probe" in one]
+    assert probes[-1][2:6] == ("--offset", "1048576", "--size", str(64 * 10**9 - (1 << 20)))
+
+
+def test_a_blkid_that_says_nothing_of_several_file_systems_is_asked_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of util-linux 2.41 does."""
+
+    def asked(*command: str, **_: object) -> str:
+        if command == ("blkid", "-k"):
+            return "vfat\next4\nsquashfs\n"
+        return "ID_FS_TYPE=ext4\n" if command[-3:-1] == ("ext4", "--output") else ""
+
+    monkeypatch.setattr(module, "disk_program_output", asked)
+    assert "holds more than one file system" in (contents_refusal(read_contents(disk())) or "")
 
 
 def test_a_table_for_other_sectors_hides_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from deploy.onboard.front.request import Request, Room, model_named
+from deploy.onboard.front.request import model_named
 from deploy.onboard.front.routes import Route, choose_route
 from deploy.onboard.front.server import MOST_CLIENTS
 from deploy.onboard.wire.message import BODY_BYTES, HEAD_BYTES
@@ -242,15 +242,3 @@ def test_pictures_of_many_clients_take_no_more_than_the_front_has(front: Running
         assert front.answered_by("/v1/embeddings", {"input": "a"}) == "vectors"
         assert any(client.recv(100).startswith(b"HTTP/1.1 503 ") for client in crowd), "and is told so"
     assert front.memory < 25_000
-
-
-def test_a_body_that_is_given_back_takes_no_memory_whoever_still_knows_it() -> None:
-    """With Python 3.10 the frames of a talk that was ended know it until the next collection."""
-    one, other = socket.socketpair()
-    with one, other:
-        request = Request(one, Room(lambda: False))
-        request.body += b"x" * 2_000_000
-        request.room.take_bytes(len(request.body))
-        known = request.body
-        request.drop_body()
-        assert (len(known), request.room.held) == (0, 0)

@@ -1,5 +1,6 @@
 """What a monitor is told: taken by the programs themselves, and its alerts by promtool's own unit tests."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,15 @@ def test_every_alert_has_its_test() -> None:
     tests = yaml.safe_load(Path(__file__).with_name("boardllama.rules.test.yml").read_text())["tests"]
     fired = [one["alertname"] for test in tests for one in test.get("alert_rule_test", ()) if one["exp_alerts"]]
     assert sorted(fired) == sorted(alerts)
+
+
+def test_every_alert_sees_the_figures_of_its_own_moment() -> None:
+    """An alert whose figure is made in another group sees the figure of the moment before, now and then."""
+    for group in yaml.safe_load(Path("deploy/fleet/monitor/boardllama.rules.yml").read_text())["groups"]:
+        made: set[str] = set()
+        for rule in group["rules"]:
+            assert set(re.findall(r"\b(?:board|gateway):[\w:]+", rule["expr"])) <= made, rule
+            made.add(rule.get("record", ""))
 
 
 def test_the_board_suite_asks_a_server_for_every_figure_that_is_looked_at() -> None:

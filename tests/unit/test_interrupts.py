@@ -3,7 +3,13 @@
 import signal
 import subprocess
 import sys
+from itertools import takewhile
+from pathlib import Path
 
+import pytest
+
+from deploy.controller.product import environment, pyinfra_words
+from deploy.fleet.interrupt import INTERRUPTED
 from deploy.paths import REPO
 
 
@@ -18,3 +24,43 @@ def test_any_other_fault_is_told_as_before() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("ValueError: a fault\n")
+
+
+# A step that waits for a board, and has or has not a thread that moves data to it, as paramiko has.
+STEP = """
+import threading, time
+from pyinfra.operations import python
+
+def bring():
+    while True:
+        sum(range(2000))
+        time.sleep(0)
+
+def step():
+    if %s:
+        threading.Thread(target=bring, daemon=True).start()
+    time.sleep(1)
+    print("at work", flush=True)
+    while True:
+        time.sleep(0.1)
+
+python.call(name="Bring", function=step)
+"""
+
+
+@pytest.mark.parametrize("has_thread", [True, False])
+def test_ctrl_c_ends_a_run_whatever_it_is_at(tmp_path: Path, has_thread: bool) -> None:
+    """With pyinfra's own handler the run said "Exiting upon user request!" and went on, or waited for its step."""
+    inventory, story = tmp_path / "boards.py", tmp_path / "story.py"
+    inventory.write_text("hosts = ['@local']\n")
+    story.write_text(STEP % has_thread)
+    words, pipe, same = pyinfra_words(inventory, str(story)), subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=pipe, stderr=same, text=True) as running:
+        assert running.stdout
+        try:
+            said = list(takewhile(lambda line: "at work" not in line, running.stdout))
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) == INTERRUPTED, said
+        finally:
+            running.kill()
+        assert "interrupted: run the same again to go on" in running.stdout.read()

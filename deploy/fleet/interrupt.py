@@ -1,0 +1,35 @@
+"""Ctrl-C ends a run of pyinfra, whatever it is at."""
+
+import signal
+import sys
+from types import FrameType
+
+import gevent
+from gevent import get_hub
+from pyinfra import state
+from pyinfra.context import ctx_state
+
+# What a shell says of a command that SIGINT ended.
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def heed_interrupts() -> None:
+    """Takes SIGINT over from pyinfra. For a process that is a run of pyinfra, before it connects to anybody.
+
+    pyinfra's handler raises SystemExit wherever the program is. All threads of a run are greenlets of one thread, such
+    as those in which paramiko moves data, and a thread ends silently at SystemExit: the run went on without it. Where
+    the main greenlet is reached, it waits for a place in the pool, to disconnect, until a host's operation is over.
+    """
+    signal.signal(signal.SIGINT, end_run)
+
+
+def end_run(_number: int, _frame: FrameType | None) -> None:
+    """Ends the operations of all hosts, and raises SystemExit in the main greenlet."""
+    print("interrupted: run the same again to go on", file=sys.stderr)
+    if ctx_state.isset():
+        state.pool.kill(block=False)
+    hub = get_hub()
+    main = hub.parent
+    if main is None or gevent.getcurrent() is main:
+        sys.exit(INTERRUPTED)
+    hub.loop.run_callback_threadsafe(main.throw, SystemExit(INTERRUPTED))

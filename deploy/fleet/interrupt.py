@@ -26,7 +26,7 @@ def heed_interrupts() -> None:
 def end_run(_number: int, _frame: FrameType | None) -> None:
     """Ends the operations of all hosts, and raises SystemExit in the main greenlet."""
     print("interrupted: run the same again to go on", file=sys.stderr)
-    if ctx_state.isset():
+    if ctx_state.isset() and state.initialised:
         state.pool.kill(block=False)
     hub = get_hub()
     main = hub.parent

@@ -26,8 +26,14 @@ def test_any_other_fault_is_told_as_before() -> None:
     assert done.stderr.endswith("ValueError: a fault\n")
 
 
+AT_WORK = """
+import time
+print("at work", flush=True)
+while True:
+    time.sleep(0.1)
+"""
 # A step that waits for a board, and has or has not a thread that moves data to it, as paramiko has.
-STEP = """
+STEP = f"""
 import threading, time
 from pyinfra.operations import python
 
@@ -40,21 +46,24 @@ def step():
     if %s:
         threading.Thread(target=bring, daemon=True).start()
     time.sleep(1)
-    print("at work", flush=True)
-    while True:
-        time.sleep(0.1)
+    exec({AT_WORK!r})
 
 python.call(name="Bring", function=step)
 """
+LOCAL = "hosts = ['@local']\n"
 
 
-@pytest.mark.parametrize("has_thread", [True, False])
-def test_ctrl_c_ends_a_run_whatever_it_is_at(tmp_path: Path, has_thread: bool) -> None:
+@pytest.mark.parametrize(
+    ("inventory", "story"),
+    [(LOCAL, STEP % True), (LOCAL, STEP % False), (LOCAL, AT_WORK), (AT_WORK, "")],
+    ids=["thread", "step", "preparing", "inventory"],
+)
+def test_ctrl_c_ends_a_run_whatever_it_is_at(tmp_path: Path, inventory: str, story: str) -> None:
     """With pyinfra's own handler the run said "Exiting upon user request!" and went on, or waited for its step."""
-    inventory, story = tmp_path / "boards.py", tmp_path / "story.py"
-    inventory.write_text("hosts = ['@local']\n")
-    story.write_text(STEP % has_thread)
-    words, pipe, same = pyinfra_words(inventory, str(story)), subprocess.PIPE, subprocess.STDOUT
+    boards, deploy = tmp_path / "boards.py", tmp_path / "story.py"
+    boards.write_text(inventory)
+    deploy.write_text(story)
+    words, pipe, same = pyinfra_words(boards, str(deploy)), subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=pipe, stderr=same, text=True) as running:
         assert running.stdout
         try:

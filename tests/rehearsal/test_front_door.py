@@ -64,10 +64,8 @@ def test_a_change_that_boards_would_refuse_is_red_before_they_see_it(boardllama:
     assert not row["good"] and "this board has" in row["reason"], row
     (fleet / "group_data/raspberry_pi_5.py").write_text("thread = 2\n")
     (row,) = json.loads(run_verb(boardllama, fleet, "rehearse", "--json").stdout)
-    assert (row["verdict"], row["reason"]) == (
-        "refused",
-        "kitchen.local: unknown setting thread: did you mean threads?",
-    )
+    refused = ("kitchen.local", "refused", "unknown setting thread: did you mean threads?")
+    assert (row["host"], row["verdict"], row["reason"]) == refused
     assert ElementTree.parse(fleet / "rehearsal.xml").getroot().attrib["failures"] == "1"
 
 

@@ -20,6 +20,8 @@ SILENCE_SECONDS = 900.0
 LONGEST_SECONDS = 1.2
 SHORTEST_SECONDS = 0.15
 END_SECONDS = 6.0
+# Where a word begins: after none of these signs, or after the end of a style, which is a letter, too.
+BEGIN = rb"(\x1b\[[0-9;]*m|(?<![\w-]))"
 
 
 class Span(NamedTuple):
@@ -74,7 +76,7 @@ def record(commands: Iterable[Typed], hidden: dict[str, str]) -> list[Frame]:
 def hide(piece: bytes, hidden: dict[str, str]) -> bytes:
     """The output with other words for the hidden ones, where they stand by themselves."""
     for text, instead in hidden.items():
-        piece = re.sub(rb"(?<![\w-])" + re.escape(text.encode()) + rb"(?![\w-])", instead.encode(), piece)
+        piece = re.sub(BEGIN + re.escape(text.encode()) + rb"(?![\w-])", rb"\1" + instead.encode(), piece)
     return piece
 
 

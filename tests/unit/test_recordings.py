@@ -12,7 +12,10 @@ from tests.recordings.__main__ import hidden_texts
 from tests.recordings.picture import picture_of
 from tests.recordings.terminal import LINES, Typed, record
 
-TALK = "print('\\x1b[1;31mred\\x1b[0m at', {folder!r}); print('<done>' if input('go on? ') == 'yes' else 'no')"
+TALK = """
+print('\x1b[1;31mred\x1b[0m at \x1b[1m{folder}\x1b[0m')
+print('<done>' if input('go on? ') == 'yes' else 'no')
+"""
 
 
 def test_a_picture_has_what_a_command_printed_and_was_told(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from deploy.command.programs import (
     stop_with,
     take_bundle,
 )
+from deploy.controller.interrupts import INTERRUPTED
 from deploy.controller.product import module_words, pyinfra_words, run_shown
 from deploy.errors import BoardllamaError
 from deploy.fleet import report_files
@@ -72,6 +73,9 @@ def deploy_for_program(inventory: Path, bundle: str | None, options: list[str]) 
             return status
         except BoardllamaError as error:
             said = str(error)
+            raise
+        except KeyboardInterrupt:
+            said = INTERRUPTED
             raise
         finally:
             print((report.read_text() if report.exists() else report_files.as_json([], "", said)).rstrip(), flush=True)

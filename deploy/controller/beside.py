@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Thread
 
-from deploy.controller.interrupts import uninterrupted
+from deploy.controller.interrupts import INTERRUPTED, uninterrupted
 from deploy.controller.programs import end_group
 from deploy.controller.progress import say_line
 from deploy.errors import BoardllamaError
@@ -109,4 +109,4 @@ if __name__ == "__main__":
     except BoardllamaError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("interrupted; run the same again to go on")
+        sys.exit(INTERRUPTED)

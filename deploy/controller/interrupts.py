@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# What a command says that Ctrl-C ends, and that goes on where it stopped.
+INTERRUPTED = "interrupted: run the same again to go on"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

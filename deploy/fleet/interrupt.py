@@ -9,8 +9,10 @@ from gevent import get_hub
 from pyinfra import state
 from pyinfra.context import ctx_state
 
+from deploy.controller.interrupts import INTERRUPTED
+
 # What a shell says of a command that SIGINT ended.
-INTERRUPTED = 128 + signal.SIGINT
+STATUS = 128 + signal.SIGINT
 
 
 def heed_interrupts() -> None:
@@ -25,11 +27,11 @@ def heed_interrupts() -> None:
 
 def end_run(_number: int, _frame: FrameType | None) -> None:
     """Ends the operations of all hosts, and raises SystemExit in the main greenlet."""
-    print("interrupted: run the same again to go on", file=sys.stderr)
+    print(INTERRUPTED, file=sys.stderr)
     if ctx_state.isset() and state.initialised:
         state.pool.kill(block=False)
     hub = get_hub()
     main = hub.parent
     if main is None or gevent.getcurrent() is main:
-        sys.exit(INTERRUPTED)
-    hub.loop.run_callback_threadsafe(main.throw, SystemExit(INTERRUPTED))
+        sys.exit(STATUS)
+    hub.loop.run_callback_threadsafe(main.throw, SystemExit(STATUS))

@@ -14,6 +14,7 @@ from pyinfra.api.state import State
 
 from deploy.build.artifact import Build, is_there
 from deploy.build.builder import Builder
+from deploy.controller.interrupts import INTERRUPTED
 from deploy.controller.progress import say_line
 from deploy.cpu import CPUS
 from deploy.errors import BoardllamaError
@@ -58,4 +59,4 @@ if __name__ == "__main__":
     except (BoardllamaError, OSError) as error:
         sys.exit(f"boardllama: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; run the same again to go on")
+        sys.exit(INTERRUPTED)

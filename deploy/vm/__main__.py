@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+from deploy.controller.interrupts import INTERRUPTED
 from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
 from deploy.vm.lifecycle import print_log, print_status, reboot_machine, start_machine, stop_machine
@@ -62,4 +63,4 @@ if __name__ == "__main__":
     except (BoardllamaError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("interrupted; run the same again to go on")
+        sys.exit(INTERRUPTED)

@@ -8,6 +8,7 @@ import signal
 import sys
 
 from deploy.controller.files import folder_lock
+from deploy.controller.interrupts import INTERRUPTED
 from deploy.controller.progress import say_line
 from deploy.controller.verb_parser import verb_parser
 from deploy.errors import BoardllamaError
@@ -71,4 +72,4 @@ if __name__ == "__main__":
     except BoardllamaError as error:
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; run the same again to go on")
+        sys.exit(INTERRUPTED)

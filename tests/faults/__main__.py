@@ -11,6 +11,7 @@ import sys
 from fnmatch import fnmatch
 
 from deploy.controller.files import folder_lock
+from deploy.controller.interrupts import INTERRUPTED
 from deploy.errors import BoardllamaError
 from deploy.paths import REPO
 from tests.faults.campaign import Results, attempt
@@ -104,4 +105,4 @@ if __name__ == "__main__":
     except BoardllamaError as error:
         sys.exit(f"faults: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; run the same again to go on")
+        sys.exit(INTERRUPTED)

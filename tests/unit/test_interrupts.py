@@ -1,5 +1,7 @@
 """Ctrl-C ends every command in a word, at any moment."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.controller.product import environment, pyinfra_words
-from deploy.fleet.interrupt import INTERRUPTED
+from deploy.controller.interrupts import INTERRUPTED
+from deploy.controller.product import environment, module_words, pyinfra_words
+from deploy.fleet.interrupt import STATUS
 from deploy.paths import REPO
 
 
@@ -69,7 +72,25 @@ def test_ctrl_c_ends_a_run_whatever_it_is_at(tmp_path: Path, inventory: str, sto
         try:
             said = list(takewhile(lambda line: "at work" not in line, running.stdout))
             running.send_signal(signal.SIGINT)
-            assert running.wait(60) == INTERRUPTED, said
+            assert running.wait(60) == STATUS, said
         finally:
             running.kill()
-        assert "interrupted: run the same again to go on" in running.stdout.read()
+        assert INTERRUPTED in running.stdout.read()
+
+
+def test_a_program_that_reads_the_report_is_told_of_ctrl_c(tmp_path: Path) -> None:
+    boards = tmp_path / "boards.py"
+    boards.write_text(AT_WORK)
+    words, pipe = module_words("deploy.command", "deploy", "--json", str(boards)), subprocess.PIPE
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr
+        try:
+            said = list(takewhile(lambda line: "at work" not in line, running.stderr))
+            os.killpg(running.pid, signal.SIGINT)
+            printed, more = running.communicate(timeout=60)
+        finally:
+            running.kill()
+    assert json.loads(printed)["error"] == INTERRUPTED, (said, more)
+    assert running.returncode

@@ -1,5 +1,6 @@
 """Ctrl-C ends a run of pyinfra, whatever it is at."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -13,6 +14,7 @@ from deploy.controller.interrupts import INTERRUPTED
 
 # What a shell says of a command that SIGINT ended.
 STATUS = 128 + signal.SIGINT
+STDERR = 2
 
 
 def heed_interrupts() -> None:
@@ -27,7 +29,7 @@ def heed_interrupts() -> None:
 
 def end_run(_number: int, _frame: FrameType | None) -> None:
     """Ends the operations of all hosts, and raises SystemExit in the main greenlet."""
-    print(INTERRUPTED, file=sys.stderr)
+    os.write(STDERR, f"{INTERRUPTED}\n".encode())  # print() fails where the signal came during a print()
     if ctx_state.isset() and state.initialised:
         state.pool.kill(block=False)
     hub = get_hub()

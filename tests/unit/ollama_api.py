@@ -8,6 +8,7 @@ was left out, and of each vector all but four numbers.
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -130,6 +131,14 @@ def await_root(port: int, process: "subprocess.Popen[bytes]") -> None:
         except requests.ConnectionError:
             time.sleep(0.05)
     raise AssertionError(f"the process ended with {process.returncode}")
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """A port where nothing listens. It is kept: the server of another test that got it would answer."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
 
 
 @pytest.fixture

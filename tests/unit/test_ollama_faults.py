@@ -16,9 +16,9 @@ from deploy.onboard.ollama.long_texts import PARSED_BYTES
 from deploy.onboard.ollama.request import SMALL_BODY
 from deploy.onboard.wire.message import BODY_BYTES
 from tests.answers import Answer, answering
-from tests.unit.ollama_api import CHAT, EMBEDDER, KEY, OllamaApi, api, llama_answer, running_api, said
+from tests.unit.ollama_api import CHAT, EMBEDDER, KEY, OllamaApi, api, dead_port, llama_answer, running_api, said
 
-__all__ = ["api"]
+__all__ = ["api", "dead_port"]
 
 CHAT_BODY = {"model": CHAT, "messages": [{"role": "user", "content": "hi"}]}
 HEAD = b"POST /api/chat HTTP/1.1\r\nAuthorization: Bearer " + KEY.encode() + b"\r\n"
@@ -110,10 +110,24 @@ def test_head_is_answered_without_a_body(api: OllamaApi) -> None:
     assert requests.get(api.url, timeout=60).text == "Ollama is running"
 
 
-def test_a_server_that_is_down_is_said(tmp_path: Path) -> None:
-    with answering(llama_answer) as upstream, socket.socket() as down:
-        down.bind(("127.0.0.1", 0))  # kept, or another test's server gets the port, and answers
-        upstream.server_port = down.getsockname()[1]
+def test_a_server_that_is_down_is_said(tmp_path: Path, dead_port: int) -> None:
+    with answering(llama_answer) as upstream, running_api(tmp_path, upstream, port=dead_port) as api:
+        answer = api.post("/api/chat", CHAT_BODY)
+        assert answer.status_code == 503
+        assert answer.json()["error"].startswith("the model's server does not answer (")
+        assert "`boardllama health`" in answer.json()["error"]
+        # The other model goes on, and the list has both.
+        assert api.post("/api/embed", {"model": EMBEDDER, "input": "a"}).status_code == 200
+        headers = {"Authorization": f"Bearer {KEY}"}
+        listed = requests.get(f"{api.url}/api/tags", headers=headers, timeout=60).json()["models"]
+        assert [model["name"] for model in listed] == [f"{CHAT}:latest", f"{EMBEDDER}:latest"]
+        loaded = requests.get(f"{api.url}/api/ps", headers=headers, timeout=60).json()["models"]
+        assert [model["name"] for model in loaded] == [f"{EMBEDDER}:latest"]
+
+
+def test_a_board_whose_servers_are_all_down_lists_nothing(tmp_path: Path, dead_port: int) -> None:
+    with answering(llama_answer) as upstream:
+        upstream.server_port = dead_port
         with running_api(tmp_path, upstream) as api:
             for path in ("/api/tags", "/api/ps", "/api/version"):
                 answer = requests.get(api.url + path, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)

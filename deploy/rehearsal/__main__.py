@@ -12,6 +12,7 @@ from deploy.fleet import report_files, report_table
 from deploy.fleet.report_row import Row
 from deploy.rehearsal.kinds import rehearsals_of
 from deploy.rehearsal.virtual_board import hold_rehearsal
+from deploy.setting_rules import REPORT
 
 
 def rehearsal_arguments() -> argparse.ArgumentParser:
@@ -33,6 +34,8 @@ def rehearsal_arguments() -> argparse.ArgumentParser:
 def rehearse(words: list[str]) -> int:
     """Tries each rehearsal of an inventory. Returns 0 when all were good. Raises BoardllamaError, OSError."""
     told = rehearsal_arguments().parse_args(words)
+    if told.junit and not REPORT.holds(str(told.junit)):
+        raise BoardllamaError(f"--junit is {str(told.junit)!r}: it must be {REPORT.text}")
     targets = read_targets(told.inventory)
     if not targets:
         raise BoardllamaError(f"{told.inventory} has no targets: there is nothing to rehearse")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from deploy.errors import BoardllamaError
+from deploy.rehearsal.__main__ import rehearse
 from deploy.rehearsal.kinds import Rehearsal, rehearsals_of
 
 REACHED = {"ssh_user": "pi", "ssh_port": 22, "_sudo": True}
@@ -50,3 +52,9 @@ def test_it_has_the_boards_processor_and_memory(
 
 def test_a_board_of_no_known_kind_is_taken_for_the_vms() -> None:
     assert Rehearsal(("a",), None, {}).hardware.cpu == "cortex-a76"
+
+
+def test_a_result_that_has_no_place_is_an_error_before_anything_starts() -> None:
+    """It was an OSError about a file that nobody had named, after minutes."""
+    with pytest.raises(BoardllamaError, match="--junit is '/nonexistent/x"):
+        rehearse(["boards-that-nobody-reads.py", "--junit", "/nonexistent/x.xml"])
